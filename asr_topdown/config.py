@@ -1,0 +1,253 @@
+"""Every setting of an experiment, typed and frozen, read from YAML.
+
+A YAML file may list others under `include:` (relative to itself); they are merged first, in order, and the
+file's own keys win. `--set section.key=value` wins over all files. An unknown key is an error that gives
+its path and the nearest known name.
+"""
+
+import difflib
+import functools
+import hashlib
+import json
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from asr_topdown.features.fbank import FbankOptions
+from asr_topdown.features.specaug import SpecAugmentOptions
+
+
+class Section(BaseModel):
+    """A part of the configuration: immutable, and strict about names."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class FeaturesConfig(Section):
+    """What the network sees of the audio."""
+
+    fbank: FbankOptions = FbankOptions()
+    deltas: int = Field(0, ge=0, le=2, description="append first (1) and second (2) time derivatives")
+    cmvn: Literal["global", "none"] = "global"
+
+
+class TextConfig(Section):
+    """Units of the output."""
+
+    unit: Literal["char", "word"] = "char"
+
+
+class BlstmCtcConfig(Section):
+    """A stack of bidirectional LSTM layers under a CTC output layer."""
+
+    kind: Literal["blstm_ctc"] = "blstm_ctc"
+    layers: int = Field(4, ge=1)
+    cells: int = Field(320, ge=1, description="LSTM cells in each direction")
+    projection: int = Field(0, ge=0, description="size of the linear layer after each BLSTM layer; 0 = none")
+    stack: int = Field(1, ge=1, description="input frames joined into one, and the step between them")
+    subsample: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        (), description="keep every k-th frame after layer i; missing entries are 1"
+    )
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the output of each BLSTM layer")
+
+    @model_validator(mode="after")
+    def _subsample_fits(self) -> "BlstmCtcConfig":
+        if len(self.subsample) > self.layers:
+            raise ValueError(f"subsample lists {len(self.subsample)} factors for {self.layers} layers")
+        return self
+
+
+ModelConfig = BlstmCtcConfig
+
+
+class OptimizerConfig(Section):
+    """The optimiser and what happens to it when the dev error does not improve."""
+
+    name: Literal["adam", "adamw", "adadelta", "sgd"] = "adam"
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="adam and adamw only")
+    rho: float = Field(0.95, description="adadelta only")
+    eps: float = Field(1e-8, gt=0)
+    plateau: Literal["none", "decay_eps", "decay_lr"] = Field(
+        "none",
+        description="after an epoch without improvement: go back to the best weights and multiply eps "
+        "(ESPnet's rule for AdaDelta) or the learning rate by plateau_factor",
+    )
+    plateau_factor: float = Field(0.01, gt=0, lt=1)
+    plateau_patience: int = Field(0, ge=0, description="epochs without improvement that are forgiven first")
+
+
+class TrainConfig(Section):
+    """One training run."""
+
+    epochs: int = Field(50, ge=1)
+    patience: int = Field(5, ge=0, description="stop after so many epochs without improvement; 0 = never")
+    metric: Literal["cer", "loss"] = Field("cer", description="the dev error that chooses and stops")
+    frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
+    utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")
+    optimizer: OptimizerConfig = OptimizerConfig()
+    grad_clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    specaugment: SpecAugmentOptions | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    threads: int = Field(1, ge=1, description="OpenMP threads of one run; see the README on why it is 1")
+    log_interval: int = Field(20, ge=1, description="steps between two lines of the log")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="checkpoint at least so often within an epoch")
+    keep_epochs: Literal["best", "all"] = "best"
+
+
+class TopdownConfig(Section):
+    """The layer schedule."""
+
+    search: Literal["greedy"] = "greedy"
+    groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
+    frozen_dropout: Literal["keep", "off"] = "keep"
+    controls: tuple[Literal["scratch", "freeze_lowest", "keep"], ...] = ("scratch", "freeze_lowest", "keep")
+    seeds: tuple[int, ...] = Field((1,), min_length=1, description="one whole search per seed")
+
+
+class DecodeConfig(Section):
+    """From log-probabilities to text."""
+
+    method: Literal["greedy", "prefix_beam"] = "greedy"
+    beam: int = Field(10, ge=1)
+    nbest: int = Field(1, ge=1)
+    frames_per_batch: int = Field(24000, ge=1)
+
+
+class Config(Section):
+    """A whole experiment but for its data and its seeds."""
+
+    features: FeaturesConfig = FeaturesConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = ModelConfig()
+    train: TrainConfig = TrainConfig()
+    topdown: TopdownConfig = TopdownConfig()
+    decode: DecodeConfig = DecodeConfig()
+
+    def identity(self) -> str:
+        """Hash of what decides a trained network, but for what its `Node` says (seed, epochs, schedule).
+
+        Left out as well: the decoder, and what changes the speed but not the result.
+        """
+        train = {"epochs", "patience", "log_interval", "checkpoint_minutes", "keep_epochs", "threads"}
+        kept = self.model_dump(mode="json", exclude={"topdown": True, "decode": True, "train": train})
+        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply `section.key=value` overrides.
+
+    Raises:
+        ValueError: naming the file, the key's path and, for an unknown key, the nearest known one.
+        FileNotFoundError: if the file or one it includes is missing.
+    """
+    return parse(_read_with_includes(Path(path), ()), overrides, where=str(path))
+
+
+def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str = "config") -> Config:
+    """Build a `Config` from plain values, as `load` does from a file."""
+    merged = dict(values)
+    for override in overrides:
+        merged = _merge(merged, _parse_override(override))
+    try:
+        return Config.model_validate(merged)
+    except ValidationError as error:
+        raise ValueError("\n".join(_explain(problem, where) for problem in error.errors())) from None
+
+
+def dump(config: Config) -> str:
+    """The resolved configuration as YAML that `load` reads back to an equal `Config`."""
+    return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False, allow_unicode=True)
+
+
+class _Loader(yaml.SafeLoader):
+    """SafeLoader with YAML 1.2 floats: `1e-4` is a number, not a string."""
+
+
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?$|^[-+]?\.(inf|Inf|INF)$|^\.(nan|NaN|NAN)$"),
+    list("-+0123456789."),
+)
+
+
+def _read_with_includes(path: Path, seen: tuple[Path, ...]) -> dict[str, Any]:
+    resolved = path.resolve()
+    if resolved in seen:
+        raise ValueError(f"{path}: includes itself through {', '.join(map(str, seen))}")
+    values = _read_yaml(path)
+    includes = values.pop("include", [])
+    if isinstance(includes, str) or not isinstance(includes, list):
+        raise ValueError(f"{path}: include must be a list of files, got {includes!r}")
+    merged: dict[str, Any] = {}
+    for name in includes:
+        merged = _merge(merged, _read_with_includes(path.parent / name, (*seen, resolved)))
+    return _merge(merged, values)
+
+
+def _read_yaml(path: Path) -> dict[str, Any]:
+    try:
+        values = yaml.load(path.read_text(encoding="utf-8"), _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if values is None:
+        return {}
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: must hold sections (key: value), got {type(values).__name__}")
+    return values
+
+
+def _merge(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(base)
+    for key, value in over.items():
+        old = merged.get(key)
+        merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
+    return merged
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    path, equals, text = override.partition("=")
+    if not equals or not path:
+        raise ValueError(f"--set {override}: must read section.key=value")
+    try:
+        value = yaml.load(text, _Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise ValueError(f"--set {override}: {text!r} is not a YAML value") from error
+    nested: Any = value
+    for key in reversed(path.split(".")):
+        nested = {key: nested}
+    assert isinstance(nested, dict)
+    return nested
+
+
+def _explain(problem: Any, where: str) -> str:
+    path = [str(part) for part in problem["loc"]]
+    dotted = ".".join(path)
+    if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        near = difflib.get_close_matches(path[-1], _known_names(), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{where}: unknown key {dotted}{hint}"
+    return f"{where}: {dotted}: {problem['msg']}, got {problem['input']!r}"
+
+
+@functools.cache
+def _known_names() -> tuple[str, ...]:
+    names: set[str] = set()
+
+    def collect(schema: Any) -> None:
+        if isinstance(schema, dict):
+            names.update(schema.get("properties", {}))
+            for value in schema.values():
+                collect(value)
+        elif isinstance(schema, list):
+            for value in schema:
+                collect(value)
+
+    collect(Config.model_json_schema())
+    return tuple(sorted(names))

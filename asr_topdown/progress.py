@@ -1,0 +1,30 @@
+"""One way to show progress: a bar on a terminal, a line now and then in a log file."""
+
+import sys
+from collections.abc import Iterable
+from typing import TypeVar
+
+from tqdm import tqdm
+
+T = TypeVar("T")
+
+
+def progress(
+    items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it"
+) -> "tqdm[T]":
+    """Iterate over `items` and show how many are done, the rate and the time left.
+
+    On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line every 15 s is enough,
+    since each redraw stays in the file.
+    """
+    terminal = sys.stderr.isatty()
+    return tqdm(
+        items,
+        desc=what,
+        total=total,
+        unit=unit,
+        mininterval=0.2 if terminal else 15.0,
+        dynamic_ncols=terminal,
+        ascii=not terminal,
+        leave=True,
+    )
