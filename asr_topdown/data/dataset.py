@@ -1,0 +1,116 @@
+"""Utterances with their features and units, read from a Kaldi data directory."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+import kaldiio
+import torch
+from torch import Tensor
+
+from asr_topdown import datadir
+from asr_topdown.data.batch import SpeechBatch, collate
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.losses import ctc_frames_needed
+from asr_topdown.text import Vocabulary
+
+
+class Utterance(NamedTuple):
+    """One utterance: where its features are, how many frames they have, and what was said."""
+
+    id: str
+    feats: str
+    frames: int
+    tokens: tuple[int, ...]
+
+
+class SpeechDataset:
+    """The utterances of a data directory, in the order of their ids.
+
+    Args:
+        utterances: what `read` or `keep` give.
+        cmvn: global mean and variance normalisation of the features, or None.
+    """
+
+    def __init__(self, utterances: Sequence[Utterance], cmvn: Cmvn | None) -> None:
+        self.utterances = tuple(utterances)
+        self.cmvn = cmvn
+
+    @classmethod
+    def read(cls, folder: Path | str, vocabulary: Vocabulary, cmvn: Cmvn | None) -> "SpeechDataset":
+        """Read text, feats.scp and utt2num_frames of `folder`.
+
+        Raises:
+            ValueError: naming the file and the utterance, if one is missing or empty.
+        """
+        folder = Path(folder)
+        text = datadir.read_table(folder / "text")
+        feats = datadir.read_table(folder / "feats.scp")
+        frames = datadir.read_table(folder / "utt2num_frames")
+        utterances = []
+        for utterance, transcript in sorted(text.items()):
+            if utterance not in feats or utterance not in frames:
+                raise ValueError(f"{folder}: no features of {utterance}; run `asr-topdown features` again")
+            tokens = tuple(vocabulary.encode(transcript))
+            utterances.append(Utterance(utterance, feats[utterance], int(frames[utterance]), tokens))
+        if not utterances:
+            raise ValueError(f"{folder}: no utterances")
+        return cls(utterances, cmvn)
+
+    def __len__(self) -> int:
+        return len(self.utterances)
+
+    @property
+    def frames(self) -> list[int]:
+        """Input frames of each utterance."""
+        return [utterance.frames for utterance in self.utterances]
+
+    def load(self, index: int) -> Tensor:
+        """Normalised features (T, D) of one utterance.
+
+        Raises:
+            ValueError: naming the utterance, if its features cannot be read or are not finite.
+        """
+        utterance = self.utterances[index]
+        try:
+            feats = torch.from_numpy(kaldiio.load_mat(utterance.feats).copy())
+        except (OSError, ValueError, AssertionError, KeyError) as error:
+            raise ValueError(f"features of {utterance.id} cannot be read from {utterance.feats}: {error}") from error
+        if len(feats) != utterance.frames or not torch.isfinite(feats).all():
+            raise ValueError(
+                f"features of {utterance.id} ({utterance.feats}) must be {utterance.frames} finite frames, "
+                f"got {len(feats)}"
+            )
+        return self.cmvn.apply(feats) if self.cmvn else feats
+
+    def batch(self, indices: Sequence[int]) -> SpeechBatch:
+        """The utterances `indices`, padded to one batch."""
+        chosen = [self.utterances[index] for index in indices]
+        return collate(
+            [utterance.id for utterance in chosen],
+            [self.load(index) for index in indices],
+            [utterance.tokens for utterance in chosen],
+        )
+
+    def keep_trainable(self, output_length: Callable[[Tensor], Tensor]) -> tuple["SpeechDataset", list[str]]:
+        """Leave out the utterances that CTC cannot align, and say which.
+
+        An utterance of T output frames can carry L units with r equal neighbours only if T >= L + r.
+
+        Args:
+            output_length: frames that the network gives for so many input frames.
+
+        Returns:
+            the dataset of the others, and a line for each utterance left out.
+        """
+        lengths = output_length(torch.tensor(self.frames)).tolist()
+        kept, dropped = [], []
+        for utterance, length in zip(self.utterances, lengths, strict=True):
+            needed = ctc_frames_needed(utterance.tokens)
+            if not utterance.tokens:
+                dropped.append(f"{utterance.id}: empty transcript")
+            elif length < needed:
+                dropped.append(f"{utterance.id}: {length} output frames for a transcript that needs {needed}")
+            else:
+                kept.append(utterance)
+        return SpeechDataset(kept, self.cmvn), dropped

@@ -1,0 +1,63 @@
+"""Batches of utterances of like length under a frame budget: a pure function of (seed, epoch).
+
+Because nothing is remembered between epochs, a training that resumes at step k of an epoch just skips the
+first k batches of that epoch's list.
+"""
+
+import random
+from collections.abc import Sequence
+
+
+def length_batches(
+    frames: Sequence[int], *, frames_per_batch: int, utterances_per_batch: int, order: Sequence[int] | None = None
+) -> list[list[int]]:
+    """Cut utterances, sorted by length, into batches whose padded size fits the budget.
+
+    Args:
+        frames: frames of each utterance.
+        frames_per_batch: most frames in a batch, padding included; a longer utterance travels alone.
+        utterances_per_batch: most utterances in a batch.
+        order: the order in which to fill batches; by length if absent.
+
+    Returns:
+        Lists of indices into `frames`; each utterance is in exactly one.
+    """
+    if order is None:
+        order = sorted(range(len(frames)), key=lambda index: (frames[index], index))
+    batches: list[list[int]] = []
+    batch: list[int] = []
+    longest = 0
+    for index in order:
+        padded = max(longest, frames[index])
+        full = len(batch) == utterances_per_batch or (len(batch) + 1) * padded > frames_per_batch
+        if batch and full:
+            batches.append(batch)
+            batch, padded = [], frames[index]
+        batch.append(index)
+        longest = padded
+    return [*batches, batch] if batch else batches
+
+
+def epoch_batches(
+    frames: Sequence[int],
+    *,
+    frames_per_batch: int,
+    utterances_per_batch: int,
+    seed: int,
+    epoch: int,
+    jitter: float = 0.1,
+) -> list[list[int]]:
+    """The batches of one epoch of training, in order.
+
+    Lengths are jittered by up to `jitter` before sorting, so that an utterance meets other neighbours in
+    each epoch, and the batches are shuffled.
+    """
+    # A string seed is hashed by a fixed algorithm: the same on every machine and Python version >= 3.2.
+    generator = random.Random(f"{seed}/{epoch}")
+    keys = [count * generator.uniform(1 - jitter, 1 + jitter) for count in frames]
+    order = sorted(range(len(frames)), key=lambda index: (keys[index], index))
+    batches = length_batches(
+        frames, frames_per_batch=frames_per_batch, utterances_per_batch=utterances_per_batch, order=order
+    )
+    generator.shuffle(batches)
+    return batches

@@ -1,0 +1,49 @@
+"""A trained model's folder: everything that recognition needs, in one place."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from asr_topdown import config as configuration
+from asr_topdown.build import fresh_model
+from asr_topdown.config import Config
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.files import read_json
+from asr_topdown.text import Vocabulary
+from asr_topdown.weights import load_weights
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A network with what surrounds it, in eval mode."""
+
+    folder: Path
+    config: Config
+    vocabulary: Vocabulary
+    cmvn: Cmvn | None
+    network: nn.Module
+    device: torch.device
+
+
+def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> TrainedModel:
+    """Read a model folder: config.yaml, tokens.txt, cmvn.ark, done.json and the best epoch's weights.
+
+    Raises:
+        ValueError: naming the file that is missing or does not fit.
+    """
+    folder, device = Path(folder), torch.device(device)
+    done = folder / "done.json"
+    if not done.exists():
+        raise ValueError(f"{folder}: not a finished model (no done.json)")
+    config = configuration.load(folder / "config.yaml")
+    vocabulary = Vocabulary.load(folder / "tokens.txt")
+    cmvn = Cmvn.load(folder / "cmvn.ark") if config.features.cmvn == "global" else None
+    network = fresh_model(config, len(vocabulary), init_seed=0)
+    weights = folder / f"epoch-{read_json(done)['best_epoch']}.safetensors"
+    try:
+        network.load_state_dict(load_weights(weights))
+    except RuntimeError as error:
+        raise ValueError(f"{weights} does not fit {folder / 'config.yaml'}: {error}") from error
+    return TrainedModel(folder, config, vocabulary, cmvn, network.to(device).eval(), device)

@@ -1,0 +1,86 @@
+"""BLSTM-CTC: a stack of bidirectional LSTM layers under one softmax (Graves et al. 2006)."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asr_topdown.layers import Layer
+from asr_topdown.losses import Loss, ctc_loss
+from asr_topdown.nn.blstm import BlstmLayer
+from asr_topdown.nn.lengths import mask, reversal
+from asr_topdown.nn.stacking import stack_frames
+
+
+class BlstmCtc(nn.Module):
+    """Frame stacking -> `layers` x BLSTM -> linear -> log-softmax.
+
+    Args:
+        inputs: size of a feature frame.
+        units: size of the vocabulary; unit 0 is the blank.
+        layers: number of BLSTM layers.
+        cells: LSTM cells in each direction.
+        projection: size of the linear layer after each BLSTM layer; 0 = none.
+        stack: input frames joined into one.
+        subsample: frame subsampling after each layer; missing entries are 1.
+        dropout: on the output of each BLSTM layer, while training.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        units: int,
+        *,
+        layers: int = 4,
+        cells: int = 320,
+        projection: int = 0,
+        stack: int = 1,
+        subsample: Sequence[int] = (),
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        factors = [*subsample, *[1] * (layers - len(subsample))]
+        if len(factors) != layers:
+            raise ValueError(f"subsample lists {len(subsample)} factors for {layers} layers")
+        self.stack = stack
+        self.blstm = nn.ModuleList()
+        size = inputs * stack
+        for index, factor in enumerate(factors):
+            layer = BlstmLayer(
+                size,
+                cells,
+                projection=projection,
+                squash=index < layers - 1,
+                dropout=dropout,
+                subsample=factor,
+            )
+            self.blstm.append(layer)
+            size = layer.outputs
+        self.softmax = nn.Linear(size, units)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """`blstm.0`, `blstm.1`, …, `softmax`."""
+        stack = [Layer(f"blstm.{index}", (layer,)) for index, layer in enumerate(self.blstm)]
+        return (*stack, Layer("softmax", (self.softmax,)))
+
+    def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D) features and (B,) lengths -> (B, T', V) log-probabilities in float32, (B,) lengths."""
+        feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
+        hidden, lengths = stack_frames(feats, lengths, self.stack)
+        for layer in self.blstm:
+            hidden = layer(hidden, reversal(lengths, hidden.shape[1]))
+            lengths = layer.output_length(lengths)
+        return F.log_softmax(self.softmax(hidden).float(), dim=-1), lengths
+
+    def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
+        """Mean CTC loss per utterance in nats, of a batch as `data.batch.SpeechBatch` describes it."""
+        log_probs, lengths = self(feats, feat_lengths)
+        losses = ctc_loss(log_probs, lengths, tokens, token_lengths)
+        return Loss(losses.mean(), losses.detach())
+
+    def output_length(self, length: Tensor) -> Tensor:
+        """Frames of `log_probs` for `length` input frames."""
+        length = -(-length // self.stack)
+        for layer in self.blstm:
+            length = layer.output_length(length)
+        return length

@@ -1,0 +1,58 @@
+"""One bidirectional LSTM layer over a padded batch, without packing."""
+
+import torch
+from torch import Tensor, nn
+
+from asr_topdown.nn.lengths import gather_time
+
+
+class BlstmLayer(nn.Module):
+    """BLSTM -> [linear projection, tanh] -> dropout -> keep every k-th frame.
+
+    The two directions are two `nn.LSTM`s over the padded batch; the backward one reads each sequence
+    reversed within its own length. The result equals a packed bidirectional `nn.LSTM`, and unlike that one
+    it stays on the fused CPU kernels when lengths differ: a packed backward pass is quadratic in time there.
+
+    Args:
+        inputs: size of an input frame.
+        cells: LSTM cells in each direction.
+        projection: size of the projection; 0 leaves the 2 x `cells` outputs as they are.
+        squash: apply tanh to the projection, as ESPnet's RNNP does below its topmost layer.
+        dropout: on the output.
+        subsample: keep every `subsample`-th frame of the output.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        cells: int,
+        *,
+        projection: int = 0,
+        squash: bool = True,
+        dropout: float = 0.0,
+        subsample: int = 1,
+    ) -> None:
+        super().__init__()
+        self.forwards = nn.LSTM(inputs, cells, batch_first=True)
+        self.backwards = nn.LSTM(inputs, cells, batch_first=True)
+        self.projection = nn.Linear(2 * cells, projection) if projection else None
+        self.squash = squash
+        self.dropout = nn.Dropout(dropout)
+        self.subsample = subsample
+        self.outputs = projection or 2 * cells
+
+    def forward(self, frames: Tensor, reverse: Tensor) -> Tensor:
+        """(B, T, D) and the (B, T) indices of `nn.lengths.reversal` -> (B, ceil(T / subsample), outputs)."""
+        ahead, _ = self.forwards(frames)
+        back, _ = self.backwards(gather_time(frames, reverse))
+        hidden = torch.cat([ahead, gather_time(back, reverse)], dim=-1)
+        if self.projection is not None:
+            hidden = self.projection(hidden)
+            if self.squash:
+                hidden = torch.tanh(hidden)
+        hidden = self.dropout(hidden)
+        return hidden[:, :: self.subsample] if self.subsample > 1 else hidden
+
+    def output_length(self, length: Tensor) -> Tensor:
+        """Frames that come out for `length` frames: ceil(length / subsample)."""
+        return -(-length // self.subsample)

@@ -1,0 +1,223 @@
+"""Run one node: build a fresh model, transplant and freeze what the node says, train, and say how it went."""
+
+import functools
+import hashlib
+import logging
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from asr_topdown import config as configuration
+from asr_topdown import datadir, layers
+from asr_topdown.build import fresh_model
+from asr_topdown.config import Config
+from asr_topdown.data.batch import SpeechBatch
+from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.data.sampler import epoch_batches
+from asr_topdown.decode.recognize import ctc_dev_metrics
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.features.specaug import spec_augment
+from asr_topdown.files import write_text
+from asr_topdown.text import Vocabulary
+from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown.store import Store
+from asr_topdown.train.rng import derive
+from asr_topdown.train.trainer import Progress, Task, Trainer, weights_of_epoch
+from asr_topdown.weights import load_weights
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A configuration and the data it is trained on.
+
+    Attributes:
+        config: all settings.
+        train: data directory to train on; holds cmvn.ark.
+        dev: data directory that chooses and stops.
+        tokens: the vocabulary's file.
+        device: where to train.
+    """
+
+    config: Config
+    train: Path
+    dev: Path
+    tokens: Path
+    device: str = "cpu"
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Hash of what decides a training besides its node: settings, dev set, units, normalisation."""
+        digest = hashlib.sha256(self.config.identity().encode())
+        digest.update(datadir.content_hash(self.dev).encode())
+        digest.update(self.tokens.read_bytes())
+        if self.config.features.cmvn == "global":
+            digest.update(self._cmvn_file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    @functools.cached_property
+    def train_set(self) -> str:
+        """Hash of the training data's content."""
+        return datadir.content_hash(self.train)
+
+    def joint(self, seed: int) -> Node:
+        """The joint training with initial weights `seed`."""
+        return Node(
+            experiment=self.id,
+            train_set=self.train_set,
+            init_seed=seed,
+            epochs=self.config.train.epochs,
+            patience=self.config.train.patience,
+        )
+
+    def vocabulary(self) -> Vocabulary:
+        """The units that the network predicts."""
+        return Vocabulary.load(self.tokens)
+
+    def layer_names(self) -> tuple[str, ...]:
+        """The network's layers, input first."""
+        return tuple(layer.name for layer in fresh_model(self.config, len(self.vocabulary()), 0).layers())  # type: ignore[operator]
+
+    def cmvn(self) -> Cmvn | None:
+        """Global normalisation statistics, if the configuration wants them."""
+        return Cmvn.load(self._cmvn_file) if self.config.features.cmvn == "global" else None
+
+    @property
+    def _cmvn_file(self) -> Path:
+        return self.train / "cmvn.ark"
+
+
+def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
+    """Train `node`, or answer from disk if it is finished; killed in between, go on from its checkpoint.
+
+    Raises:
+        ValueError: naming what does not fit: the node and the experiment, a parent's layer, the data.
+    """
+    with store.lock(node) as folder:
+        finished = store.outcome(node)
+        if finished is not None:
+            return finished
+        if node.experiment != experiment.id or node.train_set != experiment.train_set:
+            raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
+        torch.set_num_threads(experiment.config.train.threads)
+        _write_surroundings(folder, experiment)
+        progress = _train(node, experiment, store, folder)
+        outcome = Outcome(
+            node=node,
+            error=progress.best_error,
+            best_epoch=progress.best_epoch,
+            epochs=progress.epoch,
+            seconds=round(progress.seconds, 2),
+            metrics=progress.best_metrics,
+        )
+        store.finish(outcome)
+        return outcome
+
+
+def _write_surroundings(folder: Path, experiment: Experiment) -> None:
+    """What makes the folder a model that can be taken away: settings, units, normalisation."""
+    write_text(folder / "config.yaml", configuration.dump(experiment.config))
+    shutil.copyfile(experiment.tokens, folder / "tokens.txt")
+    cmvn = experiment.cmvn()
+    if cmvn is not None:
+        cmvn.save(folder / "cmvn.ark")
+
+
+def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Progress:
+    model = prepare_model(node, experiment, store)
+    before = layers.fingerprint(model, node.frozen)
+
+    def check_frozen(epoch: int) -> None:
+        now = layers.fingerprint(model, node.frozen)
+        assert now == before, f"{folder}: frozen layers {node.frozen} changed in epoch {epoch}"
+
+    trainer = Trainer(
+        model,
+        _task(node, experiment, model, check_frozen),
+        experiment.config.train,
+        epochs=node.epochs,
+        patience=node.patience,
+        seed=node.init_seed,
+        folder=folder,
+        device=torch.device(experiment.device),
+    )
+    started = time.monotonic()
+    progress = trainer.run()
+    trainer.checkpoints.clear()
+    log.info(
+        "%s: best epoch %d of %d, dev %s %.4f, %.0f s in this run",
+        node.id, progress.best_epoch, progress.epoch, experiment.config.train.metric, progress.best_error,
+        time.monotonic() - started,
+    )  # fmt: skip
+    return progress
+
+
+def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module:
+    """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen."""
+    model = fresh_model(experiment.config, len(experiment.vocabulary()), node.init_seed)
+    layers.check_partition(model)
+    names = list(layers.tensors_by_layer(model))
+    frozen = layers.select(names, node.frozen, what="frozen")
+    free = [name for name in names if name not in frozen]
+    if node.parent is not None:
+        layers.transplant(_parent_weights(node, store), model, frozen)
+        if node.rewind_epoch is not None:
+            layers.transplant(_weights(store, node.parent.node, node.rewind_epoch), model, free)
+        elif node.start == "keep":
+            layers.transplant(_parent_weights(node, store), model, free)
+    layers.freeze(model, frozen, dropout=node.frozen_dropout == "keep")
+    for name in names:
+        done = "frozen" if name in frozen else {"reinit": "new weights"}.get(node.start, node.start)
+        log.info("layer %s: %s", name, "joint" if node.parent is None else done)
+    return model
+
+
+def _parent_weights(node: Node, store: Store) -> dict[str, Tensor]:
+    assert node.parent is not None
+    return _weights(store, node.parent.node, node.parent.epoch)
+
+
+def _weights(store: Store, node: str, epoch: int) -> dict[str, Tensor]:
+    return load_weights(weights_of_epoch(store.node_dir(node), epoch))
+
+
+def _task(
+    node: Node, experiment: Experiment, model: nn.Module, check_frozen: functools.partial[None]
+) -> Task:
+    config, vocabulary, cmvn = experiment.config.train, experiment.vocabulary(), experiment.cmvn()
+    dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
+    everything = SpeechDataset.read(experiment.train, vocabulary, cmvn)
+    train, dropped = everything.keep_trainable(model.output_length)  # type: ignore[arg-type]
+    for line in dropped:
+        log.warning("left out of training: %s", line)
+    if not len(train):
+        raise ValueError(f"{experiment.train}: no utterance is long enough for its transcript")
+
+    def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
+        loaded = train.batch(indices)
+        if config.specaugment is None:
+            return loaded
+        generator = torch.Generator().manual_seed(derive(node.init_seed, "specaugment", epoch, *loaded.ids))
+        feats = spec_augment(loaded.feats, loaded.feat_lengths, config.specaugment, generator)
+        return loaded._replace(feats=feats)
+
+    return Task(
+        plan=lambda epoch: epoch_batches(
+            train.frames,
+            frames_per_batch=config.frames_per_batch,
+            utterances_per_batch=config.utterances_per_batch,
+            seed=node.init_seed,
+            epoch=epoch,
+        ),
+        batch=batch,
+        evaluate=lambda network: ctc_dev_metrics(
+            network, dev, vocabulary, frames_per_batch=2 * config.frames_per_batch
+        ),
+        after_epoch=check_frozen,
+    )

@@ -1,0 +1,61 @@
+"""What a training run records: JSON lines for programs, TensorBoard for eyes."""
+
+import json
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from asr_topdown.files import write_text
+
+
+class MetricsLog:
+    """Append records to `metrics.jsonl` and numbers to TensorBoard's `tb/`.
+
+    Each record has a `kind` ("step" or "epoch"), the `epoch` and the `step` (of the whole run).
+
+    Args:
+        folder: the run's folder.
+        resume_after: step of the checkpoint that training resumes from; later records are dropped, since
+            they will be made again.
+    """
+
+    def __init__(self, folder: Path, *, resume_after: int = 0) -> None:
+        self.path = folder / "metrics.jsonl"
+        if self.path.exists():
+            kept = [json.dumps(record) for record in read_metrics(self.path) if record["step"] <= resume_after]
+            write_text(self.path, "".join(f"{line}\n" for line in kept) if resume_after else "")
+        # Imported here: it takes a second, which readers of metrics need not wait.
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._file = self.path.open("a", encoding="utf-8")
+        self._board = SummaryWriter(str(folder / "tb"), purge_step=resume_after + 1 if resume_after else None)
+
+    def __enter__(self) -> "MetricsLog":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._file.close()
+        self._board.close()
+
+    def write(self, kind: str, *, epoch: int, step: int, **values: Any) -> None:
+        """Add one record; numbers go to TensorBoard as `kind/name` at `step`."""
+        self._file.write(json.dumps({"kind": kind, "epoch": epoch, "step": step, **values}) + "\n")
+        self._file.flush()
+        for name, value in values.items():
+            if isinstance(value, (int, float)) and not isinstance(value, bool):
+                self._board.add_scalar(f"{kind}/{name}", value, step)
+
+
+def read_metrics(path: Path) -> list[dict[str, Any]]:
+    """The records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
+    records = []
+    lines = path.read_text(encoding="utf-8").splitlines()
+    for number, line in enumerate(lines, 1):
+        try:
+            records.append(json.loads(line))
+        except json.JSONDecodeError as error:
+            if number < len(lines):
+                raise ValueError(f"{path}:{number}: not JSON ({error})") from error
+    return records

@@ -1,0 +1,70 @@
+"""Optimisers over the trainable parameters, and ESPnet's rule for an epoch without improvement."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import nn
+
+from asr_topdown.config import OptimizerConfig
+
+
+def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+    """A new optimiser over the parameters that require a gradient; frozen ones are absent from it.
+
+    Raises:
+        ValueError: if every parameter is frozen.
+    """
+    parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
+    if not parameters:
+        raise ValueError("every layer is frozen: nothing to train")
+    return _BUILDERS[config.name](parameters, config)
+
+
+def _sgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.SGD(
+        parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+    )
+
+
+def _adam(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adam(
+        parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def _adamw(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.AdamW(
+        parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
+    )
+
+
+def _adadelta(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return torch.optim.Adadelta(
+        parameters, lr=config.lr, rho=config.rho, eps=config.eps, weight_decay=config.weight_decay
+    )
+
+
+_BUILDERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw, "adadelta": _adadelta}
+
+
+def decay(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> str:
+    """Make the optimiser more careful after an epoch without improvement, and say what was done.
+
+    `decay_eps` multiplies AdaDelta's eps by the factor, as ESPnet v1 does after it has gone back to the
+    best weights (Watanabe et al. 2018); `decay_lr` multiplies the learning rate.
+    """
+    key = "eps" if config.plateau == "decay_eps" else "lr"
+    for group in optimizer.param_groups:
+        group[key] *= config.plateau_factor
+    return f"{key} {optimizer.param_groups[0][key]:.3g}"
+
+
+def describe_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
+    """Name and shape of each parameter in the optimiser's order.
+
+    `load_state_dict` matches by position and loads another layer's state without a word, so a checkpoint
+    carries this list and a resume compares it.
+    """
+    names = {id(parameter): name for name, parameter in model.named_parameters()}
+    parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+    return [(names[id(parameter)], tuple(parameter.shape)) for parameter in parameters]

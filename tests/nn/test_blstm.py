@@ -1,0 +1,77 @@
+"""A BLSTM layer without packing equals a packed bidirectional nn.LSTM."""
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+
+from asr_topdown.nn.blstm import BlstmLayer
+from asr_topdown.nn.lengths import gather_time, mask, reversal
+from asr_topdown.nn.stacking import stack_frames
+
+
+def packed_twin(layer: BlstmLayer, inputs: int, cells: int) -> nn.LSTM:
+    """A bidirectional nn.LSTM with the same weights."""
+    twin = nn.LSTM(inputs, cells, batch_first=True, bidirectional=True)
+    with torch.no_grad():
+        for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
+            getattr(twin, name).copy_(getattr(layer.forwards, name))
+            getattr(twin, f"{name}_reverse").copy_(getattr(layer.backwards, name))
+    return twin
+
+
+def test_outputs_and_gradients_equal_a_packed_lstm() -> None:
+    torch.manual_seed(0)
+    inputs, cells, lengths = 5, 7, torch.tensor([9, 4, 1])
+    layer = BlstmLayer(inputs, cells)
+    twin = packed_twin(layer, inputs, cells)
+    frames = torch.randn(3, 9, inputs)
+    real = mask(lengths, 9)[:, :, None]
+    ours_in, theirs_in = frames.clone().requires_grad_(), frames.clone().requires_grad_()
+
+    ours = layer(ours_in, reversal(lengths, 9)) * real
+    packed, _ = twin(pack_padded_sequence(theirs_in, lengths, batch_first=True))
+    theirs, _ = pad_packed_sequence(packed, batch_first=True)
+
+    assert torch.allclose(ours, theirs, atol=1e-6)
+    weight = torch.randn_like(theirs)
+    (ours * weight).sum().backward()
+    (theirs * weight).sum().backward()
+    assert torch.allclose(ours_in.grad * real, theirs_in.grad, atol=1e-6)
+    assert torch.allclose(layer.backwards.weight_hh_l0.grad, twin.weight_hh_l0_reverse.grad, atol=1e-5)
+
+
+def test_padding_never_reaches_real_frames() -> None:
+    torch.manual_seed(0)
+    layer = BlstmLayer(3, 4, projection=5, subsample=2)
+    lengths = torch.tensor([6, 3])
+    frames = torch.randn(2, 6, 3)
+    polluted = torch.where(mask(lengths, 6)[:, :, None], frames, torch.full_like(frames, 1e3))
+    kept = mask(layer.output_length(lengths), 3)[:, :, None]
+    clean = layer(frames, reversal(lengths, 6))
+    assert clean.shape == (2, 3, 5)
+    assert torch.equal(clean * kept, layer(polluted, reversal(lengths, 6)) * kept)
+
+
+@pytest.mark.parametrize("subsample", [1, 2, 3])
+def test_length_formula(subsample: int) -> None:
+    layer = BlstmLayer(2, 2, subsample=subsample)
+    for time in range(1, 12):
+        lengths = torch.tensor([time])
+        out = layer(torch.zeros(1, time, 2), reversal(lengths, time))
+        assert out.shape[1] == layer.output_length(lengths).item()
+
+
+def test_reversal_is_its_own_inverse() -> None:
+    lengths = torch.tensor([4, 2, 1])
+    index = reversal(lengths, 4)
+    assert index.tolist() == [[3, 2, 1, 0], [1, 0, 2, 3], [0, 1, 2, 3]]
+    frames = torch.randn(3, 4, 2)
+    assert torch.equal(gather_time(gather_time(frames, index), index), frames)
+
+
+def test_stacking_completes_the_last_run_with_zeros() -> None:
+    frames = torch.arange(1.0, 6.0).reshape(1, 5, 1)
+    stacked, lengths = stack_frames(frames, torch.tensor([5]), 3)
+    assert stacked.tolist() == [[[1, 2, 3], [4, 5, 0]]]
+    assert lengths.tolist() == [2]

@@ -1,0 +1,273 @@
+"""The training loop: resumed = uninterrupted bit for bit, frozen = untouched, clear words when it fails."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from torch import nn
+
+from asr_topdown import layers
+from asr_topdown.config import OptimizerConfig, TrainConfig
+from asr_topdown.data.batch import SpeechBatch, collate
+from asr_topdown.data.sampler import epoch_batches
+from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.train.checkpoint import Rotation
+from asr_topdown.train.metrics import read_metrics
+from asr_topdown.train.trainer import Progress, Task, Trainer, weights_of_epoch
+from asr_topdown.weights import load_weights
+
+EPOCHS, UTTERANCES = 4, 12
+
+
+def speech() -> list[tuple[str, torch.Tensor, list[int]]]:
+    """Made-up utterances in which unit u sounds like a one in dimension u."""
+    generator = random.Random(5)
+    utterances = []
+    for index in range(UTTERANCES):
+        tokens = [generator.randrange(1, 4) for _ in range(generator.randrange(2, 5))]
+        feats = torch.zeros(4 * len(tokens), 4)
+        for position, unit in enumerate(tokens):
+            feats[4 * position : 4 * position + 3, unit] = 1.0
+        utterances.append((f"utt{index:02}", feats, tokens))
+    return utterances
+
+
+def task(model: nn.Module, before_batch: Callable[[], None] = lambda: None) -> Task:
+    utterances = speech()
+
+    def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
+        before_batch()
+        ids, feats, tokens = zip(*[utterances[index] for index in indices], strict=True)
+        return collate(ids, feats, tokens)
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        everything = collate(*zip(*utterances, strict=True))
+        loss = network.loss(*everything.inputs).total.item()
+        return {"loss": loss, "cer": loss / 100}
+
+    frames = [len(feats) for _, feats, _ in utterances]
+    return Task(
+        plan=lambda epoch: epoch_batches(
+            frames, frames_per_batch=40, utterances_per_batch=3, seed=3, epoch=epoch
+        ),
+        batch=batch,
+        evaluate=evaluate,
+    )
+
+
+def trainer(
+    folder: Path,
+    *,
+    before_batch: Callable[[], None] = lambda: None,
+    freeze: Sequence[str] = (),
+    optimizer: OptimizerConfig = OptimizerConfig(lr=0.01),
+    **settings: object,
+) -> Trainer:
+    torch.manual_seed(1)
+    model = BlstmCtc(4, 4, layers=2, cells=6, dropout=0.3)
+    layers.freeze(model, freeze, dropout=True)
+    config = TrainConfig(optimizer=optimizer, metric="loss", log_interval=2, checkpoint_minutes=1e-9)
+    config = config.model_copy(update=settings)
+    return Trainer(
+        model,
+        task(model, before_batch),
+        config,
+        epochs=EPOCHS,
+        patience=0,
+        seed=1,
+        folder=folder,
+        device=torch.device("cpu"),
+    )
+
+
+class Killed(BaseException):
+    """Nothing in the loop may catch it, as nothing catches a kill."""
+
+
+def kill_at(step: int) -> Callable[[], None]:
+    left = [step]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+    return count
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Progress]:
+    folder = tmp_path_factory.mktemp("uninterrupted")
+    return folder, trainer(folder).run()
+
+
+@pytest.mark.parametrize("step", [0, 1, 3, 5, 11, 16])
+def test_killed_and_resumed_equals_uninterrupted(
+    step: int, tmp_path: Path, uninterrupted: tuple[Path, Progress]
+) -> None:
+    with pytest.raises(Killed):
+        trainer(tmp_path, before_batch=kill_at(step)).run()
+    resumed = trainer(tmp_path).run()
+    reference, expected = uninterrupted
+    assert (resumed.best_epoch, resumed.best_error, resumed.step) == (
+        expected.best_epoch,
+        expected.best_error,
+        expected.step,
+    )
+    name = weights_of_epoch(Path(), expected.best_epoch).name
+    assert same(load_weights(tmp_path / name), load_weights(reference / name))
+
+    def epochs(folder: Path) -> list[dict[str, object]]:
+        records = read_metrics(folder / "metrics.jsonl")
+        return [{**r, "seconds": 0} for r in records if r["kind"] == "epoch"]
+
+    assert epochs(tmp_path) == epochs(reference)
+
+
+def test_kill_9_and_resume_equals_uninterrupted(
+    tmp_path: Path, uninterrupted: tuple[Path, Progress]
+) -> None:
+    """A real process, a real SIGKILL, in the middle of an epoch."""
+    program = textwrap.dedent(f"""
+        import importlib.util, os, signal, sys
+        from pathlib import Path
+        spec = importlib.util.spec_from_file_location("here", {str(Path(__file__))!r})
+        here = importlib.util.module_from_spec(spec); spec.loader.exec_module(here)
+        here.torch.set_num_threads(1)
+        steps = [0]
+        def count():
+            steps[0] += 1
+            if steps[0] == 8:
+                os.kill(os.getpid(), signal.SIGKILL)
+        here.trainer(Path({str(tmp_path)!r}), before_batch=count).run()
+    """)
+    done = subprocess.run([sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False)
+    assert done.returncode == -signal.SIGKILL
+    resumed = trainer(tmp_path).run()
+    reference, expected = uninterrupted
+    name = weights_of_epoch(Path(), expected.best_epoch).name
+    assert resumed.best_error == expected.best_error
+    assert same(load_weights(tmp_path / name), load_weights(reference / name))
+
+
+def test_a_truncated_checkpoint_falls_back_to_the_one_before(
+    tmp_path: Path, uninterrupted: tuple[Path, Progress], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(Killed):
+        trainer(tmp_path, before_batch=kill_at(7)).run()
+    newest = tmp_path / "last.pt"
+    newest.write_bytes(newest.read_bytes()[:1000])
+    resumed = trainer(tmp_path).run()
+    assert "last.pt: truncated or corrupt checkpoint" in caplog.text
+    assert resumed.best_error == uninterrupted[1].best_error
+
+
+def test_when_both_checkpoints_are_corrupt_one_line_says_so(tmp_path: Path) -> None:
+    for name in ("last.pt", "previous.pt"):
+        (tmp_path / name).write_bytes(b"not a checkpoint")
+    with pytest.raises(ValueError, match=r"last\.pt: truncated .* delete it to train from the start"):
+        trainer(tmp_path).run()
+
+
+def test_a_full_disk_in_mid_save_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checkpoints = Rotation(tmp_path)
+    checkpoints.save({"step": 1})
+
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("torch.save", full)
+    with pytest.raises(OSError, match=r"cannot write .*last\.pt: No space left on device"):
+        checkpoints.save({"step": 2})
+    assert checkpoints.load() == ({"step": 1}, "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["last.pt"]
+
+
+def test_the_checkpoint_of_other_layers_is_refused(tmp_path: Path) -> None:
+    """torch's load_state_dict matches by position and would take it without a word."""
+    with pytest.raises(Killed):
+        trainer(tmp_path, before_batch=kill_at(5)).run()
+    with pytest.raises(ValueError, match="made for 18 trainable tensors, here are 10"):
+        trainer(tmp_path, freeze=["blstm.1"]).run()
+
+
+def test_frozen_layers_are_untouched_and_absent_from_the_optimizer(tmp_path: Path) -> None:
+    run = trainer(tmp_path, freeze=["blstm.1", "softmax"], optimizer=OptimizerConfig(weight_decay=0.1, momentum=0.9, name="sgd"))
+    before = layers.fingerprint(run.model, ["blstm.1", "softmax"])
+    free = layers.fingerprint(run.model, ["blstm.0"])
+    run.run()
+    assert layers.fingerprint(run.model, ["blstm.1", "softmax"]) == before
+    assert layers.fingerprint(run.model, ["blstm.0"]) != free
+    assert len(run.optimizer.param_groups[0]["params"]) == 8
+
+
+def test_it_learns(tmp_path: Path) -> None:
+    progress = trainer(tmp_path).run()
+    records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if r["kind"] == "epoch"]
+    assert progress.best_error < 0.7 * records[0]["dev_loss"]
+
+
+def test_patience_counts_epochs_without_improvement(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    errors = iter([5.0, 4.0, 4.0, 4.5])
+    run.task = Task(plan=run.task.plan, batch=run.task.batch, evaluate=lambda model: {"loss": next(errors)})
+    run.patience = 2
+    progress = run.run()
+    assert (progress.epoch, progress.best_epoch, progress.best_error) == (4, 2, 4.0)
+
+
+@pytest.mark.parametrize("rule", ["decay_eps", "decay_lr"])
+def test_plateau_goes_back_to_the_best_weights(tmp_path: Path, rule: str) -> None:
+    optimizer = OptimizerConfig(name="adadelta", lr=1.0, plateau=rule, plateau_factor=0.01)
+    run = trainer(tmp_path, optimizer=optimizer)
+    errors = iter([5.0, 6.0, 4.0, 4.5])
+    run.task = Task(plan=run.task.plan, batch=run.task.batch, evaluate=lambda model: {"loss": next(errors)})
+    run.run()
+    key = rule.removeprefix("decay_")
+    first = {"eps": optimizer.eps, "lr": optimizer.lr}[key]
+    assert run.optimizer.param_groups[0][key] == pytest.approx(first * 0.01**2)
+    assert same(dict(run.model.state_dict()), load_weights(weights_of_epoch(tmp_path, 3)))
+
+
+def test_only_the_best_weights_stay(tmp_path: Path, uninterrupted: tuple[Path, Progress]) -> None:
+    folder, progress = uninterrupted
+    kept = {path.name for path in folder.glob("epoch-*")}
+    assert f"epoch-{progress.best_epoch}.safetensors" in kept
+    assert len(kept) <= 2
+    trainer(tmp_path, keep_epochs="all").run()
+    assert len(list(tmp_path.glob("epoch-*"))) == EPOCHS
+
+
+def test_a_loss_that_is_not_finite_names_its_utterances(tmp_path: Path) -> None:
+    run = trainer(tmp_path)
+    good = run.task.batch
+
+    def poisoned(indices: Sequence[int], epoch: int) -> SpeechBatch:
+        batch = good(indices, epoch)
+        if "utt07" in batch.ids:
+            batch.feats[batch.ids.index("utt07")] = float("nan")
+        return batch
+
+    run.task = Task(plan=run.task.plan, batch=poisoned, evaluate=run.task.evaluate)
+    with pytest.raises(ValueError, match=r"the loss is not finite in epoch 1, .*utt07"):
+        run.run()
+
+
+def test_metrics_are_json_lines(uninterrupted: tuple[Path, Progress]) -> None:
+    lines = (uninterrupted[0] / "metrics.jsonl").read_text().splitlines()
+    kinds = [json.loads(line)["kind"] for line in lines]
+    assert kinds.count("epoch") == EPOCHS
+    assert "step" in kinds
+    assert list((uninterrupted[0] / "tb").glob("events*"))
