@@ -1,0 +1,28 @@
+"""`asr-topdown tokens`: the output units of a recogniser, from the transcripts it is trained on."""
+
+import argparse
+from pathlib import Path
+
+from asr_topdown import datadir
+from asr_topdown.bin import options
+from asr_topdown.text import Vocabulary
+
+HELP = "List the output units (characters or words) of the training transcripts."
+EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --out data/tokens.txt"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    options.add_config(parser)
+    parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="data directory to train on")
+    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes")
+
+
+def run(args: argparse.Namespace) -> None:
+    unit = options.read_config(args).text.unit
+    texts = datadir.read_table(args.train / "text")
+    try:
+        vocabulary = Vocabulary.build(texts.values(), unit)
+    except ValueError as error:
+        raise ValueError(f"{args.train / 'text'}: {error}") from None
+    vocabulary.save(args.out)
+    print(f"{args.out}: {len(vocabulary)} units of kind {unit}, <blank> and <unk> among them")

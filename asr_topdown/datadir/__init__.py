@@ -1,0 +1,26 @@
+"""The Kaldi data directory: read, write, validate, fix, subset, combine, speed-perturb, summarise."""
+
+from asr_topdown.datadir.changes import combine, speed_perturb, subset
+from asr_topdown.datadir.directory import DataDir, content_hash, read, write
+from asr_topdown.datadir.fixing import fix
+from asr_topdown.datadir.lines import read_table, write_table
+from asr_topdown.datadir.summary import Summary, durations, summarise, table
+from asr_topdown.datadir.validation import validate
+
+__all__ = [
+    "DataDir",
+    "Summary",
+    "combine",
+    "content_hash",
+    "durations",
+    "fix",
+    "read",
+    "read_table",
+    "speed_perturb",
+    "subset",
+    "summarise",
+    "table",
+    "validate",
+    "write",
+    "write_table",
+]

@@ -1,0 +1,107 @@
+"""New data directories from old ones. Nothing is written here: see `write`."""
+
+import dataclasses
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from asr_topdown.datadir.directory import DataDir
+
+V = TypeVar("V")
+
+
+def subset(data: DataDir, utterances: Iterable[str], path: Path | str) -> DataDir:
+    """The given utterances of `data`, with the recordings they need, as a directory at `path`.
+
+    Raises:
+        ValueError: naming the first utterance that `data` does not have.
+    """
+    kept = set(utterances)
+    unknown = kept - data.utt2spk.keys()
+    if unknown:
+        raise ValueError(f"{data.path}: no utterance {min(unknown)}")
+    segments = None if data.segments is None else _only(data.segments, kept)
+    recordings = kept if segments is None else {recording for recording, _, _ in segments.values()}
+    return DataDir(
+        path=Path(path),
+        wavs=_only(data.wavs, recordings),
+        text=_only(data.text, kept),
+        utt2spk=_only(data.utt2spk, kept),
+        segments=segments,
+        speed=_only(data.speed, kept),
+        feats=_only(data.feats, kept),
+        num_frames=_only(data.num_frames, kept),
+    )
+
+
+def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
+    """All utterances of all `parts` as one directory at `path`.
+
+    Raises:
+        ValueError: if an id means different things in two parts, or only some of them have segments.
+    """
+    if not parts:
+        raise ValueError(f"{path}: nothing to combine")
+    with_segments = [part for part in parts if part.segments is not None]
+    if with_segments and len(with_segments) < len(parts):
+        without = next(part for part in parts if part.segments is None)
+        raise ValueError(
+            f"{with_segments[0].path} has segments and {without.path} has none: cannot combine them"
+        )
+    merged = {name: _merge(parts, name) for name in _TABLES if name != "segments" or with_segments}
+    return DataDir(path=Path(path), **merged)  # type: ignore[arg-type]
+
+
+def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> DataDir:
+    """`data` once per speed factor (Ko et al. 2015: 0.9, 1.0, 1.1), as one directory at `path`.
+
+    As in Kaldi, what is played f times faster gets the prefix `sp<f>-` on utterance and speaker, and 1.0
+    leaves the ids alone. Unlike there, segments stay in the time of the recording at its own speed, and
+    `utt2speed` says how fast it is played. Features are left out: they are others.
+
+    Raises:
+        ValueError: if a factor is not above 0 or stands there twice, or `data` is perturbed already.
+    """
+    if data.speed:
+        raise ValueError(f"{data.path}: is speed-perturbed already (it has utt2speed)")
+    if not factors or min(factors) <= 0 or len(set(factors)) < len(factors):
+        raise ValueError(f"speed factors must be above 0 and differ, got {', '.join(map(str, factors))}")
+    plain = dataclasses.replace(data, feats={}, num_frames={})
+    return combine([plain if f == 1 else _at_speed(plain, f) for f in factors], path)
+
+
+_TABLES = tuple(field.name for field in dataclasses.fields(DataDir) if field.name != "path")
+
+
+def _at_speed(data: DataDir, factor: float) -> DataDir:
+    prefix = f"sp{factor:g}-"
+    whole = data.segments is None
+    return DataDir(
+        path=data.path,
+        # Without segments the recording's id is the utterance's, so it is renamed with it.
+        wavs=_prefixed(data.wavs, prefix) if whole else data.wavs,
+        text=_prefixed(data.text, prefix),
+        utt2spk={prefix + utterance: prefix + speaker for utterance, speaker in data.utt2spk.items()},
+        segments=None if data.segments is None else _prefixed(data.segments, prefix),
+        speed=dict.fromkeys((prefix + utterance for utterance in data.utt2spk), factor),
+    )
+
+
+def _only(table: Mapping[str, V], keys: set[str]) -> dict[str, V]:
+    return {key: value for key, value in table.items() if key in keys}
+
+
+def _prefixed(table: Mapping[str, V], prefix: str) -> dict[str, V]:
+    return {prefix + key: value for key, value in table.items()}
+
+
+def _merge(parts: Sequence[DataDir], name: str) -> dict[str, object]:
+    merged: dict[str, object] = {}
+    for part in parts:
+        table: Mapping[str, object] = getattr(part, name)
+        for key in merged.keys() & table.keys():
+            if name != "wavs" or merged[key] != table[key]:
+                where = " and ".join(str(p.path) for p in parts)
+                raise ValueError(f"{key} stands in more than one of {where}")
+        merged.update(table)
+    return merged

@@ -1,0 +1,251 @@
+"""A Kaldi data directory in memory, and on disk.
+
+Kaldi's contract: `wav.scp` (recording, where its sound is), `segments` (utterance, recording, start, end in
+seconds; absent when each recording is one utterance), `text`, `utt2spk`, `spk2utt`, `feats.scp`,
+`utt2num_frames`; each sorted by its first column in byte order. Ours alone is `utt2speed` (utterance,
+factor): the utterance is its recording played so many times faster.
+"""
+
+import hashlib
+from collections import defaultdict
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from asr_topdown import files
+from asr_topdown.audio import Clip
+from asr_topdown.datadir.lines import fields, parse_table, table_text, transcript_problem
+
+V = TypeVar("V")
+
+Segment = tuple[str, float, float]  # recording, start, end in seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataDir:
+    """The tables of a data directory.
+
+    Attributes:
+        path: the folder.
+        wavs: recording -> Kaldi rxfilename (a path, or a command that ends in `|`).
+        text: utterance -> transcript, which may be empty.
+        utt2spk: utterance -> speaker; says which utterances there are.
+        segments: utterance -> (recording, start, end in seconds), or None if utterances are recordings.
+        speed: utterance -> speed factor, for those that are not played as they are.
+        feats: utterance -> where its features are (`ark:offset`).
+        num_frames: utterance -> number of feature frames.
+    """
+
+    path: Path
+    wavs: Mapping[str, str]
+    text: Mapping[str, str]
+    utt2spk: Mapping[str, str]
+    segments: Mapping[str, Segment] | None = None
+    speed: Mapping[str, float] = field(default_factory=dict)
+    feats: Mapping[str, str] = field(default_factory=dict)
+    num_frames: Mapping[str, int] = field(default_factory=dict)
+
+    def utterances(self) -> list[str]:
+        """Utterance ids, sorted."""
+        return sorted(self.utt2spk)
+
+    def spk2utt(self) -> dict[str, list[str]]:
+        """Speaker -> utterances; both sorted."""
+        spoken = defaultdict(list)
+        for utterance in self.utterances():
+            spoken[self.utt2spk[utterance]].append(utterance)
+        return dict(sorted(spoken.items()))
+
+    def recording(self, utterance: str) -> str:
+        """The recording that holds an utterance."""
+        return utterance if self.segments is None else self._segment(utterance)[0]
+
+    def clips(self) -> dict[str, Clip]:
+        """Utterance -> where its sound is, sorted.
+
+        Raises:
+            ValueError: naming the directory and the utterance that has no segment or no recording.
+        """
+        return {utterance: self._clip(utterance) for utterance in self.utterances()}
+
+    def _clip(self, utterance: str) -> Clip:
+        recording, start, end = utterance, 0.0, None
+        if self.segments is not None:
+            recording, start, end = self._segment(utterance)
+        if recording not in self.wavs:
+            raise ValueError(f"{self.path / 'wav.scp'}: no recording {recording} (utterance {utterance})")
+        return Clip(self.wavs[recording], start=start, end=end, speed=self.speed.get(utterance, 1.0))
+
+    def _segment(self, utterance: str) -> Segment:
+        assert self.segments is not None
+        if utterance not in self.segments:
+            raise ValueError(f"{self.path / 'segments'}: no segment for utterance {utterance}")
+        return self.segments[utterance]
+
+
+def read(path: Path | str) -> DataDir:
+    """Read a data directory; `utt2spk` must be there, the other tables are empty if missing.
+
+    Raises:
+        FileNotFoundError: if there is no such directory, or no `utt2spk` in it.
+        ValueError: naming file and line: a key that stands twice, a missing or surplus field, not a number.
+    """
+    path = Path(path)
+    if not (path / "utt2spk").is_file():
+        raise FileNotFoundError(f"{path}: not a data directory (it has no utt2spk)")
+    return DataDir(
+        path=path,
+        wavs=_table(path / "wav.scp", parse_source),
+        text=_table(path / "text", parse_transcript),
+        utt2spk=_table(path / "utt2spk", parse_word),
+        segments=_table(path / "segments", parse_segment) if (path / "segments").exists() else None,
+        speed=_table(path / "utt2speed", parse_positive),
+        feats=_table(path / "feats.scp", parse_source),
+        num_frames=_table(path / "utt2num_frames", parse_count),
+    )
+
+
+# What is made from the other tables and is worthless once they change.
+DERIVED = ("feats.scp", "utt2num_frames", "cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp")
+
+
+def write(data: DataDir) -> None:
+    """Write a data directory, sorted, each file whole or absent.
+
+    Files that hold the same already are left alone. If any differs, features and statistics that lie in the
+    directory and are not part of `data` are removed: they were made from something else.
+
+    Raises:
+        ValueError: naming the utterance, if an id or a transcript cannot stand in Kaldi's tables.
+    """
+    _check_writable(data)
+    contents = _contents(data)
+    wanted = {name: content for name, content in contents.items() if content}
+    sources = contents.keys() - set(DERIVED)
+    if any(_current(data.path / name) != contents[name] for name in sources):
+        # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
+        for name in {"utt2spk", *sources, *DERIVED} - (wanted.keys() - {"utt2spk"}):
+            (data.path / name).unlink(missing_ok=True)
+    for name, content in wanted.items():
+        if _current(data.path / name) != content:
+            files.write_text(data.path / name, content)
+
+
+def content_hash(path: Path | str) -> str:
+    """16 hex digits for what a training depends on: utterance ids, their frames and their transcripts.
+
+    Raises:
+        ValueError: naming the directory and the first utterance without frames (features are missing)
+            or without a transcript.
+    """
+    data = read(path)
+    digest = hashlib.sha256()
+    for utterance in data.utterances():
+        if utterance not in data.num_frames:
+            raise ValueError(
+                f"{data.path / 'utt2num_frames'}: no line for {utterance}; compute features first"
+            )
+        if utterance not in data.text:
+            raise ValueError(f"{data.path / 'text'}: no line for {utterance}")
+        digest.update(f"{utterance} {data.num_frames[utterance]} {data.text[utterance]}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+def parse_segment(value: str) -> Segment:
+    """`recording start end` of a segments line.
+
+    Raises:
+        ValueError: without the place, which the caller knows.
+    """
+    parts = fields(value)
+    if len(parts) != 3:
+        raise ValueError(f"needs 4 fields (utterance, recording, start, end), has {len(parts) + 1}")
+    try:
+        start, end = float(parts[1]), float(parts[2])
+    except ValueError:
+        raise ValueError(f"start {parts[1]!r} and end {parts[2]!r} must be seconds") from None
+    if not 0 <= start < end < float("inf"):
+        raise ValueError(f"segment from {parts[1]} to {parts[2]} s: the end must come after the start")
+    return parts[0], start, end
+
+
+def parse_positive(value: str) -> float:
+    """A number above 0."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"needs a number above 0, got {value!r}")
+    return number
+
+
+def parse_count(value: str) -> int:
+    """A whole number above 0."""
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise ValueError(f"needs a whole number above 0, got {value!r}")
+    return int(value)
+
+
+def parse_source(value: str) -> str:
+    """A place: anything but nothing."""
+    if not value:
+        raise ValueError("nothing stands after it")
+    return value
+
+
+def parse_transcript(value: str) -> str:
+    """A transcript; runs of blanks become one."""
+    transcript = " ".join(fields(value))
+    problem = transcript_problem(transcript)
+    if problem:
+        raise ValueError(problem)
+    return transcript
+
+
+def parse_word(value: str) -> str:
+    """A single field."""
+    if len(fields(value)) != 1:
+        raise ValueError(f"needs exactly 2 fields, has {len(fields(value)) + 1}")
+    return value
+
+
+def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:
+    return parse_table(path, parse) if path.exists() else {}
+
+
+def _contents(data: DataDir) -> dict[str, str]:
+    segments = {u: f"{r} {start} {end}" for u, (r, start, end) in (data.segments or {}).items()}
+    return {
+        "wav.scp": table_text(data.wavs),
+        "segments": table_text(segments),
+        "text": table_text(data.text),
+        "spk2utt": table_text({speaker: " ".join(spoken) for speaker, spoken in data.spk2utt().items()}),
+        "utt2speed": table_text(data.speed),
+        "feats.scp": table_text(data.feats),
+        "utt2num_frames": table_text(data.num_frames),
+        # utt2spk comes last, see `write`.
+        "utt2spk": table_text(data.utt2spk),
+    }
+
+
+def _current(path: Path) -> str:
+    return path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
+
+
+def _check_writable(data: DataDir) -> None:
+    if not data.utt2spk:
+        raise ValueError(f"{data.path}: no utterances to write")
+    for key in (*data.utt2spk, *data.utt2spk.values(), *data.wavs, *data.text):
+        if not key or not key.isprintable() or " " in key:
+            raise ValueError(
+                f"{data.path}: id {key!r} is empty or holds white space or unprintable characters"
+            )
+    for recording, source in data.wavs.items():
+        if not source or source != source.strip() or "\n" in source or "\r" in source:
+            raise ValueError(f"{data.path}: recording {recording}: {source!r} cannot stand in wav.scp")
+    for utterance, transcript in data.text.items():
+        problem = transcript_problem(transcript)
+        if problem:
+            raise ValueError(f"{data.path}: utterance {utterance}: {problem}")

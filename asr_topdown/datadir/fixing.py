@@ -1,0 +1,137 @@
+"""Repair what Kaldi's fix_data_dir.sh repairs."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown import files
+from asr_topdown.datadir import directory
+from asr_topdown.datadir.lines import fields, read_rows, table_text, transcript_problem
+
+_OF_UTTERANCES = (
+    *("text", "segments", "utt2speed", "feats.scp", "utt2num_frames"),
+    *("utt2dur", "utt2lang", "utt2uniq", "vad.scp"),
+)
+_OF_RECORDINGS = ("wav.scp", "reco2file_and_channel", "reco2dur")
+_OF_SPEAKERS = ("cmvn.scp", "spk2gender")
+_NARROWING = ("text", "segments", "feats.scp", "utt2num_frames", "utt2dur", "utt2lang")
+BACKUP = ".backup"
+
+Tables = dict[str, dict[str, str]]
+
+
+class Fixed(NamedTuple):
+    """What `fix` left and what it dropped."""
+
+    kept: int
+    dropped: tuple[str, ...]
+
+
+def fix(path: Path | str) -> Fixed:
+    """Sort every table, drop duplicates (the first line stays), and keep the utterances that are complete.
+
+    Complete is an utterance with a line in every one of utt2spk, wav.scp (through segments, if there are
+    any), text, segments, feats.scp, utt2num_frames, utt2dur and utt2lang that the directory has. Unlike in
+    Kaldi, an empty transcript, a segment that does not end after its start and a number that is none count
+    as no line, for `validate` refuses them; and carriage returns and Unicode spaces in transcripts become
+    blanks. spk2utt is made anew. The files as they were are kept in `.backup`.
+
+    Raises:
+        FileNotFoundError: if there is no utt2spk.
+        ValueError: if nothing is left, or if utt2spk cannot be sorted by utterance and by speaker at once.
+    """
+    path = Path(path)
+    if not (path / "utt2spk").is_file():
+        raise FileNotFoundError(f"{path / 'utt2spk'}: missing, and it cannot be made from anything")
+    names = ("utt2spk", *_OF_UTTERANCES, *_OF_RECORDINGS, *_OF_SPEAKERS)
+    tables = {name: _usable(path / name) for name in names if (path / name).exists()}
+    before = set(tables["utt2spk"])
+    kept = _complete(tables)
+    if not kept:
+        raise ValueError(f"{path}: no utterance is complete: nothing would be left, so nothing was changed")
+    _check_speakers(path, {utterance: tables["utt2spk"][utterance] for utterance in kept})
+    _write(path, _filtered(tables, kept))
+    return Fixed(len(kept), tuple(sorted(before - kept)))
+
+
+def _usable(path: Path) -> dict[str, str]:
+    """The lines that can stay, the first of each key."""
+    table: dict[str, str] = {}
+    for row in read_rows(path):
+        key = row.key.rstrip("\r")
+        value = _repaired(path.name, row.value.rstrip("\r \t"))
+        if value is not None and key:
+            table.setdefault(key, value)
+    return table
+
+
+def _repaired(name: str, value: str) -> str | None:
+    if name == "text":
+        transcript = " ".join(value.split())
+        return transcript if transcript and not transcript_problem(transcript) else None
+    try:
+        if name == "segments":
+            directory.parse_segment(value)
+        elif name == "utt2num_frames":
+            directory.parse_count(value)
+        elif name in ("utt2dur", "utt2speed", "reco2dur"):
+            directory.parse_positive(value)
+        elif name == "utt2spk":
+            directory.parse_word(value)
+    except ValueError:
+        return None
+    return value or None
+
+
+def _complete(tables: Tables) -> set[str]:
+    kept = set(tables["utt2spk"])
+    if "wav.scp" in tables and "segments" in tables:
+        segments = tables["segments"]
+        tables["segments"] = {u: s for u, s in segments.items() if fields(s)[0] in tables["wav.scp"]}
+    elif "wav.scp" in tables:
+        kept &= tables["wav.scp"].keys()
+    for name in _NARROWING:
+        if name in tables:
+            kept &= tables[name].keys()
+    return kept
+
+
+def _filtered(tables: Tables, kept: set[str]) -> Tables:
+    utt2spk = {utterance: speaker for utterance, speaker in tables["utt2spk"].items() if utterance in kept}
+    recordings = kept
+    if "segments" in tables:
+        recordings = {fields(tables["segments"][utterance])[0] for utterance in kept}
+    keys = {name: kept for name in ("utt2spk", *_OF_UTTERANCES)}  # noqa: C420 - one set, never changed
+    keys |= {name: recordings for name in _OF_RECORDINGS}  # noqa: C420
+    keys |= {name: set(utt2spk.values()) for name in _OF_SPEAKERS}
+    return {
+        name: {key: value for key, value in table.items() if key in keys[name]}
+        for name, table in tables.items()
+    }
+
+
+def _check_speakers(path: Path, utt2spk: Mapping[str, str]) -> None:
+    highest = ""
+    for utterance, speaker in sorted(utt2spk.items()):
+        if speaker < highest:
+            raise ValueError(
+                f"{path / 'utt2spk'}: {utterance}: speaker {speaker} comes after {highest}: make the "
+                "speaker the beginning of each utterance id; this cannot be repaired here"
+            )
+        highest = speaker
+
+
+def _write(path: Path, tables: Tables) -> None:
+    spk2utt: dict[str, str] = {}
+    for utterance, speaker in sorted(tables["utt2spk"].items()):
+        spk2utt[speaker] = f"{spk2utt[speaker]} {utterance}" if speaker in spk2utt else utterance
+    backup = path / BACKUP
+    backup.mkdir(exist_ok=True)
+    for name, table in {**tables, "spk2utt": spk2utt}.items():
+        content = table_text(table)
+        file = path / name
+        if not file.exists() or file.read_bytes() != content.encode():
+            if file.exists():
+                shutil.copy2(file, backup / name)
+            files.write_text(file, content)
