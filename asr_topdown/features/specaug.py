@@ -1,12 +1,28 @@
-"""SpecAugment (Park et al. 2019): masks over time and frequency, drawn per utterance."""
+"""SpecAugment (Park et al. 2019, arXiv:1904.08779): time warping and masks, drawn anew for each utterance."""
 
 from dataclasses import dataclass
 from typing import Literal
 
+import torch
+from torch import Tensor
+
 
 @dataclass(frozen=True, kw_only=True)
 class SpecAugmentOptions:
-    """Placeholder body follows; the fields are final."""
+    """How much is warped and masked. A width is drawn uniformly from 0 to the largest, then a place.
+
+    Args:
+        freq_masks: number of masks over neighbouring feature dimensions (the paper's m_F).
+        freq_width: largest width of each, dimensions (F).
+        time_masks: number of masks over neighbouring frames (m_T).
+        time_width: largest width of each, frames (T).
+        time_ratio: no time mask is wider than this share of the utterance (p).
+        time_warp: a random frame moves by at most so many frames (W); 0 = no warping.
+        replace_with: what stands in a mask: zero (the mean of normalised features) or the utterance's mean.
+
+    Raises:
+        ValueError: naming the option and its value.
+    """
 
     freq_masks: int = 2
     freq_width: int = 15
@@ -15,3 +31,77 @@ class SpecAugmentOptions:
     time_ratio: float = 0.2
     time_warp: int = 0
     replace_with: Literal["zero", "mean"] = "zero"
+
+    def __post_init__(self) -> None:
+        for name in ("freq_masks", "freq_width", "time_masks", "time_width", "time_warp"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name} must not be negative, got {getattr(self, name)}")
+        if not 0 <= self.time_ratio <= 1:
+            raise ValueError(f"time_ratio must lie in [0, 1], got {self.time_ratio}")
+
+
+def spec_augment(
+    feats: Tensor, lengths: Tensor, options: SpecAugmentOptions, generator: torch.Generator
+) -> Tensor:
+    """Warp and mask a batch.
+
+    Args:
+        feats: (B, T, D).
+        lengths: (B,) frames of each utterance; what lies beyond is left as it is.
+        options: see `SpecAugmentOptions`.
+        generator: a CPU generator; the same state gives the same masks on every device.
+
+    Returns:
+        (B, T, D), a new tensor.
+    """
+    num_frames, dim = feats.shape[1:]
+    count = lengths.to("cpu", torch.float32)
+    if options.time_warp:
+        feats = _time_warp(feats, count, options.time_warp, generator)
+    largest = torch.clamp(options.time_ratio * count, max=options.time_width)
+    in_time = _masks(options.time_masks, largest, count, num_frames, generator)
+    widest = torch.full_like(count, min(options.freq_width, dim))
+    in_freq = _masks(options.freq_masks, widest, torch.full_like(count, dim), dim, generator)
+    real = torch.arange(num_frames) < count[:, None]
+    masked = ((in_time[:, :, None] | in_freq[:, None, :]) & real[:, :, None]).to(feats.device)
+    if options.replace_with == "zero":
+        return feats.masked_fill(masked, 0.0)
+    total = (feats * real[:, :, None].to(feats)).sum((1, 2), keepdim=True)
+    mean = total / (count.clamp(min=1) * dim)[:, None, None].to(feats)
+    return torch.where(masked, mean, feats)
+
+
+def _masks(number: int, largest: Tensor, extent: Tensor, size: int, generator: torch.Generator) -> Tensor:
+    """Union of `number` runs within the first `extent` places, each of 0 to `largest` (both (B,)) places.
+
+    Returns:
+        (B, size), true where masked.
+    """
+    draws = torch.rand(2, len(extent), number, generator=generator)
+    width = (draws[0] * (largest.floor() + 1)[:, None]).floor()
+    start = (draws[1] * (extent[:, None] - width + 1)).floor()
+    place = torch.arange(size)[:, None, None]
+    return ((place >= start) & (place < start + width)).any(-1).T
+
+
+def _time_warp(feats: Tensor, count: Tensor, window: int, generator: torch.Generator) -> Tensor:
+    """Move one frame of each utterance by up to `window`, and stretch linearly what is before and after it.
+
+    Utterances of up to 2 · window frames are left alone, since the paper draws the frame at least `window`
+    away from both ends.
+    """
+    draws = torch.rand(2, len(count), 1, generator=generator)
+    room = (count[:, None] - 2 * window).clamp(min=0)
+    centre = window + (draws[0] * room).floor()
+    moved = centre + (draws[1] * (2 * window - 1)).floor() - (window - 1)
+    last = count[:, None] - 1
+    time = torch.arange(feats.shape[1], dtype=torch.float32).expand(len(count), -1)
+    before = time * centre / moved.clamp(min=1)
+    after = last - (last - time) * (last - centre) / (last - moved).clamp(min=1)
+    warped = (time <= last) & (room > 0)
+    source = torch.where(warped, torch.where(time <= moved, before, after), time).to(feats.device)
+    low = source.floor().long()
+    share = (source - low)[:, :, None].to(feats.dtype)
+    index = low[:, :, None].expand_as(feats)
+    following = (index + 1).clamp(max=feats.shape[1] - 1)
+    return feats.gather(1, index) * (1 - share) + feats.gather(1, following) * share

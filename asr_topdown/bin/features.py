@@ -1,0 +1,61 @@
+"""`asr-topdown features`: filter-bank features and their global mean and variance."""
+
+import argparse
+import os
+import time
+from pathlib import Path
+
+from asr_topdown.bin import options
+
+HELP = "compute features of data directories, and the mean and variance of the first one"
+EXAMPLE = "asr-topdown features data/train data/dev data/test --config conf/blstm_ctc.yaml --nj 4"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "dirs",
+        nargs="+",
+        type=Path,
+        metavar="DIR",
+        help="data directories; cmvn.ark is written into the first, the training set",
+    )
+    options.add_config(parser)
+    parser.add_argument(
+        "--nj",
+        type=int,
+        default=len(os.sched_getaffinity(0)),
+        metavar="N",
+        help="processes, of one thread each; default: the CPUs there are",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from asr_topdown import datadir
+    from asr_topdown.features.dump import dump
+
+    settings = options.read_config(args).features
+    for folder in args.dirs:
+        begin = time.monotonic()
+        clips = datadir.read(folder).clips()
+        dumped = dump(clips, folder, fbank=settings.fbank, deltas=settings.deltas, nj=args.nj)
+        hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
+        done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
+        print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")
+    if settings.cmvn == "global":
+        _write_cmvn(args.dirs[0])
+
+
+def _write_cmvn(folder: Path) -> None:
+    from asr_topdown import datadir
+    from asr_topdown.features import store
+    from asr_topdown.features.cmvn import Cmvn
+    from asr_topdown.progress import progress
+
+    target = folder / "cmvn.ark"
+    if target.is_file():  # `dump` removes it when it writes other features
+        print(f"{target}: up to date")
+        return
+    entries = datadir.read(folder).feats.values()
+    cmvn = Cmvn.of(store.load(entry, folder) for entry in progress(entries, f"cmvn {folder}", unit="utt"))
+    cmvn.save(target)
+    print(f"{target}: mean and variance of {cmvn.frames:.0f} frames of {cmvn.dim} numbers")
