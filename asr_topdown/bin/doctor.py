@@ -1,0 +1,178 @@
+"""`asr-topdown doctor`: is this machine fit, and what would be good to have."""
+
+import argparse
+import importlib
+import importlib.metadata
+import os
+import pkgutil
+import platform
+import shutil
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import asr_topdown
+
+HELP = "Check Python, packages, processor, tools and disk; say what is missing and what to do."
+EXAMPLE = "asr-topdown doctor"
+
+# Distribution -> module. A test keeps this equal to pyproject.toml.
+REQUIRED = {
+    "torch": "torch",
+    "numpy": "numpy",
+    "soundfile": "soundfile",
+    "soxr": "soxr",
+    "desphere": "desphere",
+    "kaldiio": "kaldiio",
+    "PyYAML": "yaml",
+    "pydantic": "pydantic",
+    "kaldialign": "kaldialign",
+    "rapidfuzz": "rapidfuzz",
+    "safetensors": "safetensors",
+    "tensorboard": "tensorboard",
+    "matplotlib": "matplotlib",
+    "tqdm": "tqdm",
+}
+# Program -> what it is for, and what to do without it. None is needed to train, decode or score.
+OPTIONAL = {
+    "sclite": "compares our scores with NIST's; tools/install_sctk.sh, or apt-get install sctk",
+    "espeak-ng": "speaks text, for a toy corpus of one's own; apt-get install espeak-ng",
+    "sbatch": "Slurm, to send trainings to a cluster; nothing to do on a single machine",
+    "sph2pipe": "for a wav.scp that calls it; without one, SPHERE files are read all the same",
+    "sox": "for a wav.scp that calls it; apt-get install sox",
+}
+SCTK_FOLDERS = (Path(__file__).parents[2] / "tools" / "sctk" / "bin", Path("/usr/lib/sctk/bin"))
+LOW_DISK_GB = 2.0
+
+State = Literal["OK", "missing", "warning", "BROKEN"]
+
+
+class Finding(NamedTuple):
+    """One line of the answer; only `BROKEN` makes the command fail."""
+
+    state: State
+    what: str
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--disk", type=Path, default=Path("."), help="folder whose free space counts")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print the findings as they come; exit code 1 if something required is broken."""
+    broken = 0
+    for check in (_python, _packages, _own_modules, _torch, _tools):
+        for finding in check():
+            broken += _show(finding)
+    broken += _show(_disk(args.disk))
+    print(f"{broken} required thing(s) broken: see above" if broken else "everything required is in place")
+    return 1 if broken else 0
+
+
+def _show(finding: Finding) -> bool:
+    print(f"{finding.state:<8} {finding.what}", flush=True)
+    return finding.state == "BROKEN"
+
+
+def _python() -> Iterator[Finding]:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    yield Finding("OK", f"asr-topdown {asr_topdown.__version__} in {Path(asr_topdown.__file__).parent}")
+    state: State = "OK" if sys.version_info >= (3, 11) else "BROKEN"
+    yield Finding(state, f"Python {platform.python_version()} (3.11 or newer) at {sys.executable}")
+    yield Finding("OK", f"{platform.platform()}, {cores} core(s) for this process")
+
+
+def _packages() -> Iterator[Finding]:
+    present = []
+    for distribution, module in REQUIRED.items():
+        problem = _import_problem(module)
+        if problem:
+            yield Finding("BROKEN", f"{distribution}: {problem}; run tools/install.sh")
+        else:
+            present.append(f"{distribution} {_version(distribution)}")
+    if present:
+        yield Finding("OK", ", ".join(present))
+
+
+def _own_modules() -> Iterator[Finding]:
+    names = [info.name for info in pkgutil.walk_packages(asr_topdown.__path__, "asr_topdown.")]
+    problems = {name: problem for name in names if (problem := _import_problem(name))}
+    for name, problem in problems.items():
+        yield Finding("BROKEN", f"{name}: {problem}")
+    if not problems:
+        yield Finding("OK", f"all {len(names)} modules of asr_topdown can be imported")
+
+
+def _torch() -> Iterator[Finding]:
+    if _import_problem("torch"):
+        return
+    import torch
+
+    asked = os.environ.get("OMP_NUM_THREADS")
+    source = (
+        f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set; a training sets train.threads"
+    )
+    yield Finding("OK", f"torch uses {torch.get_num_threads()} thread(s) ({source})")
+    for index in range(torch.cuda.device_count()):
+        memory = torch.cuda.get_device_properties(index).total_memory / 2**30
+        yield Finding("OK", f"GPU {index}: {torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
+    if not torch.cuda.is_available():
+        yield Finding("OK", "no GPU that torch can use: trainings run on the CPU")
+        yield _cpu_speed(torch)
+
+
+def _cpu_speed(torch: Any) -> Finding:
+    """Matrix-product rates, which decide whether bfloat16 pays on this processor."""
+    rates = {dtype: _matmul_rate(torch, dtype) for dtype in (torch.float32, torch.bfloat16)}
+    ratio = rates[torch.bfloat16] / rates[torch.float32]
+    verdict = "try train.precision=bfloat16" if ratio > 1.5 else "stay with float32"
+    speed = f"float32 {rates[torch.float32]:.0f} GFLOP/s, bfloat16 {ratio:.1f} × that"
+    return Finding("OK", f"matrix products: {speed}: {verdict}")
+
+
+def _matmul_rate(torch: Any, dtype: Any) -> float:
+    """GFLOP/s of a 512 × 512 × 512 product: the best of several, at most 0.2 s in all."""
+    size = 512
+    left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
+    left @ right  # the first call chooses a kernel
+    best, stop = float("inf"), time.perf_counter() + 0.2
+    while time.perf_counter() < stop:
+        start = time.perf_counter()
+        left @ right
+        best = min(best, time.perf_counter() - start)
+    return float(2e-9 * size**3 / best)
+
+
+def _tools() -> Iterator[Finding]:
+    path = os.pathsep.join([os.environ.get("PATH", os.defpath), *map(str, SCTK_FOLDERS)])
+    for program, purpose in OPTIONAL.items():
+        where = shutil.which(program, path=path)
+        yield (
+            Finding("OK", f"{program}: {where}")
+            if where
+            else Finding("missing", f"{program} (optional): {purpose}")
+        )
+
+
+def _disk(folder: Path) -> Finding:
+    free = shutil.disk_usage(folder).free / 1e9
+    advice = "" if free >= LOW_DISK_GB else f"; less than {LOW_DISK_GB:.0f} GB may not hold an experiment"
+    return Finding("warning" if advice else "OK", f"{free:.1f} GB free in {folder.resolve()}{advice}")
+
+
+def _import_problem(module: str) -> str | None:
+    """Why `module` cannot be imported, in one line; None if it can."""
+    try:
+        importlib.import_module(module)
+    except Exception as error:  # a broken installation raises anything
+        return f"cannot be imported: {type(error).__name__}: {' '.join(str(error).split())}"
+    return None
+
+
+def _version(distribution: str) -> str:
+    try:
+        return importlib.metadata.version(distribution)
+    except importlib.metadata.PackageNotFoundError:
+        return "(version unknown)"

@@ -1,0 +1,179 @@
+"""The command `asr-topdown`: finds the subcommand, imports it only then, and turns errors into one line.
+
+A subcommand is a module of this folder with `HELP` (one line), `EXAMPLE`, `add_arguments(parser)` and
+`run(args)`. `asr-topdown --help` reads the `HELP` lines without importing the modules, some of which load
+torch; so help is there at once.
+"""
+
+import argparse
+import ast
+import difflib
+import errno
+import importlib
+import os
+import select
+import sys
+import textwrap
+import traceback
+from collections.abc import Sequence
+from pathlib import Path
+from types import ModuleType
+
+import asr_topdown
+
+PROGRAM = "asr-topdown"
+COMMANDS = (
+    "prepare",
+    "validate",
+    "features",
+    "tokens",
+    "train",
+    "topdown",
+    "decode",
+    "score",
+    "report",
+    "transcribe",
+    "doctor",
+)
+EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return the exit code: 0, 1 (error), 2 (usage), 130 (Ctrl-C), 141 (closed pipe)."""
+    parser = _top_parser()
+    top = parser.parse_args(sys.argv[1:] if argv is None else argv)
+    if top.command is None:
+        parser.print_help(sys.stderr)
+        return EXIT_USAGE
+    if top.command not in COMMANDS:
+        parser.error(_unknown(top.command))
+    command = importlib.import_module(f"asr_topdown.bin.{top.command}")
+    arguments = [argument for argument in top.arguments if argument != "--debug"]
+    args = _command_parser(top.command, command).parse_args(arguments)
+    debug = (
+        top.debug or arguments != top.arguments or os.environ.get("ASR_TOPDOWN_DEBUG", "") not in ("", "0")
+    )
+    return _run(command, args, f"{PROGRAM} {top.command}", debug)
+
+
+def summary(command: str) -> str:
+    """The `HELP` line of a command, read from its source without importing it."""
+    source = Path(__file__).with_name(f"{command}.py").read_text(encoding="utf-8")
+    for statement in ast.parse(source).body:
+        if isinstance(statement, ast.AnnAssign):
+            targets: list[ast.expr] = [statement.target]
+        elif isinstance(statement, ast.Assign):
+            targets = statement.targets
+        else:
+            continue
+        if any(isinstance(target, ast.Name) and target.id == "HELP" for target in targets):
+            assert statement.value is not None
+            return str(ast.literal_eval(statement.value))
+    raise AssertionError(f"asr_topdown/bin/{command}.py defines no HELP")
+
+
+def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) -> int:
+    try:
+        code = command.run(args)
+        sys.stdout.flush()  # a closed pipe shows here, not at the interpreter's exit
+        return code or 0
+    except KeyboardInterrupt:
+        print(f"\n{name}: interrupted", file=sys.stderr)
+        code = EXIT_INTERRUPTED
+    except BrokenPipeError as error:
+        if _stdout_is_closed():  # the reader (head, less) has seen enough: nothing to say
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            return EXIT_PIPE
+        print(f"{name}: error: {explain(error)}", file=sys.stderr)
+        code = EXIT_ERROR
+    except (ValueError, OSError) as error:
+        print(f"{name}: error: {explain(error)}", file=sys.stderr)
+        code = EXIT_ERROR
+    if debug:
+        traceback.print_exc()
+    return code
+
+
+def explain(error: Exception) -> str:
+    """What a user is told of `error`: the culprit and the reason, no error numbers."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        text += " (make room and run the same command again: what is finished is kept)"
+    return text or type(error).__name__
+
+
+def _stdout_is_closed() -> bool:
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), select.POLLERR)
+    except (OSError, ValueError):  # no file behind it: a test's capture, or closed on our side
+        return False
+    return any(event & select.POLLERR for _, event in poll.poll(0))
+
+
+def _unknown(command: str) -> str:
+    near = difflib.get_close_matches(command, COMMANDS, n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"the commands are {', '.join(COMMANDS)}"
+    return f"unknown command {command!r}; {hint}"
+
+
+def _top_parser() -> argparse.ArgumentParser:
+    parser = _TopParser(
+        prog=PROGRAM,
+        usage=f"{PROGRAM} [--version] [--debug] COMMAND …",
+        description="Speech recognition with layer-scheduled training.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"{PROGRAM} {asr_topdown.__version__}")
+    parser.add_argument("--debug", action="store_true", help="anywhere: show the traceback of an error")
+    parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
+    parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+    return parser
+
+
+class _TopParser(argparse.ArgumentParser):
+    """Collects the commands' lines only when somebody wants to read them."""
+
+    def format_help(self) -> str:
+        width = max(map(len, COMMANDS))
+        lines = "\n".join(f"  {command:<{width}}  {summary(command)}" for command in COMMANDS)
+        self.epilog = (
+            f"commands, in the order of a recipe:\n{lines}\n\n{PROGRAM} COMMAND --help shows its options."
+        )
+        return super().format_help()
+
+
+def _command_parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog=f"{PROGRAM} {name}",
+        description=command.HELP,
+        epilog=f"example:\n{_indented(command.EXAMPLE)}",
+        formatter_class=_HelpFormatter,
+        allow_abbrev=False,
+    )
+    command.add_arguments(parser)
+    return parser
+
+
+def _indented(text: str) -> str:
+    return textwrap.indent(textwrap.dedent(text).strip(), "  ")
+
+
+class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
+    """Keeps the example's lines as they are, and adds each option's default where it has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        text = action.help
+        plain = (
+            action.default is None or action.default is argparse.SUPPRESS or action.default in (False, [], ())
+        )
+        if text is None or plain or not action.option_strings or "%(default)" in text:
+            return text
+        return f"{text} (default: %(default)s)"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,233 @@
+"""The frame of the command line: help, usage errors, and one clear line for each failure."""
+
+import argparse
+import errno
+import importlib
+import os
+import signal
+import subprocess
+import sys
+import time
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from asr_topdown import __version__
+from asr_topdown.bin import doctor, main
+
+COMMAND = [sys.executable, "-m", "asr_topdown.bin.main"]
+
+
+@pytest.fixture
+def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """`command(run)` runs `asr-topdown doctor --word W` with `run` in doctor's place."""
+
+    def call(run: Callable[[argparse.Namespace], int | None], *arguments: str) -> int:
+        fake = SimpleNamespace(
+            HELP="a stand-in",
+            EXAMPLE="asr-topdown doctor --word x",
+            add_arguments=lambda parser: parser.add_argument("--word", default="none", help="a word"),
+            run=run,
+        )
+        monkeypatch.setitem(sys.modules, "asr_topdown.bin.doctor", fake)
+        return main.main(["doctor", *arguments])
+
+    return call
+
+
+def raising(error: BaseException) -> Callable[[argparse.Namespace], int | None]:
+    def run(args: argparse.Namespace) -> int | None:
+        raise error
+
+    return run
+
+
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_every_command_keeps_the_contract(name, capsys):
+    module = importlib.import_module(f"asr_topdown.bin.{name}")
+    assert main.summary(name) == module.HELP
+    assert "\n" not in module.HELP
+    assert callable(module.run)
+    assert f"asr-topdown {name}" in module.EXAMPLE
+    with pytest.raises(SystemExit) as left:
+        main.main([name, "--help"])
+    assert left.value.code == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith(f"usage: asr-topdown {name}")
+    assert module.EXAMPLE.strip().splitlines()[0] in shown
+
+
+def test_help_lists_all_commands_and_is_quick():
+    spent = []
+    for _ in range(3):  # the best of three: the machine may be busy
+        start = time.perf_counter()
+        shown = subprocess.run([*COMMAND, "--help"], capture_output=True, text=True, check=True).stdout
+        spent.append(time.perf_counter() - start)
+    for name in main.COMMANDS:
+        assert f"  {name}" in shown
+    assert min(spent) < 0.3
+
+
+def test_help_imports_neither_torch_nor_numpy():
+    code = (
+        "import sys; from asr_topdown.bin.main import main\n"
+        "try: main(['--help'])\n"
+        "except SystemExit: sys.exit(int('torch' in sys.modules or 'numpy' in sys.modules))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+
+
+def test_version(capsys):
+    with pytest.raises(SystemExit) as left:
+        main.main(["--version"])
+    assert left.value.code == 0
+    assert capsys.readouterr().out == f"asr-topdown {__version__}\n"
+
+
+def test_no_command_shows_the_help_and_fails(capsys):
+    assert main.main([]) == 2
+    assert "commands, in the order of a recipe" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("typed", "hint"), [("trian", "did you mean 'train'?"), ("xyz", "the commands are prepare, validate")]
+)
+def test_an_unknown_command_is_a_usage_error(typed, hint, capsys):
+    with pytest.raises(SystemExit) as left:
+        main.main([typed])
+    assert left.value.code == 2
+    assert (
+        capsys.readouterr()
+        .err.splitlines()[-1]
+        .startswith(f"asr-topdown: error: unknown command '{typed}'; {hint}")
+    )
+
+
+def test_arguments_reach_the_command_and_its_code_comes_back(command):
+    seen = []
+    assert command(lambda args: seen.append(args.word), "--word", "hello") == 0
+    assert command(lambda args: 3) == 3
+    assert seen == ["hello"]
+
+
+def test_help_shows_defaults(command, capsys):
+    with pytest.raises(SystemExit):
+        command(lambda args: 0, "--help")
+    assert "a word (default: none)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (ValueError("data/train/text:3: utterance a is there twice"),) * 2,
+        (FileNotFoundError(errno.ENOENT, "No such file or directory", "conf/x.yaml"),
+         "conf/x.yaml: No such file or directory"),
+        (FileNotFoundError("data: no such folder"), "data: no such folder"),
+        (PermissionError(errno.EACCES, "Permission denied", "/exp"), "/exp: Permission denied"),
+        (OSError(errno.ENOSPC, "cannot write exp/a/last.safetensors: No space left on device"),
+         "cannot write exp/a/last.safetensors: No space left on device "
+         "(make room and run the same command again: what is finished is kept)"),
+        (OSError(errno.ENOSPC, "No space left on device"),
+         "No space left on device (make room and run the same command again: what is finished is kept)"),
+        (ValueError(), "ValueError"),
+    ],
+)  # fmt: skip
+def test_user_errors_are_one_line_and_exit_1(error, line, command, capsys):
+    assert command(raising(error)) == 1
+    assert capsys.readouterr().err == f"asr-topdown doctor: error: {line}\n"
+
+
+@pytest.mark.parametrize("how", ["option", "environment"])
+def test_debug_shows_the_traceback_too(how, command, capsys, monkeypatch):
+    if how == "environment":
+        monkeypatch.setenv("ASR_TOPDOWN_DEBUG", "1")
+    assert command(raising(ValueError("wrong")), *(["--debug"] if how == "option" else [])) == 1
+    shown = capsys.readouterr().err
+    assert "asr-topdown doctor: error: wrong" in shown
+    assert "Traceback" in shown
+
+
+def test_a_bug_is_not_dressed_up(command):
+    with pytest.raises(ZeroDivisionError):
+        command(lambda args: 1 // 0)
+
+
+def test_ctrl_c_exits_130(command, capsys):
+    assert command(raising(KeyboardInterrupt())) == 130
+    assert capsys.readouterr().err == "\nasr-topdown doctor: interrupted\n"
+
+
+def test_a_broken_pipe_elsewhere_is_an_error(command, capsys):
+    assert command(raising(BrokenPipeError(errno.EPIPE, "Broken pipe"))) == 1
+    assert capsys.readouterr().err == "asr-topdown doctor: error: Broken pipe\n"
+
+
+def run_with(body: str) -> "subprocess.Popen[str]":
+    """A process that runs `asr-topdown doctor` with `body` as the command."""
+    code = (
+        "import sys, time; from asr_topdown.bin import doctor, main\n"
+        f"def run(args):\n    {body}\n"
+        "doctor.run = run\nsys.exit(main.main(['doctor']))"
+    )
+    return subprocess.Popen(
+        [sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )
+
+
+@pytest.mark.parametrize("body", ["print('few')", "print('many ' * 100_000)"])
+def test_a_closed_pipe_is_silent(body):
+    read, write = os.pipe()
+    os.close(read)
+    code = (
+        f"import sys; from asr_topdown.bin import doctor, main; doctor.run = lambda args: {body}; "
+        "sys.exit(main.main(['doctor']))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], stdout=write, stderr=subprocess.PIPE, text=True)
+    os.close(write)
+    assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_a_real_interrupt_leaves_one_line():
+    process = run_with("print('ready', flush=True); time.sleep(30)")
+    assert process.stdout is not None
+    assert process.stdout.readline() == "ready\n"
+    process.send_signal(signal.SIGINT)
+    _, shown = process.communicate(timeout=10)
+    assert (process.returncode, shown) == (130, "\nasr-topdown doctor: interrupted\n")
+
+
+class TestDoctor:
+    def test_it_requires_what_the_project_declares(self, repository: Path):
+        project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+        assert {line.partition(">")[0] for line in project["dependencies"]} == set(doctor.REQUIRED)
+
+    def test_a_good_machine_passes(self, capsys, tmp_path):
+        assert main.main(["doctor", "--disk", str(tmp_path)]) == 0
+        shown = capsys.readouterr().out
+        assert "BROKEN" not in shown
+        for word in ("Python 3.", "torch", "matrix products", "sclite", "GB free", "modules of asr_topdown"):
+            assert word in shown
+        assert shown.endswith("everything required is in place\n")
+
+    def test_a_missing_package_is_broken_and_says_what_to_do(self, capsys, monkeypatch, tmp_path):
+        monkeypatch.setitem(doctor.REQUIRED, "no-such-package", "no_such_package")
+        assert main.main(["doctor", "--disk", str(tmp_path)]) == 1
+        shown = capsys.readouterr().out
+        assert "BROKEN   no-such-package: cannot be imported: ModuleNotFoundError" in shown
+        assert "run tools/install.sh" in shown
+
+    def test_a_missing_tool_is_no_failure(self, monkeypatch):
+        monkeypatch.setattr(doctor, "SCTK_FOLDERS", ())
+        monkeypatch.setenv("PATH", "/nonexistent")
+        findings = list(doctor._tools())
+        assert {finding.state for finding in findings} == {"missing"}
+        assert len(findings) == len(doctor.OPTIONAL)
+
+    def test_a_full_disk_is_a_warning(self, monkeypatch, tmp_path):
+        monkeypatch.setattr(doctor.shutil, "disk_usage", lambda folder: SimpleNamespace(free=5e8))
+        finding = doctor._disk(tmp_path)
+        assert finding.state == "warning"
+        assert finding.what.startswith("0.5 GB free in")

@@ -1,0 +1,57 @@
+"""What all tests share: one thread, the real recordings where there are some, and toy sound."""
+
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+# Before anything imports torch: pytest-xdist runs one process per core, and threads would fight for them.
+os.environ["OMP_NUM_THREADS"] = "1"
+
+import numpy as np
+import pytest
+import soundfile
+from hypothesis import settings
+
+REPOSITORY = Path(__file__).parents[1]
+
+settings.register_profile("house", deadline=None)  # a busy machine is no error
+settings.load_profile("house")
+
+# NIST's tools where they usually are, so that the tests that compare with them find them.
+for folder in (REPOSITORY / "tools" / "sctk" / "bin", Path("/usr/lib/sctk/bin")):
+    if folder.is_dir():
+        os.environ["PATH"] += os.pathsep + str(folder)
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """The checkout."""
+    return REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def fsdd_dir() -> Path:
+    """The recordings of the Free Spoken Digit Dataset, from $ASR_TOPDOWN_FSDD."""
+    folder = os.environ.get("ASR_TOPDOWN_FSDD")
+    if not folder:
+        pytest.skip("set ASR_TOPDOWN_FSDD to the recordings of the Free Spoken Digit Dataset")
+    if not any(Path(folder).glob("*.wav")):
+        raise FileNotFoundError(f"ASR_TOPDOWN_FSDD={folder}: no wav files there")
+    return Path(folder)
+
+
+@pytest.fixture(scope="session")
+def write_tones() -> Callable[..., Path]:
+    """A function that writes `symbols` as sound: each a sine of its own frequency, with a little noise."""
+
+    def write(path: Path, symbols: Iterable[str], *, rate: int = 8000, seconds_each: float = 0.08) -> Path:
+        time = np.arange(int(rate * seconds_each)) / rate
+        # 37 is prime to 90: neighbouring letters lie far apart
+        frequencies = [300 + 35 * (ord(symbol) * 37 % 90) for symbol in symbols]
+        sound = np.concatenate([np.sin(2 * np.pi * frequency * time) for frequency in frequencies])
+        noise = np.random.default_rng(len(sound)).standard_normal(len(sound))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(path, 0.3 * sound + 0.003 * noise, rate, subtype="PCM_16")
+        return path
+
+    return write

@@ -1,0 +1,53 @@
+"""`egs/fsdd/run.sh` from stage 0 to 7 on toy digits: for each speaker and digit a chord of its own."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
+RECORDINGS = 5  # of each digit by each speaker
+TINY = """
+features: {fbank: {sample_rate: 8000, num_mels: 20}}
+text: {unit: word}
+model: {layers: 1, cells: 24, stack: 4}
+train: {epochs: 8, patience: 8, utterances_per_batch: 4, optimizer: {lr: 0.01}}
+topdown: {controls: []}
+"""
+
+
+@pytest.fixture
+def recordings(tmp_path: Path, write_tones: Callable[..., Path]) -> Path:
+    """A folder as the data set's: `{digit}_{speaker}_{index}.wav`."""
+    folder = tmp_path / "fsdd" / "recordings"
+    for speaker in SPEAKERS:
+        for digit in range(10):
+            for index in range(RECORDINGS):
+                name = f"{digit}_{speaker}_{index}.wav"
+                write_tones(folder / name, f"{digit}{(digit + 3) % 10}", seconds_each=0.12)
+    return folder
+
+
+@pytest.mark.slow
+def test_from_recordings_to_report(recordings, copy, run_recipe):
+    recipe = copy / "egs" / "fsdd"
+    (recipe / "conf" / "tiny.yaml").write_text(TINY)
+    options = ["--fsdd", str(recordings), "--config", "conf/tiny.yaml", "--tag", "tiny", "--fold", "4"]
+    done = run_recipe("fsdd", *options)
+    assert done.returncode == 0, done.stdout
+
+    data = recipe / "data" / "fold4"
+    heard = {}
+    for part in ("train", "dev", "test"):
+        heard[part] = {line.split()[1] for line in (data / part / "utt2spk").read_text().splitlines()}
+    assert heard == {"train": set(SPEAKERS[:4]), "dev": {"yweweler"}, "test": {"theo"}}
+    digits = [line.split()[1:] for line in (data / "test" / "text").read_text().splitlines()]
+    assert sum(map(len, digits)) == 10 * RECORDINGS  # each recording is used once
+    assert {len(words) for words in digits} <= set(range(3, 8))
+
+    exp = recipe / "exp" / "tiny_fold4"
+    results = [json.loads(path.read_text()) for path in (exp / "decode").glob("*/test/result.json")]
+    assert len(results) >= 2  # joint, and one step down
+    assert min(result["wer"] for result in results) < 0.5  # guessing gives about 90 %
+    assert "CER" in (exp / "report" / "report.md").read_text()

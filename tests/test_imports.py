@@ -1,0 +1,104 @@
+"""Who may import whom (CONTRIBUTING.md), kept from the source."""
+
+import ast
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "asr_topdown"
+
+# A part imports only from the rows above its own, or from itself.
+RANKS = """
+files progress
+text audio layers losses nn
+features score weights
+datadir config models
+data corpora
+build
+train decode
+topdown
+report
+bin
+"""
+RANK = {name: rank for rank, row in enumerate(RANKS.strip().splitlines()) for name in row.split()}
+STDLIB_ONLY = {"topdown.node", "topdown.search"}
+ENGINES = {"submitit", "ray", "dask", "joblib", "executorlib"}
+NEVER = {"egs", "tests", "benchmarks", "torchaudio"}
+
+SOURCES = sorted(PACKAGE.rglob("*.py"))
+
+
+def module_of(path: Path) -> str:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+MODULES = {module_of(path) for path in SOURCES}
+
+
+def imports_of(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
+    """Full names of imported modules; `from asr_topdown import audio` counts as asr_topdown.audio."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    for statement in tree.body if top_level_only else ast.walk(tree):
+        if isinstance(statement, ast.Import):
+            yield from (alias.name for alias in statement.names)
+        elif isinstance(statement, ast.ImportFrom):
+            assert statement.level == 0, f"{path}: relative import"
+            for alias in statement.names:
+                full = f"{statement.module}.{alias.name}"
+                inside = full.removeprefix("asr_topdown.") in MODULES
+                yield full if inside else str(statement.module)
+
+
+def house_imports(path: Path) -> set[str]:
+    return {name.partition(".")[2] for name in imports_of(path) if name.split(".")[0] == "asr_topdown"} - {""}
+
+
+def part(module: str) -> str:
+    return module.partition(".")[0]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_imports_only_from_lower_ranks(path: Path) -> None:
+    own = part(module_of(path))
+    if not own:
+        return  # asr_topdown/__init__.py is the door, above everything
+    assert own in RANK, f"give {own!r} a place in RANKS and in CONTRIBUTING.md"
+    for module in house_imports(path):
+        assert part(module) == own or RANK[part(module)] < RANK[own], f"{own} imports {module}"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_engines_and_outsiders(path: Path) -> None:
+    outside = {name.partition(".")[0] for name in imports_of(path)}
+    assert not outside & NEVER
+    if module_of(path) == "topdown.dispatch":
+        outside = {name.partition(".")[0] for name in imports_of(path, top_level_only=True)}
+    assert not outside & ENGINES, "engines belong in topdown/dispatch.py, inside the function that needs them"
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=module_of)
+def test_everything_imported_is_declared(path: Path) -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    declared = {line.partition(">")[0].replace("PyYAML", "yaml") for line in project["dependencies"]}
+    allowed = declared | ENGINES | sys.stdlib_module_names | {"asr_topdown"}
+    assert {name.partition(".")[0] for name in imports_of(path)} <= allowed
+
+
+@pytest.mark.parametrize("module", sorted(STDLIB_ONLY))
+def test_searches_need_the_standard_library_only(module: str) -> None:
+    path = PACKAGE / f"{module.replace('.', '/')}.py"
+    assert {name for name in imports_of(path) if name.split(".")[0] not in sys.stdlib_module_names} <= {
+        f"asr_topdown.{name}" for name in STDLIB_ONLY
+    }
+    loaded = f"import sys, asr_topdown.{module}; sys.exit('torch' in sys.modules or 'numpy' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", loaded], cwd=ROOT).returncode == 0
+
+
+def test_the_ranks_name_no_ghosts() -> None:
+    assert set(RANK) <= {part(module) for module in MODULES}
