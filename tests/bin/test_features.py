@@ -1,0 +1,68 @@
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asr_topdown import datadir
+from asr_topdown.bin.main import main
+from asr_topdown.features import store
+from asr_topdown.features.cmvn import Cmvn
+
+SOUNDS = {"train": ("one", "two", "three"), "dev": ("four",)}
+
+
+@pytest.fixture
+def data(tmp_path: Path, write_tones: Callable[..., Path]) -> Path:
+    """Two data directories and a configuration."""
+    for name, words in SOUNDS.items():
+        wavs = {f"s-{word}": str(write_tones(tmp_path / "sounds" / f"{word}.wav", word)) for word in words}
+        text = {f"s-{word}": word for word in words}
+        datadir.write(
+            datadir.DataDir(path=tmp_path / name, wavs=wavs, text=text, utt2spk=dict.fromkeys(wavs, "s"))
+        )
+    (tmp_path / "c.yaml").write_text("features:\n  fbank: {sample_rate: 8000, num_mels: 20}\n  deltas: 1\n")
+    return tmp_path
+
+
+def run(data: Path, *options: str) -> int:
+    folders = [str(data / name) for name in SOUNDS]
+    return main(["features", *folders, "--config", str(data / "c.yaml"), "--nj", "1", *options])
+
+
+def test_the_first_directory_gets_the_statistics(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(data) == 0
+    for name in SOUNDS:
+        datadir.validate(data / name, need_feats=True)
+    train = datadir.read(data / "train")
+    feats = np.concatenate([store.load(entry, train.path) for entry in train.feats.values()])
+    assert feats.shape[1] == 40
+    normalised = Cmvn.load(data / "train" / "cmvn.ark").apply(torch.from_numpy(feats)).double()
+    assert normalised.mean(0).abs().max() < 1e-4
+    assert (normalised.var(0, correction=0) - 1).abs().max() < 1e-4
+    assert not (data / "dev" / "cmvn.ark").exists()
+    assert "features of 3 utterances" in capsys.readouterr().out
+
+
+def test_what_is_up_to_date_is_said_and_kept(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run(data)
+    before = {path: path.stat().st_mtime_ns for path in data.rglob("*.ark")}
+    capsys.readouterr()
+    assert run(data) == 0
+    assert capsys.readouterr().out.count("up to date") == 3
+    assert {path: path.stat().st_mtime_ns for path in data.rglob("*.ark")} == before
+    assert run(data, "--set", "features.fbank.num_mels=24") == 0
+    assert Cmvn.load(data / "train" / "cmvn.ark").dim == 48
+
+
+def test_no_statistics_if_none_are_wanted(data: Path) -> None:
+    assert run(data, "--set", "features.cmvn=none") == 0
+    assert not (data / "train" / "cmvn.ark").exists()
+
+
+def test_an_error_is_one_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(data, "--set", "features.fbank.sample_rate=16000") == 1
+    lines = capsys.readouterr().err.splitlines()
+    assert "error: utterance s-one" in lines[-1]
+    assert "sampling rate is 8000 Hz" in lines[-1]

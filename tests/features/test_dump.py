@@ -1,0 +1,274 @@
+import errno
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import soundfile
+import torch
+
+from asr_topdown.audio import Clip, read
+from asr_topdown.features import store
+from asr_topdown.features.dump import dump
+from asr_topdown.features.fbank import FbankOptions
+from asr_topdown.features.front_end import front_end
+
+FBANK = FbankOptions(sample_rate=8000, num_mels=20)
+
+
+@pytest.fixture
+def clips(tmp_path: Path, write_tones: Callable[..., Path]) -> dict[str, Clip]:
+    """Seven utterances, not in order."""
+    folder = tmp_path / "sounds"
+    return {
+        f"spk-{word}": Clip(str(write_tones(folder / f"{word}.wav", word)))
+        for word in ("seven", "six", "five", "four", "three", "two", "one")
+    }
+
+
+def table(path: Path) -> dict[str, str]:
+    return dict(line.split(" ", 1) for line in path.read_text().splitlines())
+
+
+def contents(folder: Path) -> dict[str, np.ndarray]:
+    return {utterance: store.load(entry, folder) for utterance, entry in table(folder / "feats.scp").items()}
+
+
+def leftovers(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.rglob("*") if path.suffix in (".ark", ".tmp"))
+
+
+@pytest.mark.parametrize("nj", [1, 3, 50])
+def test_dumps_what_the_front_end_gives(nj: int, clips: dict[str, Clip], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    dumped = dump(clips, folder, fbank=FBANK, deltas=1, nj=nj)
+    scp, frames = table(folder / "feats.scp"), table(folder / "utt2num_frames")
+    assert list(scp) == list(frames) == sorted(clips)
+    assert len(leftovers(folder)) == min(nj, 7)
+    for utterance, clip in clips.items():
+        feats = kaldiio.load_mat(scp[utterance])
+        assert feats.dtype == np.float32
+        np.testing.assert_array_equal(feats, front_end(*read(clip), FBANK, 1).numpy())
+        assert len(feats) == int(frames[utterance])
+    assert dumped == (7, sum(map(int, frames.values())), True)
+    # An ark holds its utterances under their ids, for Kaldi's `ark:`.
+    names = [key for ark in sorted((folder / "feats").iterdir()) for key, _ in kaldiio.load_ark(str(ark))]
+    assert sorted(names) == sorted(clips)
+
+
+def test_dither_does_not_depend_on_the_number_of_processes(clips: dict[str, Clip], tmp_path: Path) -> None:
+    noisy = FbankOptions(sample_rate=8000, num_mels=20, dither=1.0)
+    for nj in (1, 2):
+        dump(clips, tmp_path / str(nj), fbank=noisy, nj=nj)
+    one, two = contents(tmp_path / "1"), contents(tmp_path / "2")
+    for utterance, feats in one.items():
+        np.testing.assert_array_equal(feats, two[utterance])
+
+
+def test_what_is_there_is_kept_until_something_changes(clips: dict[str, Clip], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    first = dump(clips, folder, fbank=FBANK)
+    (folder / "cmvn.ark").write_bytes(b"of these features")
+    arks = leftovers(folder)
+    assert dump(clips, folder, fbank=FBANK, nj=2) == (first.utterances, first.frames, False)
+    assert (folder / "cmvn.ark").exists()
+    # other options, a changed recording, another clip, a lost archive: computed again
+    assert dump(clips, folder, fbank=FBANK, deltas=1).fresh
+    assert not (folder / "cmvn.ark").exists()
+    assert set(leftovers(folder)).isdisjoint(arks)  # the old archives are gone
+    sound = Path(clips["spk-two"].source)
+    later = sound.stat().st_mtime_ns + 10**9
+    os.utime(sound, ns=(later, later))
+    assert dump(clips, folder, fbank=FBANK, deltas=1).fresh
+    assert dump(clips | {"spk-two": Clip(str(sound), end=0.1)}, folder, fbank=FBANK, deltas=1).fresh
+    for path in (folder / "feats").iterdir():
+        path.unlink()
+    assert dump(clips | {"spk-two": Clip(str(sound), end=0.1)}, folder, fbank=FBANK, deltas=1).fresh
+    (folder / "features.json").write_text("{}")
+    assert dump(clips, folder, fbank=FBANK).fresh
+
+
+def test_paths_work_from_the_recipe_and_after_a_move(
+    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    train = Path("data/train")
+    dump(clips, train, fbank=FBANK, nj=2)
+    entry = table(train / "feats.scp")["spk-two"]
+    assert entry.startswith("data/train/feats/feats.")
+    expected = kaldiio.load_mat(entry)
+    # A subset has another folder's archives.
+    subset = Path("data/some")
+    subset.mkdir()
+    (subset / "feats.scp").write_text(f"spk-two {entry}\n")
+    np.testing.assert_array_equal(store.load(entry, subset), expected)
+    Path("data").rename("moved")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(elsewhere)
+    for folder in (tmp_path / "moved/train", Path("../moved/some")):
+        np.testing.assert_array_equal(store.load(entry, folder), expected)
+
+
+def test_a_copy_reads_its_own_archives(clips: dict[str, Clip], tmp_path: Path) -> None:
+    one, two = tmp_path / "one" / "train", tmp_path / "two" / "train"
+    dump(clips, one, fbank=FBANK)
+    shutil.copytree(one, two)
+    entry = table(two / "feats.scp")["spk-two"]
+    assert store.locate(entry, two).startswith(str(two))
+    # New features of the original never come in place of the copy's: their archives have other names.
+    dump(clips, one, fbank=FBANK, deltas=2)
+    assert store.load(entry, two).shape[1] == 20
+
+
+def test_missing_and_damaged_archives_are_named(clips: dict[str, Clip], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    dump(clips, folder, fbank=FBANK)
+    entry = table(folder / "feats.scp")["spk-two"]
+    ark = next((folder / "feats").iterdir())
+    data = ark.read_bytes()
+    for damaged in (data[:200], b"x" * len(data), b""):
+        ark.write_bytes(damaged)
+        with pytest.raises(ValueError, match=rf"{ark.name}:\d+: not a matrix of features"):
+            store.load(entry, folder)
+    ark.unlink()
+    with pytest.raises(FileNotFoundError, match=rf"{ark.name}:\d+: no such file; run `asr-topdown features"):
+        store.load(entry, folder)
+
+
+def bad_rate(path: Path) -> str:
+    soundfile.write(path, np.zeros(16000), 16000)
+    return r"\(.*bad\.wav\): sampling rate is 16000 Hz, features\.fbank\.sample_rate is 8000"
+
+
+def bad_bytes(path: Path) -> str:
+    path.write_bytes(b"no sound")
+    return r".*bad\.wav: cannot be decoded"
+
+
+def bad_length(path: Path) -> str:
+    soundfile.write(path, np.zeros(199), 8000)
+    return r"\(.*bad\.wav\): too short for one frame: 199 samples"
+
+
+def bad_path(path: Path) -> str:
+    return r".*bad\.wav: no such file"
+
+
+@pytest.mark.parametrize("nj", [1, 2])
+@pytest.mark.parametrize("fault", [bad_rate, bad_bytes, bad_length, bad_path])
+def test_a_bad_recording_is_named_and_nothing_is_left(
+    fault: Callable[[Path], str], nj: int, clips: dict[str, Clip], tmp_path: Path
+) -> None:
+    bad = tmp_path / "bad.wav"
+    message = fault(bad)
+    folder = tmp_path / "data"
+    with pytest.raises(ValueError, match=rf"^utterance spk-oops:? ?{message}") as caught:
+        dump(clips | {"spk-oops": Clip(str(bad))}, folder, fbank=FBANK, nj=nj)
+    assert "\n" not in str(caught.value)
+    assert not (folder / "feats.scp").exists()
+    assert not [name for name in leftovers(folder) if name.endswith(".tmp")]
+
+
+def test_old_features_outlive_a_failure(clips: dict[str, Clip], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    dump(clips, folder, fbank=FBANK)
+    before = contents(folder)
+    with pytest.raises(ValueError, match="utterance spk-x"):
+        dump(clips | {"spk-x": Clip("nowhere.wav")}, folder, fbank=FBANK)
+    for utterance, feats in contents(folder).items():
+        np.testing.assert_array_equal(feats, before[utterance])
+
+
+def test_a_full_disk_is_told_once(
+    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(kaldiio, "save_ark", full)
+    folder = tmp_path / "data"
+    with pytest.raises(OSError, match=r"cannot write .*\.ark: No space left on device") as caught:
+        dump(clips, folder, fbank=FBANK)
+    assert caught.value.errno == errno.ENOSPC
+    assert leftovers(folder) == []
+
+
+def test_a_process_that_dies_is_an_error(clips: dict[str, Clip], tmp_path: Path) -> None:
+    with pytest.raises(OSError, match=r"died \(exit code -9\)"):
+        dump(clips | {"spk-a": Clip("kill -9 $PPID |")}, tmp_path / "data", fbank=FBANK, nj=2)
+    assert not (tmp_path / "data" / "feats.scp").exists()
+
+
+def test_nothing_to_do_is_an_error(clips: dict[str, Clip], tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no utterances"):
+        dump({}, tmp_path, fbank=FBANK)
+    with pytest.raises(ValueError, match="at least 1, got 0"):
+        dump(clips, tmp_path, fbank=FBANK, nj=0)
+
+
+def test_one_process_leaves_the_number_of_threads_alone(clips: dict[str, Clip], tmp_path: Path) -> None:
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(2)
+        dump(clips, tmp_path / "data", fbank=FBANK)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+
+
+SLOW = """
+import sys
+from asr_topdown.audio import Clip
+from asr_topdown.features.dump import dump
+from asr_topdown.features.fbank import FbankOptions
+if __name__ == "__main__":
+    sound, pids, folder = sys.argv[1:]
+    command = f"echo $PPID >> {pids}; sleep 0.15; cat {sound} |"
+    clips = {f"spk-{n:03}": Clip(command) for n in range(int(200))}
+    dump(clips, folder, fbank=FbankOptions(sample_rate=8000, num_mels=20), nj=2)
+"""
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGINT])
+def test_a_kill_leaves_nothing_half_written(
+    how: signal.Signals, clips: dict[str, Clip], tmp_path: Path, repository: Path
+) -> None:
+    script, pids, folder = tmp_path / "slow.py", tmp_path / "pids", tmp_path / "data"
+    script.write_text(SLOW)
+    sound = clips["spk-two"].source
+    running = subprocess.Popen(
+        [sys.executable, str(script), sound, str(pids), str(folder)],
+        env={**os.environ, "PYTHONPATH": str(repository)},
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while not pids.exists() or len(set(pids.read_text().split())) < 2:
+        assert running.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    running.send_signal(how)
+    assert running.wait(30) != 0
+    assert not list(folder.glob("feats.scp"))
+    assert not list(folder.rglob("*.ark"))
+    # The other processes notice, and remove what they were writing.
+    workers = [int(pid) for pid in set(pids.read_text().split())]
+    while any(alive(pid) for pid in workers):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert leftovers(folder) == []
+    assert dump(clips, folder, fbank=FBANK).fresh
+
+
+def alive(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except OSError:
+        return False

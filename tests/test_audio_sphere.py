@@ -1,0 +1,196 @@
+"""NIST SPHERE in all its codings, written here from the public descriptions and read back exactly."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown import audio
+from asr_topdown.audio import Clip
+
+RATE = 8000
+
+
+def samples16(length: int = 2000, seed: int = 0) -> np.ndarray:
+    """Noise that starts and ends softly, 16 bits."""
+    noise = np.random.default_rng(seed).standard_normal(length)
+    return np.round(6000 * noise * np.hanning(length)).astype(np.int16)
+
+
+def as_float(samples: np.ndarray) -> np.ndarray:
+    return samples.astype(np.float32) / 32768
+
+
+def sphere(
+    data: bytes,
+    count: int,
+    *,
+    coding: str = "pcm",
+    order: str = "01",
+    channels: int = 1,
+    size: int = 1024,
+) -> bytes:
+    """A SPHERE file as the NIST documentation describes it."""
+    lines = [
+        "NIST_1A",
+        f"{size:7d}",
+        "database_id -s4 test",
+        f"sample_count -i {count}",
+        f"sample_rate -i {RATE}",
+        f"channel_count -i {channels}",
+        f"sample_n_bytes -i {len(order)}",
+        f"sample_byte_format -s{len(order)} {order}",
+        f"sample_coding -s{len(coding)} {coding}",
+        "end_head\n",
+    ]
+    return "\n".join(lines).encode().ljust(size) + data
+
+
+class Bits:
+    """The codes of shorten (Robinson 1994, CUED/F-INFENG/TR.156)."""
+
+    def __init__(self) -> None:
+        self.bits: list[str] = []
+
+    def uvar(self, value: int, k: int) -> None:
+        low = format(value & ((1 << k) - 1), f"0{k}b") if k else ""
+        self.bits.append("0" * (value >> k) + "1" + low)
+
+    def ulong(self, value: int) -> None:
+        k = max(0, value.bit_length() - 1)
+        self.uvar(k, 2)
+        self.uvar(value, k)
+
+    def svar(self, value: int, k: int) -> None:
+        self.uvar(2 * value if value >= 0 else -2 * value - 1, k)
+
+    def bytes(self) -> bytes:
+        text = "".join(self.bits)
+        text += "0" * (-len(text) % 32)
+        return int(text, 2).to_bytes(len(text) // 8, "big")
+
+
+def shorten(channels: np.ndarray, kind: int, block: int = 256) -> bytes:
+    """`channels` (n, C) compressed losslessly, with first differences; kind 5: 16 bits, 8: µ-law."""
+    bits = Bits()
+    for field in (kind, channels.shape[1], block, 0, 0, 0):
+        bits.ulong(field)
+    previous = [0] * channels.shape[1]
+    for start in range(0, len(channels), block):
+        part = channels[start : start + block]
+        if len(part) < block:
+            bits.uvar(5, 2)
+            bits.ulong(len(part))
+        for channel in range(channels.shape[1]):
+            values = [int(value) for value in part[:, channel]]
+            k = 9 if kind == 5 else 5
+            bits.uvar(1, 2)
+            bits.uvar(k - 1, 3)
+            for value, before in zip(values, [previous[channel], *values], strict=False):
+                bits.svar(value - before, k)
+            previous[channel] = values[-1]
+    bits.uvar(4, 2)
+    return b"ajkg\x02" + bits.bytes()
+
+
+def ulaw(codes: np.ndarray) -> np.ndarray:
+    """ITU-T G.711 µ-law bytes as 16-bit samples."""
+    flipped = ~codes.astype(int) & 0xFF
+    size = ((((flipped & 15) << 3) + 132) << ((flipped >> 4) & 7)) - 132
+    return np.where(flipped & 128, -size, size).astype(np.int16)
+
+
+def alaw(codes: np.ndarray) -> np.ndarray:
+    """ITU-T G.711 A-law bytes as 16-bit samples."""
+    flipped = codes.astype(int) ^ 0x55
+    exponent, mantissa = (flipped >> 4) & 7, flipped & 15
+    size = np.where(
+        exponent == 0, (mantissa << 4) + 8, ((mantissa << 4) + 264) << np.maximum(exponent - 1, 0)
+    )
+    return np.where(flipped & 128, size, -size).astype(np.int16)
+
+
+PCM = samples16(1000)
+STEREO = np.stack((samples16(1000, 1), samples16(1000, 2)), axis=1)
+CODES = np.random.default_rng(3).integers(0, 256, 1000).astype(np.uint8)
+LINEAR = np.where(CODES < 128, 128 + CODES.astype(int), CODES.astype(int))  # only codes for values >= 0
+SPHERES = {
+    "little endian": (sphere(PCM.astype("<i2").tobytes(), 1000), PCM, None),
+    "big endian": (sphere(PCM.astype(">i2").tobytes(), 1000, order="10"), PCM, None),
+    "header of 2048": (sphere(PCM.astype("<i2").tobytes(), 1000, size=2048), PCM, None),
+    "more behind": (sphere(PCM.astype("<i2").tobytes() + b"xxxx" * 50, 1000), PCM, None),
+    "u-law": (sphere(CODES.tobytes(), 1000, coding="ulaw", order="1"), ulaw(CODES), None),
+    "mu-law": (sphere(CODES.tobytes(), 1000, coding="mu-law", order="1"), ulaw(CODES), None),
+    "A-law": (sphere(CODES.tobytes(), 1000, coding="alaw", order="1"), alaw(CODES), None),
+    "second channel": (sphere(STEREO.astype("<i2").tobytes(), 1000, channels=2), STEREO[:, 1], 1),
+    "shorten": (
+        sphere(shorten(PCM[:, None], 5), 1000, coding="pcm,embedded-shorten-v2.00"),
+        PCM,
+        None,
+    ),
+    "shorten, second channel": (
+        sphere(shorten(STEREO, 5), 1000, coding="pcm,embedded-shorten-v2.00", channels=2),
+        STEREO[:, 1],
+        1,
+    ),
+    "shorten u-law": (
+        sphere(shorten(255 - LINEAR[:, None], 8), 1000, coding="ulaw,embedded-shorten-v2.00", order="1"),
+        ulaw(LINEAR),
+        None,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", SPHERES)
+def test_sphere_is_read_exactly(name: str, tmp_path: Path) -> None:
+    data, expected, channel = SPHERES[name]
+    path = tmp_path / "a.sph"
+    path.write_bytes(data)
+    for source in (str(path), f"cat {path} |"):
+        clip = Clip(source, channel=channel)
+        samples, rate = audio.read(clip)
+        assert rate == RATE
+        assert samples.dtype == np.float32
+        np.testing.assert_array_equal(samples, as_float(expected))
+        assert audio.info(clip) == (RATE, 1000)
+
+
+@pytest.mark.parametrize("name", ["little endian", "u-law", "second channel", "shorten", "shorten u-law"])
+def test_truncated_sphere_is_an_error(name: str, tmp_path: Path) -> None:
+    data, _, channel = SPHERES[name]
+    path = tmp_path / "cut.sph"
+    path.write_bytes(data[:-200])
+    with pytest.raises(ValueError, match=r"cut\.sph: (truncated|cannot be decoded)") as caught:
+        audio.read(Clip(str(path), channel=channel))
+    assert "\n" not in str(caught.value)
+
+
+def test_sphere_with_a_wrong_sample_count_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.sph"
+    path.write_bytes(sphere(shorten(PCM[:, None], 5), 1234, coding="pcm,embedded-shorten-v2.00"))
+    with pytest.raises(ValueError, match=r"a\.sph: .*1234"):
+        audio.read(Clip(str(path)))
+
+
+def test_sphere_without_an_end_of_header_is_an_error(tmp_path: Path) -> None:
+    path = tmp_path / "a.sph"
+    path.write_bytes(b"NIST_1A\n   1024\nsample_count -i 7\n")
+    with pytest.raises(ValueError, match=r"a\.sph: damaged SPHERE header"):
+        audio.read(Clip(str(path)))
+
+
+def test_sph2pipe_reads_what_nothing_else_can(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    wav = tmp_path / "a.wav"
+    soundfile.write(wav, samples16(), RATE, subtype="PCM_16")
+    path = tmp_path / "old.sph"
+    path.write_bytes(sphere(b"ajkg\x01", 2000, coding="pcm,embedded-shorten-v1.09"))
+    with pytest.raises(ValueError, match=r"old\.sph: cannot be decoded: .*v1\.09"):
+        audio.read(Clip(str(path)))
+    program = tmp_path / "bin" / "sph2pipe"
+    program.parent.mkdir()
+    program.write_text(f'#!/bin/sh\n[ "$1 $2 $3" = "-f wav -p" ] && [ -f "$4" ] && cat {wav}\n')
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    np.testing.assert_array_equal(audio.read(Clip(str(path)))[0], as_float(samples16()))
