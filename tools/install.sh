@@ -4,7 +4,7 @@
 #
 #   tools/install.sh [--python PYTHON] [--cuda | --torch-index URL] [--force]
 #
-#   --python PYTHON     the Python to use, 3.11 or newer (default: the first one found)
+#   --python PYTHON     the Python to make .venv with, 3.11 or newer (default: the first one found)
 #   --cuda              take PyTorch from the usual package index, with CUDA (the default where a GPU is found)
 #   --torch-index URL   look for PyTorch at URL as well (default on Linux without a GPU: PyTorch's own index of
 #                       CPU builds, which saves some gigabytes; if it does not answer, the usual index)
@@ -37,7 +37,7 @@ if ! $force && [[ -f $stamp && "$(cat $stamp)" == "$wanted" ]]; then
     exit
 fi
 
-new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; }
+new_enough() { "$1" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; }
 
 find_python() {
     local candidate

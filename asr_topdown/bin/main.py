@@ -77,21 +77,18 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
         code = command.run(args)
         sys.stdout.flush()  # a closed pipe shows here, not at the interpreter's exit
         return code or 0
-    except KeyboardInterrupt:
-        print(f"\n{name}: interrupted", file=sys.stderr)
-        code = EXIT_INTERRUPTED
-    except BrokenPipeError as error:
-        if _stdout_is_closed():  # the reader (head, less) has seen enough: nothing to say
+    except (KeyboardInterrupt, ValueError, OSError) as error:
+        if isinstance(error, BrokenPipeError) and _stdout_is_closed():
+            # The reader (head, less) has seen enough: nothing to say, nowhere to flush to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_PIPE
+        if debug:
+            traceback.print_exc()
+        if isinstance(error, KeyboardInterrupt):
+            print(f"\n{name}: interrupted", file=sys.stderr)
+            return EXIT_INTERRUPTED
         print(f"{name}: error: {explain(error)}", file=sys.stderr)
-        code = EXIT_ERROR
-    except (ValueError, OSError) as error:
-        print(f"{name}: error: {explain(error)}", file=sys.stderr)
-        code = EXIT_ERROR
-    if debug:
-        traceback.print_exc()
-    return code
+        return EXIT_ERROR
 
 
 def explain(error: Exception) -> str:

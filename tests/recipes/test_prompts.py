@@ -1,4 +1,4 @@
-"""`egs/prompts/run.sh` from stage 0 to 7 on a toy corpus whose letters are tones: a tiny network can read them."""
+"""`egs/prompts/run.sh` from stage 0 to 7 on a toy corpus whose letters are tones; a tiny network reads it."""
 
 import json
 import random

@@ -1,7 +1,10 @@
 """The frame around the stages (utils/*.sh), with a stand-in for `asr-topdown` that only makes the outputs."""
 
+import os
 import re
+import signal
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -92,6 +95,30 @@ def test_a_failing_stage_shows_its_log_and_how_to_run_it_again(stand_in, run_rec
     done = subprocess.run(["bash", "-c", again], env={"PATH": path}, capture_output=True, text=True, cwd="/")
     assert done.returncode == 0, done.stderr
     assert calls(stand_in, "prompts") == ["features"]
+
+
+def test_ctrl_c_says_how_to_go_on(stand_in):
+    command = stand_in / "bin" / "asr-topdown"
+    waiting = "train) trap 'kill $!; exit 130' INT; touch ready; sleep 20 & wait"
+    command.write_text(STAND_IN.replace('train) mkdir -p "$exp/nodes"', waiting))
+    recipe = stand_in / "egs" / "prompts"
+    process = subprocess.Popen(
+        [str(recipe / "run.sh")],
+        env={"PATH": f"{stand_in / 'bin'}:/usr/bin:/bin"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,  # a terminal sends Ctrl-C to every process of the group
+    )
+    for _ in range(200):
+        if (recipe / "ready").exists():
+            break
+        time.sleep(0.05)
+    os.killpg(process.pid, signal.SIGINT)
+    shown, _ = process.communicate(timeout=10)
+    assert process.returncode == 130
+    assert "stage 3 · train: interrupted" in shown
+    assert shown.rstrip().endswith("egs/prompts/run.sh --stage 3 --stop-stage 3")
 
 
 def test_a_missing_output_is_a_failure(stand_in, run_recipe):
