@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import asr_topdown
 
-HELP = "Check Python, packages, processor, tools and disk; say what is missing and what to do."
+HELP = "check Python, packages, processor, tools and disk; say what is missing and what to do"
 EXAMPLE = "asr-topdown doctor"
 
 # Distribution -> module. A test keeps this equal to pyproject.toml.
