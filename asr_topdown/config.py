@@ -52,6 +52,7 @@ class BlstmCtcConfig(Section):
     subsample: tuple[Annotated[int, Field(ge=1)], ...] = Field(
         (), description="keep every k-th frame after layer i; missing entries are 1"
     )
+    norm: bool = Field(False, description="layer normalisation after each BLSTM layer")
     dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the output of each BLSTM layer")
 
     @model_validator(mode="after")
@@ -91,6 +92,9 @@ class TrainConfig(Section):
     metric: Literal["cer", "loss"] = Field("cer", description="the dev error that chooses and stops")
     frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
     utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")
+    sorted_epochs: int = Field(
+        0, ge=0, description="show the batches of the first epochs shortest first (SortaGrad)"
+    )
     optimizer: OptimizerConfig = OptimizerConfig()
     grad_clip: float = Field(5.0, gt=0, description="largest gradient norm")
     specaugment: SpecAugmentOptions | None = None

@@ -4,12 +4,12 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import kaldiio
 import torch
 from torch import Tensor
 
 from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch, collate
+from asr_topdown.features import store
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.losses import ctc_frames_needed
 from asr_topdown.text import Vocabulary
@@ -28,11 +28,13 @@ class SpeechDataset:
     """The utterances of a data directory, in the order of their ids.
 
     Args:
-        utterances: what `read` or `keep` give.
+        folder: the data directory, where its features are looked for.
+        utterances: in the order of their ids.
         cmvn: global mean and variance normalisation of the features, or None.
     """
 
-    def __init__(self, utterances: Sequence[Utterance], cmvn: Cmvn | None) -> None:
+    def __init__(self, folder: Path, utterances: Sequence[Utterance], cmvn: Cmvn | None) -> None:
+        self.folder = folder
         self.utterances = tuple(utterances)
         self.cmvn = cmvn
 
@@ -55,7 +57,7 @@ class SpeechDataset:
             utterances.append(Utterance(utterance, feats[utterance], int(frames[utterance]), tokens))
         if not utterances:
             raise ValueError(f"{folder}: no utterances")
-        return cls(utterances, cmvn)
+        return cls(folder, utterances, cmvn)
 
     def __len__(self) -> int:
         return len(self.utterances)
@@ -73,9 +75,10 @@ class SpeechDataset:
         """
         utterance = self.utterances[index]
         try:
-            feats = torch.from_numpy(kaldiio.load_mat(utterance.feats).copy())
-        except (OSError, ValueError, AssertionError, KeyError) as error:
-            raise ValueError(f"features of {utterance.id} cannot be read from {utterance.feats}: {error}") from error
+            # A copy, because what kaldiio gives may be read-only memory.
+            feats = torch.from_numpy(store.load(utterance.feats, self.folder).copy())
+        except (OSError, ValueError) as error:
+            raise ValueError(f"{utterance.id}: {error}") from error
         if len(feats) != utterance.frames or not torch.isfinite(feats).all():
             raise ValueError(
                 f"features of {utterance.id} ({utterance.feats}) must be {utterance.frames} finite frames, "
@@ -113,4 +116,4 @@ class SpeechDataset:
                 dropped.append(f"{utterance.id}: {length} output frames for a transcript that needs {needed}")
             else:
                 kept.append(utterance)
-        return SpeechDataset(kept, self.cmvn), dropped
+        return SpeechDataset(self.folder, kept, self.cmvn), dropped

@@ -23,6 +23,7 @@ class BlstmCtc(nn.Module):
         projection: size of the linear layer after each BLSTM layer; 0 = none.
         stack: input frames joined into one.
         subsample: frame subsampling after each layer; missing entries are 1.
+        norm: layer normalisation after each BLSTM layer.
         dropout: on the output of each BLSTM layer, while training.
     """
 
@@ -36,6 +37,7 @@ class BlstmCtc(nn.Module):
         projection: int = 0,
         stack: int = 1,
         subsample: Sequence[int] = (),
+        norm: bool = False,
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
@@ -51,6 +53,7 @@ class BlstmCtc(nn.Module):
                 cells,
                 projection=projection,
                 squash=index < layers - 1,
+                norm=norm,
                 dropout=dropout,
                 subsample=factor,
             )

@@ -214,6 +214,7 @@ def _task(
             utterances_per_batch=config.utterances_per_batch,
             seed=node.init_seed,
             epoch=epoch,
+            sorted_epochs=config.sorted_epochs,
         ),
         batch=batch,
         evaluate=lambda network: ctc_dev_metrics(

@@ -10,7 +10,7 @@ from asr_topdown.models.ctc import BlstmCtc
 
 SHAPES = [
     {"layers": 1},
-    {"layers": 2, "projection": 3, "stack": 3},
+    {"layers": 2, "projection": 3, "stack": 3, "norm": True},
     {"layers": 3, "subsample": (2, 2), "stack": 2},
 ]
 

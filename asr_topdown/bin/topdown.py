@@ -1,0 +1,73 @@
+"""`asr-topdown topdown`: joint training, top-down retraining and its controls, for every seed."""
+
+import argparse
+import functools
+import logging
+from typing import TYPE_CHECKING
+
+from asr_topdown.bin import options
+
+if TYPE_CHECKING:
+    from asr_topdown.topdown.node import Node, Outcome
+    from asr_topdown.topdown.run import Experiment
+    from asr_topdown.topdown.search import Result
+    from asr_topdown.topdown.store import Store
+
+HELP = "train top-down (Algorithm 1) with its controls, and save what each training gave"
+EXAMPLE = """
+asr-topdown topdown --config conf/blstm_ctc.yaml --train data/train --dev data/dev \\
+    --tokens data/tokens.txt --exp exp/a --workers 2 --set topdown.seeds=[1,2,3]
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    options.add_experiment(parser)
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="trainings side by side, each with train.threads threads"
+    )
+    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="spread the workers over so many GPUs")
+    parser.add_argument("--results", default="study", metavar="TAG", help="write EXP/results/TAG.json")
+
+
+def run(args: argparse.Namespace) -> None:
+    """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
+    from asr_topdown import layers
+    from asr_topdown.topdown import dispatch, search
+    from asr_topdown.topdown.run import Experiment
+    from asr_topdown.topdown.store import Store
+
+    # Every training logs to its own file; here only what goes wrong is shown.
+    options.log_to_stderr(logging.WARNING)
+    config = options.read_config(args)
+    experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+    blocks = layers.group_names(experiment.layer_names(), config.topdown.groups)
+    searches = search.study(
+        [experiment.joint(seed) for seed in config.topdown.seeds],
+        blocks,
+        controls=config.topdown.controls,
+        frozen_dropout=config.topdown.frozen_dropout,
+    )
+    store = Store(args.exp)
+    train = functools.partial(train_node, experiment=experiment, store=store)
+    with dispatch.local(
+        train, args.workers, store=store, threads=config.train.threads, gpus=args.gpus
+    ) as submit:
+        results = dispatch.drive(searches, submit, store=store)
+    path = store.save_results(args.results, results)
+    for result in results:
+        print(_line(result))
+    print(f"saved to {path}")
+
+
+def train_node(node: "Node", *, experiment: "Experiment", store: "Store") -> "Outcome":
+    """What a worker does: train one node, logging to its own file."""
+    from asr_topdown.topdown.run import run_node
+
+    options.log_to_stderr()
+    return run_node(node, experiment, store)
+
+
+def _line(result: "Result") -> str:
+    steps = " → ".join(f"{step.role} {step.error:.4f}{'' if step.accepted else ' (worse)'}" for step in result.steps)
+    return f"seed {result.seed}, {result.search}: {steps}"

@@ -1,0 +1,201 @@
+"""Running nodes for real: a tiny corpus of made-up features, a tiny network, every kind of node."""
+
+import dataclasses
+import logging
+import random
+from pathlib import Path
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from asr_topdown import config as configuration
+from asr_topdown import layers
+from asr_topdown.decode.model import load_trained
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.text import Vocabulary
+from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown.run import Experiment, prepare_model, run_node
+from asr_topdown.topdown.search import retrained
+from asr_topdown.topdown.store import Store
+from asr_topdown.train.trainer import weights_of_epoch
+from asr_topdown.weights import load_weights
+
+LETTERS = "abc"
+
+
+def write_data(folder: Path, count: int, seed: int) -> Path:
+    """Utterances over three letters, each of which is four frames of its own dimension."""
+    generator = random.Random(seed)
+    noise = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    text, feats, frames = {}, {}, {}
+    for index in range(count):
+        name = f"spk-{index:03}"
+        letters = [generator.choice(LETTERS) for _ in range(generator.randrange(2, 6))]
+        matrix = noise.normal(0, 0.3, (4 * len(letters), 4)).astype(np.float32)
+        for position, letter in enumerate(letters):
+            matrix[4 * position : 4 * position + 3, LETTERS.index(letter)] += 2
+        text[name], feats[name], frames[name] = "".join(letters), matrix, len(matrix)
+    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
+    speakers = dict.fromkeys(text, "spk")
+    for name, table in (("text", text), ("utt2num_frames", frames), ("utt2spk", speakers)):
+        lines = [f"{key} {value}\n" for key, value in sorted(table.items())]
+        (folder / name).write_text("".join(lines))
+    Cmvn.of(feats.values()).save(folder / "cmvn.ark")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    root = tmp_path_factory.mktemp("data")
+    train, dev = write_data(root / "train", 40, 1), write_data(root / "dev", 12, 2)
+    tokens = root / "tokens.txt"
+    Vocabulary.build([LETTERS], "char").save(tokens)
+    config = configuration.parse(
+        {
+            "features": {"fbank": {"num_mels": 4}},
+            "model": {"layers": 2, "cells": 8, "dropout": 0.2},
+            "train": {
+                "epochs": 5,
+                "patience": 3,
+                "metric": "loss",
+                "utterances_per_batch": 8,
+                "keep_epochs": "all",
+                "optimizer": {"lr": 0.02},
+                "specaugment": {"freq_masks": 0, "time_masks": 1, "time_width": 2},
+            },
+        }
+    )
+    return Experiment(config, train, dev, tokens)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("exp"))
+
+
+@pytest.fixture(scope="module")
+def joint(experiment: Experiment, store: Store) -> Outcome:
+    return run_node(experiment.joint(1), experiment, store)
+
+
+def weights(store: Store, outcome: Outcome, epoch: int | None = None) -> dict[str, torch.Tensor]:
+    folder = store.node_dir(outcome.node)
+    return load_weights(weights_of_epoch(folder, epoch or outcome.best_epoch))
+
+
+def of_layer(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if key.startswith(name)}
+
+
+def equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_joint_training_learns_and_leaves_a_model_folder(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    assert joint.error == joint.metrics["loss"] < 8
+    model = load_trained(store.node_dir(joint.node))
+    assert model.config == experiment.config
+    assert model.vocabulary.units == experiment.vocabulary().units
+    assert equal(dict(model.network.state_dict()), weights(store, joint))
+
+
+def test_a_finished_node_answers_from_disk(
+    joint: Outcome, store: Store, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr_topdown.topdown.run._train", lambda *args: pytest.fail("trained again"))
+    assert run_node(joint.node, experiment, store) == joint
+
+
+def test_frozen_layers_are_the_parents_and_the_rest_is_not(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    node = retrained(joint, init_seed=2, frozen=("softmax", "blstm.1"))
+    child = run_node(node, experiment, store)
+    parent_state, child_state = weights(store, joint), weights(store, child)
+    for name, frozen in (("blstm.0", False), ("blstm.1", True), ("softmax", True)):
+        assert equal(of_layer(parent_state, name), of_layer(child_state, name)) == frozen, name
+
+
+def test_reinit_starts_from_the_weights_of_its_seed(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    first = prepare_model(retrained(joint, init_seed=2, frozen=("softmax",)), experiment, store)
+    again = prepare_model(retrained(joint, init_seed=2, frozen=("softmax",)), experiment, store)
+    other = prepare_model(retrained(joint, init_seed=3, frozen=("softmax",)), experiment, store)
+    assert layers.fingerprint(first, ["blstm.0"]) == layers.fingerprint(again, ["blstm.0"])
+    assert layers.fingerprint(first, ["blstm.0"]) != layers.fingerprint(other, ["blstm.0"])
+    assert layers.fingerprint(first, ["softmax"]) == layers.fingerprint(other, ["softmax"])
+
+
+def test_keep_and_rewind_start_from_the_parents_weights(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    kept = prepare_model(retrained(joint, init_seed=2, start="keep"), experiment, store)
+    assert equal(dict(kept.state_dict()), weights(store, joint))
+    node = retrained(joint, init_seed=2, frozen=("softmax",), start="rewind:1")
+    rewound = dict(prepare_model(node, experiment, store).state_dict())
+    assert equal(of_layer(rewound, "blstm"), of_layer(weights(store, joint, 1), "blstm"))
+    assert equal(of_layer(rewound, "softmax"), of_layer(weights(store, joint), "softmax"))
+
+
+def test_same_node_elsewhere_gives_the_same_bits(
+    joint: Outcome, store: Store, experiment: Experiment, tmp_path: Path
+) -> None:
+    elsewhere = Store(tmp_path)
+    again = run_node(joint.node, experiment, elsewhere)
+    assert (again.error, again.best_epoch) == (joint.error, joint.best_epoch)
+    assert equal(weights(elsewhere, again), weights(store, joint))
+
+
+def test_a_frozen_layer_that_moves_is_a_crash(
+    joint: Outcome, experiment: Experiment, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "freeze", lambda *args, **kwargs: None)
+    with pytest.raises(AssertionError, match="frozen layers .* changed in epoch 1"):
+        run_node(retrained(joint, init_seed=9, frozen=("softmax",)), experiment, store)
+
+
+def test_a_layer_name_that_matches_nothing_is_an_error(
+    joint: Outcome, experiment: Experiment, store: Store
+) -> None:
+    with pytest.raises(ValueError, match=r"frozen: no layer is called blstm; the layers are blstm\.0"):
+        run_node(retrained(joint, init_seed=2, frozen=("blstm",)), experiment, store)
+
+
+def test_a_node_of_another_experiment_is_refused(experiment: Experiment, store: Store) -> None:
+    node = dataclasses.replace(experiment.joint(1), experiment="0" * 16)
+    with pytest.raises(ValueError, match="belongs to another configuration"):
+        run_node(node, experiment, store)
+
+
+def test_an_utterance_too_short_for_its_transcript_is_named_and_left_out(
+    experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = write_data(tmp_path / "train", 10, 3)
+    lines = (train / "text").read_text().splitlines()
+    lines[0] = "spk-000 " + "ab" * 40
+    lines[1] = "spk-001"
+    (train / "text").write_text("\n".join(lines) + "\n")
+    here = dataclasses.replace(experiment, train=train)
+    with caplog.at_level(logging.WARNING):
+        run_node(here.joint(1), here, Store(tmp_path / "exp"))
+    assert "left out of training: spk-000:" in caplog.text
+    assert "output frames for a transcript that needs 80" in caplog.text
+    assert "left out of training: spk-001: empty transcript" in caplog.text
+
+
+def test_identity_follows_content(experiment: Experiment) -> None:
+    faster = experiment.config.model_copy(
+        update={"train": experiment.config.train.model_copy(update={"log_interval": 7})}
+    )
+    wider = experiment.config.model_copy(
+        update={"model": experiment.config.model.model_copy(update={"cells": 9})}
+    )
+    assert dataclasses.replace(experiment, config=faster).id == experiment.id
+    assert dataclasses.replace(experiment, config=wider).id != experiment.id
+    assert isinstance(experiment.joint(1), Node)
