@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.corpora import fsdd, prompts
+from asr_topdown.corpora import folder, fsdd, kaldi, prompts, split
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -17,6 +17,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
     _add_prompts(corpora)
     _add_fsdd(corpora)
+    _add_folder(corpora)
+    _add_kaldi(corpora)
+    _add_speed(corpora)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -99,3 +102,74 @@ def _add_fsdd(corpora: Subparsers) -> None:
             repeats=args.repeats,
         )
     )
+
+
+def _add_folder(corpora: Subparsers) -> None:
+    help_ = "recordings of your own with a table of transcripts (CSV, TSV or `id text`)"
+    example = (
+        "--audio recordings --transcripts recordings/text.tsv --split train:0.8,dev:0.1,test:0.1 --out data"
+    )
+    parser = _add(corpora, "folder", help_, example)
+    parser.add_argument(
+        "--audio", type=Path, required=True, metavar="DIR", help="folder with wav, flac or SPHERE files"
+    )
+    parser.add_argument(
+        "--transcripts",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="CSV or TSV with columns `id` or `file`, `text` and perhaps `speaker`; or lines of `id text`",
+    )
+    parser.add_argument(
+        "--speaker-from",
+        choices=folder.SPEAKER_SOURCES,
+        help="column of the table, folder a file lies in, its name up to - or _, or none "
+        "(default: the column, if there is one)",
+    )
+    parser.add_argument(
+        "--normalise", action="store_true", help="English: lower case, numbers to words, no punctuation"
+    )
+    parser.add_argument(
+        "--split",
+        metavar="NAME:SHARE,...",
+        help="several sets, by a hash of the transcript: no sentence is in two",
+    )
+    parser.set_defaults(
+        prepare=lambda args: folder.prepare(
+            args.out,
+            sounds=args.audio,
+            transcripts=args.transcripts,
+            speaker_from=args.speaker_from,
+            normalise=args.normalise,
+            parts=split.parse_parts(args.split) if args.split else None,
+        )
+    )
+
+
+def _add_kaldi(corpora: Subparsers) -> None:
+    parser = _add(
+        corpora, "kaldi", "a Kaldi data directory as it is", "--source ~/kaldi/data/train --out data/train"
+    )
+    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")
+    parser.set_defaults(prepare=lambda args: kaldi.prepare(args.out, source=args.source))
+
+
+def _add_speed(corpora: Subparsers) -> None:
+    help_ = "a data directory once per speed (more training data from the same recordings)"
+    parser = _add(corpora, "speed", help_, "--source data/train --factors 0.9 1.0 1.1 --out data/train_sp")
+    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")
+    parser.add_argument(
+        "--factors",
+        type=float,
+        nargs="+",
+        default=[0.9, 1.0, 1.1],
+        metavar="F",
+        help="how many times faster (default: 0.9 1.0 1.1)",
+    )
+    parser.set_defaults(prepare=_speed)
+
+
+def _speed(args: argparse.Namespace) -> list[DataDir]:
+    perturbed = datadir.speed_perturb(datadir.read(args.source), args.factors, args.out)
+    datadir.write(perturbed)
+    return [perturbed]

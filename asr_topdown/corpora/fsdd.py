@@ -14,7 +14,6 @@ are the same on every machine, and a speaker's strings are the same in every fol
 
 import hashlib
 import io
-import warnings
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -87,6 +86,7 @@ def prepare(
         parts.append(_build(out / name, out / "wav", strings, recordings, seed))
     for part in parts:
         datadir.write(part)
+    _remove_others(out / "wav", parts)
     return parts
 
 
@@ -105,7 +105,7 @@ def fetch(downloads: Path) -> Path:
 
 
 def find_recordings(folder: Path) -> dict[str, dict[str, Path]]:
-    """Speaker -> recording name -> wav. Warns, with a table, when there are not 50 of every digit.
+    """Speaker -> recording name -> wav. Prints a warning and a table when there are not 50 of every digit.
 
     Raises:
         FileNotFoundError: if there is no such folder.
@@ -128,8 +128,8 @@ def find_recordings(folder: Path) -> dict[str, dict[str, Path]]:
     if any(digits[digit] != PER_DIGIT for digits in counts.values() for digit in "0123456789"):
         lines = [f"{s:10}" + "".join(f"{digits[d]:5}" for d in "0123456789") for s, digits in counts.items()]
         table = "\n".join(["digit     " + "".join(f"{d:>5}" for d in "0123456789"), *lines])
-        warnings.warn(
-            f"{folder}: expected {PER_DIGIT} recordings of every digit and speaker\n{table}", stacklevel=2
+        print(
+            f"warning: {folder}: expected {PER_DIGIT} recordings of every digit and speaker, found\n{table}"
         )
     return found
 
@@ -225,6 +225,14 @@ def _write_wav(path: Path, string: DigitString, wavs: Mapping[str, Path], seed: 
     if not path.exists() or path.read_bytes() != content.getvalue():
         with files.written_aside(path) as aside:
             aside.write_bytes(content.getvalue())
+
+
+def _remove_others(wav_folder: Path, parts: Sequence[DataDir]) -> None:
+    """Strings of another seed, or of more repeats, that were made here before."""
+    used = {wav for part in parts for wav in part.wavs.values()}
+    for wav in wav_folder.glob("*/*-[0-9][0-9][0-9][0-9].wav"):
+        if str(wav.resolve()) not in used:
+            wav.unlink()
 
 
 def _lengths(recordings: int, key: str) -> Iterator[int]:

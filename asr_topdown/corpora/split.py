@@ -1,8 +1,8 @@
 """Train, dev and test sets by a hash of the transcript, so that no sentence stands in two of them."""
 
 import hashlib
+import re
 from collections.abc import Mapping
-from pathlib import Path
 
 from asr_topdown.datadir import DataDir, subset
 
@@ -53,7 +53,7 @@ def parse_parts(text: str) -> dict[str, float]:
             parts[name] = float(share)
         except ValueError:
             parts[name] = -1.0
-        if not name or Path(name).name != name or not parts[name] > 0:
+        if not re.fullmatch(r"[\w-]+", name) or not parts[name] > 0:
             raise ValueError(f"--split {text}: {item!r} is not name:share with a share above 0")
     if len(parts) != text.count(",") + 1 or abs(sum(parts.values()) - 1) > 1e-6:
         raise ValueError(f"--split {text}: names must differ and shares sum to 1")

@@ -107,7 +107,7 @@ def read(path: Path | str) -> DataDir:
 
 
 # What is made from the other tables and is worthless once they change.
-DERIVED = ("feats.scp", "utt2num_frames", "cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp")
+DERIVED = ("feats.scp", "utt2num_frames", "features.json", "cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp")
 
 
 def write(data: DataDir) -> None:

@@ -38,9 +38,13 @@ def summarise(path: Path | str) -> Summary:
 def durations(data: DataDir) -> dict[str, float | None]:
     """Utterance -> seconds, from segments or the headers of audio files; None where neither tells."""
     seconds: dict[str, float | None] = {}
-    for utterance, clip in data.clips().items():
-        length = _header_seconds(clip.source) if clip.end is None else clip.end
-        seconds[utterance] = None if length is None else (length - clip.start) / clip.speed
+    for utterance in data.utterances():
+        if data.segments is not None and utterance in data.segments:
+            _, start, end = data.segments[utterance]
+            length: float | None = end - start
+        else:
+            length = _header_seconds(data.wavs.get(utterance, "|"))
+        seconds[utterance] = None if length is None else length / data.speed.get(utterance, 1.0)
     return seconds
 
 

@@ -1,11 +1,13 @@
 """Check a data directory as Kaldi's validate_data_dir.sh does, and say where each fault is."""
 
 import functools
+import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 from asr_topdown.datadir import directory
 from asr_topdown.datadir.lines import Row, fields, read_lines, read_rows, transcript_problem
+from asr_topdown.features import store
 
 SHOWN = 10
 """So many problems are listed; of the rest, the number."""
@@ -172,12 +174,15 @@ def _missing_files(path: Path, tables: Tables) -> list[str]:
             where = f"{path / name}:{row.number}: {row.key}"
             if row.value.startswith("~"):
                 found.append(f"{where}: a path cannot start with ~: {row.value}")
-            elif not (row.value.endswith("|") or exists(row.value) or exists(without_offset(row.value))):
+            elif not (
+                row.value.endswith("|")
+                or exists(row.value)
+                or exists(_without_offset(store.locate(row.value, path)))
+            ):
                 found.append(f"{where}: no such file: {row.value}")
     return found
 
 
-def without_offset(source: str) -> str:
+def _without_offset(place: str) -> str:
     """`a.ark` of `a.ark:123` and of `a.ark:123[0:9]`."""
-    file, colon, offset = source.rpartition(":")
-    return file if colon and offset.partition("[")[0].isdigit() else source
+    return re.sub(r":\d+(\[[\d:,]*\])?$", "", place)

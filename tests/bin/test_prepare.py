@@ -1,0 +1,131 @@
+"""`asr-topdown prepare`, `validate` and `tokens` as one types them."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown.bin import main
+from asr_topdown.text import Vocabulary
+
+
+@pytest.fixture
+def prepared(tmp_path, monkeypatch):
+    """A folder `data` made from two recordings and a table."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "sounds").mkdir()
+    for name in ("one", "two"):
+        soundfile.write(tmp_path / "sounds" / f"{name}.wav", np.full(3600, 0.1), 8000)
+    (tmp_path / "text").write_text("one One!\ntwo Two 2\n")
+    assert (
+        main.main(
+            [
+                "prepare",
+                "folder",
+                "--audio",
+                "sounds",
+                "--transcripts",
+                "text",
+                "--normalise",
+                "--out",
+                "data",
+            ]
+        )
+        == 0
+    )
+    return tmp_path / "data"
+
+
+def test_prepare_tells_what_it_made(prepared, capsys):
+    capsys.readouterr()
+    command = "prepare folder --audio sounds --transcripts text --normalise --out data"
+    assert main.main(command.split()) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "directory  utterances  speakers  hours  words  characters",
+        "data                2         2  0.000      3          10",
+    ]
+    assert (prepared / "text").read_text() == "one one\ntwo two two\n"
+
+
+@pytest.mark.parametrize("corpus", ["prompts", "fsdd", "folder", "kaldi", "speed"])
+def test_every_corpus_has_help_with_an_example(corpus, capsys):
+    with pytest.raises(SystemExit) as left:
+        main.main(["prepare", corpus, "--help"])
+    assert left.value.code == 0
+    assert f"example:\n  asr-topdown prepare {corpus} --" in capsys.readouterr().out
+
+
+def test_a_wrong_split_is_one_line(prepared, capsys):
+    command = "prepare folder --audio sounds --transcripts text --out other --split train:0.5"
+    assert main.main(command.split()) == 1
+    error = capsys.readouterr().err
+    assert error == "asr-topdown prepare: error: --split train:0.5: names must differ and shares sum to 1\n"
+
+
+def test_kaldi_directories(prepared):
+    assert main.main(["prepare", "kaldi", "--source", "data", "--out", "taken"]) == 0
+    assert (prepared.parent / "taken" / "wav.scp").read_text() == (prepared / "wav.scp").read_text()
+
+
+def test_speeds(prepared, capsys):
+    capsys.readouterr()
+    assert (
+        main.main(["prepare", "speed", "--source", "data", "--factors", "0.9", "1", "--out", "faster"]) == 0
+    )
+    assert capsys.readouterr().out.splitlines()[1].split() == ["faster", "4", "4", "0.001", "6", "20"]
+    assert (prepared.parent / "faster" / "utt2speed").read_text() == "sp0.9-one 0.9\nsp0.9-two 0.9\n"
+    assert main.main(["prepare", "speed", "--source", "data", "--factors", "0", "--out", "faster"]) == 1
+    assert "speed factors must be above 0 and differ, got 0.0" in capsys.readouterr().err
+
+
+def test_validate_lists_problems_and_goes_on(prepared, capsys):
+    capsys.readouterr()
+    assert main.main(["validate", "data"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["data", "2", "2", "0.000", "3", "10"]
+    (prepared / "text").write_text("two x\none y\n")
+    assert main.main(["validate", "nowhere", "data"]) == 1
+    assert capsys.readouterr().out.splitlines() == [
+        "nowhere: no such data directory",
+        "data/text:2: one is not sorted: it must come before two (byte order, LC_ALL=C sort)",
+    ]
+    assert main.main(["validate", "--fix", "data"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "data: kept 2 utterances, dropped 0"
+
+
+def test_fix_says_what_it_drops(prepared, capsys):
+    (prepared / "text").write_text("two x\n")
+    capsys.readouterr()
+    assert main.main(["validate", "--fix", "data"]) == 0
+    assert capsys.readouterr().out.splitlines()[0] == "data: kept 1 utterances, dropped 1: one"
+
+
+def test_features_and_text_can_be_asked_for_or_not(prepared, capsys):
+    assert main.main(["validate", "--feats", "data"]) == 1
+    assert "data/feats.scp: missing" in capsys.readouterr().out
+    for name in ("text", "wav.scp"):
+        (prepared / name).unlink()
+    assert main.main(["validate", "--no-text", "--no-wav", "data"]) == 0
+    assert capsys.readouterr().out.splitlines()[1].split() == ["data", "2", "2", "?", "0", "0"]
+
+
+def test_tokens(prepared, capsys):
+    (prepared.parent / "c.yaml").write_text("text: {unit: char}\n")
+    command = ["tokens", "--config", "c.yaml", "--train", "data", "--out", "exp/tokens.txt"]
+    capsys.readouterr()
+    assert main.main(command) == 0
+    assert capsys.readouterr().out == "exp/tokens.txt: 8 units of kind char, <blank> and <unk> among them\n"
+    vocabulary = Vocabulary.load(prepared.parent / "exp" / "tokens.txt")
+    assert vocabulary.units[2:] == ("<space>", "e", "n", "o", "t", "w")
+    assert main.main([*command, "--set", "text.unit=word"]) == 0
+    assert Vocabulary.load(prepared.parent / "exp" / "tokens.txt").units[2:] == ("one", "two")
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"), [("", "all transcripts are empty"), ("one <blank>\n", "a transcript holds <blank>")]
+)
+def test_tokens_names_the_file(prepared, capsys, text, problem):
+    (prepared.parent / "c.yaml").write_text("")
+    (prepared / "text").write_text(text)
+    assert main.main(["tokens", "--config", "c.yaml", "--train", "data", "--out", "tokens.txt"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("asr-topdown tokens: error: data/text: ")
+    assert problem in error

@@ -1,0 +1,121 @@
+"""Downloads are resumed, and whole or absent."""
+
+import http.server
+import os
+import re
+import tarfile
+import threading
+
+import pytest
+
+from asr_topdown.corpora import download
+
+CONTENT = os.urandom(300_000)
+
+
+class Server(http.server.BaseHTTPRequestHandler):
+    """Serves `CONTENT` as /file; /short breaks off; /plain knows no ranges; anything else is not there."""
+
+    asked: list[str | None] = []  # noqa: RUF012
+
+    def do_GET(self):
+        asked = self.headers.get("Range")
+        Server.asked.append(asked)
+        start = int(re.findall(r"\d+", asked)[0]) if asked and self.path != "/plain" else 0
+        if self.path not in ("/file", "/short", "/plain"):
+            return self.send_error(404)
+        if start >= len(CONTENT):
+            return self.send_error(416)
+        self.send_response(206 if start else 200)
+        self.send_header("Content-Length", str(len(CONTENT) - start))
+        self.end_headers()
+        self.wfile.write(CONTENT[start : 100_000 if self.path == "/short" else None])
+        return None
+
+    def log_message(self, *args):
+        pass
+
+
+@pytest.fixture
+def server(monkeypatch):
+    for proxy in ("http_proxy", "https_proxy", "all_proxy"):
+        monkeypatch.delenv(proxy, raising=False)
+        monkeypatch.delenv(proxy.upper(), raising=False)
+    Server.asked.clear()
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Server) as running:
+        thread = threading.Thread(target=running.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{running.server_port}"
+        running.shutdown()
+
+
+def test_fetch_once(server, tmp_path):
+    file = tmp_path / "new" / "x.tar"
+    download.fetch(f"{server}/file", file)
+    assert file.read_bytes() == CONTENT
+    download.fetch(f"{server}/file", file)
+    assert len(Server.asked) == 1
+    assert os.listdir(file.parent) == ["x.tar"]
+
+
+def test_fetch_goes_on_where_it_stopped(server, tmp_path):
+    file = tmp_path / "x"
+    with pytest.raises(
+        OSError, match=rf"cannot download {server}/short: stopped after 100000 of 300000 bytes"
+    ):
+        download.fetch(f"{server}/short", file)
+    assert not file.exists()
+    download.fetch(f"{server}/file", file)
+    assert Server.asked == [None, "bytes=100000-"]
+    assert file.read_bytes() == CONTENT
+    assert os.listdir(tmp_path) == ["x"]
+
+
+def test_fetch_from_a_server_without_ranges(server, tmp_path):
+    (tmp_path / "x.part").write_bytes(b"of an earlier try")
+    download.fetch(f"{server}/plain", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("size", [len(CONTENT), len(CONTENT) + 5])
+def test_fetch_what_had_arrived_already(server, tmp_path, size):
+    (tmp_path / "x.part").write_bytes(b"x" * size)
+    download.fetch(f"{server}/file", tmp_path / "x")
+    assert (tmp_path / "x").read_bytes() == CONTENT
+
+
+def test_fetch_names_the_address(server, tmp_path):
+    with pytest.raises(OSError, match=rf"cannot download {server}/nothing: Not Found"):
+        download.fetch(f"{server}/nothing", tmp_path / "x")
+    with pytest.raises(OSError, match=r"cannot download http://127.0.0.1:9/x: .*refused"):
+        download.fetch("http://127.0.0.1:9/x", tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_unpack(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "a.txt", "sub/a.txt")
+    download.unpack(tmp_path / "x.tar.gz", tmp_path / "x")
+    assert (tmp_path / "x" / "sub" / "a.txt").read_text() == "a"
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "x", "x.tar.gz"]
+
+
+def test_a_damaged_archive_leaves_nothing(tmp_path):
+    archive = tmp_path / "x.tar.gz"
+    archive.write_bytes(b"not an archive")
+    with pytest.raises(OSError, match=r"x\.tar\.gz: damaged archive, removed"):
+        download.unpack(archive, tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_the_first_source_that_works_is_enough():
+    done = []
+
+    def fail():
+        raise OSError("it\nrains")
+
+    download.first_that_works("x", [fail, lambda: done.append(1), lambda: done.append(2)], "Stay home.")
+    assert done == [1]
+    with pytest.raises(OSError, match=r"cannot get x: it rains; it rains. Stay home\.$"):
+        download.first_that_works("x", [fail, fail], "Stay home.")

@@ -1,0 +1,177 @@
+"""Recordings of one's own, and Kaldi directories of others."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown import datadir
+from asr_topdown.corpora import folder, kaldi
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    """Three speakers' folders: ann/1.wav, ann/2.flac, bob/x y.wav, bob-b/1.wav."""
+    root = tmp_path / "sounds"
+    for name in ("ann/1.wav", "ann/2.flac", "bob/x y.wav", "bob-b/1.wav", "notes.txt"):
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith("txt"):
+            (root / name).write_text("not sound")
+        else:
+            soundfile.write(root / name, np.full(800, 0.1), 8000)
+    return root
+
+
+TSV = (
+    'file\tspeaker\ttext\nann/1.wav\tann\tHello, 1 "world"\n\n'
+    "2\tann\t two\nx y.wav\tbob\t three\nbob-b/1\tbob b\tfour\n"
+)
+
+
+def prepare(tmp_path, sounds, table, name="table.tsv", **options):
+    (tmp_path / name).write_text(table, encoding="utf-8")
+    return folder.prepare(tmp_path / "data", sounds=sounds, transcripts=tmp_path / name, **options)
+
+
+def test_a_table_with_speakers(tmp_path, sounds):
+    (data,) = prepare(tmp_path, sounds, TSV)
+    assert data.text == {
+        "ann-ann_1": 'Hello, 1 "world"',
+        "ann-ann_2": "two",
+        "bob-bob_x_y": "three",
+        "bob_b-bob-b_1": "four",
+    }
+    assert data.utt2spk == {
+        "ann-ann_1": "ann",
+        "ann-ann_2": "ann",
+        "bob-bob_x_y": "bob",
+        "bob_b-bob-b_1": "bob_b",
+    }
+    assert data.wavs["bob-bob_x_y"] == str(sounds / "bob" / "x y.wav")
+    datadir.validate(data.path)
+    assert datadir.read(data.path) == data
+
+
+def test_comma_separated_with_quotes_and_a_byte_order_mark(tmp_path, sounds):
+    table = '\ufeffID,Transcript\n2,"one, two"\n"bob-b/1.wav",three\n'
+    (data,) = prepare(tmp_path, sounds, table, "table.csv")
+    assert data.text == {"ann_2": "one, two", "bob-b_1": "three"}
+    assert data.utt2spk == {"ann_2": "ann_2", "bob-b_1": "bob-b_1"}
+    datadir.validate(data.path)
+
+
+def test_lines_of_id_and_text(tmp_path, sounds, capsys):
+    (data,) = prepare(tmp_path, sounds, "2 one  two\n\nann/1\nbob-b/1 three\n", "text")
+    assert data.text == {"ann_2": "one two", "bob-b_1": "three"}
+    assert capsys.readouterr().out.splitlines() == [
+        "left out: 1 recordings whose transcript is empty (ann/1)",
+        f"left out: 1 recordings that are not in the table ({sounds}/bob/x y.wav)",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "speakers"),
+    [
+        ("column", ["ann", "ann", "bob", "bob_b"]),
+        ("folder", ["ann", "ann", "bob", "bob_b"]),
+        ("name", ["1", "1", "2", "x_y"]),
+        ("none", ["ann_1", "ann_2", "bob-b_1", "bob_x_y"]),
+    ],
+)
+def test_speakers(tmp_path, sounds, source, speakers):
+    (data,) = prepare(tmp_path, sounds, TSV, speaker_from=source)
+    assert sorted(data.utt2spk.values()) == speakers
+    datadir.validate(data.path)
+
+
+def test_text_can_be_normalised_and_split(tmp_path, sounds):
+    parts = prepare(tmp_path, sounds, TSV, normalise=True, parts={"train": 0.5, "test": 0.5})
+    assert [part.path for part in parts] == [tmp_path / "data" / "train", tmp_path / "data" / "test"]
+    texts = {u: text for part in parts for u, text in part.text.items()}
+    assert texts["ann-ann_1"] == "hello one world"
+    assert len(texts) == 4
+
+
+@pytest.mark.parametrize(
+    ("table", "options", "problem"),
+    [
+        (
+            "name\ttext\n",
+            {},
+            r"table\.tsv:1: needs a column `id` or `file` and a column `text`, has \['name', 'text'\]",
+        ),
+        ("", {}, r"table\.tsv:1: needs a column"),
+        ("id\ttext\n2\tx\n2\n", {}, r"table\.tsv:3: 1 columns under 2 headings"),
+        ("id\ttext\n\n7\tx\n", {}, r"table\.tsv:3: '7' names no recording"),
+        ("id\ttext\n1\tx\n", {}, r"table\.tsv:2: '1' names 2 recordings: .*ann/1\.wav, .*bob-b/1\.wav"),
+        ("id\ttext\n2\tx\nann/2\ty\n", {}, r"table\.tsv:3: 'ann/2': .*ann/2\.flac has a transcript already"),
+        ("id\ttext\n2\tx\n", {"speaker_from": "column"}, r"there is no column `speaker`"),
+        ("id\ttext\n2\t</s>\n", {}, r"utterance ann_2: reserved word </s>"),
+        ("id\ttext\n2\t\n", {}, r"no utterances"),
+    ],
+)
+def test_faults_have_their_line(tmp_path, sounds, table, options, problem):
+    with pytest.raises(ValueError, match=problem) as error:
+        prepare(tmp_path, sounds, table, **options)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "data").exists()
+
+
+def test_ids_that_fall_together_are_named(tmp_path, sounds):
+    (sounds / "bob" / "x_y.wav").write_bytes((sounds / "bob" / "x y.wav").read_bytes())
+    with pytest.raises(ValueError, match=r"table\.tsv:3: x_y: utterance bob_x_y is there already"):
+        prepare(tmp_path, sounds, "id\ttext\nx y\ta\nx_y\tb\n")
+
+
+def test_tables_that_are_not_utf8_or_not_there(tmp_path, sounds):
+    (tmp_path / "t.tsv").write_bytes(b"id\ttext\n2\t\xff\n")
+    with pytest.raises(ValueError, match=r"t\.tsv: not UTF-8"):
+        folder.read_transcripts(tmp_path / "t.tsv")
+    with pytest.raises(FileNotFoundError):
+        folder.read_transcripts(tmp_path / "nowhere.tsv")
+
+
+def test_sound_must_be_alike(tmp_path, sounds):
+    soundfile.write(sounds / "bob" / "x y.wav", np.full(800, 0.1), 16000)
+    with pytest.raises(ValueError, match=r"x y\.wav: 16000 Hz, but .*1\.wav has 8000 Hz; resample"):
+        prepare(tmp_path, sounds, TSV)
+    soundfile.write(sounds / "bob" / "x y.wav", np.full((800, 2), 0.1), 8000)
+    with pytest.raises(ValueError, match=r"x y\.wav: has 2 channels"):
+        prepare(tmp_path, sounds, TSV)
+    (sounds / "bob" / "x y.wav").write_text("corrupt")
+    with pytest.raises(ValueError, match=r"x y\.wav: cannot be decoded"):
+        prepare(tmp_path, sounds, TSV)
+
+
+def test_folders_without_sound(tmp_path):
+    for place in (tmp_path / "nowhere", tmp_path):
+        with pytest.raises(FileNotFoundError, match=str(place)):
+            prepare(tmp_path, place, TSV)
+
+
+def test_a_kaldi_directory_is_taken_over(tmp_path, sounds, monkeypatch):
+    source = tmp_path / "kaldi"
+    source.mkdir()
+    (source / "own.wav").write_bytes((sounds / "ann" / "1.wav").read_bytes())
+    tables = {
+        "wav.scp": "r2 cat x |\nr1 sounds/ann/1.wav\nr3 own.wav\n",  # unsorted
+        "segments": "b-1 r1 0 0.05\na-1 r2 0 1\nb-2 r3 0.0 0.1\n",
+        "text": "b-1 x  y\na-1 z\nb-2 z\n",
+        "utt2spk": "a-1 a\nb-1 b\nb-2 b\n",
+        "feats.scp": "a-1 gone.ark:1\n",
+    }
+    for name, content in tables.items():
+        (source / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    (data,) = kaldi.prepare(tmp_path / "data", source=source)
+    assert data.wavs == {
+        "r1": str(sounds / "ann" / "1.wav"),
+        "r2": "cat x |",
+        "r3": str(source / "own.wav"),
+    }
+    datadir.validate(data.path)
+    assert datadir.read(data.path) == data
+    assert data.text["b-1"] == "x y"
+    with pytest.raises(ValueError, match="is the source itself"):
+        kaldi.prepare(source, source=source)
+    with pytest.raises(FileNotFoundError, match="not a data directory"):
+        kaldi.prepare(tmp_path / "data", source=tmp_path)

@@ -1,0 +1,65 @@
+"""Parts and wholes, and speed."""
+
+import pytest
+
+from asr_topdown import datadir
+from asr_topdown.datadir import DataDir
+
+
+def test_subset_takes_only_what_it_needs(make, tmp_path):
+    data = datadir.read(make("segments"))
+    part = datadir.subset(data, ["bob-1"], tmp_path / "part")
+    assert part.utterances() == ["bob-1"]
+    assert list(part.wavs) == ["rec2"]
+    datadir.write(part)
+    datadir.validate(part.path)
+    with pytest.raises(ValueError, match="no utterance zoe"):
+        datadir.subset(data, ["zoe", "bob-1"], tmp_path / "part")
+
+
+def test_subset_keeps_features(make, tmp_path):
+    part = datadir.subset(datadir.read(make("features")), ["ann-2"], tmp_path / "part")
+    assert part.num_frames == {"ann-2": 48}
+    assert list(part.feats) == ["ann-2"]
+
+
+@pytest.mark.parametrize("files", ["plain", "segments", "features"])
+def test_parts_combine_to_the_whole(make, files, tmp_path):
+    data = datadir.read(make(files))
+    parts = [datadir.subset(data, chosen, tmp_path) for chosen in (["bob-1"], ["ann-1", "ann-2"])]
+    assert datadir.combine(parts, data.path) == data
+
+
+def test_combine_refuses_contradictions(make, tmp_path):
+    data = datadir.read(make("plain"))
+    with pytest.raises(ValueError, match="stands in more than one of"):
+        datadir.combine([data, data], tmp_path)
+    cut = DataDir(path=tmp_path, wavs={}, text={}, utt2spk={}, segments={"x": ("r", 0.0, 1.0)})
+    with pytest.raises(ValueError, match=r"has segments and .* has none"):
+        datadir.combine([data, cut], tmp_path)
+    with pytest.raises(ValueError, match="nothing to combine"):
+        datadir.combine([], tmp_path)
+
+
+@pytest.mark.parametrize("files", ["features", "segments"])
+def test_speed_perturbation(make, files, tmp_path):
+    data = datadir.read(make(files))
+    faster = datadir.speed_perturb(data, [0.9, 1.0, 1.1], tmp_path / "sp")
+    assert len(faster.utt2spk) == 9
+    assert faster.utt2spk["sp0.9-ann-1"] == "sp0.9-ann"
+    assert faster.text["sp1.1-bob-1"] == faster.text["bob-1"] == "four"
+    assert faster.feats == {}
+    clips, plain = faster.clips(), data.clips()
+    assert clips["ann-2"] == plain["ann-2"]
+    assert clips["sp1.1-ann-2"] == plain["ann-2"]._replace(speed=1.1)
+    datadir.write(faster)
+    datadir.validate(faster.path)
+    assert datadir.read(faster.path) == faster
+    with pytest.raises(ValueError, match="perturbed already"):
+        datadir.speed_perturb(faster, [0.9], tmp_path)
+
+
+@pytest.mark.parametrize("factors", [[], [0.0], [1.1, 1.1], [-1.0, 1.0]])
+def test_speed_factors_must_make_sense(make, factors, tmp_path):
+    with pytest.raises(ValueError, match="must be above 0 and differ"):
+        datadir.speed_perturb(datadir.read(make("plain")), factors, tmp_path)

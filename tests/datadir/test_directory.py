@@ -1,0 +1,204 @@
+"""What is written is read; what cannot be read has its line."""
+
+import hashlib
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from asr_topdown import datadir
+from asr_topdown.audio import Clip
+from asr_topdown.datadir import DataDir
+
+ids = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
+words = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=5).filter(
+    lambda word: word not in ("<s>", "</s>", "#0")
+)
+texts = st.lists(words, max_size=4).map(" ".join)
+seconds = st.floats(0, 1e5, allow_nan=False)
+
+
+@st.composite
+def directories(draw):
+    speakers = draw(st.dictionaries(ids, ids, min_size=1, max_size=6))
+    cut = draw(st.booleans())
+    recordings = draw(st.lists(ids, min_size=1, max_size=3, unique=True)) if cut else list(speakers)
+    segments = {}
+    for utterance in speakers:
+        start, length = draw(seconds), draw(st.floats(0.01, 1e3))
+        segments[utterance] = (draw(st.sampled_from(recordings)), start, start + length)
+    return {
+        "utt2spk": speakers,
+        "wavs": {
+            recording: draw(st.sampled_from(["/a b/c.wav", "sox x  y |", "z.wav"]))
+            for recording in recordings
+        },
+        "text": {utterance: draw(texts) for utterance in speakers},
+        "segments": segments if cut else None,
+        "speed": dict.fromkeys(list(speakers)[:1], 0.9),
+        "feats": {utterance: f"/f/x.ark:{n}" for n, utterance in enumerate(speakers)},
+        "num_frames": {utterance: n + 1 for n, utterance in enumerate(speakers)},
+    }
+
+
+@settings(max_examples=30)  # each is seven files, and each file waits for the disk
+@given(directories())
+def test_what_is_written_is_read(tmp_path_factory, tables):
+    data = DataDir(path=tmp_path_factory.getbasetemp() / "round_trip", **tables)
+    datadir.write(data)
+    assert datadir.read(data.path) == data
+    for table in data.path.iterdir():
+        keys = [line.split(b" ")[0] for line in table.read_bytes().removesuffix(b"\n").split(b"\n")]
+        assert keys == sorted(set(keys)), table
+
+
+def test_read(make):
+    data = datadir.read(make("segments"))
+    assert data.utterances() == ["ann-1", "ann-2", "bob-1"]
+    assert data.spk2utt() == {"ann": ["ann-1", "ann-2"], "bob": ["bob-1"]}
+    assert data.clips()["ann-2"] == Clip(data.wavs["rec1"], 0.25, 0.5)
+    assert data.recording("bob-1") == "rec2"
+
+
+def test_tabs_and_blanks_part_fields(make):
+    folder = make(
+        "plain", **{"text": "ann-1\tone  two \nann-2 \t x\nbob-1\n", "wav.scp": "ann-1 \tcat  'a  b' |\n"}
+    )
+    data = datadir.read(folder)
+    assert data.text == {"ann-1": "one two", "ann-2": "x", "bob-1": ""}
+    assert data.wavs == {"ann-1": "cat  'a  b' |"}
+
+
+@pytest.mark.parametrize(
+    ("table", "content", "problem"),
+    [
+        ("text", "ann-1 a\nann-1 b\n", "text:2: ann-1 stands in this file twice"),
+        ("text", "ann-1 a\r\n", "text:1: ann-1: carriage return"),
+        ("text", "ann-1 a\u00a0b\n", "text:1: ann-1: white space other than"),
+        ("text", "ann-1 \udcff\n", "text:1: not UTF-8"),
+        ("wav.scp", "ann-1 a\nann-2\n", "wav.scp:2: ann-2: nothing stands after it"),
+        ("utt2spk", "ann-1 ann b\n", "utt2spk:1: ann-1: needs exactly 2 fields, has 3"),
+        ("utt2spk", "ann-1\n", "utt2spk:1: ann-1: needs exactly 2 fields, has 1"),
+        (
+            "segments",
+            "ann-1 rec 0\n",
+            "segments:1: ann-1: needs 4 fields (utterance, recording, start, end), has 3",
+        ),
+        ("segments", "ann-1 rec x 1\n", "segments:1: ann-1: start 'x' and end '1' must be seconds"),
+        (
+            "segments",
+            "\nann-1 rec 1 1\n",
+            "segments:2: ann-1: segment from 1 to 1 s: the end must come after",
+        ),
+        ("segments", "ann-1 rec nan 1\n", "segment from nan to 1 s"),
+        ("utt2speed", "ann-1 0\n", "utt2speed:1: ann-1: needs a number above 0, got '0'"),
+        ("utt2num_frames", "ann-1 1.5\n", "utt2num_frames:1: ann-1: needs a whole number above 0, got '1.5'"),
+    ],
+)
+def test_read_names_the_line(make, table, content, problem):
+    with pytest.raises(ValueError) as error:  # noqa: PT011
+        datadir.read(make("plain", **{table: content}))
+    assert problem in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_a_missing_directory_is_told_from_an_empty_one(tmp_path):
+    with pytest.raises(FileNotFoundError, match="not a data directory"):
+        datadir.read(tmp_path / "nowhere")
+    with pytest.raises(FileNotFoundError, match="no such data directory"):
+        datadir.validate(tmp_path / "nowhere")
+
+
+def test_clips_name_what_is_missing(make):
+    data = datadir.read(make("plain", **{"wav.scp": "ann-1 x\n"}))
+    with pytest.raises(ValueError, match=r"wav\.scp: no recording ann-2 \(utterance ann-2\)"):
+        data.clips()
+    data = datadir.read(make("segments", segments="ann-1 rec1 0 1\n"))
+    with pytest.raises(ValueError, match="segments: no segment for utterance ann-2"):
+        data.clips()
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"utt2spk": {}},
+        {"utt2spk": {"a b": "s"}},
+        {"utt2spk": {"a": ""}},
+        {"wavs": {"a": ""}},
+        {"wavs": {"a": "x\ny"}},
+        {"text": {"a": "x\ny"}},
+        {"text": {"a": "x  y"}},
+        {"text": {"a": "\x07"}},
+        {"text": {"a": "</s>"}},
+    ],
+)
+def test_write_refuses_what_cannot_be_read_back(tmp_path, changed):
+    tables = {"wavs": {"a": "x"}, "text": {"a": "x"}, "utt2spk": {"a": "a"}, **changed}
+    with pytest.raises(ValueError, match=str(tmp_path)):
+        datadir.write(DataDir(path=tmp_path / "out", **tables))
+    assert not (tmp_path / "out").exists()
+
+
+def test_writing_the_same_again_touches_nothing(make):
+    folder = make("features", **{"cmvn.ark": "statistics"})
+    data = datadir.read(folder)
+    datadir.write(data)
+    before = {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()}
+    datadir.write(data)
+    plain = DataDir(path=data.path, wavs=data.wavs, text=data.text, utt2spk=data.utt2spk)
+    datadir.write(plain)
+    assert {path: (path.stat().st_mtime_ns, path.stat().st_ino) for path in folder.iterdir()} == before
+
+
+def test_features_of_other_data_are_removed(make):
+    folder = make("features", **{"cmvn.ark": "statistics", "features.json": "{}"})
+    data = datadir.read(folder)
+    datadir.write(
+        DataDir(path=folder, wavs=data.wavs, text={**data.text, "ann-1": "x"}, utt2spk=data.utt2spk)
+    )
+    assert {path.name for path in folder.iterdir()} == {"wav.scp", "text", "utt2spk", "spk2utt"}
+
+
+def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
+    folder = make("plain")
+    data = datadir.read(folder)
+    written = []
+
+    def fail_at_the_third(path, content):
+        written.append(path.name)
+        if len(written) == 3:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(datadir.directory.files, "write_text", fail_at_the_third)
+    changed = {utterance: f"{text} more" for utterance, text in data.text.items()}
+    wavs = dict.fromkeys(data.wavs, "other.wav")
+    utt2spk = dict.fromkeys(data.utt2spk, "zoe")
+    with pytest.raises(OSError, match="No space left"):
+        datadir.write(DataDir(path=folder, wavs=wavs, text=changed, utt2spk=utt2spk))
+    with pytest.raises(FileNotFoundError, match="utt2spk"):
+        datadir.read(folder)
+
+
+def test_content_hash(make):
+    folder = make("features")
+    content = "ann-1 23 one\nann-2 48 two three\nbob-1 30 four\n"
+    assert datadir.content_hash(folder) == hashlib.sha256(content.encode()).hexdigest()[:16]
+
+
+@pytest.mark.parametrize(
+    ("changed", "same"),
+    [
+        ({"text": "ann-1 one\nann-2 two\nbob-1 four\n"}, False),
+        ({"utt2num_frames": "ann-1 23\nann-2 48\nbob-1 31\n"}, False),
+        ({"wav.scp": "ann-1 x\nann-2 x\nbob-1 x\n", "feats.scp": "ann-1 y\nann-2 y\nbob-1 y\n"}, True),
+        ({"text": "bob-1 four\nann-1 one\nann-2  two  three\n"}, True),
+    ],
+)
+def test_content_hash_is_of_text_and_lengths(make, changed, same):
+    before = datadir.content_hash(make("features"))
+    assert (datadir.content_hash(make("features", **changed)) == before) is same
+
+
+def test_content_hash_wants_features(make):
+    with pytest.raises(ValueError, match="utt2num_frames: no line for ann-1; compute features first"):
+        datadir.content_hash(make("plain"))
