@@ -1,0 +1,74 @@
+"""From what searches did to the systems that a table compares: one node per seed each."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asr_topdown.topdown.search import Result, Step
+
+JOINT = "joint"
+SCRATCH = "from scratch, best of 1 + k"
+TOP_DOWN = "top-down"
+_NAMES = {
+    "greedy": TOP_DOWN,
+    "scratch": SCRATCH,
+    "freeze_lowest": "lowest layer frozen, upper ones retrained",
+    "keep": "nothing frozen, trained on",
+}
+
+
+@dataclass(frozen=True)
+class System:
+    """One row of the table.
+
+    Attributes:
+        name: what it is called.
+        nodes: base seed -> node id.
+        rejected: seeds for which the search did not go on from this node.
+    """
+
+    name: str
+    nodes: Mapping[int, str]
+    rejected: frozenset[int] = frozenset()
+
+
+def systems(results: Sequence[Result]) -> list[System]:
+    """Joint training, each step of the top-down search, where it ended, and then the controls."""
+    joint = {result.seed: result.steps[0].node for result in results}
+    rows = [System(JOINT, dict(sorted(joint.items())))]
+    rows.extend(_greedy_steps(results))
+    for search in dict.fromkeys([*_NAMES, *(result.search for result in results)]):
+        final = {result.seed: result.final for result in results if result.search == search}
+        if final:
+            rows.append(System(_NAMES.get(search, search), dict(sorted(final.items()))))
+    return rows
+
+
+def errors_so_far(result: Result, error_of: Mapping[str, float]) -> list[float]:
+    """The error of the model that the search would have given after 0, 1, ... retrainings.
+
+    Args:
+        result: of a search whose accepted steps replace the model one after the other.
+        error_of: node id -> error.
+    """
+    errors: list[float] = []
+    for step in result.steps:
+        errors.append(error_of[step.node] if step.accepted else errors[-1])
+    return errors
+
+
+def _greedy_steps(results: Sequence[Result]) -> list[System]:
+    by_role: dict[str, dict[int, Step]] = {}
+    for result in sorted(results, key=lambda result: result.seed):
+        if result.search == "greedy":
+            for step in result.steps[1:]:
+                by_role.setdefault(step.role, {})[result.seed] = step
+    # Steps are numbered from 1 without gaps; a longer search of a later seed adds the later ones.
+    roles = sorted(by_role, key=lambda role: int(role.rpartition(" ")[2]))
+    return [
+        System(
+            role,
+            {seed: step.node for seed, step in by_role[role].items()},
+            frozenset(seed for seed, step in by_role[role].items() if not step.accepted),
+        )
+        for role in roles
+    ]

@@ -1,0 +1,220 @@
+"""A node is one training run, named by what decides its result; an outcome is what came of it."""
+
+import hashlib
+import json
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+_REWIND = re.compile(r"rewind:(0|[1-9][0-9]*)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Parent:
+    """The trained network that a node starts from: any experiment's, if the layers taken from it fit.
+
+    Attributes:
+        experiment: hash of the parent's config and data.
+        node: id of the parent's node.
+        epoch: which of its epochs (from 1).
+    """
+
+    experiment: str
+    node: str
+    epoch: int
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        if self.epoch < 1:
+            raise ValueError(f"parent: epoch must be at least 1, got {self.epoch}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Node:
+    """One training run.
+
+    `frozen` is a set: it is kept sorted, so that the id does not depend on the order it was given in.
+    `frozen_dropout` means nothing where nothing is frozen and is then "keep", for the same reason.
+
+    Attributes:
+        experiment: hash of config and data.
+        train_set: hash of the content of the data directory trained on.
+        parent: the trained network to start from; None = joint training from scratch.
+        frozen: names of the layers taken from the parent and not trained.
+        start: the layers that are not frozen: "reinit" (new weights), "keep" (the parent's) or
+            "rewind:<epoch>" (the parent's, of an earlier epoch).
+        init_seed: decides the new weights and every other random draw of the run.
+        epochs: at most so many.
+        patience: stop after so many epochs without a better dev error; 0 = never.
+        frozen_dropout: whether dropout stays active in frozen layers, "keep" or "off".
+
+    Raises:
+        ValueError: naming the field that has a wrong value.
+    """
+
+    experiment: str
+    train_set: str
+    parent: Parent | None = None
+    frozen: tuple[str, ...] = ()
+    start: str = "reinit"
+    init_seed: int
+    epochs: int
+    patience: int
+    frozen_dropout: str = "keep"
+
+    def __post_init__(self) -> None:
+        _check_fields(self)
+        if len(set(self.frozen)) < len(self.frozen):
+            raise ValueError(f"node: a layer is frozen twice: {', '.join(self.frozen)}")
+        if self.start not in ("reinit", "keep") and not _REWIND.fullmatch(self.start):
+            raise ValueError(f"node: start must be reinit, keep or rewind:<epoch>, got {self.start!r}")
+        if self.frozen_dropout not in ("keep", "off"):
+            raise ValueError(f"node: frozen_dropout must be keep or off, got {self.frozen_dropout!r}")
+        for name, least in (("init_seed", 0), ("epochs", 1), ("patience", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"node: {name} must be at least {least}, got {getattr(self, name)}")
+        if self.parent is None and self.frozen:
+            raise ValueError(f"node: {', '.join(self.frozen)} cannot be frozen without a parent")
+        if self.parent is None and self.start != "reinit":
+            raise ValueError(f"node: start {self.start!r} needs a parent")
+        object.__setattr__(self, "frozen", tuple(sorted(self.frozen)))
+        if not self.frozen:
+            object.__setattr__(self, "frozen_dropout", "keep")
+
+    @property
+    def id(self) -> str:
+        """16 hexadecimal digits of the SHA-256 of the canonical JSON."""
+        text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+        return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+    @property
+    def rewind_epoch(self) -> int | None:
+        """The epoch in start = "rewind:<epoch>", else None."""
+        found = _REWIND.fullmatch(self.start)
+        return int(found.group(1)) if found else None
+
+    def to_json(self) -> dict[str, Any]:
+        """The node as plain JSON values."""
+        return {**asdict(self), "frozen": list(self.frozen)}
+
+    @classmethod
+    def from_json(cls, values: Any) -> "Node":
+        """The node that `to_json` gave.
+
+        Raises:
+            ValueError: on an unknown or missing key, or a value of the wrong type.
+        """
+        known = _exactly(cls, values, "node")
+        if isinstance(known["frozen"], list):
+            known["frozen"] = tuple(known["frozen"])
+        if known["parent"] is not None:
+            known["parent"] = Parent(**_exactly(Parent, known["parent"], "parent"))
+        return cls(**known)
+
+    def describe(self) -> str:
+        """What is trained from what, in a few words for people."""
+        if self.parent is None:
+            return f"all layers from scratch, seed {self.init_seed}"
+        weights = {"reinit": "re-initialised", "keep": "kept"}.get(
+            self.start, f"from epoch {self.rewind_epoch}"
+        )
+        if not self.frozen:
+            return f"nothing frozen, weights {weights}, seed {self.init_seed}"
+        return f"{', '.join(self.frozen)} frozen, the rest {weights}, seed {self.init_seed}"
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of training a node.
+
+    Attributes:
+        node: the node.
+        error: dev error of the best epoch, in the config's `train.metric`.
+        best_epoch: the epoch (from 1) with the smallest dev error; its weights are the node's model.
+        epochs: how many were run.
+        seconds: of training.
+        metrics: what was measured at the best epoch.
+
+    Raises:
+        ValueError: if the error is not a finite number (a search would take NaN for "not worse").
+    """
+
+    node: Node
+    error: float
+    best_epoch: int
+    epochs: int
+    seconds: float
+    metrics: Mapping[str, float]
+
+    def __post_init__(self) -> None:
+        if not math.isfinite(self.error):
+            raise ValueError(f"node {self.node.id}: the dev error is {self.error}")
+        if not 1 <= self.best_epoch <= self.epochs:
+            raise ValueError(f"node {self.node.id}: best epoch {self.best_epoch} of {self.epochs}")
+
+    def to_json(self) -> dict[str, Any]:
+        """Everything but the node, as plain JSON values."""
+        return {
+            "error": self.error,
+            "best_epoch": self.best_epoch,
+            "epochs": self.epochs,
+            "seconds": self.seconds,
+            "metrics": dict(self.metrics),
+        }
+
+    @classmethod
+    def from_json(cls, node: Node, values: Any) -> "Outcome":
+        """The outcome of `node` that `to_json` gave.
+
+        Raises:
+            ValueError: on an unknown or missing key, or a value of the wrong type.
+        """
+        if isinstance(values, dict):
+            values = {"node": node, **values}
+        known = _exactly(cls, values, "outcome")
+        for name in ("error", "seconds"):
+            known[name] = _number(known[name], name)
+        if not isinstance(known["metrics"], dict):
+            raise ValueError(f"outcome: metrics must be an object, got {known['metrics']!r}")
+        known["metrics"] = {key: _number(value, f"metrics.{key}") for key, value in known["metrics"].items()}
+        for name in ("best_epoch", "epochs"):
+            if type(known[name]) is not int:
+                raise ValueError(f"outcome: {name} must be a whole number, got {known[name]!r}")
+        return cls(**known)
+
+
+def _exactly(cls: type[Any], values: Any, what: str) -> dict[str, Any]:
+    """`values` if it is an object with just the fields of the dataclass `cls`."""
+    if not isinstance(values, dict):
+        raise ValueError(f"{what}: must be an object, got {values!r}")
+    names = {field.name for field in fields(cls)}
+    if unknown := sorted(set(values) - names):
+        raise ValueError(f"{what}: unknown key {', '.join(map(str, unknown))}")
+    if missing := sorted(names - set(values)):
+        raise ValueError(f"{what}: no {', '.join(missing)}")
+    return dict(values)
+
+
+def _check_fields(value: Node | Parent) -> None:
+    """Check the types, since what a JSON file holds becomes a hash."""
+    what = type(value).__name__.lower()
+    for field in fields(value):
+        content = getattr(value, field.name)
+        if field.name == "parent":
+            fits = content is None or isinstance(content, Parent)
+        elif field.name == "frozen":
+            fits = isinstance(content, tuple) and all(isinstance(name, str) and name for name in content)
+        elif field.type is int:
+            fits = type(content) is int
+        else:
+            fits = isinstance(content, str) and content != ""
+        if not fits:
+            raise ValueError(f"{what}: {field.name} cannot be {content!r}")
+
+
+def _number(value: Any, what: str) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"outcome: {what} must be a number, got {value!r}")
+    return float(value)

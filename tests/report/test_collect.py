@@ -1,0 +1,96 @@
+import json
+import shutil
+
+import pytest
+
+from asr_topdown.report.collect import collect
+from asr_topdown.topdown.store import Store
+
+
+def first_decoding(experiment):
+    return sorted(experiment.glob("decode/*/test"))[0]
+
+
+def test_a_finished_study_lacks_nothing(experiment):
+    found = collect(experiment)
+    assert found.notes == ()
+    assert len(found.trainings) == len(found.decodings) == 14  # 2 seeds x (joint + 2 + 2 + 1 + 1)
+    for node_id, decoding in found.decodings.items():
+        recorded = json.loads((experiment / "decode" / node_id / "test" / "result.json").read_text())
+        assert decoding.cer == pytest.approx(recorded["cer"])
+        assert sum(counts.errors for counts in decoding.characters.values()) == round(100 * recorded["cer"])
+        training = found.trainings[node_id]
+        assert training.metric == "cer"
+        assert training.curve.epochs == tuple(range(1, 9))
+        assert training.curve.train_loss[:2] == (200.0, 100.0)
+        assert training.curve.dev["cer"][5] == min(training.curve.dev["cer"]) == training.outcome.error
+
+
+def test_the_reference_is_found_from_any_folder(experiment, tmp_path, monkeypatch):
+    """It is recorded relative to the recipe's folder; another recipe's data must not be taken for it."""
+    other = tmp_path / "other"
+    (other / "data" / "test").mkdir(parents=True)
+    (other / "data" / "test" / "text").write_text("utt0 something else\n")
+    expected = collect(experiment)
+    for place in (other, tmp_path, experiment):
+        monkeypatch.chdir(place)
+        assert collect(experiment) == expected
+
+
+def test_a_missing_reference_leaves_the_recorded_rates(experiment, reference):
+    (reference / "data" / "test" / "text").unlink()
+    found = collect(experiment)
+    assert len(found.notes) == 1
+    assert found.notes[0].startswith("The reference data/test/text is not there any more")
+    assert all(decoding.characters == {} for decoding in found.decodings.values())
+    assert {round(decoding.wer, 6) for decoding in found.decodings.values()} == {0.5}  # as recorded
+
+
+def test_other_utterances_than_the_reference_are_an_error(experiment):
+    text = first_decoding(experiment) / "text"
+    text.write_text("".join(text.read_text().splitlines(keepends=True)[1:]))
+    with pytest.raises(ValueError, match=r"text: does not fit .*utterance utt0"):
+        collect(experiment)
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"reference": "data/test/text", "cer": "low"}'])
+def test_a_damaged_decoding_is_one_clear_line(experiment, content):
+    (first_decoding(experiment) / "result.json").write_text(content)
+    with pytest.raises(ValueError, match=r"result\.json") as caught:
+        collect(experiment)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_missing_is_said_with_the_command(experiment):
+    store = Store(experiment)
+    gone = first_decoding(experiment).parent.name
+    shutil.rmtree(experiment / "decode" / gone)
+    assert collect(experiment).notes == (f"Not decoded on test: {gone}.",)
+    assert collect(experiment, "eval92").notes == (
+        f"No decoding of eval92 yet: run `asr-topdown decode data/eval92 --exp {experiment}`.",
+    )
+    shutil.rmtree(experiment / "results")
+    assert "No top-down search yet: run `asr-topdown topdown`." in collect(experiment).notes
+    (store.node_dir(gone) / "done.json").unlink()
+    assert f"1 of 14 trainings are not finished: {gone}." in collect(experiment).notes
+
+
+def test_no_experiment_at_all(tmp_path):
+    with pytest.raises(FileNotFoundError, match="no training here"):
+        collect(tmp_path / "nothing")
+
+
+def test_a_training_without_its_configuration(experiment):
+    node = Store(experiment).nodes()[0]
+    path = Store(experiment).node_dir(node) / "config.yaml"
+    path.write_text("train: {no_such_key: 1}\n")  # of another version
+    assert collect(experiment).trainings[node.id].metric == ""
+    path.unlink()
+    assert collect(experiment).trainings[node.id].metric == ""
+
+
+def test_a_bad_record_is_named(experiment):
+    path = sorted(experiment.glob("nodes/*/metrics.jsonl"))[0]
+    path.write_text('{"kind": "epoch", "epoch": 1, "step": 3, "dev_cer": 0.5}\n')
+    with pytest.raises(ValueError, match=r"metrics\.jsonl: .*train_loss"):
+        collect(experiment)

@@ -1,0 +1,111 @@
+import re
+import shutil
+import struct
+
+import pytest
+
+from asr_topdown.bin import main
+from asr_topdown.report.page import write_report
+from asr_topdown.report.plots import Line, Point, TrainingPanel, plot_cascade, plot_trainings
+from asr_topdown.topdown.store import Store
+
+
+def png_size(path):
+    """(width, height), read from the PNG header."""
+    data = path.read_bytes()
+    assert data[:8] == b"\x89PNG\r\n\x1a\n"
+    assert data[-8:-4] == b"IEND"
+    return struct.unpack(">II", data[16:24])
+
+
+def images(page):
+    return [page.parent / name for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text())]
+
+
+def test_report_of_a_study(experiment):
+    page = write_report(experiment)
+    text = page.read_text()
+    assert page == experiment / "report" / "report.md"
+    assert text.startswith("# tiny\n")
+    assert "Missing" not in text
+    assert "## Study `study`" in text
+    assert text.count("all layers from scratch") == 6
+    assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in text
+    assert [path.name for path in images(page)] == [
+        "cascade-study.png",
+        "curves-study-seed1.png",
+        "curves-study-seed2.png",
+    ]
+    for path in images(page):
+        width, height = png_size(path)
+        assert width > 500 < height
+        assert path.stat().st_size > 10_000
+
+
+def test_report_of_a_lone_joint_training(experiment):
+    """No study, no decoding: the report says so, with the commands, and shows the curves."""
+    store = Store(experiment)
+    joint = next(node for node in store.nodes() if node.init_seed == 1)
+    for node in store.nodes():
+        if node != joint:
+            shutil.rmtree(store.node_dir(node))
+    shutil.rmtree(experiment / "results")
+    shutil.rmtree(experiment / "decode")
+    page = write_report(experiment)
+    text = page.read_text()
+    assert "- No top-down search yet: run `asr-topdown topdown`." in text
+    model = store.node_dir(joint)
+    assert f"- No decoding of test yet: run `asr-topdown decode data/test --model {model} --out " in text
+    assert f"| `{joint.id}` | – | all layers from scratch, seed 1 | 8 | 6 | 30.00 | – | 1.2 |" in text
+    assert [path.name for path in images(page)] == ["curves.png"]
+    (model / "metrics.jsonl").unlink()
+    assert "No epoch has been finished yet." in write_report(experiment).read_text()
+
+
+def test_report_in_the_middle_of_a_study(experiment):
+    """One training runs still, one node is not decoded; the rest is shown."""
+    store = Store(experiment)
+    result = store.load_results("study")[0]
+    (store.node_dir(result.final) / "done.json").unlink()
+    shutil.rmtree(experiment / "decode" / result.steps[1].node)
+    text = write_report(experiment).read_text()
+    assert f"1 of 14 trainings are not finished: {result.final}." in text
+    assert f"Not decoded on test: {result.steps[1].node}." in text
+    assert "| not finished |" in text
+    assert "2, 1 decoded" in text
+
+
+def test_nodes_that_were_removed_do_not_stop_the_report(experiment):
+    store = Store(experiment)
+    results = store.load_results("study")
+    for node in (results[0].steps[1].node, results[1].final):
+        shutil.rmtree(store.node_dir(node))
+        shutil.rmtree(experiment / "decode" / node)
+    for path in experiment.glob("nodes/*/metrics.jsonl"):
+        path.unlink()
+    text = write_report(experiment).read_text()
+    assert "Not decoded on test: " in text
+    assert "cascade-study.png" in text  # its dev errors are in the results themselves
+
+
+def test_the_command(experiment, capsys):
+    shutil.rmtree(experiment / "results")  # fewer plots, so quicker
+    for path in experiment.glob("nodes/*/metrics.jsonl"):
+        path.unlink()
+    assert main.main(["report", str(experiment)]) == 0
+    assert capsys.readouterr().out.strip() == str(experiment / "report" / "report.md")
+    assert main.main(["report", str(experiment / "nowhere")]) == 1
+    assert "no training here" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("count", [1, 4, 5])
+def test_plots_of_any_size(tmp_path, count):
+    panel = TrainingPanel("joint", [1, 2, 3], [90.0, 50.0, 40.0], [60.0, 45.0, 50.0], [80.0, 40.0, 45.0], 2)
+    begun = TrainingPanel("just begun", [1], [90.0], [], [], None)
+    plot_trainings(
+        tmp_path / "a.png", [panel] * (count - 1) + [begun], error_name="dev CER (%)", loss_name="loss"
+    )
+    lines = [Line("top-down", {1: [30.0, 25.0, 25.0], 2: [31.0, 31.0]}, [(2, 27.0), (1, 33.0)])]
+    points = [Point("keep", [29.0, 30.0])]
+    plot_cascade(tmp_path / "b.png", [("dev CER %", lines, points)] * min(count, 2), steps=["0", "1", "2"])
+    assert all(min(png_size(path)) > 300 for path in (tmp_path / "a.png", tmp_path / "b.png"))

@@ -1,0 +1,121 @@
+import dataclasses
+import re
+
+import pytest
+
+from asr_topdown.report.collect import collect
+from asr_topdown.report.compare import compare
+from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
+from asr_topdown.report.tables import decodings_of, markdown_table, mean_sd, p_text, systems_table
+from asr_topdown.topdown.search import Result, Step
+
+
+def cells(table, first):
+    """The cells of the row whose first cell is `first`."""
+    (row,) = [line for line in table.splitlines() if line.startswith(f"| {first} |")]
+    return [cell.strip() for cell in row.strip("|").split("|")]
+
+
+def study(experiment):
+    found = collect(experiment)
+    return found, systems(found.studies["study"])
+
+
+def test_golden_rows(experiment):
+    """Rates by hand from conftest.ERRORS: seed 1 went down to step 2, seed 2 stopped after step 1."""
+    found, rows = study(experiment)
+    table = systems_table(found, rows)
+    assert table.splitlines()[0].startswith(
+        "| system | frozen | seeds | dev CER % | test CER % | test WER % |"
+    )
+    # sample standard deviation of two numbers a, b: |a - b| / sqrt(2)
+    assert cells(table, JOINT)[:6] == ["joint", "none", "2", "31.00 ± 1.41", "21.00 ± 1.41", "47.50 ± 3.54"]
+    assert cells(table, "step 1")[1:5] == ["softmax", "2", "27.00 ± 1.41", "17.00 ± 1.41"]
+    assert cells(table, "step 2")[1:5] == [
+        "blstm.1, softmax", "2 (1 not taken)", "27.00 ± 2.83", "15.50 ± 4.95"
+    ]  # fmt: skip
+    assert cells(table, TOP_DOWN)[1:5] == [
+        "blstm.1, softmax (1×); softmax (1×)", "2", "26.50 ± 2.12", "15.00 ± 4.24"
+    ]  # fmt: skip
+    # best of 1 + 2: seed 1 takes scratch 1 (19 % on test), seed 2 takes scratch 2 (20 %)
+    assert cells(table, SCRATCH)[2:5] == ["2", "29.50 ± 0.71", "19.50 ± 0.71"]
+    assert cells(table, "lowest layer frozen, upper ones retrained")[1:5] == [
+        "blstm.0", "2", "32.00 ± 1.41", "23.00 ± 1.41"
+    ]  # fmt: skip
+    assert cells(table, "nothing frozen, trained on")[1:5] == ["none", "2", "30.50 ± 0.71", "21.50 ± 0.71"]
+
+
+def test_differences_are_row_minus_baseline(experiment):
+    found, rows = study(experiment)
+    table = systems_table(found, rows)
+    to_joint, to_scratch = cells(table, TOP_DOWN)[6:8]
+    assert re.fullmatch(r"−6\.00 \[−[\d.]+, −[\d.]+\], p [=<] [\d.]+, better in 2 of 2", to_joint)
+    assert to_scratch.startswith("−4.50 [")
+    assert cells(table, JOINT)[6] == "–"
+    assert cells(table, SCRATCH)[7] == "–"
+    assert cells(table, "nothing frozen, trained on")[6].startswith("+0.50 [")
+    assert "better in 0 of 2" in cells(table, "nothing frozen, trained on")[6]
+
+
+def test_compare_is_antisymmetric_and_agrees_with_the_rates(experiment):
+    found, rows = study(experiment)
+    by_name = {row.name: decodings_of(found, row) for row in rows}
+    forward, backward = compare(by_name[TOP_DOWN], by_name[JOINT]), compare(by_name[JOINT], by_name[TOP_DOWN])
+    rates = {name: [decoding.cer for decoding in decodings.values()] for name, decodings in by_name.items()}
+    expected = sum(rates[TOP_DOWN]) / 2 - sum(rates[JOINT]) / 2
+    assert forward.difference == pytest.approx(expected) == pytest.approx(-0.06)
+    assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low))
+    assert forward.p_value == pytest.approx(backward.p_value)
+    assert (forward.seeds, forward.better, backward.better) == (2, 2, 0)
+    same = compare(by_name[JOINT], by_name[JOINT])
+    assert (same.difference, same.low, same.high, same.p_value, same.better) == (0, 0, 0, 1, 0)
+
+
+def test_only_seeds_that_both_have_are_compared(experiment):
+    found, rows = study(experiment)
+    by_name = {row.name: decodings_of(found, row) for row in rows}
+    one = {1: by_name[TOP_DOWN][1]}
+    assert compare(one, by_name[JOINT]).difference == pytest.approx(0.12 - 0.20)
+    assert compare(one, by_name[JOINT]).seeds == 1
+    assert compare({3: one[1]}, by_name[JOINT]) is None
+    bare = {1: dataclasses.replace(one[1], characters={})}
+    assert compare(bare, by_name[JOINT]) is None
+
+
+def test_a_study_without_controls_or_greedy():
+    steps = (Step("joint", "j1", 0.3, True), Step("keep", "k1", 0.2, True))
+    rows = systems([Result("keep", 1, steps, "k1")])
+    assert [(row.name, row.nodes) for row in rows] == [
+        (JOINT, {1: "j1"}),
+        ("nothing frozen, trained on", {1: "k1"}),
+    ]
+    future = systems([Result("exhaustive", 1, steps, "k1")])
+    assert [row.name for row in future] == [JOINT, "exhaustive"]
+
+
+def test_steps_come_in_the_order_of_their_numbers():
+    def result(seed, count):
+        steps = [Step("joint", f"j{seed}", 0.5, True)]
+        steps += [Step(f"step {i}", f"{seed}.{i}", 0.5, True) for i in range(1, count + 1)]
+        return Result("greedy", seed, tuple(steps), steps[-1].node)
+
+    names = [row.name for row in systems([result(2, 1), result(1, 11)])]
+    assert names == [JOINT, *(f"step {i}" for i in range(1, 12)), TOP_DOWN]
+
+
+def test_errors_so_far_carry_the_last_accepted_model():
+    steps = tuple(
+        Step(str(i), str(i), error, accepted)
+        for i, (error, accepted) in enumerate([(0.5, True), (0.4, True), (0.6, False)])
+    )
+    result = Result("greedy", 1, steps, "1")
+    assert errors_so_far(result, {"0": 50.0, "1": 40.0, "2": 60.0}) == [50.0, 40.0, 40.0]
+
+
+def test_formats():
+    assert mean_sd([]) == "–"
+    assert mean_sd([21.337]) == "21.34"
+    assert mean_sd([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
+    assert p_text(0.0123) == "p = 0.012"
+    assert p_text(0.0002) == "p < 0.001"
+    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| :-- | --: |\n| x | 1 |\n"

@@ -1,0 +1,77 @@
+"""What worker processes run in the tests: functions of an importable module, so that they can be pickled."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown.store import Store
+
+
+def outcome(node: Node, error: float | None = None) -> Outcome:
+    """An outcome whose error, unless given, is a function of the node alone."""
+    if error is None:
+        error = int(node.id[:6], 16) / 0xFFFFFF
+    return Outcome(node=node, error=error, best_epoch=2, epochs=3, seconds=1.0, metrics={"cer": error})
+
+
+def instant(node: Node) -> Outcome:
+    return outcome(node)
+
+
+def die_on_seed_2(node: Node) -> Outcome:
+    print(f"training seed {node.init_seed}", flush=True)
+    if node.init_seed == 2:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return outcome(node)
+
+
+def fail_on_seed_2(node: Node) -> Outcome:
+    if node.init_seed == 2:
+        raise ValueError("data/train: utt7 is too short")
+    return outcome(node)
+
+
+def bug_on_seed_2(node: Node) -> Outcome:
+    if node.init_seed == 2:
+        raise KeyError("softmax")
+    return outcome(node)
+
+
+def leave_on_seed_2(node: Node) -> Outcome:
+    if node.init_seed == 2:
+        os._exit(7)
+    return outcome(node)
+
+
+def log_and_dawdle(node: Node) -> Outcome:
+    print("epoch 1/50: dev cer 0.9\n\n\repoch 2:  10%\repoch 2:  60%", flush=True)
+    time.sleep(1.0)
+    return outcome(node)
+
+
+def tell_environment(node: Node) -> Outcome:
+    names = {"threads": "OMP_NUM_THREADS", "gpu": "CUDA_VISIBLE_DEVICES"}
+    metrics = {key: float(os.environ.get(name, "-1")) for key, name in names.items()}
+    return Outcome(node=node, error=0.5, best_epoch=1, epochs=1, seconds=0.1, metrics=metrics)
+
+
+def sleep_long(node: Node, folder: Path) -> Outcome:
+    (folder / f"{node.init_seed}.pid").write_text(str(os.getpid()))
+    time.sleep(60)
+    return outcome(node)
+
+
+def train_once(node: Node, root: Path) -> Outcome:
+    """As `run_node` does it: under the lock, from disk if finished; each true training leaves a mark."""
+    store = Store(root)
+    with store.lock(node) as folder:
+        finished = store.outcome(node)
+        if finished is not None:
+            return finished
+        with (folder / "trained").open("a") as marks:
+            marks.write(f"{os.getpid()}\n")
+        time.sleep(0.05)
+        store.finish(outcome(node))
+        return outcome(node)
