@@ -149,6 +149,5 @@ def _step_labels(experiment: Experiment, results: Sequence[Result]) -> list[str]
 def _speed(experiment: Experiment) -> str:
     decodings = experiment.decodings.values()
     factor = sum(one.seconds for one in decodings) / max(1e-9, sum(one.audio_seconds for one in decodings))
-    return (
-        f"Decoding {experiment.set_name} took {factor:.4f} s per second of audio (mean of {len(decodings)}).\n"
-    )
+    name, count = experiment.set_name, len(decodings)
+    return f"Decoding {name} took {factor:.4f} s per second of audio (mean of {count}).\n"
