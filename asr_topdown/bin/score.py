@@ -1,0 +1,123 @@
+"""`asr-topdown score`: error rates of transcripts, and whether two systems differ."""
+
+import argparse
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asr_topdown import datadir, files
+from asr_topdown.score import text_report
+from asr_topdown.score.errors import Unit
+from asr_topdown.score.mapsswe import mapsswe
+from asr_topdown.score.report import ScoreReport, score
+from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap
+
+HELP = "count word and character errors, with confidence intervals; compare two systems"
+EXAMPLE = """
+asr-topdown score data/test exp/a/decode/0123456789abcdef/test --report errors.txt
+asr-topdown score data/test joint/text --compare topdown/text --units both
+"""
+_UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "reference", type=Path, metavar="REF", help="Kaldi text file, or a folder that holds one"
+    )
+    parser.add_argument("hypothesis", type=Path, metavar="HYP", help="likewise, of the system")
+    parser.add_argument(
+        "--compare", type=Path, metavar="HYP2", help="a second system, tested against the first"
+    )
+    parser.add_argument("--units", choices=_UNITS, default="both", help="what is counted")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="write alignments, confusions and more")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all counts")
+    parser.add_argument(
+        "--utt2spk", type=Path, metavar="FILE", help="speakers; found by itself where REF is a data directory"
+    )
+    parser.add_argument(
+        "--missing-as-empty", action="store_true", help="a missing hypothesis is an empty one"
+    )
+    parser.add_argument(
+        "--by-speaker", action="store_true", help="bootstrap draws speakers, not single utterances"
+    )
+    parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
+    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+
+
+def run(args: argparse.Namespace) -> None:
+    if args.resamples < 1:
+        raise ValueError(f"--resamples {args.resamples} must be at least 1")
+    references = _transcripts(args.reference)
+    utt2spk = _speakers(args)
+    systems = [_transcripts(path) for path in (args.hypothesis, args.compare) if path is not None]
+    scored = [
+        [
+            score(references, system, unit, utt2spk=utt2spk, missing_as_empty=args.missing_as_empty)
+            for unit in _UNITS[args.units]
+        ]
+        for system in systems
+    ]
+    document: dict[str, Any] = {"reference": str(args.reference), "systems": []}
+    text = []
+    for path, reports in zip((args.hypothesis, args.compare), scored, strict=False):
+        intervals = [_interval(report, args) for report in reports]
+        print(f"{path}: {len(references)} utterances")
+        print(text_report.summary(reports, intervals))
+        text += [
+            f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in reports
+        ]
+        scores = [
+            {**report.to_json(), "interval": [interval.low, interval.high]}
+            for report, interval in zip(reports, intervals, strict=True)
+        ]
+        document["systems"].append({"hypothesis": str(path), "scores": scores})
+    if args.compare is not None:
+        document["comparisons"] = [
+            _compare(first, second, args) for first, second in zip(*scored, strict=True)
+        ]
+    if args.report is not None:
+        files.write_text(args.report, "\n".join(text))
+    if args.json is not None:
+        files.write_json(args.json, document)
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    return datadir.read_table(path / "text" if path.is_dir() else path)
+
+
+def _speakers(args: argparse.Namespace) -> dict[str, str] | None:
+    path = args.utt2spk
+    if path is None and (args.reference / "utt2spk").is_file():
+        path = args.reference / "utt2spk"
+    if path is None and args.by_speaker:
+        raise ValueError("--by-speaker needs --utt2spk, or a data directory as REF")
+    return None if path is None else datadir.read_table(path)
+
+
+def _columns(report: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
+    """What the bootstrap needs of a report besides its errors."""
+    return {
+        "references": [one.counts.reference for one in report.utterances],
+        "blocks": [one.speaker for one in report.utterances] if args.by_speaker else None,
+        "resamples": args.resamples,
+        "seed": args.seed,
+    }
+
+
+def _interval(report: ScoreReport, args: argparse.Namespace) -> RateInterval:
+    return bootstrap_rate([one.counts.errors for one in report.utterances], **_columns(report, args))
+
+
+def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
+    """Print the tests of one pair of reports; return them as plain values."""
+    bootstrap = paired_bootstrap(
+        [one.counts.errors for one in first.utterances],
+        [one.counts.errors for one in second.utterances],
+        **_columns(first, args),
+    )
+    pairs = mapsswe(
+        (one.alignment, other.alignment)
+        for one, other in zip(first.utterances, second.utterances, strict=True)
+    )
+    print(text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs)))
+    return {"unit": first.unit, "bootstrap": vars(bootstrap), "mapsswe": vars(pairs)}

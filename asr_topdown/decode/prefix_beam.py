@@ -1,0 +1,216 @@
+"""CTC prefix beam search, vectorised over utterances and beam.
+
+A prefix is a label sequence; its score sums over all its alignments, where those that end in a blank
+(`blank`) and those that end in its last label (`label`) are kept apart (Graves, PhD thesis 2008, section
+7.5; Hannun et al. 2014, arXiv 1408.2873, algorithm 1, without a language model).
+
+Two prefixes of the beam meet when one, extended by a label, becomes the other; their alignments must then be
+summed. Which prefix begins which other is kept exactly, as a (beam, beam) table updated with every frame, so
+neither hashes nor comparisons of whole label sequences are needed.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from asr_topdown.decode.result import DecodeResult, Hypothesis, check_ctc_input
+
+# Stands for log 0: finite, so that differences of two of them are numbers, and lower than any real score.
+IMPOSSIBLE = -1e30
+
+
+class Beam(NamedTuple):
+    """The prefixes of B utterances, K each, in order of falling score."""
+
+    blank: Tensor  # (B, K) log-probability of the alignments that end in a blank
+    label: Tensor  # (B, K) of those that end in the prefix's last label
+    total: Tensor  # (B, K) of both
+    last: Tensor  # (B, K) last label; the blank's id for the empty prefix
+    length: Tensor  # (B, K) labels
+    labels: Tensor  # (B, K, >= length + 1) the labels from position 1 on; position 0 holds the blank's id
+    begins: Tensor  # (B, K, K) [b, i, j]: prefix i begins prefix j or equals it, and both are possible
+
+
+class Frame(NamedTuple):
+    """One frame of B utterances: all that the search needs to know of its log-probabilities."""
+
+    log_probs: Tensor  # (B, V)
+    top: Tensor  # (B, C) the most probable labels, blank left out
+    top_log_probs: Tensor  # (B, C)
+
+
+@torch.no_grad()
+def ctc_prefix_beam(
+    log_probs: Tensor, lengths: Tensor, *, beam: int, nbest: int = 1, blank: int = 0
+) -> list[DecodeResult]:
+    """Decode each utterance into its most probable label sequences.
+
+    After every frame the `beam` best prefixes of each utterance are kept. The result does not depend on what
+    else is in the batch, nor on padding, bit for bit on the CPU.
+
+    Args:
+        log_probs: (B, T, V) natural logarithms, on any device; float64 is kept, all else becomes float32.
+        lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis with score 0).
+        beam: prefixes kept per utterance, at least 1.
+        nbest: hypotheses returned per utterance, at most `beam`; fewer come back where fewer are possible.
+        blank: the id of the CTC blank.
+
+    Returns:
+        Per utterance, hypotheses with different labels; a score is the natural logarithm of the sequence's
+        probability, summed over its alignments within the beam.
+
+    Raises:
+        ValueError: for a beam or nbest out of range, or a frame that holds NaN.
+    """
+    if not 1 <= nbest <= beam:
+        raise ValueError(f"nbest {nbest} must be between 1 and the beam, {beam}")
+    counts = check_ctc_input(log_probs, lengths, blank)
+    # Longest first: the utterances still running are then always the first rows.
+    order = sorted(range(len(counts)), key=lambda row: -counts[row])
+    log_probs = log_probs.to(torch.float64 if log_probs.dtype == torch.float64 else torch.float32)
+    log_probs = log_probs[torch.tensor(order, dtype=torch.long, device=log_probs.device)]
+    results = _search(log_probs, [counts[row] for row in order], beam, nbest, blank)
+    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+
+
+def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int, blank: int) -> list[DecodeResult]:
+    """`ctc_prefix_beam` of utterances in order of falling length."""
+    state = _start(log_probs, beam, blank)
+    results: list[DecodeResult] = []
+    for time, frame in enumerate(_frames(log_probs, max(lengths, default=0), beam, blank)):
+        active = sum(length > time for length in lengths)
+        if active < len(state.total):
+            results[:0] = _results(Beam(*(value[active:] for value in state)), nbest)
+            state = Beam(*(value[:active] for value in state))
+        state = _advance(state, Frame(*(value[:active] for value in frame)), blank)
+    return _results(state, nbest) + results
+
+
+def _start(log_probs: Tensor, beam: int, blank: int) -> Beam:
+    """The empty prefix, and `beam` - 1 impossible ones."""
+    batch = log_probs.shape[0]
+    label = log_probs.new_full((batch, beam), IMPOSSIBLE)
+    total = label.clone()
+    total[:, 0] = 0.0
+    last = torch.full_like(label, blank, dtype=torch.long)
+    begins = torch.zeros(batch, beam, beam, dtype=torch.bool, device=label.device)
+    begins[:, 0, 0] = True
+    return Beam(total.clone(), label, total, last, torch.zeros_like(last), last[:, :, None], begins)
+
+
+def _frames(log_probs: Tensor, frames: int, beam: int, blank: int) -> Iterator[Frame]:
+    """Cut (B, T, V) into frames, each with its beam + 1 best labels.
+
+    More labels cannot matter: whatever the prefix, all but one of them (its own last label) give extensions
+    that are at least as good as any label left out, so `beam` candidates come first.
+    """
+    log_probs = log_probs[:, :frames].clamp(min=IMPOSSIBLE)
+    others = log_probs.clone()
+    others[:, :, blank] = -torch.inf
+    values, labels = others.topk(min(beam + 1, log_probs.shape[2] - 1), dim=2)
+    for frame in zip(log_probs.unbind(1), labels.unbind(1), values.unbind(1), strict=True):
+        yield Frame(*frame)
+
+
+def _advance(state: Beam, frame: Frame, blank: int) -> Beam:
+    """Take in one frame: each prefix stays or grows by a label, and the best `beam` of all these are kept."""
+    beam, choices = state.total.shape[1], frame.top.shape[1]
+    is_parent = state.begins & (state.length[:, None, :] == state.length[:, :, None] + 1)
+    stay_blank = state.total + frame.log_probs[:, blank, None]
+    stay_label = _stay_label(state, frame, is_parent)
+    score, pick = torch.cat(
+        [_log_add(stay_blank, stay_label), _grow(state, frame, is_parent).flatten(1)], 1
+    ).topk(beam, dim=1)
+
+    grows = pick >= beam
+    extension = (pick - beam).clamp(min=0)
+    origin = torch.where(grows, extension // choices, pick)
+    last = torch.where(grows, frame.top.gather(1, extension % choices), state.last.gather(1, origin))
+    length = state.length.gather(1, origin) + grows
+    labels = torch.cat([_rows(state.labels, origin), last[:, :, None]], 2)
+    labels = labels.scatter(2, length[:, :, None], last[:, :, None])
+    return Beam(
+        blank=stay_blank.gather(1, origin).masked_fill(grows, IMPOSSIBLE),
+        label=torch.where(grows, score, stay_label.gather(1, origin)),
+        total=score,
+        last=last,
+        length=length,
+        labels=labels,
+        begins=_begins(state.begins, origin, score, last, length, labels),
+    )
+
+
+def _stay_label(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
+    """(B, K) log-probability of ending in the prefix's last label at this frame.
+
+    Either the label goes on, or it is new here: then the frame before was at the prefix's parent (the prefix
+    less its last label). Where the parent is in the beam, that is where the two meet.
+    """
+    emitted = frame.log_probs.gather(1, state.last)
+    parent = is_parent.to(torch.uint8).argmax(1)
+    # A repeated label is a new one only after a blank.
+    repeats = state.last.gather(1, parent) == state.last
+    before = torch.where(repeats, state.blank.gather(1, parent), state.total.gather(1, parent))
+    before = before.masked_fill(~is_parent.any(1), IMPOSSIBLE)
+    return _log_add(state.label + emitted, before + emitted)
+
+
+def _grow(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
+    """(B, K, C) log-probability of each prefix grown by each of the frame's best labels.
+
+    Where the grown prefix is already in the beam it is impossible here: `_stay_label` has counted it.
+    """
+    repeats = frame.top[:, None, :] == state.last[:, :, None]
+    before = torch.where(repeats, state.blank[:, :, None], state.total[:, :, None])
+    grown = before + frame.top_log_probs[:, None, :]
+    # repeats[b, j, c] reads here: label c ends prefix j. Is there such a j whose parent is i?
+    counted = torch.bmm(is_parent.to(grown.dtype), repeats.to(grown.dtype)) > 0
+    return grown.masked_fill(counted, IMPOSSIBLE)
+
+
+def _begins(
+    begins: Tensor, origin: Tensor, score: Tensor, last: Tensor, length: Tensor, labels: Tensor
+) -> Tensor:
+    """(B, K, K) the table `Beam.begins` of the prefixes just picked; `begins` is the one before this frame.
+
+    n (= i, or i + a label) begins m (= j, or j + a label) exactly when i began j and m has n's last label
+    where n ends.
+    """
+    began = _rows(begins, origin).gather(2, origin[:, None, :].expand_as(begins))
+    same_label = labels.gather(2, length[:, None, :].expand_as(begins)).mT == last[:, :, None]
+    long_enough = length[:, None, :] >= length[:, :, None]
+    possible = score > IMPOSSIBLE / 2
+    return began & same_label & long_enough & possible[:, None, :] & possible[:, :, None]
+
+
+def _rows(values: Tensor, origin: Tensor) -> Tensor:
+    """Row k of (B, K, N) becomes row origin[k], origin (B, K)."""
+    return values.gather(1, origin[:, :, None].expand(-1, -1, values.shape[2]))
+
+
+def _log_add(first: Tensor, second: Tensor) -> Tensor:
+    """log(exp(first) + exp(second)).
+
+    Not torch.logaddexp: on the CPU that computes the elements left over from whole SIMD registers by other
+    means, so that results differ in the last bit with the size of the batch. These functions do not.
+    """
+    return torch.maximum(first, second) + (first - second).abs().neg().exp().log1p()
+
+
+def _results(state: Beam, nbest: int) -> list[DecodeResult]:
+    """What finished utterances end with, in three transfers to the CPU."""
+    score = state.total[:, :nbest].tolist()
+    length = state.length[:, :nbest].tolist()
+    labels = state.labels[:, :nbest, 1:].tolist()
+    results = []
+    for row in zip(labels, length, score, strict=True):
+        found = [
+            Hypothesis(tuple(ids[:count]), value)
+            for ids, count, value in zip(*row, strict=True)
+            if value > IMPOSSIBLE / 2
+        ]
+        # Log-probabilities of minus infinity can leave nothing possible.
+        results.append(DecodeResult(tuple(found) or (Hypothesis((), float("-inf")),)))
+    return results

@@ -1,0 +1,43 @@
+"""What every decoder returns, and what every CTC decoder asks of its input."""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Hypothesis:
+    """One label sequence and its score, a natural logarithm: higher is better."""
+
+    ids: tuple[int, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class DecodeResult:
+    """The hypotheses of one utterance, best first; never empty."""
+
+    hypotheses: tuple[Hypothesis, ...]
+
+    @property
+    def best(self) -> Hypothesis:
+        return self.hypotheses[0]
+
+
+def check_ctc_input(log_probs: Tensor, lengths: Tensor, blank: int) -> list[int]:
+    """Check the shapes of (B, T, V) CTC log-probabilities; return the lengths in frames.
+
+    Raises:
+        ValueError: naming the row of the batch, when a frame within its length is not a number.
+    """
+    batch, frames, units = log_probs.shape
+    assert lengths.shape == (batch,), f"{batch} utterances but lengths of shape {tuple(lengths.shape)}"
+    assert 0 <= blank < units, f"blank {blank} is not one of {units} units"
+    counts: list[int] = lengths.tolist()
+    assert all(0 <= count <= frames for count in counts), f"lengths {counts} do not fit {frames} frames"
+    within = torch.arange(frames, device=log_probs.device) < lengths.to(log_probs.device)[:, None]
+    broken = (log_probs.isnan().any(2) & within).any(1)
+    if broken.any():
+        raise ValueError(f"utterance {int(broken.nonzero()[0])} of the batch: its log-probabilities hold NaN")
+    return counts

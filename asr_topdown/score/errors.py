@@ -1,0 +1,104 @@
+"""Units, error counts and error rates: sums over a corpus, never means of ratios."""
+
+import math
+import re
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Literal
+
+from rapidfuzz.distance import Levenshtein
+
+from asr_topdown.score.align import Alignment, align_all
+
+Unit = Literal["word", "char"]
+
+SPACE = "<space>"
+RATE_NAMES: Mapping[Unit, str] = MappingProxyType({"word": "WER", "char": "CER"})
+
+# A character, or a whole tag such as <unk> or <NOISE>; the same rule as in `asr_topdown.text`.
+_CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
+
+
+def words(text: str) -> list[str]:
+    """Split at white space."""
+    return text.split()
+
+
+def characters(text: str) -> list[str]:
+    """Split into characters; a run of white space is one "<space>", none at either end.
+
+    A tag in angle brackets without white space in it (<unk>, <NOISE>) is one unit.
+    """
+    return [SPACE if unit == " " else unit for unit in _CHARACTERS.findall(" ".join(text.split()))]
+
+
+SPLITTERS: Mapping[Unit, Callable[[str], list[str]]] = MappingProxyType({"word": words, "char": characters})
+
+
+@dataclass(frozen=True)
+class ErrorCounts:
+    """Counts of one utterance, or with `+` and `sum(counts, ErrorCounts())` of a corpus."""
+
+    correct: int = 0
+    substitutions: int = 0
+    deletions: int = 0
+    insertions: int = 0
+
+    @property
+    def errors(self) -> int:
+        return self.substitutions + self.deletions + self.insertions
+
+    @property
+    def reference(self) -> int:
+        """Units in the reference."""
+        return self.correct + self.substitutions + self.deletions
+
+    @property
+    def hypothesis(self) -> int:
+        """Units in the hypothesis."""
+        return self.correct + self.substitutions + self.insertions
+
+    @property
+    def rate(self) -> float:
+        """Errors per reference unit, a fraction that can exceed 1.
+
+        Without reference units it is infinite if there are insertions, and 0 if there is nothing at all. An
+        utterance with an empty reference takes part in a corpus's sums as any other: insertions are errors.
+        """
+        if self.reference:
+            return self.errors / self.reference
+        return math.inf if self.errors else 0.0
+
+    def __add__(self, other: "ErrorCounts") -> "ErrorCounts":
+        return ErrorCounts(
+            self.correct + other.correct,
+            self.substitutions + other.substitutions,
+            self.deletions + other.deletions,
+            self.insertions + other.insertions,
+        )
+
+
+def count_alignment(alignment: Alignment) -> ErrorCounts:
+    """The counts of an alignment."""
+    return ErrorCounts(*(alignment.operations.count(operation) for operation in "CSDI"))
+
+
+def count_all(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[ErrorCounts]:
+    """`count_errors` for each (reference, hypothesis): much faster than one by one."""
+    return [count_alignment(alignment) for alignment in align_all(pairs)]
+
+
+def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCounts:
+    """Align as sclite does (see `asr_topdown.score.align`) and count."""
+    return count_all([(reference, hypothesis)])[0]
+
+
+def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
+    """Levenshtein distance: the fewest substitutions, deletions and insertions that turn one into the other.
+
+    Of strings or of any sequences of units, and fast: with it training follows an error rate. It is never
+    more than `count_errors(...).errors`, mostly the same: sclite looks for the least cost, not the fewest
+    errors.
+    """
+    return Levenshtein.distance(reference, hypothesis)

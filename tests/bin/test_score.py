@@ -1,0 +1,86 @@
+"""`asr-topdown score` as typed."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr_topdown.bin.main import main
+
+REFERENCE = "a1 the cat sat on the mat\na2 hello world\nb1\nb2 one two three four five\n"
+FIRST = "a2 hello there world\na1 the hat sat on mat\nb1 uh\nb2\n"
+SECOND = "a1 the cat sat on mat\na2 hello world\nb1\nb2 one two three four five\n"
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "text").write_text(REFERENCE)
+    (tmp_path / "data" / "utt2spk").write_text("a1 A\na2 A\nb1 B\nb2 B\n")
+    (tmp_path / "joint").write_text(FIRST)
+    (tmp_path / "topdown").mkdir()
+    (tmp_path / "topdown" / "text").write_text(SECOND)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_rates_of_one_system(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "data", "joint"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "joint: 4 utterances"
+    assert lines[2].split()[:8] == ["WER", "13", "6", "1", "6", "2", "9", "69.23"]
+    assert lines[3].split()[0] == "CER"
+
+
+def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["score", "data/text", "joint", "--compare", "topdown", "--units", "word"]
+    assert main([*command, "--report", "out/report", "--json", "out/score.json", "--resamples", "500"]) == 0
+    shown = capsys.readouterr().out
+    assert "WER first 69.23 %, second 7.69 %: the second system is better by 61.54 points" in shown
+    assert "matched pairs (MAPSSWE): 5 segments, mean difference 1.600" in shown
+    values = json.loads((folder / "out" / "score.json").read_text())
+    assert [system["scores"][0]["total"]["errors"] for system in values["systems"]] == [9, 1]
+    assert values["comparisons"][0]["mapsswe"]["segments"] == 5
+    assert values["comparisons"][0]["bootstrap"]["difference"] == pytest.approx(8 / 13)
+    report = (folder / "out" / "report").read_text()
+    assert report.count("All utterances: 4") == 2
+    assert "topdown against data/text" in report
+
+
+def test_speakers_come_from_the_data_directory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "data", "joint", "--json", "score.json", "--by-speaker", "--units", "word"]) == 0
+    (score,) = json.loads((folder / "score.json").read_text())["systems"][0]["scores"]
+    assert score["speakers"]["A"]["errors"] == 3
+    assert score["interval"] == [3 / 8, 6 / 5]  # all A, or all B
+    assert main(["score", "data/text", "joint", "--by-speaker"]) == 1
+    assert "--by-speaker needs --utt2spk" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("joint", "a1 the\nb1\nb2\n", "no hypothesis for 1 utterance: a2"),
+        ("joint", FIRST + "c1 x\n", "no reference for 1 utterance: c1"),
+        ("joint", FIRST + "a1 x\n", "joint:5: a1 stands in this file twice"),
+        ("data/text", "a1\na2\nb1\nb2\n", "no reference words"),
+    ],
+)
+def test_faults_are_one_line(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, content: str, message: str
+) -> None:
+    (folder / name).write_text(content)
+    assert main(["score", "data", "joint"]) == 1
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
+def test_a_missing_hypothesis_may_be_taken_as_empty(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "joint").write_text("a1 the cat sat on the mat\nb1\nb2 one two three four five\n")
+    assert main(["score", "data", "joint", "--units", "word", "--missing-as-empty"]) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[1:7] == ["13", "11", "0", "2", "0", "2"]
+
+
+def test_a_missing_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", "data", "nowhere"]) == 1
+    assert capsys.readouterr().err == "asr-topdown score: error: nowhere: No such file or directory\n"

@@ -1,0 +1,156 @@
+"""Bootstraps against theory, against simulation, and against kaldialign's."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+
+from asr_topdown.score.significance import bootstrap_rate, paired_bootstrap, paired_seeds
+
+
+def test_interval_is_as_wide_as_theory_says() -> None:
+    """Equal lengths: the rate is a mean of N values, so +- 1.96 standard errors."""
+    errors = np.random.default_rng(1).binomial(10, 0.2, size=400)
+    references = np.full(400, 10)
+    found = bootstrap_rate(errors, references)
+    half = 1.959964 * errors.std() / np.sqrt(400) / 10
+    assert found.rate == errors.sum() / references.sum()
+    assert found.high - found.rate == pytest.approx(half, rel=0.05)
+    assert found.rate - found.low == pytest.approx(half, rel=0.05)
+
+
+def test_rate_is_a_ratio_of_sums_not_a_mean_of_ratios() -> None:
+    assert bootstrap_rate([1, 0], [1, 99]).rate == 0.01
+
+
+def test_interval_covers_the_truth_as_often_as_it_says() -> None:
+    generator = np.random.default_rng(2)
+    covered = 0
+    for trial in range(300):
+        references = generator.integers(3, 20, size=80)
+        errors = generator.binomial(references, 0.25)
+        found = bootstrap_rate(errors, references, resamples=400, level=0.9, seed=trial)
+        covered += found.low <= 0.25 <= found.high
+    assert 0.84 <= covered / 300 <= 0.94  # 0.9 expected; standard error 0.017
+
+
+def test_agrees_with_kaldialign() -> None:
+    kaldialign = pytest.importorskip("kaldialign")
+    generator = np.random.default_rng(3)
+    references = [generator.integers(0, 50, size=generator.integers(5, 20)).tolist() for _ in range(200)]
+    hypotheses = [[unit if generator.random() > 0.2 else 99 for unit in one] for one in references]
+    errors = [
+        sum(a != b for a, b in zip(*pair, strict=True)) for pair in zip(references, hypotheses, strict=True)
+    ]
+    expected = kaldialign.bootstrap_wer_ci(references, hypotheses)
+    found = bootstrap_rate(errors, [len(one) for one in references])
+    assert found.low == pytest.approx(expected["ci95min"], abs=0.002)
+    assert found.high == pytest.approx(expected["ci95max"], abs=0.002)
+
+
+def test_a_seed_decides_the_draws() -> None:
+    errors, references = [1, 0, 3, 2], [5, 6, 7, 8]
+    assert bootstrap_rate(errors, references, seed=1) == bootstrap_rate(errors, references, seed=1)
+    narrow = bootstrap_rate(errors * 25, references * 25, seed=1, level=0.5)
+    wide = bootstrap_rate(errors * 25, references * 25, seed=1)
+    assert wide.low < narrow.low < narrow.high < wide.high
+    assert wide != bootstrap_rate(errors * 25, references * 25, seed=2)
+
+
+def test_blocks_are_drawn_together() -> None:
+    """Ten copies of each utterance as a speaker: as uncertain as the speakers, not as ten times as many."""
+    errors = np.random.default_rng(4).binomial(12, 0.3, size=40)
+    references = np.full(40, 12)
+    speakers = [f"s{number}" for number in range(40)] * 10
+    blocked = bootstrap_rate(np.tile(errors, 10), np.tile(references, 10), blocks=speakers)
+    assert blocked == bootstrap_rate(errors, references)
+    single = bootstrap_rate(np.tile(errors, 10), np.tile(references, 10))
+    assert (blocked.high - blocked.low) / (single.high - single.low) == pytest.approx(np.sqrt(10), rel=0.1)
+
+
+def test_draws_without_a_reference_are_left_out() -> None:
+    """Two utterances, one with an empty reference: a quarter of the draws hold nothing else."""
+    found = bootstrap_rate([1, 1], [0, 2], resamples=1000)
+    assert found.rate == 1.0
+    assert (found.low, found.high) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("references", [[], [0, 0]])
+def test_no_reference_has_no_rate(references: list[int]) -> None:
+    with pytest.raises(ValueError, match="no reference words in"):
+        bootstrap_rate([0] * len(references), references)
+
+
+def test_equal_systems_do_not_differ() -> None:
+    errors, references = [1, 0, 3, 2] * 10, [5, 6, 7, 8] * 10
+    found = paired_bootstrap(errors, errors, references)
+    assert (found.difference, found.low, found.high, found.p_value, found.second_better) == (0, 0, 0, 1, 0)
+
+
+def test_pairing_finds_a_difference_that_hides_in_the_spread() -> None:
+    """The second system makes one error less in half of the utterances, however hard they are."""
+    generator = np.random.default_rng(5)
+    references = np.full(300, 20)
+    first = generator.integers(1, 20, size=300)
+    second = first - generator.integers(0, 2, size=300)
+    found = paired_bootstrap(first, second, references)
+    assert found.difference == pytest.approx((first - second).sum() / 6000)
+    half = 1.959964 * (first - second).std() / np.sqrt(300) / 20
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.05)
+    assert found.p_value == pytest.approx(2 / 10_001)
+    assert found.second_better == 1
+    alone = [bootstrap_rate(errors, references) for errors in (first, second)]
+    assert alone[0].low < alone[1].high
+    swapped = paired_bootstrap(second, first, references)
+    assert (swapped.difference, swapped.low, swapped.high) == pytest.approx(
+        (-found.difference, -found.high, -found.low), abs=1e-12
+    )
+
+
+def test_p_values_below_five_percent_come_in_five_percent_of_cases() -> None:
+    generator = np.random.default_rng(6)
+    small = 0
+    for trial in range(300):
+        references = generator.integers(5, 15, size=100)
+        first, second = generator.binomial(references, 0.2), generator.binomial(references, 0.2)
+        found = paired_bootstrap(first, second, references, resamples=400, seed=trial)
+        small += found.p_value < 0.05
+    assert 0.02 <= small / 300 <= 0.09  # standard error 0.013
+
+
+def test_one_seed_each_is_the_paired_bootstrap() -> None:
+    generator = np.random.default_rng(7)
+    references = generator.integers(5, 15, size=60)
+    first, second = generator.binomial(references, 0.2), generator.binomial(references, 0.25)
+    found = dataclasses.astuple(paired_seeds([first], [second], references))
+    assert found == pytest.approx(dataclasses.astuple(paired_bootstrap(first, second, references)))
+
+
+def test_seeds_add_their_own_spread() -> None:
+    """All utterances alike: only the seeds vary, the interval is that of a difference of two means."""
+    first, second = np.array([10.0, 14.0, 12.0, 11.0, 15.0]), np.array([9.0, 12.0, 9.0, 10.0])
+    references = np.full(30, 50)
+    found = paired_seeds(
+        np.tile(first[:, None], 30), np.tile(second[:, None], 30), references, resamples=20_000
+    )
+    assert found.difference == pytest.approx((12.4 - 10.0) / 50)
+    half = 1.96 * np.sqrt(first.var() / 5 + second.var() / 4) / 50
+    assert found.high - found.low == pytest.approx(2 * half, rel=0.06)
+
+
+def test_seeds_that_belong_together_are_drawn_together() -> None:
+    """Seeds differ a lot, but each pair by the same: together that is certain, apart it is not."""
+    base = np.repeat([[10], [30], [20]], 25, axis=1)
+    references = np.full(25, 50)
+    together = paired_seeds(base, base - 2, references, same_seeds=True)
+    assert together.low == pytest.approx(0.04)
+    assert together.high == pytest.approx(0.04)
+    apart = paired_seeds(base, base - 2, references)
+    assert apart.low < 0 < apart.high
+
+
+def test_many_utterances_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    errors, references = [1, 0, 3, 2] * 25, [5, 6, 7, 8] * 25
+    whole = bootstrap_rate(errors, references)
+    monkeypatch.setattr("asr_topdown.score.significance._DRAWS_AT_ONCE", 1000)
+    assert bootstrap_rate(errors, references) == whole
