@@ -23,6 +23,7 @@ END_TOLERANCE = 0.1
 """Seconds by which a segment may end beyond its recording: transcribers round. It is cut there."""
 
 _SPHERE = b"NIST_1A"
+_SPHERE_HEADER = 1 << 16  # bytes: far more than any header has
 
 _STREAM_BYTES = 0x7FFF0000
 """A wav header written before the length was known promises at least so many bytes."""
@@ -36,6 +37,7 @@ class Clip(NamedTuple):
         start, end: seconds in the source, at its own speed; end None = up to its end.
         channel: 0 is the first; None = the source must have one channel only.
         speed: how many times faster it is played, and so higher (sox speed, Kaldi's perturbation).
+        rate: Hz, to which it is resampled; None = as it is.
     """
 
     source: str
@@ -43,6 +45,7 @@ class Clip(NamedTuple):
     end: float | None = None
     channel: int | None = None
     speed: float = 1.0
+    rate: int | None = None
 
 
 def read(clip: Clip) -> tuple[np.ndarray, int]:
@@ -67,7 +70,8 @@ def read(clip: Clip) -> tuple[np.ndarray, int]:
     samples = np.ascontiguousarray(channels[:, _channel(clip, channels.shape[1])])
     if not np.isfinite(samples).all():
         raise ValueError(f"{clip.source}: holds samples that are not finite (NaN or infinity)")
-    return change_speed(samples, rate, clip.speed), rate
+    wanted = clip.rate or rate
+    return resample(change_speed(samples, rate, clip.speed), rate, wanted), wanted
 
 
 def info(clip: Clip) -> tuple[int, int]:
@@ -79,7 +83,28 @@ def info(clip: Clip) -> tuple[int, int]:
     with _open(clip) as sound:
         first, last = _span(clip, sound)
         _channel(clip, sound.channels)
-        return sound.samplerate, _length_at(clip.speed, last - first)
+        rate = clip.rate or sound.samplerate
+        return rate, _length_at(sound.samplerate / rate, _length_at(clip.speed, last - first))
+
+
+def num_channels(source: str) -> int:
+    """How many channels a sound file has, from its header.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the source, if it has no header that can be read.
+    """
+    if not Path(source).is_file():
+        raise FileNotFoundError(f"{source}: no such file")
+    with open(source, "rb") as file:
+        head = file.read(_SPHERE_HEADER)
+    if head.startswith(_SPHERE):
+        found = re.search(rb"^channel_count\s+-i\s+(\d+)\s*$", head.split(b"end_head")[0], re.MULTILINE)
+        return int(found[1]) if found else 1
+    try:
+        return int(soundfile.info(source).channels)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{source}: cannot be decoded: {error.error_string}") from error
 
 
 def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
@@ -88,15 +113,20 @@ def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
         return samples
     if not 0 < factor < math.inf:
         raise ValueError(f"a speed factor must be positive, got {factor}")
-    faster = soxr.resample(samples, rate * factor, rate)
-    # The resampler rounds the length in its own way: half a sample at most.
-    length = _length_at(factor, len(samples))
-    return np.pad(faster[:length], (0, max(0, length - len(faster))))
+    return _resampled(samples, rate * factor, rate, _length_at(factor, len(samples)))
 
 
 def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     """The same sound at another sampling rate."""
-    return samples if rate == new_rate else soxr.resample(samples, rate, new_rate)
+    if rate == new_rate:
+        return samples
+    return _resampled(samples, rate, new_rate, _length_at(rate / new_rate, len(samples)))
+
+
+def _resampled(samples: np.ndarray, rate: float, new_rate: float, length: int) -> np.ndarray:
+    changed = soxr.resample(samples, rate, new_rate)
+    # The resampler rounds the length in its own way: half a sample at most.
+    return np.pad(changed[:length], (0, max(0, length - len(changed))))
 
 
 def _length_at(speed: float, num_samples: int) -> int:
@@ -124,8 +154,8 @@ def _span(clip: Clip, sound: soundfile.SoundFile) -> tuple[int, int]:
 def _channel(clip: Clip, channels: int) -> int:
     if clip.channel is None and channels > 1:
         raise ValueError(
-            f"{clip.source}: has {channels} channels, choose one: Clip(..., channel=0) is the first; in "
-            f"wav.scp write `sox {clip.source} -t wav - remix 1 |`"
+            f"{clip.source}: has {channels} channels, choose one: Clip(..., channel=0) is the first; in a "
+            "data directory write `recording file A` (or B) to reco2file_and_channel"
         )
     if clip.channel is not None and not 0 <= clip.channel < channels:
         raise ValueError(f"{clip.source}: no channel {clip.channel}, it has {channels} (counted from 0)")
@@ -192,7 +222,7 @@ def _open_sphere(file: Path | bytes, source: str) -> soundfile.SoundFile:
 def _sample_count(file: Path | bytes, source: str) -> int:
     """Samples per channel, from the header."""
     with open(file, "rb") if isinstance(file, Path) else io.BytesIO(file) as opened:
-        head = opened.read(1 << 16)
+        head = opened.read(_SPHERE_HEADER)
     found = re.search(rb"^sample_count\s+-i\s+(\d+)\s*$", head.split(b"end_head")[0], re.MULTILINE)
     if found is None or b"end_head" not in head:
         raise ValueError(f"{source}: damaged SPHERE header (no sample_count or no end_head)")

@@ -126,7 +126,9 @@ def test_a_channel_must_be_chosen(tmp_path: Path) -> None:
         samples, _ = audio.read(Clip(str(path), channel=channel))
         np.testing.assert_array_equal(samples, as_float(stereo[:, channel]))
     for call in (audio.read, audio.info):
-        with pytest.raises(ValueError, match=r"two\.wav: has 2 channels, choose one: .*channel=0.*remix 1"):
+        with pytest.raises(
+            ValueError, match=r"two\.wav: has 2 channels, choose one: .*channel=0.*reco2file_and_channel"
+        ):
             call(Clip(str(path)))
         with pytest.raises(ValueError, match=r"two\.wav: no channel 2, it has 2"):
             call(Clip(str(path), channel=2))

@@ -4,11 +4,13 @@ from asr_topdown.datadir.changes import combine, speed_perturb, subset
 from asr_topdown.datadir.directory import DataDir, content_hash, read, write
 from asr_topdown.datadir.fixing import fix
 from asr_topdown.datadir.lines import read_table, write_table
+from asr_topdown.datadir.parsing import Side
 from asr_topdown.datadir.summary import Summary, durations, summarise, table
 from asr_topdown.datadir.validation import validate
 
 __all__ = [
     "DataDir",
+    "Side",
     "Summary",
     "combine",
     "content_hash",

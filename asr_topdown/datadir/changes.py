@@ -31,6 +31,8 @@ def subset(data: DataDir, utterances: Iterable[str], path: Path | str) -> DataDi
         speed=_only(data.speed, kept),
         feats=_only(data.feats, kept),
         num_frames=_only(data.num_frames, kept),
+        sides=_only(data.sides, recordings),
+        sample_rate=data.sample_rate,
     )
 
 
@@ -38,7 +40,8 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
     """All utterances of all `parts` as one directory at `path`.
 
     Raises:
-        ValueError: if an id means different things in two parts, or only some of them have segments.
+        ValueError: if an id means different things in two parts, only some of them have segments, or they
+            ask for different sampling rates.
     """
     if not parts:
         raise ValueError(f"{path}: nothing to combine")
@@ -48,8 +51,11 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
         raise ValueError(
             f"{with_segments[0].path} has segments and {without.path} has none: cannot combine them"
         )
+    rates = {part.sample_rate for part in parts}
+    if len(rates) > 1:
+        raise ValueError(f"{' and '.join(str(part.path) for part in parts)} have different sample_rate files")
     merged = {name: _merge(parts, name) for name in _TABLES if name != "segments" or with_segments}
-    return DataDir(path=Path(path), **merged)  # type: ignore[arg-type]
+    return DataDir(path=Path(path), sample_rate=rates.pop(), **merged)  # type: ignore[arg-type]
 
 
 def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> DataDir:
@@ -70,7 +76,10 @@ def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> 
     return combine([plain if f == 1 else _at_speed(plain, f) for f in factors], path)
 
 
-_TABLES = tuple(field.name for field in dataclasses.fields(DataDir) if field.name != "path")
+_TABLES = tuple(
+    field.name for field in dataclasses.fields(DataDir) if field.name not in ("path", "sample_rate")
+)
+_OF_RECORDINGS = ("wavs", "sides")
 
 
 def _at_speed(data: DataDir, factor: float) -> DataDir:
@@ -84,6 +93,8 @@ def _at_speed(data: DataDir, factor: float) -> DataDir:
         utt2spk={prefix + utterance: prefix + speaker for utterance, speaker in data.utt2spk.items()},
         segments=None if data.segments is None else _prefixed(data.segments, prefix),
         speed=dict.fromkeys((prefix + utterance for utterance in data.utt2spk), factor),
+        sides=_prefixed(data.sides, prefix) if whole else data.sides,
+        sample_rate=data.sample_rate,
     )
 
 
@@ -100,7 +111,7 @@ def _merge(parts: Sequence[DataDir], name: str) -> dict[str, object]:
     for part in parts:
         table: Mapping[str, object] = getattr(part, name)
         for key in merged.keys() & table.keys():
-            if name != "wavs" or merged[key] != table[key]:
+            if name not in _OF_RECORDINGS or merged[key] != table[key]:
                 where = " and ".join(str(p.path) for p in parts)
                 raise ValueError(f"{key} stands in more than one of {where}")
         merged.update(table)

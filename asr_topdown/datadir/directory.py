@@ -3,7 +3,9 @@
 Kaldi's contract: `wav.scp` (recording, where its sound is), `segments` (utterance, recording, start, end in
 seconds; absent when each recording is one utterance), `text`, `utt2spk`, `spk2utt`, `feats.scp`,
 `utt2num_frames`; each sorted by its first column in byte order. Ours alone is `utt2speed` (utterance,
-factor): the utterance is its recording played so many times faster.
+factor): the utterance is its recording played so many times faster; and `sample_rate` (a number): all sound
+is resampled to so many Hz. `reco2file_and_channel` (recording, file, A or B) tells which channel of a stereo
+file a recording is.
 """
 
 import hashlib
@@ -13,13 +15,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from asr_topdown import files
+from asr_topdown import audio, files
 from asr_topdown.audio import Clip
-from asr_topdown.datadir.lines import fields, parse_table, table_text, transcript_problem
+from asr_topdown.datadir import parsing
+from asr_topdown.datadir.lines import parse_table, table_text, transcript_problem
+from asr_topdown.datadir.parsing import Segment, Side
 
 V = TypeVar("V")
 
-Segment = tuple[str, float, float]  # recording, start, end in seconds
+_CHANNELS = {"A": 0, "1": 0, "B": 1, "2": 1}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +39,8 @@ class DataDir:
         speed: utterance -> speed factor, for those that are not played as they are.
         feats: utterance -> where its features are (`ark:offset`).
         num_frames: utterance -> number of feature frames.
+        sides: recording -> which channel of which file it is (reco2file_and_channel).
+        sample_rate: Hz, to which all sound is resampled; None = as it is.
     """
 
     path: Path
@@ -45,6 +51,8 @@ class DataDir:
     speed: Mapping[str, float] = field(default_factory=dict)
     feats: Mapping[str, str] = field(default_factory=dict)
     num_frames: Mapping[str, int] = field(default_factory=dict)
+    sides: Mapping[str, Side] = field(default_factory=dict)
+    sample_rate: int | None = None
 
     def utterances(self) -> list[str]:
         """Utterance ids, sorted."""
@@ -66,16 +74,32 @@ class DataDir:
 
         Raises:
             ValueError: naming the directory and the utterance that has no segment or no recording.
+            OSError: if a file whose channels must be counted is not there.
         """
-        return {utterance: self._clip(utterance) for utterance in self.utterances()}
+        channels = {recording: self._channel(recording) for recording in self.sides.keys() & self.wavs.keys()}
+        return {utterance: self._clip(utterance, channels) for utterance in self.utterances()}
 
-    def _clip(self, utterance: str) -> Clip:
+    def _channel(self, recording: str) -> int | None:
+        """The channel to read; None where there is one only: a command's output (as Kaldi has it), mono."""
+        source = self.wavs[recording]
+        channel = None if source.endswith("|") else _CHANNELS.get(self.sides[recording].channel)
+        # A file of its own for each side: B is its only channel.
+        return None if channel and audio.num_channels(source) == 1 else channel
+
+    def _clip(self, utterance: str, channels: Mapping[str, int | None]) -> Clip:
         recording, start, end = utterance, 0.0, None
         if self.segments is not None:
             recording, start, end = self._segment(utterance)
         if recording not in self.wavs:
             raise ValueError(f"{self.path / 'wav.scp'}: no recording {recording} (utterance {utterance})")
-        return Clip(self.wavs[recording], start=start, end=end, speed=self.speed.get(utterance, 1.0))
+        return Clip(
+            self.wavs[recording],
+            start=start,
+            end=end,
+            channel=channels.get(recording),
+            speed=self.speed.get(utterance, 1.0),
+            rate=self.sample_rate,
+        )
 
     def _segment(self, utterance: str) -> Segment:
         assert self.segments is not None
@@ -96,13 +120,15 @@ def read(path: Path | str) -> DataDir:
         raise FileNotFoundError(f"{path}: not a data directory (it has no utt2spk)")
     return DataDir(
         path=path,
-        wavs=_table(path / "wav.scp", parse_source),
-        text=_table(path / "text", parse_transcript),
-        utt2spk=_table(path / "utt2spk", parse_word),
-        segments=_table(path / "segments", parse_segment) if (path / "segments").exists() else None,
-        speed=_table(path / "utt2speed", parse_positive),
-        feats=_table(path / "feats.scp", parse_source),
-        num_frames=_table(path / "utt2num_frames", parse_count),
+        wavs=_table(path / "wav.scp", parsing.parse_source),
+        text=_table(path / "text", parsing.parse_transcript),
+        utt2spk=_table(path / "utt2spk", parsing.parse_word),
+        segments=_table(path / "segments", parsing.parse_segment) if (path / "segments").exists() else None,
+        speed=_table(path / "utt2speed", parsing.parse_positive),
+        feats=_table(path / "feats.scp", parsing.parse_source),
+        num_frames=_table(path / "utt2num_frames", parsing.parse_count),
+        sides=_table(path / "reco2file_and_channel", parsing.parse_side),
+        sample_rate=parsing.read_sample_rate(path / "sample_rate"),
     )
 
 
@@ -152,65 +178,6 @@ def content_hash(path: Path | str) -> str:
     return digest.hexdigest()[:16]
 
 
-def parse_segment(value: str) -> Segment:
-    """`recording start end` of a segments line.
-
-    Raises:
-        ValueError: without the place, which the caller knows.
-    """
-    parts = fields(value)
-    if len(parts) != 3:
-        raise ValueError(f"needs 4 fields (utterance, recording, start, end), has {len(parts) + 1}")
-    try:
-        start, end = float(parts[1]), float(parts[2])
-    except ValueError:
-        raise ValueError(f"start {parts[1]!r} and end {parts[2]!r} must be seconds") from None
-    if not 0 <= start < end < float("inf"):
-        raise ValueError(f"segment from {parts[1]} to {parts[2]} s: the end must come after the start")
-    return parts[0], start, end
-
-
-def parse_positive(value: str) -> float:
-    """A number above 0."""
-    try:
-        number = float(value)
-    except ValueError:
-        number = -1.0
-    if not 0 < number < float("inf"):
-        raise ValueError(f"needs a number above 0, got {value!r}")
-    return number
-
-
-def parse_count(value: str) -> int:
-    """A whole number above 0."""
-    if not (value.isascii() and value.isdigit() and int(value) > 0):
-        raise ValueError(f"needs a whole number above 0, got {value!r}")
-    return int(value)
-
-
-def parse_source(value: str) -> str:
-    """A place: anything but nothing."""
-    if not value:
-        raise ValueError("nothing stands after it")
-    return value
-
-
-def parse_transcript(value: str) -> str:
-    """A transcript; runs of blanks become one."""
-    transcript = " ".join(fields(value))
-    problem = transcript_problem(transcript)
-    if problem:
-        raise ValueError(problem)
-    return transcript
-
-
-def parse_word(value: str) -> str:
-    """A single field."""
-    if len(fields(value)) != 1:
-        raise ValueError(f"needs exactly 2 fields, has {len(fields(value)) + 1}")
-    return value
-
-
 def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:
     return parse_table(path, parse) if path.exists() else {}
 
@@ -223,6 +190,8 @@ def _contents(data: DataDir) -> dict[str, str]:
         "text": table_text(data.text),
         "spk2utt": table_text({speaker: " ".join(spoken) for speaker, spoken in data.spk2utt().items()}),
         "utt2speed": table_text(data.speed),
+        "reco2file_and_channel": table_text({r: f"{file} {side}" for r, (file, side) in data.sides.items()}),
+        "sample_rate": f"{data.sample_rate}\n" if data.sample_rate else "",
         "feats.scp": table_text(data.feats),
         "utt2num_frames": table_text(data.num_frames),
         # utt2spk comes last, see `write`.

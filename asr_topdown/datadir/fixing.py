@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import files
-from asr_topdown.datadir import directory
+from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import fields, read_rows, table_text, transcript_problem
 
 _OF_UTTERANCES = (
@@ -72,13 +72,13 @@ def _repaired(name: str, value: str) -> str | None:
         return transcript if transcript and not transcript_problem(transcript) else None
     try:
         if name == "segments":
-            directory.parse_segment(value)
+            parsing.parse_segment(value)
         elif name == "utt2num_frames":
-            directory.parse_count(value)
+            parsing.parse_count(value)
         elif name in ("utt2dur", "utt2speed", "reco2dur"):
-            directory.parse_positive(value)
+            parsing.parse_positive(value)
         elif name == "utt2spk":
-            directory.parse_word(value)
+            parsing.parse_word(value)
     except ValueError:
         return None
     return value or None

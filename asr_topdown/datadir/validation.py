@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
-from asr_topdown.datadir import directory
+from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import Row, fields, read_lines, read_rows, transcript_problem
 from asr_topdown.features import store
 
@@ -13,21 +13,21 @@ SHOWN = 10
 """So many problems are listed; of the rest, the number."""
 
 _PARSERS: dict[str, Callable[[str], object]] = {
-    "utt2spk": directory.parse_word,
-    "spk2utt": directory.parse_source,
-    "wav.scp": directory.parse_source,
-    "segments": directory.parse_segment,
-    "utt2speed": directory.parse_positive,
-    "feats.scp": directory.parse_source,
-    "utt2num_frames": directory.parse_count,
-    "utt2dur": directory.parse_positive,
-    "reco2dur": directory.parse_positive,
-    "utt2uniq": directory.parse_word,
-    "utt2lang": directory.parse_word,
-    "vad.scp": directory.parse_source,
-    "cmvn.scp": directory.parse_source,
-    "spk2gender": directory.parse_word,
-    "reco2file_and_channel": directory.parse_source,
+    "utt2spk": parsing.parse_word,
+    "spk2utt": parsing.parse_source,
+    "wav.scp": parsing.parse_source,
+    "segments": parsing.parse_segment,
+    "utt2speed": parsing.parse_positive,
+    "feats.scp": parsing.parse_source,
+    "utt2num_frames": parsing.parse_count,
+    "utt2dur": parsing.parse_positive,
+    "reco2dur": parsing.parse_positive,
+    "utt2uniq": parsing.parse_word,
+    "utt2lang": parsing.parse_word,
+    "vad.scp": parsing.parse_source,
+    "cmvn.scp": parsing.parse_source,
+    "spk2gender": parsing.parse_word,
+    "reco2file_and_channel": parsing.parse_side,
 }
 
 Tables = dict[str, list[Row]]
@@ -66,6 +66,10 @@ def _problems(path: Path, needed: set[str]) -> list[str]:
                 found.append(str(error))
             else:
                 found += _lines(path / name, tables[name], _PARSERS.get(name))
+    try:
+        parsing.read_sample_rate(path / "sample_rate")
+    except ValueError as error:
+        found.append(str(error))
     if found:
         return found  # what follows compares files, and would only repeat such faults
     found += _speakers(path, tables)

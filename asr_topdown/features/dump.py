@@ -91,9 +91,16 @@ def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int) -> str:
         "version": _VERSION,
         "fbank": dataclasses.asdict(fbank),
         "deltas": deltas,
-        "clips": {utterance: [*clip, states[clip.source]] for utterance, clip in sorted(clips.items())},
+        "clips": {
+            utterance: [*_described(clip), states[clip.source]] for utterance, clip in sorted(clips.items())
+        },
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
+
+
+def _described(clip: Clip) -> list[object]:
+    """The clip's fields; a rate only where there is one, so that features made before there were any stay."""
+    return [*clip] if clip.rate else [*clip[: Clip._fields.index("rate")]]
 
 
 def _state(source: str) -> list[int] | None:

@@ -1,0 +1,96 @@
+"""What stands after the key in the lines of a data directory's tables."""
+
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown.datadir.lines import fields, transcript_problem
+
+Segment = tuple[str, float, float]  # recording, start, end in seconds
+
+
+class Side(NamedTuple):
+    """One channel of a call, as scoring knows it: the file's name, and A or B."""
+
+    file: str
+    channel: str
+
+
+def parse_segment(value: str) -> Segment:
+    """`recording start end` of a segments line.
+
+    Raises:
+        ValueError: without the place, which the caller knows.
+    """
+    parts = fields(value)
+    if len(parts) != 3:
+        raise ValueError(f"needs 4 fields (utterance, recording, start, end), has {len(parts) + 1}")
+    try:
+        start, end = float(parts[1]), float(parts[2])
+    except ValueError:
+        raise ValueError(f"start {parts[1]!r} and end {parts[2]!r} must be seconds") from None
+    if not 0 <= start < end < float("inf"):
+        raise ValueError(f"segment from {parts[1]} to {parts[2]} s: the end must come after the start")
+    return parts[0], start, end
+
+
+def parse_positive(value: str) -> float:
+    """A number above 0."""
+    try:
+        number = float(value)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise ValueError(f"needs a number above 0, got {value!r}")
+    return number
+
+
+def parse_count(value: str) -> int:
+    """A whole number above 0."""
+    if not (value.isascii() and value.isdigit() and int(value) > 0):
+        raise ValueError(f"needs a whole number above 0, got {value!r}")
+    return int(value)
+
+
+def parse_side(value: str) -> Side:
+    """`file channel` of a reco2file_and_channel line."""
+    parts = fields(value)
+    if len(parts) != 2:
+        raise ValueError(f"needs 3 fields (recording, file, channel), has {len(parts) + 1}")
+    return Side(*parts)
+
+
+def read_sample_rate(path: Path) -> int | None:
+    """The number in a `sample_rate` file; None if there is no such file.
+
+    Raises:
+        ValueError: naming the file, if it holds anything else.
+    """
+    if not path.exists():
+        return None
+    try:
+        return parse_count(path.read_text(encoding="utf-8", errors="replace").strip())
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from None
+
+
+def parse_source(value: str) -> str:
+    """A place: anything but nothing."""
+    if not value:
+        raise ValueError("nothing stands after it")
+    return value
+
+
+def parse_transcript(value: str) -> str:
+    """A transcript; runs of blanks become one."""
+    transcript = " ".join(fields(value))
+    problem = transcript_problem(transcript)
+    if problem:
+        raise ValueError(problem)
+    return transcript
+
+
+def parse_word(value: str) -> str:
+    """A single field."""
+    if len(fields(value)) != 1:
+        raise ValueError(f"needs exactly 2 fields, has {len(fields(value)) + 1}")
+    return value
