@@ -68,7 +68,7 @@ ModelConfig = BlstmCtcConfig
 class OptimizerConfig(Section):
     """The optimiser and what happens to it when the dev error does not improve."""
 
-    name: Literal["adam", "adamw", "adadelta", "sgd"] = "adam"
+    name: Literal["adam", "adamw", "adadelta", "sgd", "nt_asgd"] = "adam"
     lr: float = Field(1e-3, gt=0)
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
@@ -81,7 +81,18 @@ class OptimizerConfig(Section):
         "(ESPnet's rule for AdaDelta) or the learning rate by plateau_factor",
     )
     plateau_factor: float = Field(0.01, gt=0, lt=1)
-    plateau_patience: int = Field(0, ge=0, description="epochs without improvement that are forgiven first")
+    plateau_patience: int = Field(
+        0,
+        ge=0,
+        description="epochs without improvement that are forgiven first; of nt_asgd, the epochs that its "
+        "trigger leaves out",
+    )
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "OptimizerConfig":
+        if self.name == "nt_asgd" and self.plateau != "none":
+            raise ValueError(f"nt_asgd has a rule of its own: plateau must be none, got {self.plateau}")
+        return self
 
 
 class TrainConfig(Section):

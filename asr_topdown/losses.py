@@ -13,10 +13,13 @@ class Loss(NamedTuple):
     Attributes:
         total: scalar that is minimised.
         per_utterance: (B,) detached, to name the culprits of a non-finite loss.
+        carried: what the model wants to be given with the next batch of the epoch, detached: the state of a
+            language model, whose batches follow each other in the text. Empty at the start of an epoch.
     """
 
     total: Tensor
     per_utterance: Tensor
+    carried: tuple[Tensor, ...] = ()
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:

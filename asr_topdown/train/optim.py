@@ -1,11 +1,13 @@
 """Optimisers over the trainable parameters, and ESPnet's rule for an epoch without improvement."""
 
-from collections.abc import Iterable
+import contextlib
+from collections.abc import Iterable, Iterator
 
 import torch
 from torch import nn
 
 from asr_topdown.config import OptimizerConfig
+from asr_topdown.train.nt_asgd import NtAsgd
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -28,13 +30,23 @@ def _sgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.o
 
 def _adam(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
     return torch.optim.Adam(
-        parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
+        parameters,
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 
 def _adamw(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
     return torch.optim.AdamW(
-        parameters, lr=config.lr, betas=config.betas, eps=config.eps, weight_decay=config.weight_decay, fused=True
+        parameters,
+        lr=config.lr,
+        betas=config.betas,
+        eps=config.eps,
+        weight_decay=config.weight_decay,
+        fused=True,
     )
 
 
@@ -44,7 +56,11 @@ def _adadelta(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> to
     )
 
 
-_BUILDERS = {"sgd": _sgd, "adam": _adam, "adamw": _adamw, "adadelta": _adadelta}
+def _nt_asgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+    return NtAsgd(parameters, lr=config.lr, weight_decay=config.weight_decay, nonmono=config.plateau_patience)
+
+
+_BUILDERS = {"nt_asgd": _nt_asgd, "sgd": _sgd, "adam": _adam, "adamw": _adamw, "adadelta": _adadelta}
 
 
 def decay(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> str:
@@ -57,6 +73,24 @@ def decay(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> str:
     for group in optimizer.param_groups:
         group[key] *= config.plateau_factor
     return f"{key} {optimizer.param_groups[0][key]:.3g}"
+
+
+@contextlib.contextmanager
+def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
+    """While it is open the model has the weights to evaluate and to keep: averages, if there are any."""
+    with optimizer.averaged() if isinstance(optimizer, NtAsgd) else contextlib.nullcontext():
+        yield
+
+
+@contextlib.contextmanager
+def scaled_lr(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[None]:
+    """While it is open the learning rate is `scale` times as large."""
+    before = [group["lr"] for group in optimizer.param_groups]
+    for group in optimizer.param_groups:
+        group["lr"] = group["lr"] * scale
+    yield
+    for group, lr in zip(optimizer.param_groups, before, strict=True):
+        group["lr"] = lr
 
 
 def describe_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:

@@ -17,6 +17,7 @@ from asr_topdown.losses import Loss
 from asr_topdown.train import optim, rng
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.metrics import MetricsLog
+from asr_topdown.train.nt_asgd import NtAsgd
 from asr_topdown.weights import save_weights
 
 log = logging.getLogger(__name__)
@@ -41,6 +42,7 @@ class Task:
         plan: epoch -> the epoch's batches, as lists of indices; a pure function.
         batch: (indices, epoch) -> the batch.
         evaluate: model -> dev metrics, among them the one that the configuration names.
+        lr_scale: indices -> factor on the learning rate for this batch's step.
         after_epoch: called with the epoch's number; raises if something went wrong behind the loop's back.
     """
 
@@ -48,6 +50,7 @@ class Task:
     batch: Callable[[Sequence[int], int], Batch]
     evaluate: Callable[[nn.Module], Mapping[str, float]]
     after_epoch: Callable[[int], None] = lambda epoch: None
+    lr_scale: Callable[[Sequence[int]], float] = lambda indices: 1.0
 
 
 @dataclass
@@ -116,6 +119,7 @@ class Trainer:
         self.progress = Progress()
         self._best_state: dict[str, Tensor] | None = None
         self._best_before = 0
+        self._carried: tuple[Tensor, ...] = ()
 
     def run(self) -> Progress:
         """Train, and return where it ended; `best_epoch`'s weights lie in the folder.
@@ -139,11 +143,14 @@ class Trainer:
         progress, config = self.progress, self.config
         plan = self.task.plan(progress.epoch)
         self.model.train()
+        if not progress.batches_done:
+            self._carried = ()
         window = _Window()
         saved = time.monotonic()
         for indices in plan[progress.batches_done :]:
             batch = self.task.batch(indices, progress.epoch)
-            window.add(batch, self._step(batch))
+            with optim.scaled_lr(self.optimizer, self.task.lr_scale(indices)):
+                window.add(batch, self._step(batch))
             progress.batches_done += 1
             progress.step += 1
             due = time.monotonic() - saved > 60 * config.checkpoint_minutes
@@ -167,7 +174,9 @@ class Trainer:
     def _loss(self, batch: Batch) -> Loss:
         bf16 = self.config.precision == "bfloat16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            loss: Loss = self.model.loss(*batch.to(self.device).inputs)  # type: ignore[operator]
+            inputs = batch.to(self.device).inputs
+            loss: Loss = self.model.loss(*inputs, *self._carried)  # type: ignore[operator]
+        self._carried = loss.carried
         return loss
 
     def _read(self, window: "_Window", metrics: MetricsLog, total: int) -> None:
@@ -202,9 +211,12 @@ class Trainer:
         progress = self.progress
         self.task.after_epoch(progress.epoch)
         self.model.eval()
-        with torch.no_grad():
-            dev = dict(self.task.evaluate(self.model))
-        improved = self._judge(dev)
+        with optim.averaged_weights(self.optimizer):
+            with torch.no_grad():
+                dev = dict(self.task.evaluate(self.model))
+            improved = self._judge(dev)
+        if isinstance(self.optimizer, NtAsgd) and self.optimizer.after_epoch(dev[self.config.metric]):
+            log.info("dev %s no longer falls: the weights are averaged from now on", self.config.metric)
         seconds = time.monotonic() - started
         progress.seconds += seconds
         train_loss = progress.loss_sum / max(progress.utterances, 1)
@@ -220,7 +232,8 @@ class Trainer:
         numbers = ", ".join(f"{name} {value:.4g}" for name, value in dev.items())
         log.info(
             "epoch %d/%d: train loss %.4g, dev %s%s, %.1f s%s",
-            progress.epoch, self.epochs, train_loss, numbers, " *" if improved else "", seconds, self._ahead(),
+            progress.epoch, self.epochs, train_loss, numbers, " *" if improved else "", seconds,
+            self._ahead(),
         )  # fmt: skip
         self._advance()
         self._save()
@@ -254,7 +267,10 @@ class Trainer:
         else:
             progress.bad_epochs += 1
             progress.since_decay += 1
-            if config.optimizer.plateau != "none" and progress.since_decay > config.optimizer.plateau_patience:
+            if (
+                config.optimizer.plateau != "none"
+                and progress.since_decay > config.optimizer.plateau_patience
+            ):
                 self._go_back_and_decay()
         return improved
 
@@ -276,7 +292,9 @@ class Trainer:
 
     def _prune(self) -> None:
         """Remove weights that neither of the two checkpoints on disk calls the best."""
-        keep = {weights_of_epoch(self.folder, epoch) for epoch in (self.progress.best_epoch, self._best_before)}
+        keep = {
+            weights_of_epoch(self.folder, epoch) for epoch in (self.progress.best_epoch, self._best_before)
+        }
         for path in self.folder.glob("epoch-*.safetensors"):
             if path not in keep:
                 path.unlink()
@@ -285,16 +303,17 @@ class Trainer:
     # --- checkpoints ---------------------------------------------------------------------------------
 
     def _save(self) -> None:
-        self.checkpoints.save(
-            {
-                "model": self.model.state_dict(),
-                "best": self._best_state,
-                "optimizer": self.optimizer.state_dict(),
-                "parameters": optim.describe_state(self.optimizer, self.model),
-                "rng": rng.state(),
-                "progress": asdict(self.progress),
-            }
-        )
+        state: dict[str, Any] = {
+            "model": self.model.state_dict(),
+            "best": self._best_state,
+            "optimizer": self.optimizer.state_dict(),
+            "parameters": optim.describe_state(self.optimizer, self.model),
+            "rng": rng.state(),
+            "progress": asdict(self.progress),
+        }
+        if self._carried:
+            state["carried"] = list(self._carried)
+        self.checkpoints.save(state)
 
     def _resume(self) -> None:
         state, remark = self.checkpoints.load()
@@ -306,6 +325,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self._best_state = state["best"]
+        self._carried = tuple(tensor.to(self.device) for tensor in state.get("carried", []))
         self.progress = Progress(**state["progress"])
         self._best_before = self.progress.best_epoch
         rng.restore(state["rng"])

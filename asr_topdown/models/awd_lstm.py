@@ -1,0 +1,131 @@
+"""AWD-LSTM: a word language model of LSTM layers with dropped weights (Merity et al. 2018)."""
+
+from collections.abc import Sequence
+
+from torch import Tensor, nn
+
+from asr_topdown.layers import Layer
+from asr_topdown.losses import Loss
+from asr_topdown.nn.dropout import LockedDropout, WordDropout
+from asr_topdown.nn.linear_cross_entropy import linear_cross_entropy
+from asr_topdown.nn.weight_drop import WeightDrop
+
+INIT_RANGE = 0.1
+
+
+class AwdLstm(nn.Module):
+    """Embedding -> `layers` x LSTM -> softmax over the words, with dropout of five kinds (arXiv:1708.02182).
+
+    The last LSTM is as wide as the embedding, tied or not, so that tying alone is what changes.
+
+    Args:
+        words: size of the vocabulary.
+        embedding: size of a word's vector.
+        cells: LSTM cells in each layer but the last.
+        layers: number of LSTM layers.
+        tied: the softmax's matrix is also the input embedding, and belongs to the layer `softmax`: freezing
+            the top freezes the input as well. Untied, the embedding belongs to `lstm.0`.
+        drop_words: of whole words of the embedding.
+        drop_input: on the words' vectors.
+        drop_between: on the output of each LSTM but the last.
+        drop_output: on the output of the last LSTM.
+        drop_weights: of elements of the hidden-to-hidden matrices.
+        activation: weight of the mean square of the last LSTM's dropped output in the training loss (AR).
+        slowness: weight of the mean square of the change in time of its raw output (TAR).
+    """
+
+    def __init__(
+        self,
+        words: int,
+        *,
+        embedding: int = 400,
+        cells: int = 1150,
+        layers: int = 3,
+        tied: bool = True,
+        drop_words: float = 0.1,
+        drop_input: float = 0.65,
+        drop_between: float = 0.2,
+        drop_output: float = 0.4,
+        drop_weights: float = 0.5,
+        activation: float = 2.0,
+        slowness: float = 1.0,
+    ) -> None:
+        super().__init__()
+        sizes = [embedding, *[cells] * (layers - 1), embedding]
+        self.embedding = None if tied else nn.Embedding(words, embedding)
+        self.lstm = nn.ModuleList(nn.LSTM(sizes[i], sizes[i + 1]) for i in range(layers))
+        self.softmax = nn.Linear(embedding, words)
+        self.word_dropout = WordDropout(drop_words)
+        self.input_dropout = LockedDropout(drop_input)
+        self.weight_drop = nn.ModuleList(WeightDrop(drop_weights) for _ in range(layers))
+        after = [*[drop_between] * (layers - 1), drop_output]
+        self.output_dropout = nn.ModuleList(LockedDropout(p) for p in after)
+        self.activation = activation
+        self.slowness = slowness
+        if self.embedding is not None:
+            nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
+        nn.init.uniform_(self.softmax.weight, -INIT_RANGE, INIT_RANGE)
+        nn.init.zeros_(self.softmax.bias)
+
+    def layers(self) -> tuple[Layer, ...]:
+        """`lstm.0`, `lstm.1`, …, `softmax`; the embedding is the softmax's if tied, else `lstm.0`'s."""
+        parts = zip(self.lstm, self.weight_drop, self.output_dropout, strict=True)
+        stack = [Layer(f"lstm.{index}", tuple(part)) for index, part in enumerate(parts)]
+        inputs: tuple[nn.Module, ...] = (self.word_dropout, self.input_dropout)
+        if self.embedding is None:
+            return (*stack, Layer("softmax", (self.softmax, *inputs)))
+        stack[0] = Layer("lstm.0", (self.embedding, *inputs, *stack[0].modules))
+        return (*stack, Layer("softmax", (self.softmax,)))
+
+    def forward(
+        self, words: Tensor, state: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
+        """Read words and say what the softmax sees after each.
+
+        Args:
+            words: (T, B) word ids; the B columns are texts of their own.
+            state: where the text before left the layers, as this function returned it; () at the beginning.
+
+        Returns:
+            (T, B, D) outputs of the last LSTM, the same after dropout, and the state: output and cells of
+            each layer, (1, B, size) each.
+        """
+        hidden = self.input_dropout(self.word_dropout(words, self._embedding))
+        after: list[Tensor] = []
+        raw = hidden
+        for index, (lstm, drop, dropout) in enumerate(
+            zip(self.lstm, self.weight_drop, self.output_dropout, strict=True)
+        ):
+            before = (state[2 * index], state[2 * index + 1]) if state else None
+            raw, ends = drop(lstm, hidden, before)
+            after.extend(ends)
+            hidden = dropout(raw)
+        return raw, hidden, tuple(after)
+
+    def cross_entropy(
+        self, words: Tensor, targets: Tensor, state: Sequence[Tensor] = ()
+    ) -> tuple[Tensor, tuple[Tensor, ...]]:
+        """Mean of -log P(target) in nats over (T, B) targets, and the state after the words."""
+        _, hidden, after = self(words, state)
+        return self._softmax_loss(hidden, targets), after
+
+    def loss(self, words: Tensor, targets: Tensor, *state: Tensor) -> Loss:
+        """Cross-entropy of (T, B) targets plus the two penalties on activations; the state is handed on."""
+        raw, hidden, after = self(words, state)
+        loss = self._softmax_loss(hidden, targets)
+        total = loss
+        if self.activation:
+            total = total + self.activation * hidden.float().square().mean()
+        if self.slowness and len(raw) > 1:
+            total = total + self.slowness * raw.float().diff(dim=0).square().mean()
+        return Loss(total, loss.detach()[None], tuple(tensor.detach() for tensor in after))
+
+    @property
+    def _embedding(self) -> Tensor:
+        weight: Tensor = self.softmax.weight if self.embedding is None else self.embedding.weight
+        return weight
+
+    def _softmax_loss(self, hidden: Tensor, targets: Tensor) -> Tensor:
+        return linear_cross_entropy(
+            hidden.flatten(0, 1), self.softmax.weight, self.softmax.bias, targets.flatten()
+        )
