@@ -12,10 +12,10 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from asr_topdown.features.fbank import FbankOptions
 from asr_topdown.features.specaug import SpecAugmentOptions
@@ -62,7 +62,26 @@ class BlstmCtcConfig(Section):
         return self
 
 
-ModelConfig = BlstmCtcConfig
+class AwdLstmConfig(Section):
+    """A language model: LSTM layers with dropped weights over words (Merity et al. 2018)."""
+
+    kind: Literal["awd_lstm"] = "awd_lstm"
+    layers: int = Field(3, ge=1)
+    cells: int = Field(
+        1150, ge=1, description="of each layer but the last, which is as wide as the embedding"
+    )
+    embedding: int = Field(400, ge=1)
+    tied: bool = Field(True, description="one matrix for the words at the input and at the output")
+    drop_words: float = Field(0.1, ge=0.0, lt=1.0, description="of whole words at the input")
+    drop_input: float = Field(0.65, ge=0.0, lt=1.0, description="on the words' vectors")
+    drop_between: float = Field(0.2, ge=0.0, lt=1.0, description="on the output of each layer but the last")
+    drop_output: float = Field(0.4, ge=0.0, lt=1.0, description="on the output of the last layer")
+    drop_weights: float = Field(0.5, ge=0.0, le=1.0, description="of the hidden-to-hidden matrices")
+    activation: float = Field(2.0, ge=0.0, description="AR: weight of the last layer's mean square")
+    slowness: float = Field(1.0, ge=0.0, description="TAR: weight of the mean square of its change in time")
+
+
+ModelConfig = Annotated[BlstmCtcConfig | AwdLstmConfig, Field(discriminator="kind")]
 
 
 class OptimizerConfig(Section):
@@ -126,6 +145,15 @@ class TopdownConfig(Section):
     seeds: tuple[int, ...] = Field((1,), min_length=1, description="one whole search per seed")
 
 
+class LanguageModelConfig(Section):
+    """How the text of a language model is read; of no meaning for other models."""
+
+    batch: int = Field(80, ge=1, description="columns that the training text is cut into")
+    dev_batch: int = Field(10, ge=1, description="columns of the dev text")
+    test_batch: int = Field(1, ge=1, description="columns of other texts")
+    bptt: int = Field(70, ge=1, description="words back in time, on average, that a gradient goes")
+
+
 class DecodeConfig(Section):
     """From log-probabilities to text."""
 
@@ -140,10 +168,27 @@ class Config(Section):
 
     features: FeaturesConfig = FeaturesConfig()
     text: TextConfig = TextConfig()
-    model: ModelConfig = ModelConfig()
+    model: ModelConfig = BlstmCtcConfig()
+    language_model: LanguageModelConfig = LanguageModelConfig()
     train: TrainConfig = TrainConfig()
     topdown: TopdownConfig = TopdownConfig()
     decode: DecodeConfig = DecodeConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _default_kind(cls, values: Any) -> Any:
+        return {"kind": "blstm_ctc", **values} if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> "Config":
+        if self.is_language_model and self.train.metric != "loss":
+            raise ValueError("a language model is chosen by its loss: set train.metric to loss")
+        return self
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether the model is trained on text alone."""
+        return isinstance(self.model, AwdLstmConfig)
 
     def identity(self) -> str:
         """Hash of what decides a trained network, but for what its `Node` says (seed, epochs, schedule).
@@ -152,6 +197,8 @@ class Config(Section):
         """
         train = {"epochs", "patience", "log_interval", "checkpoint_minutes", "keep_epochs", "threads"}
         kept = self.model_dump(mode="json", exclude={"topdown": True, "decode": True, "train": train})
+        if not self.is_language_model:
+            del kept["language_model"]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -243,12 +290,21 @@ def _parse_override(override: str) -> dict[str, Any]:
 
 def _explain(problem: Any, where: str) -> str:
     path = [str(part) for part in problem["loc"]]
+    if len(path) > 1 and path[0] == "model" and path[1] in _kinds():
+        del path[1]  # which model it is, as pydantic names it: no key of the file
+    if not path:
+        return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
     dotted = ".".join(path)
     if problem["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         near = difflib.get_close_matches(path[-1], _known_names(), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         return f"{where}: unknown key {dotted}{hint}"
     return f"{where}: {dotted}: {problem['msg']}, got {problem['input']!r}"
+
+
+def _kinds() -> tuple[str, ...]:
+    union = Config.model_fields["model"].annotation
+    return tuple(one.model_fields["kind"].default for one in get_args(union))
 
 
 @functools.cache
