@@ -95,7 +95,9 @@ def group_names(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> li
         select(names, members, what=f"groups.{group}")
         positions = sorted(names.index(member) for member in members)
         if not positions or positions != list(range(positions[0], positions[-1] + 1)):
-            raise ValueError(f"groups.{group}: the layers {list(members)} are not neighbours in {list(names)}")
+            raise ValueError(
+                f"groups.{group}: the layers {list(members)} are not neighbours in {list(names)}"
+            )
         for member in members:
             if member in group_of:
                 raise ValueError(f"groups: layer {member!r} is in both {group_of[member]!r} and {group!r}")
@@ -116,7 +118,9 @@ def select(known: Sequence[str], wanted: Iterable[str], *, what: str = "layers")
     wanted = list(wanted)
     unknown = [name for name in wanted if name not in known]
     if unknown:
-        raise ValueError(f"{what}: no layer is called {', '.join(unknown)}; the layers are {', '.join(known)}")
+        raise ValueError(
+            f"{what}: no layer is called {', '.join(unknown)}; the layers are {', '.join(known)}"
+        )
     return tuple(name for name in known if name in set(wanted))
 
 

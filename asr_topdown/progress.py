@@ -9,9 +9,7 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(
-    items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it"
-) -> "tqdm[T]":
+def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it") -> "tqdm[T]":
     """Iterate over `items` and show how many are done, the rate and the time left.
 
     On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line every 15 s is enough,

@@ -10,7 +10,7 @@ from asr_topdown.files import written_aside
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the parameters and buffers of `model`, whole or not at all; tied tensors are written once each."""
+    """Write the parameters and buffers of `model`, whole or not at all; tied ones once each."""
     state = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in model.state_dict().items()}
     with written_aside(path) as aside:
         safetensors.torch.save_file(state, aside)

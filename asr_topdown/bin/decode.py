@@ -101,7 +101,7 @@ def _decode(model: "TrainedModel", data: Path, target: Path, decode: "DecodeConf
     from asr_topdown.data.dataset import SpeechDataset
     from asr_topdown.decode.recognize import recognize
     from asr_topdown.files import write_json
-    from asr_topdown.score.errors import characters, count_errors, words
+    from asr_topdown.score.report import score
 
     dataset = SpeechDataset.read(data, model.vocabulary, model.cmvn)
     started = time.perf_counter()
@@ -110,10 +110,7 @@ def _decode(model: "TrainedModel", data: Path, target: Path, decode: "DecodeConf
     spoken = sum(dataset.frames) * model.config.features.fbank.frame_shift_ms / 1000
     datadir.write_table(target / "text", texts)
     reference = datadir.read_table(data / "text")
-    rates = {}
-    for name, units in (("cer", characters), ("wer", words)):
-        counts = [count_errors(units(reference[key]), units(texts[key])) for key in reference]
-        rates[name] = sum(count.errors for count in counts) / sum(count.reference for count in counts)
+    rates = {"cer": score(reference, texts, "char").rate, "wer": score(reference, texts, "word").rate}
     write_json(
         target / "result.json",
         {

@@ -1,7 +1,7 @@
 """`asr-topdown score`: error rates of transcripts, and whether two systems differ."""
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,23 @@ HELP = "count word and character errors, with confidence intervals; compare two 
 EXAMPLE = """
 asr-topdown score data/test exp/a/decode/0123456789abcdef/test --report errors.txt
 asr-topdown score data/test joint/text --compare topdown/text --units both
+asr-topdown score data/test --exp exp/a
 """
 _UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument(
         "reference", type=Path, metavar="REF", help="Kaldi text file, or a folder that holds one"
     )
-    parser.add_argument("hypothesis", type=Path, metavar="HYP", help="likewise, of the system")
+    parser.add_argument("hypothesis", type=Path, nargs="?", metavar="HYP", help="likewise, of the system")
+    parser.add_argument(
+        "--exp",
+        type=Path,
+        metavar="DIR",
+        help="instead of HYP: each seed of an experiment's studies, joint against top-down",
+    )
     parser.add_argument(
         "--compare", type=Path, metavar="HYP2", help="a second system, tested against the first"
     )
@@ -45,21 +53,57 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Score one or two systems, or the pairs of an experiment."""
     if args.resamples < 1:
         raise ValueError(f"--resamples {args.resamples} must be at least 1")
+    if (args.exp is None) == (args.hypothesis is None):
+        raise ValueError("give either HYP or --exp")
+    if args.exp is None:
+        _score(args, [path for path in (args.hypothesis, args.compare) if path is not None])
+        return
+    if args.compare or args.report or args.json:
+        raise ValueError("--compare, --report and --json need HYP, not --exp")
+    for title, systems in _studied(args.exp, args.reference):
+        print(title)
+        _score(args, systems)
+        print()
+
+
+def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[Path]]]:
+    """For each top-down search of the experiment: its title, and the transcripts of its two ends."""
+    from asr_topdown.topdown.store import Store
+
+    store = Store(exp)
+    results = [
+        (tag, one) for tag in store.tags() for one in store.load_results(tag) if one.search == "greedy"
+    ]
+    if not results:
+        raise ValueError(f"{exp}: no top-down search has been run; `asr-topdown topdown` runs one")
+    for tag, result in results:
+        kept = [step.role for step in result.steps if step.accepted]
+        ends = dict.fromkeys([result.steps[0].node, result.final])
+        title = f"{tag}, seed {result.seed}: joint against top-down ({kept[-1]})"
+        if len(ends) == 1:
+            title = f"{tag}, seed {result.seed}: joint (no retraining was better on dev)"
+        yield title, [exp / "decode" / node / reference.name for node in ends]
+
+
+def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
+    """Print the error rates of one or two systems, and the tests of the two; write the files asked for."""
     references = _transcripts(args.reference)
     utt2spk = _speakers(args)
-    systems = [_transcripts(path) for path in (args.hypothesis, args.compare) if path is not None]
     scored = [
         [
-            score(references, system, unit, utt2spk=utt2spk, missing_as_empty=args.missing_as_empty)
+            score(
+                references, _transcripts(path), unit, utt2spk=utt2spk, missing_as_empty=args.missing_as_empty
+            )
             for unit in _UNITS[args.units]
         ]
-        for system in systems
+        for path in paths
     ]
     document: dict[str, Any] = {"reference": str(args.reference), "systems": []}
     text = []
-    for path, reports in zip((args.hypothesis, args.compare), scored, strict=False):
+    for path, reports in zip(paths, scored, strict=True):
         intervals = [_interval(report, args) for report in reports]
         print(f"{path}: {len(references)} utterances")
         print(text_report.summary(reports, intervals))
@@ -71,7 +115,7 @@ def run(args: argparse.Namespace) -> None:
             for report, interval in zip(reports, intervals, strict=True)
         ]
         document["systems"].append({"hypothesis": str(path), "scores": scores})
-    if args.compare is not None:
+    if len(paths) == 2:
         document["comparisons"] = [
             _compare(first, second, args) for first, second in zip(*scored, strict=True)
         ]

@@ -24,9 +24,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_experiment(parser)
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="trainings side by side, each with train.threads threads"
+        "--workers",
+        type=int,
+        default=1,
+        metavar="N",
+        help="trainings side by side, each with train.threads threads",
     )
-    parser.add_argument("--gpus", type=int, default=0, metavar="N", help="spread the workers over so many GPUs")
+    parser.add_argument(
+        "--gpus", type=int, default=0, metavar="N", help="spread the workers over so many GPUs"
+    )
     parser.add_argument("--results", default="study", metavar="TAG", help="write EXP/results/TAG.json")
 
 
@@ -53,7 +59,11 @@ def run(args: argparse.Namespace) -> None:
     with dispatch.local(
         train, args.workers, store=store, threads=config.train.threads, gpus=args.gpus
     ) as submit:
-        results = dispatch.drive(searches, submit, store=store)
+        try:
+            results = dispatch.drive(searches, submit, store=store)
+        except dispatch.SearchError as error:
+            store.save_results(args.results, error.results)
+            raise
     path = store.save_results(args.results, results)
     for result in results:
         print(_line(result))
@@ -69,5 +79,7 @@ def train_node(node: "Node", *, experiment: "Experiment", store: "Store") -> "Ou
 
 
 def _line(result: "Result") -> str:
-    steps = " → ".join(f"{step.role} {step.error:.4f}{'' if step.accepted else ' (worse)'}" for step in result.steps)
+    steps = " → ".join(
+        f"{step.role} {step.error:.4f}{'' if step.accepted else ' (worse)'}" for step in result.steps
+    )
     return f"seed {result.seed}, {result.search}: {steps}"

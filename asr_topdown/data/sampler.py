@@ -9,7 +9,11 @@ from collections.abc import Sequence
 
 
 def length_batches(
-    frames: Sequence[int], *, frames_per_batch: int, utterances_per_batch: int, order: Sequence[int] | None = None
+    frames: Sequence[int],
+    *,
+    frames_per_batch: int,
+    utterances_per_batch: int,
+    order: Sequence[int] | None = None,
 ) -> list[list[int]]:
     """Cut utterances, sorted by length, into batches whose padded size fits the budget.
 

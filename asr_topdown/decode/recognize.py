@@ -13,7 +13,7 @@ from asr_topdown.decode.greedy import ctc_greedy
 from asr_topdown.decode.prefix_beam import ctc_prefix_beam
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.losses import ctc_loss
-from asr_topdown.score.errors import distance
+from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary
 
 Search = Callable[[Tensor, Tensor], list[DecodeResult]]
@@ -23,7 +23,9 @@ def build_search(config: DecodeConfig) -> Search:
     """The search that `config` names: (B, T, V) log-probabilities and (B,) lengths -> results."""
     if config.method == "greedy":
         return ctc_greedy
-    return lambda log_probs, lengths: ctc_prefix_beam(log_probs, lengths, beam=config.beam, nbest=config.nbest)
+    return lambda log_probs, lengths: ctc_prefix_beam(
+        log_probs, lengths, beam=config.beam, nbest=config.nbest
+    )
 
 
 def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBatch]:
@@ -51,8 +53,8 @@ def ctc_dev_metrics(
         for result, tokens, size in zip(
             ctc_greedy(log_probs, lengths), batch.tokens.tolist(), batch.token_lengths.tolist(), strict=True
         ):
-            truth = vocabulary.decode(tokens[:size])
-            errors += distance(list(truth), list(vocabulary.decode(result.best.ids)))
+            truth = characters(vocabulary.decode(tokens[:size]))
+            errors += distance(truth, characters(vocabulary.decode(result.best.ids)))
             reference += len(truth)
     return {"loss": torch.cat(losses).double().mean().item(), "cer": errors / max(reference, 1)}
 

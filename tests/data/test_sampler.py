@@ -30,7 +30,13 @@ def test_same_seed_and_epoch_same_batches() -> None:
 
 def test_first_epochs_go_from_short_to_long() -> None:
     frames = [7 * index % 50 + 1 for index in range(40)]
-    settings = {"frames_per_batch": 100, "utterances_per_batch": 8, "seed": 1, "sorted_epochs": 2, "jitter": 0.0}
+    settings = {
+        "frames_per_batch": 100,
+        "utterances_per_batch": 8,
+        "seed": 1,
+        "sorted_epochs": 2,
+        "jitter": 0.0,
+    }
     for epoch, ascending in ((1, True), (2, True), (3, False)):
         batches = epoch_batches(frames, epoch=epoch, **settings)
         longest = [max(frames[index] for index in batch) for batch in batches]

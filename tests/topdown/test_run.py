@@ -156,7 +156,7 @@ def test_a_frozen_layer_that_moves_is_a_crash(
     joint: Outcome, experiment: Experiment, store: Store, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(layers, "freeze", lambda *args, **kwargs: None)
-    with pytest.raises(AssertionError, match="frozen layers .* changed in epoch 1"):
+    with pytest.raises(AssertionError, match=r"frozen layers .* changed in epoch 1"):
         run_node(retrained(joint, init_seed=9, frozen=("softmax",)), experiment, store)
 
 
