@@ -4,6 +4,7 @@ As published with the AWD-LSTM (Merity et al. 2018): words are what white space 
 too) ends in `<eos>`, the text is cut into as many equal columns as the batch is wide, the rest is dropped.
 """
 
+import hashlib
 import random
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -38,6 +39,11 @@ def words_of(path: Path) -> Iterator[tuple[int, str]]:
         raise ValueError(f"{path}:{number + 1}: not UTF-8 ({error.reason})") from None
     if not number:
         raise ValueError(f"{path}: the file is empty")
+
+
+def content_hash(path: Path) -> str:
+    """16 hexadecimal digits of the SHA-256 of a text."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()[:16]
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import hashlib
 import logging
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,12 +18,15 @@ from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.data.language_model import Dictionary
+from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.decode.recognize import ctc_dev_metrics
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.specaug import spec_augment
 from asr_topdown.files import write_text
 from asr_topdown.text import Vocabulary
+from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.rng import derive
@@ -39,9 +42,9 @@ class Experiment:
 
     Attributes:
         config: all settings.
-        train: data directory to train on; holds cmvn.ark.
-        dev: data directory that chooses and stops.
-        tokens: the vocabulary's file.
+        train: data directory to train on, holds cmvn.ark; of a language model, a text.
+        dev: data directory, or text, that chooses and stops.
+        tokens: the vocabulary's file; of a language model, a word in each line.
         device: where to train.
     """
 
@@ -55,16 +58,16 @@ class Experiment:
     def id(self) -> str:
         """Hash of what decides a training besides its node: settings, dev set, units, normalisation."""
         digest = hashlib.sha256(self.config.identity().encode())
-        digest.update(datadir.content_hash(self.dev).encode())
+        digest.update(self._content_hash(self.dev).encode())
         digest.update(self.tokens.read_bytes())
-        if self.config.features.cmvn == "global":
+        if self._has_cmvn:
             digest.update(self._cmvn_file.read_bytes())
         return digest.hexdigest()[:16]
 
     @functools.cached_property
     def train_set(self) -> str:
         """Hash of the training data's content."""
-        return datadir.content_hash(self.train)
+        return self._content_hash(self.train)
 
     def joint(self, seed: int) -> Node:
         """The joint training with initial weights `seed`."""
@@ -77,16 +80,32 @@ class Experiment:
         )
 
     def vocabulary(self) -> Vocabulary:
-        """The units that the network predicts."""
+        """The units that a recogniser puts out."""
         return Vocabulary.load(self.tokens)
+
+    def dictionary(self) -> Dictionary:
+        """The words that a language model knows."""
+        return Dictionary.load(self.tokens)
+
+    def fresh_model(self, init_seed: int) -> nn.Module:
+        """A network with the initial weights of `init_seed`."""
+        units = self.dictionary() if self.config.is_language_model else self.vocabulary()
+        return fresh_model(self.config, len(units), init_seed)
 
     def layer_names(self) -> tuple[str, ...]:
         """The network's layers, input first."""
-        return tuple(layer.name for layer in fresh_model(self.config, len(self.vocabulary()), 0).layers())  # type: ignore[operator]
+        return layers.layer_names(self.fresh_model(0))  # type: ignore[arg-type]
 
     def cmvn(self) -> Cmvn | None:
         """Global normalisation statistics, if the configuration wants them."""
-        return Cmvn.load(self._cmvn_file) if self.config.features.cmvn == "global" else None
+        return Cmvn.load(self._cmvn_file) if self._has_cmvn else None
+
+    def _content_hash(self, path: Path) -> str:
+        return text_hash(path) if self.config.is_language_model else datadir.content_hash(path)
+
+    @property
+    def _has_cmvn(self) -> bool:
+        return self.config.features.cmvn == "global" and not self.config.is_language_model
 
     @property
     def _cmvn_file(self) -> Path:
@@ -137,9 +156,10 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
         now = layers.fingerprint(model, node.frozen)
         assert now == before, f"{folder}: frozen layers {node.frozen} changed in epoch {epoch}"
 
+    make_task = _language_task if experiment.config.is_language_model else _task
     trainer = Trainer(
         model,
-        _task(node, experiment, model, check_frozen),
+        make_task(node, experiment, model, check_frozen),
         experiment.config.train,
         epochs=node.epochs,
         patience=node.patience,
@@ -160,7 +180,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
 
 def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module:
     """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen."""
-    model = fresh_model(experiment.config, len(experiment.vocabulary()), node.init_seed)
+    model = experiment.fresh_model(node.init_seed)
     layers.check_partition(model)
     names = list(layers.tensors_by_layer(model))
     frozen = layers.select(names, node.frozen, what="frozen")
@@ -187,9 +207,21 @@ def _weights(store: Store, node: str, epoch: int) -> dict[str, Tensor]:
     return load_weights(weights_of_epoch(store.node_dir(node), epoch))
 
 
-def _task(
-    node: Node, experiment: Experiment, model: nn.Module, check_frozen: functools.partial[None]
+def _language_task(
+    node: Node, experiment: Experiment, model: nn.Module, check_frozen: Callable[[int], None]
 ) -> Task:
+    return language_task(
+        experiment.config,
+        experiment.dictionary(),
+        experiment.train,
+        experiment.dev,
+        seed=node.init_seed,
+        device=torch.device(experiment.device),
+        after_epoch=check_frozen,
+    )
+
+
+def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Callable[[int], None]) -> Task:
     config, vocabulary, cmvn = experiment.config.train, experiment.vocabulary(), experiment.cmvn()
     dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
     everything = SpeechDataset.read(experiment.train, vocabulary, cmvn)

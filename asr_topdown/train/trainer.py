@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 class Batch(Protocol):
     """What the loop needs of a batch."""
 
-    ids: tuple[str, ...]
+    @property
+    def ids(self) -> tuple[str, ...]: ...
 
     @property
     def inputs(self) -> tuple[Tensor, ...]: ...
@@ -262,7 +263,7 @@ class Trainer:
             progress.best_epoch, progress.best_error = progress.epoch, error
             progress.best_metrics = {name: float(value) for name, value in dev.items()}
             progress.bad_epochs = progress.since_decay = 0
-            if config.optimizer.plateau != "none":
+            if config.optimizer.plateau == "decay_eps":
                 self._best_state = copy.deepcopy(self.model.state_dict())
         else:
             progress.bad_epochs += 1
@@ -271,15 +272,16 @@ class Trainer:
                 config.optimizer.plateau != "none"
                 and progress.since_decay > config.optimizer.plateau_patience
             ):
-                self._go_back_and_decay()
+                self._decay()
         return improved
 
-    def _go_back_and_decay(self) -> None:
-        if self._best_state is not None:
-            self.model.load_state_dict(self._best_state)
+    def _decay(self) -> None:
         done = optim.decay(self.optimizer, self.config.optimizer)
+        if self.config.optimizer.plateau == "decay_eps" and self._best_state is not None:
+            self.model.load_state_dict(self._best_state)
+            done = f"back to epoch {self.progress.best_epoch}, {done}"
         self.progress.since_decay = 0
-        log.info("no improvement: back to epoch %d, %s", self.progress.best_epoch, done)
+        log.info("no improvement: %s", done)
 
     def _advance(self) -> None:
         progress = self.progress
