@@ -1,5 +1,7 @@
 """Training criteria, computed in float32 whatever the precision of the network."""
 
+from collections.abc import Iterable, Sequence
+import itertools
 from typing import NamedTuple
 
 import torch
@@ -42,4 +44,47 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths
 
 def ctc_frames_needed(units: tuple[int, ...] | list[int]) -> int:
     """Fewest frames that can carry `units`: one each, and a blank between equal neighbours."""
-    return len(units) + sum(left == right for left, right in zip(units, units[1:], strict=False))
+    return len(units) + sum(left == right for left, right in itertools.pairwise(units))
+
+
+def label_loss(
+    log_probs: Tensor, targets: Tensor, real: Tensor, *, smoothing: float, prior: Tensor | None = None
+) -> Tensor:
+    """Cross-entropy against smoothed labels, summed over an utterance's labels (Szegedy et al. 2016).
+
+    The target distribution is (1 - smoothing) on the label plus smoothing x `prior`, over all units. (ESPnet
+    subtracts that distribution's entropy, a constant, for its Transformers.) Sums, not means over the
+    labels, keep the weight between this loss and CTC, which is a sum as well, the same for long and short
+    utterances.
+
+    Args:
+        log_probs: (B, L, V) log-probabilities.
+        targets: (B, L) units; any valid one in the padding.
+        real: (B, L) booleans, false on padding.
+        smoothing: share taken from the label, 0 to 1.
+        prior: (V,) what it is given to; None = all units alike.
+
+    Returns:
+        (B,) nats, float32.
+    """
+    with torch.autocast(log_probs.device.type, enabled=False):
+        log_probs = log_probs.float()
+        loss = -log_probs.gather(-1, targets[..., None])[..., 0]
+        if smoothing:
+            spread = log_probs.mean(-1) if prior is None else log_probs @ prior
+            loss = (1 - smoothing) * loss - smoothing * spread
+        return (loss * real).sum(-1)
+
+
+def unit_prior(sequences: Iterable[Sequence[int]], units: int, end: int) -> Tensor:
+    """Relative frequency of each unit in the training labels, for unigram label smoothing.
+
+    Each sequence ends with one `end`; one is added to each count, so that no unit has probability 0.
+
+    Returns:
+        (units,) float32, summing to 1.
+    """
+    counts = torch.ones(units, dtype=torch.float64)
+    for sequence in sequences:
+        counts += torch.bincount(torch.tensor([*sequence, end]), minlength=units)
+    return (counts / counts.sum()).float()

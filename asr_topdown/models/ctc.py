@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
 from asr_topdown.losses import Loss, ctc_loss
-from asr_topdown.nn.blstm import BlstmLayer
-from asr_topdown.nn.lengths import mask, reversal
+from asr_topdown.nn.blstm import BlstmStack
+from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.stacking import stack_frames
 
 
@@ -41,25 +41,17 @@ class BlstmCtc(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
-        factors = [*subsample, *[1] * (layers - len(subsample))]
-        if len(factors) != layers:
-            raise ValueError(f"subsample lists {len(subsample)} factors for {layers} layers")
         self.stack = stack
-        self.blstm = nn.ModuleList()
-        size = inputs * stack
-        for index, factor in enumerate(factors):
-            layer = BlstmLayer(
-                size,
-                cells,
-                projection=projection,
-                squash=index < layers - 1,
-                norm=norm,
-                dropout=dropout,
-                subsample=factor,
-            )
-            self.blstm.append(layer)
-            size = layer.outputs
-        self.softmax = nn.Linear(size, units)
+        self.blstm = BlstmStack(
+            inputs * stack,
+            layers=layers,
+            cells=cells,
+            projection=projection,
+            subsample=subsample,
+            norm=norm,
+            dropout=dropout,
+        )
+        self.softmax = nn.Linear(self.blstm.outputs, units)
 
     def layers(self) -> tuple[Layer, ...]:
         """`blstm.0`, `blstm.1`, …, `softmax`."""
@@ -70,9 +62,7 @@ class BlstmCtc(nn.Module):
         """(B, T, D) features and (B,) lengths -> (B, T', V) log-probabilities in float32, (B,) lengths."""
         feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
         hidden, lengths = stack_frames(feats, lengths, self.stack)
-        for layer in self.blstm:
-            hidden = layer(hidden, reversal(lengths, hidden.shape[1]))
-            lengths = layer.output_length(lengths)
+        hidden, lengths = self.blstm(hidden, lengths)
         return F.log_softmax(self.softmax(hidden).float(), dim=-1), lengths
 
     def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
@@ -83,7 +73,4 @@ class BlstmCtc(nn.Module):
 
     def output_length(self, length: Tensor) -> Tensor:
         """Frames of `log_probs` for `length` input frames."""
-        length = -(-length // self.stack)
-        for layer in self.blstm:
-            length = layer.output_length(length)
-        return length
+        return self.blstm.output_length(-(-length // self.stack))

@@ -1,9 +1,12 @@
 """One bidirectional LSTM layer over a padded batch, without packing."""
 
+from collections.abc import Sequence
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 
-from asr_topdown.nn.lengths import gather_time
+from asr_topdown.nn.lengths import gather_time, reversal
 
 
 class BlstmLayer(nn.Module):
@@ -61,3 +64,66 @@ class BlstmLayer(nn.Module):
     def output_length(self, length: Tensor) -> Tensor:
         """Frames that come out for `length` frames: ceil(length / subsample)."""
         return -(-length // self.subsample)
+
+
+class BlstmStack(nn.ModuleList):
+    """BLSTM layers on top of each other.
+
+    Args:
+        inputs: size of an input frame.
+        layers: number of layers.
+        cells: LSTM cells in each direction.
+        projection: size of the linear layer after each BLSTM layer; 0 = none. All but the topmost are
+            followed by tanh.
+        subsample: frame subsampling after each layer; missing entries are 1.
+        norm: layer normalisation after each BLSTM layer.
+        dropout: on the output of each BLSTM layer.
+
+    Raises:
+        ValueError: if there are more subsampling factors than layers.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        *,
+        layers: int = 4,
+        cells: int = 320,
+        projection: int = 0,
+        subsample: Sequence[int] = (),
+        norm: bool = False,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        factors = [*subsample, *[1] * (layers - len(subsample))]
+        if len(factors) != layers:
+            raise ValueError(f"subsample lists {len(subsample)} factors for {layers} layers")
+        self.outputs = inputs
+        for index, factor in enumerate(factors):
+            layer = BlstmLayer(
+                self.outputs,
+                cells,
+                projection=projection,
+                squash=index < layers - 1,
+                norm=norm,
+                dropout=dropout,
+                subsample=factor,
+            )
+            self.append(layer)
+            self.outputs = layer.outputs
+
+    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D), (B,) -> (B, T', outputs), (B,) lengths."""
+        for layer in self._layers():
+            frames = layer(frames, reversal(lengths, frames.shape[1]))
+            lengths = layer.output_length(lengths)
+        return frames, lengths
+
+    def output_length(self, length: Tensor) -> Tensor:
+        """Frames that come out for `length` frames."""
+        for layer in self._layers():
+            length = layer.output_length(length)
+        return length
+
+    def _layers(self) -> list[BlstmLayer]:
+        return cast(list[BlstmLayer], list(self))

@@ -1,0 +1,154 @@
+"""An LSTM that predicts labels one after the other, attending to the encoder (Chorowski et al. 2015)."""
+
+from dataclasses import dataclass, replace
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asr_topdown.nn.location_attention import LocationAttention, Memory
+
+
+@dataclass(frozen=True)
+class LstmState:
+    """Where each of N = B x k hypotheses stands.
+
+    Attributes:
+        hidden: (N, H).
+        cell: (N, H).
+        weights: (N, T) attention weights of the last label.
+        memory: the encoder output.
+    """
+
+    hidden: Tensor
+    cell: Tensor
+    weights: Tensor
+    memory: Memory
+
+
+class LstmDecoder(nn.Module):
+    """Embedding, location-aware attention, one LSTM layer.
+
+    In each step the attention's query is the state before the step, and the LSTM reads the embedded label
+    and the context; what comes out is the new state. (ESPnet's `att_rnn` decoder.)
+
+    Args:
+        units: labels, `<sos/eos>` included.
+        memory: size D of an encoder frame.
+        embedding: size of an embedded label.
+        cells: size H of the state and the output.
+        attention: size of the attention space.
+        filters: location filters.
+        width: frames to each side that a filter sees.
+        dropout: on the embedded labels and the output.
+    """
+
+    def __init__(
+        self,
+        units: int,
+        memory: int,
+        *,
+        embedding: int = 320,
+        cells: int = 320,
+        attention: int = 320,
+        filters: int = 10,
+        width: int = 100,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__()
+        self.embedding = nn.Embedding(units, embedding)
+        self.attention = LocationAttention(memory, cells, dim=attention, filters=filters, width=width)
+        self.cell = nn.LSTMCell(embedding + memory, cells)
+        self.dropout = nn.Dropout(dropout)
+        self.outputs = cells
+        # The forget gate starts open (Gers et al. 2000): 1 from the two biases together.
+        for bias, value in ((self.cell.bias_ih, 1.0), (self.cell.bias_hh, 0.0)):
+            nn.init.constant_(bias[cells : 2 * cells], value)
+
+    def parts(self) -> list[tuple[str, tuple[nn.Module, ...]]]:
+        """The one layer that this is, by name."""
+        return [("decoder", (self,))]
+
+    def forward(self, frames: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
+        """Teacher forcing.
+
+        Args:
+            frames: (B, T, D) encoder output.
+            lengths: (B,) its lengths, at least 1.
+            tokens: (B, L) the labels that are read, `<sos/eos>` first.
+
+        Returns:
+            (B, L, H): output i has read the labels 0 … i.
+        """
+        state = self.init_state(frames, lengths)
+        hidden, cell, weights = state.hidden, state.cell, state.weights
+        recurrent, from_context = self._loop_weights()
+        outputs = []
+        # Time first, so that a step's gates lie together.
+        for gates in self._label_gates(tokens.t()):
+            hidden, cell, weights = self._step(
+                gates, hidden, cell, weights, state.memory, recurrent, from_context
+            )
+            outputs.append(hidden)
+        out: Tensor = self.dropout(torch.stack(outputs, dim=1))
+        return out
+
+    def init_state(self, frames: Tensor, lengths: Tensor) -> LstmState:
+        """(B, T, D), (B,) lengths >= 1 -> the state before any label, one hypothesis per utterance."""
+        memory, weights = self.attention.prepare(frames, lengths)
+        zeros = weights.new_zeros(len(frames), self.outputs)
+        return LstmState(zeros, zeros, weights, memory)
+
+    def step(self, state: LstmState, tokens: Tensor) -> tuple[Tensor, LstmState]:
+        """Read one label (N,) per hypothesis -> (N, H) output, and the state after it."""
+        hidden, cell, weights = self._step(
+            self._label_gates(tokens),
+            state.hidden,
+            state.cell,
+            state.weights,
+            state.memory,
+            *self._loop_weights(),
+        )
+        after = replace(state, hidden=hidden, cell=cell, weights=weights)
+        return self.dropout(hidden), after
+
+    def select(self, state: LstmState, rows: Tensor, utterances: Tensor | None = None) -> LstmState:
+        """The hypotheses `rows` (N',): as many for each utterance, in the order of the utterances.
+
+        With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
+        """
+        return LstmState(
+            state.hidden[rows],
+            state.cell[rows],
+            state.weights[rows],
+            state.memory.with_rows(len(rows), utterances),
+        )
+
+    def _label_gates(self, tokens: Tensor) -> Tensor:
+        """What the labels add to the gates, both biases included: (…) -> (…, 4H)."""
+        embedded = self.dropout(self.embedding(tokens))
+        weight = self.cell.weight_ih[:, : embedded.shape[-1]]
+        return F.linear(embedded, weight, self.cell.bias_ih + self.cell.bias_hh)
+
+    def _loop_weights(self) -> tuple[Tensor, Tensor]:
+        """State -> gates and query (4H + A, H) in one matrix; context -> gates (D, 4H)."""
+        recurrent = torch.cat([self.cell.weight_hh, self.attention.query.weight])
+        return recurrent, self.cell.weight_ih[:, self.embedding.embedding_dim :].t()
+
+    def _step(
+        self,
+        label_gates: Tensor,
+        hidden: Tensor,
+        cell: Tensor,
+        weights: Tensor,
+        memory: Memory,
+        recurrent: Tensor,
+        from_context: Tensor,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        size = 4 * self.outputs
+        from_state = F.linear(hidden, recurrent)
+        context, weights = self.attention(memory, from_state[:, size:], weights)
+        gates = torch.addmm(label_gates + from_state[:, :size], context, from_context)
+        open_in, forget, new, open_out = gates.chunk(4, dim=-1)
+        cell = forget.sigmoid() * cell + open_in.sigmoid() * new.tanh()
+        return open_out.sigmoid() * cell.tanh(), cell, weights
