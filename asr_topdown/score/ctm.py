@@ -1,0 +1,133 @@
+"""NIST's conversation time marks (ctm): a system's words with their times; and how to make one without times.
+
+The recipes' networks give words without times. As in ESPnet the words of a segment share it equally, which
+is exact enough: a word only has to fall into its segment.
+"""
+
+import re
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown import files
+
+_ID = re.compile(r"(?P<file>.+)-(?P<channel>[AB])_(?P<start>\d+)-(?P<end>\d+)")
+
+# What hubscr makes optional in the reference; leaving it out of a hypothesis never hurts (Kaldi, ESPnet).
+_HESITATIONS = {"UH", "UM", "EH", "MM", "HM", "AH", "HUH", "HA", "ER", "OOF", "HEE", "ACH", "EEE", "EW"}
+_NOISES = re.compile(r"\[NOISE|LAUGHTER|VOCALIZED-NOISE\]|<UNK>")
+
+# sclite crashes on a brace inside a word, and takes these for marks of its own. `*` only ends a word so.
+_RESERVED = {
+    "{": "<lbrace>",
+    "}": "<rbrace>",
+    "(": "<lparen>",
+    ")": "<rparen>",
+    "/": "<slash>",
+    "@": "<at>",
+    "\\": "<backslash>",
+    ";": "<semicolon>",
+    "*": "<star>",
+}
+_MARK = re.compile(r"<(/?)(ALT(?:_BEGIN|_END)?)>", re.IGNORECASE)
+
+
+class Word(NamedTuple):
+    """One line: a word that starts at `start` s in `channel` of `file`, and lasts `duration` s."""
+
+    file: str
+    channel: str
+    start: float
+    duration: float
+    word: str
+
+
+class Place(NamedTuple):
+    """Where an utterance is, in centiseconds."""
+
+    file: str
+    channel: str
+    start: int
+    end: int
+
+
+def place(utterance: str) -> Place:
+    """Where an utterance is, from its id: `sw_4390-A_000029-000202`.
+
+    The id, and not `segments`, because that may be padded.
+
+    Raises:
+        ValueError: naming the utterance, if its id has another form.
+    """
+    found = _ID.fullmatch(utterance)
+    if not found:
+        raise ValueError(f"utterance {utterance}: the id does not tell call, side, start and end")
+    return Place(found["file"], found["channel"], int(found["start"]), int(found["end"]))
+
+
+def from_transcripts(transcripts: Mapping[str, str]) -> list[Word]:
+    """Words in capitals, escaped; those of an utterance share its time, in whole centiseconds, rounded down.
+
+    The last word takes the rest.
+
+    Raises:
+        ValueError: as `place`.
+    """
+    words: list[Word] = []
+    for utterance, transcript in sorted(transcripts.items()):
+        file, channel, start, end = place(utterance)
+        said = [escape(word).upper() for word in transcript.split()]
+        step = (end - start) // max(1, len(said))
+        for number, word in enumerate(said):
+            begin = start + number * step
+            length = end - begin if number == len(said) - 1 else step
+            words.append(Word(file, channel, begin / 100, length / 100, word))
+    return words
+
+
+def without_noise(words: Iterable[Word]) -> list[Word]:
+    """The hypothesis filter: without noises, hesitations and words that break off (`some-`)."""
+    return [word for word in words if not _is_noise(word.word.upper())]
+
+
+def _is_noise(word: str) -> bool:
+    return bool(_NOISES.search(word)) or word in _HESITATIONS or word.endswith("-")
+
+
+def escape(word: str) -> str:
+    """A word that sclite takes as it is: no braces, slashes, `@` or other marks of its own in it."""
+    escaped = "".join(_RESERVED.get(character, character) for character in word)
+    return _MARK.sub(r"<\1escaped_\2>", escaped)
+
+
+def read(path: Path | str) -> list[Word]:
+    """The words of a file, in its order; confidences and comments are left out.
+
+    Raises:
+        ValueError: naming file and line, if one is not `file channel start duration word [confidence]`;
+            alternatives (`<ALT_BEGIN>`) are not read.
+        FileNotFoundError: if there is no such file.
+    """
+    path = Path(path)
+    words = []
+    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+        fields = line.split()
+        if not fields or fields[0].startswith(";;"):
+            continue
+        try:
+            if len(fields) not in (5, 6):
+                raise ValueError
+            words.append(Word(fields[0], fields[1], float(fields[2]), float(fields[3]), fields[4]))
+        except ValueError:
+            raise ValueError(
+                f"{path}:{number}: needs file, channel, start, duration and word, got {line.strip()!r}"
+            ) from None
+    return words
+
+
+def write(path: Path | str, words: Iterable[Word]) -> None:
+    """Write a file that `read` reads back, sorted by file, channel and start."""
+    ordered = sorted(words, key=lambda word: word[:3])
+    files.write_text(
+        path, "".join(f"{w.file} {w.channel} {w.start:.2f} {w.duration:.2f} {w.word}\n" for w in ordered)
+    )

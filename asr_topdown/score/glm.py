@@ -1,0 +1,137 @@
+"""NIST's global mapping rules (glm): which spellings count as the same when Hub-5 is scored.
+
+A rule is `A => B / left __ right`: A becomes B between `left` and `right`; each may stand in `[ ]` or quotes,
+to keep blanks. As in NIST's rfilter1, the text is read from left to right, the first rule that matches wins,
+and what it puts in is not read again. Rules after `;; INPUT_DEPENDENT_APPLICATION = "REGEX"` hold only for
+inputs whose type (`stm`, `ctm`) or purpose (`ref`, `hyp`) matches.
+"""
+
+import functools
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+_CONDITION = re.compile(r'^;;\s+INPUT_DEPENDENT_APPLICATION\s*=\s*"([^"]*)"')
+_CONTEXT = re.compile(r"^(?P<left>.*?)\s*_+\s*(?P<right>.*)$")
+
+
+class Rule(NamedTuple):
+    """`before` becomes `after` where `left` stands in front of it and `right` behind."""
+
+    before: str
+    after: str
+    left: str = ""
+    right: str = ""
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The rules for one kind of input, in order."""
+
+    rules: tuple[Rule, ...]
+    case_sensitive: bool = True
+
+    def apply(self, text: str) -> str:
+        """`text`, which should begin and end with a blank, with the rules applied."""
+        folded = self._fold(text)
+        pieces: list[str] = []
+        position = 0
+        while position < len(text):
+            rule = _first_match(self._by_first.get(folded[position], ()), folded, position)
+            pieces.append(rule.after if rule else text[position])
+            position += len(rule.before) if rule else 1
+        return "".join(pieces)
+
+    def _fold(self, part: str) -> str:
+        return part if self.case_sensitive else part.upper()
+
+    @functools.cached_property
+    def _by_first(self) -> dict[str, list[Rule]]:
+        """First character -> rules that begin with it, to look at few of them."""
+        by_first: dict[str, list[Rule]] = {}
+        for rule in self.rules:
+            before, left, right = map(self._fold, (rule.before, rule.left, rule.right))
+            by_first.setdefault(before[0], []).append(Rule(before, rule.after, left, right))
+        return by_first
+
+
+def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
+    """The rules of a file that apply to an input.
+
+    Args:
+        path: the glm; its first line only says what marks comments (`;;`), as rfilter1 has it.
+        type_: `stm` or `ctm`.
+        purpose: `ref` or `hyp`.
+
+    Raises:
+        ValueError: naming file and line, if a line is no rule.
+        FileNotFoundError: if there is no such file.
+    """
+    path = Path(path)
+    rules = []
+    case_sensitive = True
+    applies = True
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        condition = _CONDITION.match(line)
+        if condition:
+            wanted = re.compile(condition[1].lower())
+            applies = bool(wanted.search(type_) or wanted.search(purpose))
+        content = line.partition(";;")[0].rstrip()
+        if number == 1 or not applies or not content.strip():
+            continue
+        if content.startswith("*"):
+            if "CASE_SENSITIVE" in content.upper():
+                case_sensitive = _quoted(content).upper().startswith("T")
+            continue
+        try:
+            rules.append(parse(content))
+        except ValueError as error:
+            raise ValueError(f"{path}:{number}: {error}") from None
+    return Rules(tuple(rules), case_sensitive)
+
+
+def parse(line: str) -> Rule:
+    """`A => B / left __ right` as a rule.
+
+    Raises:
+        ValueError: if there is no arrow, or nothing before it.
+    """
+    before, arrow, rest = line.partition("=>")
+    if not arrow or not before.strip():
+        raise ValueError(f"not a rule `A => B / left __ right`: {line.strip()!r}")
+    after, slash, context = rest.rpartition("/")
+    # A slash inside [ ] parts alternatives; the last one outside begins the context.
+    inside = "]" in context and "[" not in context.partition("]")[0]
+    if not slash or inside:
+        after, context = rest, ""
+    sides = _CONTEXT.match(context.strip())
+    left, right = (sides["left"], sides["right"]) if sides else ("", "")
+    return Rule(_bare(before), _bare(after), _bare(left), _bare(right))
+
+
+def _first_match(rules: Sequence[Rule], text: str, position: int) -> Rule | None:
+    for rule in rules:
+        end = position + len(rule.before)
+        start = position - len(rule.left)
+        if (
+            text.startswith(rule.before, position)
+            and text.startswith(rule.right, end)
+            and start >= 0
+            and text.startswith(rule.left, start)
+        ):
+            return rule
+    return None
+
+
+def _bare(part: str) -> str:
+    """Without blanks around it, or what stands in the brackets or quotes around it."""
+    part = part.strip()
+    enclosed = len(part) > 1 and (part[0], part[-1]) in (("[", "]"), ('"', '"'))
+    return part[1:-1] if enclosed else part
+
+
+def _quoted(line: str) -> str:
+    found = re.search(r"[\"']([^\"']*)[\"']", line)
+    return found[1] if found else ""

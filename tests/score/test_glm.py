@@ -1,0 +1,119 @@
+"""NIST's mapping rules, as rfilter1 applies them (which is asked, where it is installed)."""
+
+import random
+import subprocess
+
+import pytest
+
+from asr_topdown.score import glm, nist
+from asr_topdown.score.glm import Rule
+
+FILE = """;; the first line says what a comment is: A => B
+* name "x.glm"
+* case_sensitive = 'F'
+* max_nrules = '100'
+UH        => %HESITATION / [ ] __ [ ] ;; hesitation token
+'CAUSE    => BECAUSE
+ADVISER   => ADVISOR / [ ] __  ;; not after a letter
+T.        => TEE / __ [ SHIRT]
+FALKNER   => FAULKNER / [WILLIAM ] __
+DONUT     => DOUGHNUT
+DO        => DID
+MA'AM     => [MAM] / [ ] __ [ ]
+"A B"     => "C "
+;; INPUT_DEPENDENT_APPLICATION = "ctm"
+[CAN'T] => [{CAN NOT / CANNOT}] / [ ] __ [ ]
+[SHAN'T] => [{SHALL NOT / SHA'NT}]
+"""
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "x.glm").write_text(FILE)
+    return tmp_path / "x.glm"
+
+
+@pytest.mark.parametrize(
+    ("line", "rule"),
+    [
+        ("UH => %HESITATION / [ ] __ [ ]", Rule("UH", "%HESITATION", " ", " ")),
+        ("T. => TEE / __ [ SHIRT]", Rule("T.", "TEE", "", " SHIRT")),
+        ("ADVISER => ADVISOR / [ ] __", Rule("ADVISER", "ADVISOR", " ", "")),
+        ("[CAN'T] => [{CAN NOT / CANNOT}] / [ ] __ [ ]", Rule("CAN'T", "{CAN NOT / CANNOT}", " ", " ")),
+        ("[SHAN'T] => [{SHALL NOT / SHA'NT}]", Rule("SHAN'T", "{SHALL NOT / SHA'NT}")),
+        ("FT SE => FOOTSIE", Rule("FT SE", "FOOTSIE")),
+        ("UM =>", Rule("UM", "")),
+    ],
+)
+def test_rules(line, rule):
+    assert glm.parse(line) == rule
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        ("uh huh", "%HESITATION huh"),
+        ("uh uh uhuh", "%HESITATION %HESITATION uhuh"),  # a context is not used up
+        ("just 'cause", "just BECAUSE"),
+        ("adviser misadviser", "ADVISOR misadviser"),
+        ("t. shirt t. bone", "TEE shirt t. bone"),
+        ("william falkner falkner", "william FAULKNER falkner"),
+        ("donut do dodo", "DOUGHNUT DID DIDDID"),  # the first rule wins; inside words too
+        ("a b", "C "),
+        ("can't", "can't"),
+    ],
+)
+def test_application_to_references(before, after, path):
+    assert glm.read(path, type_="stm", purpose="ref").apply(f" {before} ") == f" {after} "
+
+
+def test_some_rules_are_for_hypotheses_only(path):
+    assert glm.read(path, type_="ctm", purpose="hyp").apply(" can't ") == " {CAN NOT / CANNOT} "
+
+
+def test_what_is_put_in_is_not_read_again(tmp_path):
+    (tmp_path / "x.glm").write_text(";;\nA => B\nB => C\n")
+    assert glm.read(tmp_path / "x.glm", type_="stm", purpose="ref").apply(" A B ") == " B C "
+
+
+def test_case_matters_unless_the_file_says_otherwise(tmp_path):
+    (tmp_path / "x.glm").write_text(";;\nA => B\n")
+    assert glm.read(tmp_path / "x.glm", type_="stm", purpose="ref").apply(" a A ") == " a B "
+
+
+def test_a_line_that_is_no_rule_is_named(tmp_path):
+    (tmp_path / "x.glm").write_text(";;\n\nUH -> UM\n")
+    with pytest.raises(ValueError, match=r"x\.glm:3: not a rule `A => B / left __ right`: 'UH -> UM'"):
+        glm.read(tmp_path / "x.glm", type_="stm", purpose="ref")
+
+
+def test_rfilter1_agrees(path):
+    program = nist.find_hubscr()
+    if program is None:
+        pytest.skip("rfilter1 is not installed; tools/install_sctk.sh gets it")
+    path.write_text(FILE.partition(";; INPUT")[0])
+    draw = random.Random(3)
+    words = [
+        "uh",
+        "'cause",
+        "adviser",
+        "t.",
+        "shirt",
+        "william",
+        "falkner",
+        "donut",
+        "do",
+        "ma'am",
+        *"ab",
+        "uhm",
+    ]
+    lines = [f" {' '.join(draw.choices(words, k=draw.randint(1, 8)))} " for _ in range(200)]
+    theirs = subprocess.run(
+        [str(program.parent / "rfilter1"), str(path)],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+    rules = glm.read(path, type_="stm", purpose="ref")
+    assert [rules.apply(line) for line in lines] == theirs
