@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.corpora import folder, fsdd, kaldi, prompts, split
+from asr_topdown.corpora import an4, folder, fsdd, kaldi, nested, prompts, split, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -17,9 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
     _add_prompts(corpora)
     _add_fsdd(corpora)
+    _add_an4(corpora)
+    _add_wsj(corpora)
     _add_folder(corpora)
     _add_kaldi(corpora)
     _add_speed(corpora)
+    _add_nested(corpora)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -104,6 +107,40 @@ def _add_fsdd(corpora: Subparsers) -> None:
     )
 
 
+def _add_an4(corpora: Subparsers) -> None:
+    help_ = "addresses, names and numbers, 84 speakers, 50 minutes (CMU AN4): train, dev, test"
+    parser = _add(corpora, "an4", help_, "--out data")
+    parser.add_argument(
+        "--an4", type=Path, metavar="DIR", help="folder with etc and wav (default: download them)"
+    )
+    _add_downloads(parser)
+    parser.set_defaults(prepare=lambda args: an4.prepare(args.out, an4=args.an4, downloads=args.downloads))
+
+
+def _add_wsj(corpora: Subparsers) -> None:
+    help_ = "Wall Street Journal, from LDC's discs of WSJ0 and WSJ1: train_si84, train_si284, test_dev93, …"
+    parser = _add(corpora, "wsj", help_, "--wsj0 /corpora/LDC93S6B --wsj1 /corpora/LDC94S13B --out data")
+    for corpus in ("wsj0", "wsj1"):
+        parser.add_argument(
+            f"--{corpus}",
+            type=Path,
+            nargs="+",
+            default=[],
+            metavar="DIR",
+            help=f"folders with discs of {corpus.upper()}",
+        )
+    parser.add_argument(
+        "--sets",
+        nargs="+",
+        default=[],
+        metavar="SET",
+        help=f"only these of {', '.join(part.name for part in wsj.SETS)} (default: all that are there)",
+    )
+    parser.set_defaults(
+        prepare=lambda args: wsj.prepare(args.out, roots=[*args.wsj0, *args.wsj1], sets=args.sets)
+    )
+
+
 def _add_folder(corpora: Subparsers) -> None:
     help_ = "recordings of your own with a table of transcripts (CSV, TSV or `id text`)"
     example = (
@@ -173,3 +210,23 @@ def _speed(args: argparse.Namespace) -> list[DataDir]:
     perturbed = datadir.speed_perturb(datadir.read(args.source), args.factors, args.out)
     datadir.write(perturbed)
     return [perturbed]
+
+
+def _add_nested(corpora: Subparsers) -> None:
+    help_ = "parts of a data directory, each within the next, and the rest; every speaker in each alike"
+    parser = _add(corpora, "nested", help_, "--source data/train_si284 --percent 5 10 20 40 80 --out data")
+    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")
+    parser.add_argument(
+        "--percent",
+        type=int,
+        nargs="+",
+        default=nested.PERCENT,
+        metavar="P",
+        help="sizes of the parts, in percent of the utterances (default: 5 10 20 40 80)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="chooses other utterances (default: 0)")
+    parser.set_defaults(
+        prepare=lambda args: nested.prepare(
+            args.out, source=args.source, percent=args.percent, seed=args.seed
+        )
+    )

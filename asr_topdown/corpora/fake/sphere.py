@@ -6,7 +6,6 @@ from typing import Literal
 
 import numpy as np
 
-from asr_topdown import files
 from asr_topdown.corpora.fake import shorten
 
 HEADER_BYTES = 1024
@@ -23,9 +22,10 @@ def write(
     compressed: bool = False,
     fields: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Write 16-bit `samples`, (n,) or (n, channels), to `path`, whole or not at all."""
-    with files.written_aside(path) as aside:
-        aside.write_bytes(encode(samples, rate, coding=coding, compressed=compressed, fields=fields))
+    """Write 16-bit `samples`, (n,) or (n, channels), to `path`; `encode` tells the rest."""
+    # Not aside and synchronised: fake corpora have many files, and can be written again.
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(encode(samples, rate, coding=coding, compressed=compressed, fields=fields))
 
 
 def encode(

@@ -1,0 +1,154 @@
+"""`an4`: CMU's alphanumeric database, addresses, names and numbers spoken and spelled by 84 speakers.
+
+50 minutes, 16 kHz, 16 bit, mono, NIST SPHERE; 948 utterances to train and 130 to test. As ESPnet has it, the
+first 100 training utterances (in byte order of their ids) are the dev set: mostly speakers of their own.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from asr_topdown import datadir
+from asr_topdown.corpora import download
+from asr_topdown.datadir import DataDir
+
+ARCHIVES = (
+    "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz",
+    "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
+)
+ADVICE = "Download an4_sphere.tar.gz elsewhere, unpack it and name the folder with --an4 DIR"
+UTTERANCES = {"train": 948, "test": 130}
+DEV_UTTERANCES = 100
+
+_LINE = re.compile(r"(.*)\(([^()\s]+)\)")
+_FILE = re.compile(r"([^-]+)-([^-]+)-([^-]+)")
+
+
+def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None) -> list[DataDir]:
+    """Write `out/train`, `out/dev` and `out/test`.
+
+    Args:
+        out: where the three data directories go.
+        an4: folder with `etc` and `wav`, or one above it; None downloads them.
+        downloads: where downloads go; None is `downloads` beside `out`.
+
+    Raises:
+        OSError: if the data are not there or cannot be downloaded, with what was tried.
+        ValueError: naming file and line of what cannot be read, or the set that is empty.
+    """
+    if an4 is None:
+        an4 = fetch(downloads or out.parent / "downloads")
+    root = find_root(an4)
+    whole, test = (_read(root, part, out / part) for part in ("train", "test"))
+    order = whole.utterances()
+    if len(order) <= DEV_UTTERANCES:
+        raise ValueError(f"{root}: only {len(order)} training utterances, {DEV_UTTERANCES} are the dev set")
+    dev = datadir.subset(whole, order[:DEV_UTTERANCES], out / "dev")
+    train = datadir.subset(whole, order[DEV_UTTERANCES:], out / "train")
+    _check_counts(root, {"train": len(order), "test": len(test.text)})
+    parts = [train, dev, test]
+    for part in parts:
+        datadir.write(part)
+    return parts
+
+
+def fetch(downloads: Path) -> Path:
+    """The folder with the corpus under `downloads`, filled if it is not there."""
+    folder = downloads.resolve() / "an4_sphere"
+
+    def source(address: str) -> None:
+        archive = folder.with_suffix(".tar.gz")
+        download.fetch(address, archive)
+        download.unpack(archive, folder)
+
+    if not folder.exists():
+        attempts = [lambda address=address: source(address) for address in ARCHIVES]
+        download.first_that_works("AN4", attempts, ADVICE)
+    return folder
+
+
+def find_root(folder: Path) -> Path:
+    """The folder that holds `etc/an4_train.transcription`: `folder` or one below it."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    wanted = "etc/an4_train.transcription"
+    found = sorted(folder.rglob(wanted))
+    if not found:
+        raise FileNotFoundError(f"{folder}: no {wanted} in it, at any depth")
+    return found[0].parents[1]
+
+
+def utterance_id(file: str) -> tuple[str, str]:
+    """Utterance and speaker of a recording: `an251-fash-b` is (`fash-an251-b`, `fash`).
+
+    The speaker comes first so that utterances sort by speaker, as Kaldi wants it.
+
+    Raises:
+        ValueError: if the name has not three parts.
+    """
+    found = _FILE.fullmatch(file)
+    if found is None:
+        raise ValueError(f"{file!r} is not text-speaker-session")
+    return f"{found[2]}-{found[1]}-{found[3]}", found[2]
+
+
+def read_transcription(path: Path) -> dict[str, str]:
+    """Recording -> text, from lines `<s> TEXT </s> (recording)`; the tags may be missing.
+
+    Raises:
+        ValueError: naming file and line of what is something else.
+    """
+    texts = {}
+    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
+        if not line.strip():
+            continue
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise ValueError(f"{path}:{number}: not `<s> TEXT </s> (recording)`: {line.strip()!r}")
+        texts[found[2]] = " ".join(word for word in found[1].split() if word not in ("<s>", "</s>"))
+    return texts
+
+
+def _read(root: Path, part: str, path: Path) -> DataDir:
+    table = root / "etc" / f"an4_{part}.transcription"
+    texts = read_transcription(table)
+    wavs: dict[str, str] = {}
+    text: dict[str, str] = {}
+    utt2spk: dict[str, str] = {}
+    missing = []
+    for name in _lines(root / "etc" / f"an4_{part}.fileids"):
+        wav, file = root / "wav" / f"{name}.sph", name.rpartition("/")[2]
+        if not wav.is_file() or not texts.get(file):
+            missing.append(file)
+            continue
+        try:
+            utterance, speaker = utterance_id(file)
+        except ValueError as error:
+            raise ValueError(f"{table}: {error}") from None
+        wavs[utterance] = str(wav.resolve())
+        text[utterance] = texts[file]
+        utt2spk[utterance] = speaker
+    if missing:
+        more = ", ..." if len(missing) > 5 else ""
+        print(
+            f"warning: an4 {part}: left out {len(missing)} recordings that are missing or have no transcript "
+            f"({', '.join(missing[:5])}{more})"
+        )
+    if not text:
+        raise ValueError(f"{root}: none of the recordings of an4_{part}.fileids is in {root / 'wav'}")
+    return DataDir(path=path, wavs=wavs, text=text, utt2spk=utt2spk)
+
+
+def _lines(path: Path) -> Iterable[str]:
+    return (line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
+
+
+def _check_counts(root: Path, found: dict[str, int]) -> None:
+    if found != UTTERANCES:
+        rows = [f"{part:6}{found[part]:8}{expected:10}" for part, expected in UTTERANCES.items()]
+        print(
+            f"warning: {root}: this copy differs from the distribution:",
+            "set      found  expected",
+            *rows,
+            sep="\n",
+        )

@@ -1,0 +1,80 @@
+"""`nested`: parts of a training set, each within the next, and the rest that is in none (paper, section 3).
+
+Every speaker is in every part with the same share of his utterances (±1). The order in which utterances join
+is a function of the seed and of their names alone, so it is the same on every machine.
+"""
+
+import hashlib
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from asr_topdown import datadir, files
+from asr_topdown.datadir import DataDir
+
+PERCENT = (5, 10, 20, 40, 80)
+UNSEEN = "unseen"
+
+
+def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: int = 0) -> list[DataDir]:
+    """Write `out/<source>_p05`, `_p10`, …, and `out/<source>_unseen`, all that is not in the largest part.
+
+    Features are shared, not copied. The mean and variance of the source's features (cmvn.ark) are taken over:
+    networks that exchange layers then see the same input, whatever part they were trained on.
+
+    Args:
+        out: where the data directories go.
+        source: the whole training set.
+        percent: sizes of the parts, in percent of the utterances.
+        seed: another one chooses others.
+
+    Raises:
+        FileNotFoundError: if `source` is no data directory.
+        ValueError: unless percents grow, from at least 1 to at most 99; if a part stays empty.
+    """
+    if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
+        raise ValueError(f"--percent {' '.join(map(str, percent))}: must grow, between 1 and 99")
+    data = datadir.read(source)
+    order = joining_order(data.utt2spk, seed)
+    name = source.resolve().name
+    ends = {f"{name}_p{share:02}": round(len(order) * share / 100) for share in percent}
+    members = {part: order[:end] for part, end in ends.items()}
+    members[f"{name}_{UNSEEN}"] = order[max(ends.values()) :]
+    for part, utterances in members.items():
+        if not utterances:
+            raise ValueError(f"{source}: its {len(order)} utterances are too few: none fell to {part}")
+    parts = [datadir.subset(data, utterances, out / part) for part, utterances in members.items()]
+    for directory in parts:
+        datadir.write(directory)
+        _take_over(source / "cmvn.ark", directory.path / "cmvn.ark")
+    return parts
+
+
+def joining_order(utt2spk: Mapping[str, str], seed: int) -> list[str]:
+    """Utterances such that each speaker's lie evenly between the first and the last.
+
+    A speaker's utterances, shuffled, are put at (k + r) / n, k = 0 … n - 1, with r in [0, 1) his own. A part
+    of share s takes what lies below s: his share of it, give or take one.
+    """
+    spoken: dict[str, list[str]] = {}
+    for utterance, speaker in utt2spk.items():
+        spoken.setdefault(speaker, []).append(utterance)
+    places = {}
+    for speaker, utterances in spoken.items():
+        shuffled = sorted(utterances, key=lambda utterance: _share(seed, "utterance", utterance))
+        start = _share(seed, "speaker", speaker)
+        places.update({u: ((k + start) / len(shuffled), u) for k, u in enumerate(shuffled)})
+    return sorted(utt2spk, key=places.__getitem__)
+
+
+def _share(*key: object) -> float:
+    digest = hashlib.sha256(" ".join(map(str, key)).encode()).digest()
+    return int.from_bytes(digest[:6], "big") / 2**48
+
+
+def _take_over(source: Path, target: Path) -> None:
+    if source.is_file():
+        with files.written_aside(target) as aside:
+            shutil.copyfile(source, aside)
+    else:
+        target.unlink(missing_ok=True)

@@ -1,0 +1,159 @@
+"""From the discs of WSJ to Kaldi data directories."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown import datadir
+from asr_topdown.corpora.wsj import transcripts
+from asr_topdown.corpora.wsj.sets import NEEDED, SETS, Entry, Index, WsjSet, read_index
+from asr_topdown.corpora.wsj.speakers import genders
+from asr_topdown.corpora.wsj.transcripts import Transcripts
+from asr_topdown.corpora.wsj.tree import Tree
+from asr_topdown.datadir import DataDir
+
+_BY_NAME: Mapping[str, WsjSet] = {wsj_set.name: wsj_set for wsj_set in SETS}
+_ID_LENGTH = 8  # speaker (3), type of text (1), session (2), utterance (2)
+
+
+def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> list[DataDir]:
+    """Write `out/<set>` for each set; `spk2gender` too where the discs tell every speaker's.
+
+    Args:
+        out: where the data directories go.
+        roots: folders of discs, discs, or merged copies, of WSJ0 and WSJ1.
+        sets: names as in `SETS`; none = those of the recipe, and what else is there.
+
+    Raises:
+        FileNotFoundError: if a folder is not there or nothing of WSJ is in it; naming the index file, if
+            that of a wanted set is missing.
+        ValueError: naming the set, if it is unknown, or empty; naming file and line of what cannot be read.
+    """
+    unknown = [name for name in sets if name not in _BY_NAME]
+    if unknown:
+        raise ValueError(f"--sets {unknown[0]}: there is no such set; there are {', '.join(_BY_NAME)}")
+    tree = Tree(roots)
+    spoken = Transcripts(tree)
+    male_or_female = genders(tree)
+    parts = []
+    for wsj_set in [_BY_NAME[name] for name in sets] or SETS:
+        entries = _entries(tree, wsj_set, needed=bool(sets) or wsj_set.name in NEEDED)
+        if entries is None:
+            print(f"no {wsj_set.name}: its index file or folder is not there")
+            continue
+        parts.append(_collect(tree, spoken, out / wsj_set.name, entries))
+    # Only now, when everything has been found.
+    for part in parts:
+        datadir.write(part)
+        _write_genders(part, male_or_female)
+    _check_counts(parts)
+    return parts
+
+
+def _entries(tree: Tree, wsj_set: WsjSet, *, needed: bool) -> list[Entry] | None:
+    """What a set lists; None if it is not there and not needed.
+
+    Raises:
+        FileNotFoundError: naming what is missing, if it is needed.
+    """
+    entries: list[Entry] = []
+    for index in wsj_set.indices:
+        path = tree.find(index.name, index.disc)
+        if path is not None:
+            entries += read_index(path)
+        elif needed:
+            raise FileNotFoundError(_missing(wsj_set, index))
+        else:
+            return None
+    if wsj_set.folder:
+        entries = [Entry("", name) for name in tree.below(wsj_set.folder)]
+        if not entries and needed:
+            raise FileNotFoundError(
+                f"{wsj_set.name}: no folder {wsj_set.folder} with recordings (disc 13-16.1)"
+            )
+    return entries or None
+
+
+def _missing(wsj_set: WsjSet, index: Index) -> str:
+    corpus, disc = index.name[:4].upper(), index.disc.replace("_", "-", 1).replace("_", ".")
+    return (
+        f"{wsj_set.name}: no index file {index.name} (disc {disc} of {corpus}); if you have only a part of "
+        "WSJ, say which sets with --sets"
+    )
+
+
+def _collect(tree: Tree, spoken: Transcripts, path: Path, entries: Iterable[Entry]) -> DataDir:
+    wavs: dict[str, str] = {}
+    texts: dict[str, str] = {}
+    left_out: dict[str, list[str]] = {}
+    for entry in entries:
+        sound = tree.find(entry.name, entry.disc)
+        utterance = entry.name.rpartition("/")[2].rpartition(".")[0]
+        if len(utterance) != _ID_LENGTH:
+            raise ValueError(
+                f"{path.name}: {entry.name}: the name of an utterance has {_ID_LENGTH} characters"
+            )
+        raw = spoken.find(utterance)
+        text = transcripts.normalise(raw or "")
+        if sound is None:
+            left_out.setdefault("is not on the discs", []).append(entry.name)
+        elif raw is None:
+            left_out.setdefault("has no transcript", []).append(utterance)
+        elif not text:
+            left_out.setdefault("holds no word", []).append(utterance)
+        else:
+            wavs[utterance] = str(sound)
+            texts[utterance] = text
+    for reason, names in left_out.items():
+        more = ", ..." if len(names) > 3 else ""
+        print(f"warning: {path.name}: left out {len(names)}, each {reason} ({', '.join(names[:3])}{more})")
+    if not texts:
+        raise ValueError(f"{path.name}: no utterance of this set is there; leave it out with --sets")
+    return DataDir(
+        path=path, wavs=wavs, text=texts, utt2spk={utterance: utterance[:3] for utterance in texts}
+    )
+
+
+def _write_genders(part: DataDir, male_or_female: Mapping[str, str]) -> None:
+    speakers = part.spk2utt()
+    target = part.path / "spk2gender"
+    unknown = [speaker for speaker in speakers if speaker not in male_or_female]
+    if unknown:
+        target.unlink(missing_ok=True)
+        if male_or_female:
+            print(f"{target}: not written, {len(unknown)} of {len(speakers)} speakers are not in the lists")
+        return
+    datadir.write_table(target, {speaker: male_or_female[speaker] for speaker in speakers})
+
+
+class _Count(NamedTuple):
+    what: str
+    found: int
+    expected: tuple[int, ...]
+
+
+def _check_counts(parts: Iterable[DataDir]) -> None:
+    """Print a table of what differs from LDC's distribution, if anything does."""
+    rows = [("set", "", "found", "expected")]
+    for part in parts:
+        for count in _counts(part):
+            if count.expected and count.found not in count.expected:
+                expected = " or ".join(map(str, count.expected))
+                rows.append((part.path.name, count.what, str(count.found), expected))
+    if len(rows) == 1:
+        return
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    table = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
+    ]
+    print("warning: this copy differs from the distribution:", *table, sep="\n")
+
+
+def _counts(part: DataDir) -> list[_Count]:
+    wsj_set = _BY_NAME[part.path.name]
+    words, characters = transcripts.count(part.text.values())
+    return [
+        _Count("utterances", len(part.text), wsj_set.utterances),
+        _Count("words", words, () if wsj_set.words is None else (wsj_set.words,)),
+        _Count("characters", characters, () if wsj_set.characters is None else (wsj_set.characters,)),
+    ]

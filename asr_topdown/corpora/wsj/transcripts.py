@@ -1,0 +1,94 @@
+"""WSJ's transcripts: `.dot` files, and what Kaldi and ESPnet make of their conventions."""
+
+import functools
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from asr_topdown.corpora.wsj.tree import Tree
+
+NOISE = "<NOISE>"
+
+_LINE = re.compile(r"(.*)\((\w+)\)")
+_SPELLED = {"%PERCENT": "PERCENT", ".POINT": "POINT"}  # in the transcripts of November 1993
+_NOT_SPOKEN = re.compile(
+    r"\[<\w+\]"  # [<door_slam]: during the word before
+    r"|\[\w+>\]"  # [door_slam>]: during the word after
+    r"|.*\[\w+/\]"  # [phone_ring/]: begins
+    r"|.*\[/\w+\]"  # [/phone_ring]: ends
+    r"|~"  # the waveform is cut off
+    r"|\.",  # a pause
+    re.ASCII,
+)
+_EVENT = re.compile(r"\[\w+\]", re.ASCII)  # [loud_breath]
+_DELETED = re.compile(r"<([\w']+)>", re.ASCII)  # <and>: spoken, though not part of the sentence
+
+
+class Transcripts:
+    """The transcripts of all sessions, read when they are asked for."""
+
+    def __init__(self, tree: Tree) -> None:
+        self._tree = tree
+
+    def find(self, utterance: str) -> str | None:
+        """The transcript as it stands on the disc; None if there is none.
+
+        Raises:
+            ValueError: naming file and line of what is no transcript.
+        """
+        return self._session(utterance[:6]).get(utterance)
+
+    @functools.lru_cache(maxsize=64)  # noqa: B019 - lives as long as one preparation
+    def _session(self, session: str) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for path in self._tree.dots(f"{session}00"):
+            for utterance, text in read_dot(path).items():
+                found.setdefault(utterance, text)
+        return found
+
+
+def read_dot(path: Path) -> dict[str, str]:
+    """Utterance -> transcript as it stands in a `.dot` file, `words … (utterance)` in each line.
+
+    Raises:
+        ValueError: naming file and line, if one is something else.
+    """
+    texts: dict[str, str] = {}
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        if not line.strip():
+            continue
+        found = _LINE.fullmatch(line.strip())
+        if found is None:
+            raise ValueError(f"{path}:{number}: not `words (utterance)`: {line.strip()!r}")
+        texts[found[2].lower()] = found[1].strip()
+    return texts
+
+
+def normalise(transcript: str) -> str:
+    """Kaldi's and ESPnet's form of a transcript: upper case, <NOISE>, no events, no quoting."""
+    words = (_normalise_word(word) for word in transcript.split())
+    return " ".join(word for word in words if word is not None)
+
+
+def _normalise_word(word: str) -> str | None:
+    """None if the word is not to be there at all. The order of the rules matters."""
+    word = word.upper().replace("\\", "")
+    word = _SPELLED.get(word, word)
+    if not word or _NOT_SPOKEN.fullmatch(word):
+        return None
+    if _EVENT.search(word):
+        return NOISE
+    deleted = _DELETED.fullmatch(word)
+    if deleted:
+        return deleted[1]
+    return "-DASH" if word == "--DASH" else word
+
+
+def count(transcripts: Iterable[str]) -> tuple[int, int]:
+    """Words and characters as ESPnet counts them: <NOISE> is none, though the spaces beside it are some."""
+    words = characters = 0
+    for transcript in transcripts:
+        spoken = [word for word in transcript.split() if word != NOISE]
+        words += len(spoken)
+        characters += sum(map(len, spoken)) + max(0, len(transcript.split()) - 1)
+    return words, characters
