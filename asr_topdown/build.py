@@ -1,14 +1,25 @@
 """From a configuration to objects: the only module that knows both sides."""
 
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import nn
 
 from asr_topdown.config import Config
 from asr_topdown.features.front_end import front_end_dim
+from asr_topdown.model_config import (
+    BlstmCtcAttentionConfig,
+    CtcAttentionConfig,
+    TransformerCtcAttentionConfig,
+    VggCtcAttentionConfig,
+)
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.nn.encoders import BlstmEncoder, Encoder, TransformerEncoder, VggBlstmEncoder
+from asr_topdown.nn.lstm_decoder import LstmDecoder
+from asr_topdown.nn.transformer import TransformerDecoder
 
 
 def build_model(config: Config, units: int) -> nn.Module:
@@ -24,8 +35,42 @@ def fresh_model(config: Config, units: int, init_seed: int) -> nn.Module:
 
 
 def _blstm_ctc(config: Config, units: int) -> nn.Module:
-    inputs = front_end_dim(config.features.fbank, config.features.deltas)
-    return BlstmCtc(inputs, units, **config.model.model_dump(exclude={"kind"}))
+    return BlstmCtc(_inputs(config), units, **config.model.model_dump(exclude={"kind"}))
+
+
+def _blstm_ctc_attention(config: Config, units: int) -> nn.Module:
+    assert isinstance(config.model, BlstmCtcAttentionConfig)
+    encoder = BlstmEncoder(_inputs(config), **config.model.encoder.model_dump())
+    return _with_lstm_decoder(encoder, config.model, units)
+
+
+def _vgg_ctc_attention(config: Config, units: int) -> nn.Module:
+    assert isinstance(config.model, VggCtcAttentionConfig)
+    encoder = VggBlstmEncoder(_inputs(config), **config.model.encoder.model_dump())
+    return _with_lstm_decoder(encoder, config.model, units)
+
+
+def _with_lstm_decoder(
+    encoder: Encoder, model: BlstmCtcAttentionConfig | VggCtcAttentionConfig, units: int
+) -> nn.Module:
+    decoder = LstmDecoder(units + 1, encoder.outputs, **model.decoder.model_dump())
+    return CtcAttention(encoder, decoder, units, **_joint_loss(model))
+
+
+def _transformer_ctc_attention(config: Config, units: int) -> nn.Module:
+    model = config.model
+    assert isinstance(model, TransformerCtcAttentionConfig)
+    encoder = TransformerEncoder(_inputs(config), **model.encoder.model_dump())
+    decoder = TransformerDecoder(units + 1, encoder.outputs, **model.decoder.model_dump())
+    return CtcAttention(encoder, decoder, units, norm=True, **_joint_loss(model))
+
+
+def _joint_loss(model: CtcAttentionConfig) -> dict[str, Any]:
+    return model.model_dump(include=set(CtcAttentionConfig.model_fields))
+
+
+def _inputs(config: Config) -> int:
+    return front_end_dim(config.features.fbank, config.features.deltas)
 
 
 def _awd_lstm(config: Config, units: int) -> nn.Module:
@@ -34,5 +79,8 @@ def _awd_lstm(config: Config, units: int) -> nn.Module:
 
 BUILDERS: Mapping[str, Callable[[Config, int], nn.Module]] = {
     "blstm_ctc": _blstm_ctc,
+    "blstm_ctc_attention": _blstm_ctc_attention,
+    "vgg_ctc_attention": _vgg_ctc_attention,
+    "transformer_ctc_attention": _transformer_ctc_attention,
     "awd_lstm": _awd_lstm,
 }

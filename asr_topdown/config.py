@@ -12,19 +12,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, get_args
+from typing import Any, Literal, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from asr_topdown.features.fbank import FbankOptions
 from asr_topdown.features.specaug import SpecAugmentOptions
-
-
-class Section(BaseModel):
-    """A part of the configuration: immutable, and strict about names."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
+from asr_topdown.model_config import AwdLstmConfig, BlstmCtcConfig, ModelConfig, Section
 
 
 class FeaturesConfig(Section):
@@ -41,49 +36,6 @@ class TextConfig(Section):
     unit: Literal["char", "word"] = "char"
 
 
-class BlstmCtcConfig(Section):
-    """A stack of bidirectional LSTM layers under a CTC output layer."""
-
-    kind: Literal["blstm_ctc"] = "blstm_ctc"
-    layers: int = Field(4, ge=1)
-    cells: int = Field(320, ge=1, description="LSTM cells in each direction")
-    projection: int = Field(0, ge=0, description="size of the linear layer after each BLSTM layer; 0 = none")
-    stack: int = Field(1, ge=1, description="input frames joined into one, and the step between them")
-    subsample: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        (), description="keep every k-th frame after layer i; missing entries are 1"
-    )
-    norm: bool = Field(False, description="layer normalisation after each BLSTM layer")
-    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the output of each BLSTM layer")
-
-    @model_validator(mode="after")
-    def _subsample_fits(self) -> "BlstmCtcConfig":
-        if len(self.subsample) > self.layers:
-            raise ValueError(f"subsample lists {len(self.subsample)} factors for {self.layers} layers")
-        return self
-
-
-class AwdLstmConfig(Section):
-    """A language model: LSTM layers with dropped weights over words (Merity et al. 2018)."""
-
-    kind: Literal["awd_lstm"] = "awd_lstm"
-    layers: int = Field(3, ge=1)
-    cells: int = Field(
-        1150, ge=1, description="of each layer but the last, which is as wide as the embedding"
-    )
-    embedding: int = Field(400, ge=1)
-    tied: bool = Field(True, description="one matrix for the words at the input and at the output")
-    drop_words: float = Field(0.1, ge=0.0, lt=1.0, description="of whole words at the input")
-    drop_input: float = Field(0.65, ge=0.0, lt=1.0, description="on the words' vectors")
-    drop_between: float = Field(0.2, ge=0.0, lt=1.0, description="on the output of each layer but the last")
-    drop_output: float = Field(0.4, ge=0.0, lt=1.0, description="on the output of the last layer")
-    drop_weights: float = Field(0.5, ge=0.0, le=1.0, description="of the hidden-to-hidden matrices")
-    activation: float = Field(2.0, ge=0.0, description="AR: weight of the last layer's mean square")
-    slowness: float = Field(1.0, ge=0.0, description="TAR: weight of the mean square of its change in time")
-
-
-ModelConfig = Annotated[BlstmCtcConfig | AwdLstmConfig, Field(discriminator="kind")]
-
-
 class OptimizerConfig(Section):
     """The optimiser and what happens to it when the dev error does not improve."""
 
@@ -96,8 +48,8 @@ class OptimizerConfig(Section):
     eps: float = Field(1e-8, gt=0)
     plateau: Literal["none", "decay_eps", "decay_lr"] = Field(
         "none",
-        description="after an epoch without improvement: go back to the best weights and multiply eps "
-        "(ESPnet's rule for AdaDelta) or the learning rate by plateau_factor",
+        description="after an epoch without improvement: decay_lr multiplies the learning rate by "
+        "plateau_factor; decay_eps goes back to the best weights and multiplies eps (ESPnet v1's AdaDelta)",
     )
     plateau_factor: float = Field(0.01, gt=0, lt=1)
     plateau_patience: int = Field(
@@ -127,6 +79,9 @@ class TrainConfig(Section):
     )
     optimizer: OptimizerConfig = OptimizerConfig()
     grad_clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    stretch: float = Field(
+        0.0, ge=0, lt=0.5, description="change the tempo of each batch by a random share up to this"
+    )
     specaugment: SpecAugmentOptions | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
     threads: int = Field(1, ge=1, description="OpenMP threads of one run; see the README on why it is 1")

@@ -16,7 +16,7 @@ PACKAGE = ROOT / "asr_topdown"
 RANKS = """
 files progress
 text audio layers losses nn
-features score weights
+features score weights model_config
 datadir config models
 data corpora
 build
