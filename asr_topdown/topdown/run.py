@@ -16,6 +16,7 @@ from asr_topdown import config as configuration
 from asr_topdown import datadir, layers
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
+from asr_topdown.data.augmentation import augment
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.language_model import Dictionary
@@ -23,7 +24,7 @@ from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.decode.recognize import ctc_dev_metrics
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.features.specaug import spec_augment
+from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.files import write_text
 from asr_topdown.text import Vocabulary
 from asr_topdown.topdown.language import language_task
@@ -225,7 +226,9 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
     config, vocabulary, cmvn = experiment.config.train, experiment.vocabulary(), experiment.cmvn()
     dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
     everything = SpeechDataset.read(experiment.train, vocabulary, cmvn)
-    train, dropped = everything.keep_trainable(model.output_length)  # type: ignore[arg-type]
+    train, dropped = everything.keep_trainable(
+        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.stretch))  # type: ignore[operator]
+    )
     for line in dropped:
         log.warning("left out of training: %s", line)
     if not len(train):
@@ -233,11 +236,8 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
 
     def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
         loaded = train.batch(indices)
-        if config.specaugment is None:
-            return loaded
-        generator = torch.Generator().manual_seed(derive(node.init_seed, "specaugment", epoch, *loaded.ids))
-        feats = spec_augment(loaded.feats, loaded.feat_lengths, config.specaugment, generator)
-        return loaded._replace(feats=feats)
+        seed = derive(node.init_seed, "augmentation", epoch, *loaded.ids)
+        return augment(loaded, stretch=config.stretch, specaugment=config.specaugment, seed=seed)
 
     return Task(
         plan=lambda epoch: epoch_batches(

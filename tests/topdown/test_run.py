@@ -64,6 +64,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
                 "utterances_per_batch": 8,
                 "keep_epochs": "all",
                 "optimizer": {"lr": 0.02},
+                "stretch": 0.1,
                 "specaugment": {"freq_masks": 0, "time_masks": 1, "time_width": 2},
             },
         }

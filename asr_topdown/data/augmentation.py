@@ -1,0 +1,20 @@
+"""Change a training batch at random: another tempo, masks."""
+
+import torch
+
+from asr_topdown.data.batch import SpeechBatch
+from asr_topdown.features.specaug import SpecAugmentOptions, spec_augment
+from asr_topdown.features.stretch import draw_factor, stretch_time
+
+
+def augment(
+    batch: SpeechBatch, *, stretch: float, specaugment: SpecAugmentOptions | None, seed: int
+) -> SpeechBatch:
+    """The batch with its tempo changed by up to `stretch`, then masked; the same seed gives the same change."""
+    generator = torch.Generator().manual_seed(seed)
+    feats, lengths = batch.feats, batch.feat_lengths
+    if stretch:
+        feats, lengths = stretch_time(feats, lengths, draw_factor(stretch, generator))
+    if specaugment is not None:
+        feats = spec_augment(feats, lengths, specaugment, generator)
+    return batch._replace(feats=feats, feat_lengths=lengths)
