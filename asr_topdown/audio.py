@@ -99,12 +99,25 @@ def num_channels(source: str) -> int:
     with open(source, "rb") as file:
         head = file.read(_SPHERE_HEADER)
     if head.startswith(_SPHERE):
-        found = re.search(rb"^channel_count\s+-i\s+(\d+)\s*$", head.split(b"end_head")[0], re.MULTILINE)
-        return int(found[1]) if found else 1
+        return _sphere_field(head, "channel_count") or 1
     try:
         return int(soundfile.info(source).channels)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{source}: cannot be decoded: {error.error_string}") from error
+
+
+def header_seconds(source: str) -> float | None:
+    """How long a sound file lasts, as its header says; None if it has none that can be read."""
+    try:
+        with open(source, "rb") as file:
+            head = file.read(_SPHERE_HEADER)
+        if head.startswith(_SPHERE):
+            count, rate = _sphere_field(head, "sample_count"), _sphere_field(head, "sample_rate")
+            return count / rate if count and rate else None
+        found = soundfile.info(source)
+        return float(found.frames) / float(found.samplerate)
+    except (OSError, soundfile.LibsndfileError):
+        return None
 
 
 def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
@@ -223,10 +236,17 @@ def _sample_count(file: Path | bytes, source: str) -> int:
     """Samples per channel, from the header."""
     with open(file, "rb") if isinstance(file, Path) else io.BytesIO(file) as opened:
         head = opened.read(_SPHERE_HEADER)
-    found = re.search(rb"^sample_count\s+-i\s+(\d+)\s*$", head.split(b"end_head")[0], re.MULTILINE)
-    if found is None or b"end_head" not in head:
+    count = _sphere_field(head, "sample_count")
+    if count is None or b"end_head" not in head:
         raise ValueError(f"{source}: damaged SPHERE header (no sample_count or no end_head)")
-    return int(found[1])
+    return count
+
+
+def _sphere_field(head: bytes, name: str) -> int | None:
+    """A whole number of the header."""
+    pattern = rf"^{name}\s+-i\s+(\d+)\s*$".encode()
+    found = re.search(pattern, head.split(b"end_head")[0], re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 @functools.lru_cache(maxsize=1)

@@ -1,4 +1,4 @@
-"""NIST SPHERE in all its codings, written here from the public descriptions and read back exactly."""
+"""NIST SPHERE in all its codings, written from the public descriptions and read back exactly."""
 
 import os
 from pathlib import Path
@@ -9,6 +9,8 @@ import soundfile
 
 from asr_topdown import audio
 from asr_topdown.audio import Clip
+from asr_topdown.corpora.fake import shorten
+from asr_topdown.corpora.fake import sphere as fake
 
 RATE = 8000
 
@@ -33,66 +35,16 @@ def sphere(
     size: int = 1024,
 ) -> bytes:
     """A SPHERE file as the NIST documentation describes it."""
-    lines = [
-        "NIST_1A",
-        f"{size:7d}",
-        "database_id -s4 test",
-        f"sample_count -i {count}",
-        f"sample_rate -i {RATE}",
-        f"channel_count -i {channels}",
-        f"sample_n_bytes -i {len(order)}",
-        f"sample_byte_format -s{len(order)} {order}",
-        f"sample_coding -s{len(coding)} {coding}",
-        "end_head\n",
-    ]
-    return "\n".join(lines).encode().ljust(size) + data
-
-
-class Bits:
-    """The codes of shorten (Robinson 1994, CUED/F-INFENG/TR.156)."""
-
-    def __init__(self) -> None:
-        self.bits: list[str] = []
-
-    def uvar(self, value: int, k: int) -> None:
-        low = format(value & ((1 << k) - 1), f"0{k}b") if k else ""
-        self.bits.append("0" * (value >> k) + "1" + low)
-
-    def ulong(self, value: int) -> None:
-        k = max(0, value.bit_length() - 1)
-        self.uvar(k, 2)
-        self.uvar(value, k)
-
-    def svar(self, value: int, k: int) -> None:
-        self.uvar(2 * value if value >= 0 else -2 * value - 1, k)
-
-    def bytes(self) -> bytes:
-        text = "".join(self.bits)
-        text += "0" * (-len(text) % 32)
-        return int(text, 2).to_bytes(len(text) // 8, "big")
-
-
-def shorten(channels: np.ndarray, kind: int, block: int = 256) -> bytes:
-    """`channels` (n, C) compressed losslessly, with first differences; kind 5: 16 bits, 8: µ-law."""
-    bits = Bits()
-    for field in (kind, channels.shape[1], block, 0, 0, 0):
-        bits.ulong(field)
-    previous = [0] * channels.shape[1]
-    for start in range(0, len(channels), block):
-        part = channels[start : start + block]
-        if len(part) < block:
-            bits.uvar(5, 2)
-            bits.ulong(len(part))
-        for channel in range(channels.shape[1]):
-            values = [int(value) for value in part[:, channel]]
-            k = 9 if kind == 5 else 5
-            bits.uvar(1, 2)
-            bits.uvar(k - 1, 3)
-            for value, before in zip(values, [previous[channel], *values], strict=False):
-                bits.svar(value - before, k)
-            previous[channel] = values[-1]
-    bits.uvar(4, 2)
-    return b"ajkg\x02" + bits.bytes()
+    fields = {
+        "database_id": "test",
+        "sample_count": count,
+        "sample_rate": RATE,
+        "channel_count": channels,
+        "sample_n_bytes": len(order),
+        "sample_byte_format": order,
+        "sample_coding": coding,
+    }
+    return fake.header(fields, size) + data
 
 
 def ulaw(codes: np.ndarray) -> np.ndarray:
@@ -115,7 +67,6 @@ def alaw(codes: np.ndarray) -> np.ndarray:
 PCM = samples16(1000)
 STEREO = np.stack((samples16(1000, 1), samples16(1000, 2)), axis=1)
 CODES = np.random.default_rng(3).integers(0, 256, 1000).astype(np.uint8)
-LINEAR = np.where(CODES < 128, 128 + CODES.astype(int), CODES.astype(int))  # only codes for values >= 0
 SPHERES = {
     "little endian": (sphere(PCM.astype("<i2").tobytes(), 1000), PCM, None),
     "big endian": (sphere(PCM.astype(">i2").tobytes(), 1000, order="10"), PCM, None),
@@ -126,18 +77,18 @@ SPHERES = {
     "A-law": (sphere(CODES.tobytes(), 1000, coding="alaw", order="1"), alaw(CODES), None),
     "second channel": (sphere(STEREO.astype("<i2").tobytes(), 1000, channels=2), STEREO[:, 1], 1),
     "shorten": (
-        sphere(shorten(PCM[:, None], 5), 1000, coding="pcm,embedded-shorten-v2.00"),
+        sphere(shorten.encode(PCM), 1000, coding="pcm,embedded-shorten-v2.00"),
         PCM,
         None,
     ),
     "shorten, second channel": (
-        sphere(shorten(STEREO, 5), 1000, coding="pcm,embedded-shorten-v2.00", channels=2),
+        sphere(shorten.encode(STEREO), 1000, coding="pcm,embedded-shorten-v2.00", channels=2),
         STEREO[:, 1],
         1,
     ),
     "shorten u-law": (
-        sphere(shorten(255 - LINEAR[:, None], 8), 1000, coding="ulaw,embedded-shorten-v2.00", order="1"),
-        ulaw(LINEAR),
+        sphere(shorten.encode(CODES), 1000, coding="ulaw,embedded-shorten-v2.00", order="1"),
+        ulaw(CODES),
         None,
     ),
 }
@@ -155,6 +106,7 @@ def test_sphere_is_read_exactly(name: str, tmp_path: Path) -> None:
         assert samples.dtype == np.float32
         np.testing.assert_array_equal(samples, as_float(expected))
         assert audio.info(clip) == (RATE, 1000)
+    assert audio.header_seconds(str(path)) == 1000 / RATE
 
 
 @pytest.mark.parametrize("name", ["little endian", "u-law", "second channel", "shorten", "shorten u-law"])
@@ -169,7 +121,7 @@ def test_truncated_sphere_is_an_error(name: str, tmp_path: Path) -> None:
 
 def test_sphere_with_a_wrong_sample_count_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.sph"
-    path.write_bytes(sphere(shorten(PCM[:, None], 5), 1234, coding="pcm,embedded-shorten-v2.00"))
+    path.write_bytes(sphere(shorten.encode(PCM), 1234, coding="pcm,embedded-shorten-v2.00"))
     with pytest.raises(ValueError, match=r"a\.sph: .*1234"):
         audio.read(Clip(str(path)))
 

@@ -4,14 +4,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-import soundfile
-
+from asr_topdown import audio
 from asr_topdown.datadir.directory import DataDir, read
 
 
 @dataclass(frozen=True)
 class Summary:
-    """The size of a data directory; `seconds` is None if headers do not tell (pipes, compressed SPHERE)."""
+    """The size of a data directory; `seconds` is None if headers do not tell (pipes)."""
 
     path: Path
     utterances: int
@@ -64,10 +63,4 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _header_seconds(source: str) -> float | None:
-    if source.endswith("|"):
-        return None
-    try:
-        info = soundfile.info(source)
-    except (soundfile.LibsndfileError, OSError):
-        return None
-    return float(info.frames) / float(info.samplerate)
+    return None if source.endswith("|") else audio.header_seconds(source)
