@@ -1,7 +1,7 @@
 """Training criteria, computed in float32 whatever the precision of the network."""
 
-from collections.abc import Iterable, Sequence
 import itertools
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import torch
@@ -22,6 +22,25 @@ class Loss(NamedTuple):
     total: Tensor
     per_utterance: Tensor
     carried: tuple[Tensor, ...] = ()
+
+
+class Judgement(NamedTuple):
+    """All that training and the dev metrics want of a batch, from one pass.
+
+    Attributes:
+        log_probs: (B, T', V) of CTC, float32.
+        lengths: (B,) of `log_probs`.
+        losses: (B,) what is minimised; infinite where CTC finds no alignment.
+        correct: (B,) labels, the end of the sequence included, that an attention decoder predicts right
+            after the true ones; None without such a decoder.
+        labels: (B,) how many there are.
+    """
+
+    log_probs: Tensor
+    lengths: Tensor
+    losses: Tensor
+    correct: Tensor | None = None
+    labels: Tensor | None = None
 
 
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:

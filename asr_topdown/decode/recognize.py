@@ -12,7 +12,7 @@ from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.greedy import ctc_greedy
 from asr_topdown.decode.prefix_beam import ctc_prefix_beam
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.losses import ctc_loss
+from asr_topdown.losses import Judgement
 from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary
 
@@ -38,25 +38,36 @@ def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBat
 def ctc_dev_metrics(
     model: nn.Module, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
 ) -> Mapping[str, float]:
-    """Mean CTC loss per utterance and greedy character error rate (a fraction) of `model` on `dataset`.
+    """Mean loss per utterance and character error rate (a fraction) of CTC's greedy search on `dataset`.
 
-    An utterance that CTC cannot align (too short) has no loss but counts in the error rate.
+    An utterance that CTC cannot align (too short) has no loss but counts in the error rate. Where the model
+    has an attention decoder, `accuracy` is the share of labels that it predicts right after the true ones.
     """
     device = next(model.parameters()).device
     losses: list[Tensor] = []
     errors = reference = 0
+    correct: list[Tensor] = []
+    labels: list[Tensor] = []
     for batch in batches(dataset, frames_per_batch):
         moved = batch.to(device)
-        log_probs, lengths = model(moved.feats, moved.feat_lengths)
-        loss = ctc_loss(log_probs, lengths, moved.tokens, moved.token_lengths)
-        losses.append(loss[torch.isfinite(loss)])
+        judged: Judgement = model.judge(*moved.inputs)  # type: ignore[operator]
+        losses.append(judged.losses[torch.isfinite(judged.losses)])
+        if judged.correct is not None and judged.labels is not None:
+            correct.append(judged.correct)
+            labels.append(judged.labels)
         for result, tokens, size in zip(
-            ctc_greedy(log_probs, lengths), batch.tokens.tolist(), batch.token_lengths.tolist(), strict=True
+            ctc_greedy(judged.log_probs, judged.lengths),
+            batch.tokens.tolist(),
+            batch.token_lengths.tolist(),
+            strict=True,
         ):
             truth = characters(vocabulary.decode(tokens[:size]))
             errors += distance(truth, characters(vocabulary.decode(result.best.ids)))
             reference += len(truth)
-    return {"loss": torch.cat(losses).double().mean().item(), "cer": errors / max(reference, 1)}
+    metrics = {"loss": torch.cat(losses).double().mean().item(), "cer": errors / max(reference, 1)}
+    if correct:
+        metrics["accuracy"] = torch.cat(correct).sum().item() / torch.cat(labels).sum().item()
+    return metrics
 
 
 @torch.no_grad()

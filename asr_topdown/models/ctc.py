@@ -6,7 +6,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Loss, ctc_loss
+from asr_topdown.losses import Judgement, Loss, ctc_loss
 from asr_topdown.nn.blstm import BlstmStack
 from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.stacking import stack_frames
@@ -67,9 +67,13 @@ class BlstmCtc(nn.Module):
 
     def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
         """Mean CTC loss per utterance in nats, of a batch as `data.batch.SpeechBatch` describes it."""
-        log_probs, lengths = self(feats, feat_lengths)
-        losses = ctc_loss(log_probs, lengths, tokens, token_lengths)
+        losses = self.judge(feats, feat_lengths, tokens, token_lengths).losses
         return Loss(losses.mean(), losses.detach())
+
+    def judge(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Judgement:
+        """Losses and log-probabilities of such a batch."""
+        log_probs, lengths = self(feats, feat_lengths)
+        return Judgement(log_probs, lengths, ctc_loss(log_probs, lengths, tokens, token_lengths))
 
     def output_length(self, length: Tensor) -> Tensor:
         """Frames of `log_probs` for `length` input frames."""

@@ -10,14 +10,14 @@ same for every kind of model: the CTC output has V units, the decoder V + 1.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Loss, ctc_loss, label_loss, unit_prior
+from asr_topdown.losses import Judgement, Loss, ctc_loss, label_loss, unit_prior
 from asr_topdown.nn.encoders import Encoder, Parts
 from asr_topdown.nn.lengths import mask
 
@@ -100,24 +100,6 @@ class AttentionScorer:
         hypotheses of these only.
         """
         return self.decoder.select(state, rows, utterances)
-
-
-class Judgement(NamedTuple):
-    """Everything that training and the dev metrics want of a batch, from one pass.
-
-    Attributes:
-        log_probs: (B, T', V) of CTC.
-        lengths: (B,) of `log_probs`.
-        losses: (B,) weighted sums of the two losses.
-        correct: (B,) labels, `<sos/eos>` included, that the decoder predicts right after the true ones.
-        labels: (B,) labels, `<sos/eos>` included.
-    """
-
-    log_probs: Tensor
-    lengths: Tensor
-    losses: Tensor
-    correct: Tensor
-    labels: Tensor
 
 
 class CtcAttention(nn.Module):

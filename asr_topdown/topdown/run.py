@@ -26,6 +26,7 @@ from asr_topdown.decode.recognize import ctc_dev_metrics
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.files import write_text
+from asr_topdown.models.ctc_attention import CtcAttention
 from asr_topdown.text import Vocabulary
 from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
@@ -233,6 +234,8 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
         log.warning("left out of training: %s", line)
     if not len(train):
         raise ValueError(f"{experiment.train}: no utterance is long enough for its transcript")
+    if isinstance(model, CtcAttention):
+        model.set_prior(utterance.tokens for utterance in train.utterances)
 
     def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
         loaded = train.batch(indices)
