@@ -1,0 +1,153 @@
+"""Telephone calls with a speaker on each channel, as Switchboard, eval2000 and RT-03 have them."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown.datadir import DataDir, Side
+
+SIDES = ("A", "B")
+"""A is the first channel, B the second."""
+
+
+class Utterance(NamedTuple):
+    """What is said in one segment of a side (`sw02001-A`); times in seconds."""
+
+    side: str
+    start: float
+    end: float
+    text: str
+
+
+class Expected(NamedTuple):
+    """A count that a copy of the corpus is compared with; `tolerance` is a share of it."""
+
+    what: str
+    expected: float
+    found: float
+    tolerance: float = 0.0
+
+    @property
+    def fits(self) -> bool:
+        return abs(self.found - self.expected) <= self.tolerance * self.expected
+
+
+def find_calls(folder: Path) -> dict[str, Path]:
+    """Call -> its SPHERE file, from all `*.sph` below `folder`, in capitals or not.
+
+    Raises:
+        FileNotFoundError: if there is no such folder, or no such file in it.
+        ValueError: naming two files of one name.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    calls: dict[str, Path] = {}
+    for path in sorted(folder.rglob("*")):
+        if path.suffix.lower() == ".sph" and path.is_file():
+            name = path.stem.lower()
+            if name in calls:
+                raise ValueError(f"{path}: {calls[name]} has the same name")
+            calls[name] = path.resolve()
+    if not calls:
+        raise FileNotFoundError(f"{folder}: no .sph files in it, at any depth")
+    return calls
+
+
+def find_file(folders: Iterable[Path], name: str) -> Path:
+    """The file of that name below one of the folders, in capitals or not.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    folders = list(folders)
+    for folder in folders:
+        found = [path for path in folder.rglob("*") if path.name.lower() == name.lower() and path.is_file()]
+        if found:
+            return min(found)
+    raise FileNotFoundError(f"{' and '.join(map(str, folders))}: no {name} in it, at any depth")
+
+
+def half_up(seconds: float) -> int:
+    """Centiseconds, half a one rounded up: as Kaldi makes Switchboard's utterance ids."""
+    return int(100 * seconds + 0.5)
+
+
+def truncated(seconds: float) -> int:
+    """Centiseconds, cut off (0.29 s is 28, for 100 × 0.29 falls short of 29): as for eval2000 and RT-03."""
+    return int(seconds * 100)
+
+
+def segment_id(side: str, start: int, end: int) -> str:
+    """`sw02001-A_000098-001156`, from centiseconds."""
+    return f"{side}_{start:06d}-{end:06d}"
+
+
+def padded(
+    segments: Mapping[str, tuple[str, float, float]], seconds: float
+) -> dict[str, tuple[str, float, float]]:
+    """Segments (id -> side, start, end) made longer at both ends, by half of a gap at most; to 0.01 s.
+
+    Two that overlap are left alone where they do.
+    """
+    result = dict(segments)
+    sides: dict[str, list[str]] = {}
+    for name in sorted(segments, key=lambda name: segments[name][1]):
+        sides.setdefault(segments[name][0], []).append(name)
+    for side, names in sides.items():
+        starts = [segments[name][1] for name in names]
+        ends = [segments[name][2] for name in names]
+        first, last = max(0.0, starts[0] - seconds), ends[-1] + seconds
+        for i in range(len(names) - 1):
+            gap = starts[i + 1] - ends[i]
+            if gap >= 0:
+                extra = min(seconds, gap / 2)
+                starts[i + 1] -= extra
+                ends[i] += extra
+        starts[0], ends[-1] = first, last
+        for name, start, end in zip(names, starts, ends, strict=True):
+            result[name] = (side, round(start, 2), round(end, 2))
+    return result
+
+
+def data_dir(
+    path: Path,
+    calls: Mapping[str, Path],
+    segments: Mapping[str, tuple[str, float, float]],
+    text: Mapping[str, str],
+    *,
+    utt2spk: Mapping[str, str] | None = None,
+    sample_rate: int | None = None,
+) -> DataDir:
+    """A data directory whose recordings are the sides of calls; a speaker is a side, unless said otherwise.
+
+    Raises:
+        ValueError: naming a side whose call has no SPHERE file, and how many there are.
+    """
+    sides = {segments[name][0] for name in text}
+    missing = sorted(side for side in sides if side.rpartition("-")[0] not in calls)
+    if missing:
+        raise ValueError(
+            f"{path.name}: no .sph file for {len(missing)} sides that have transcripts: {missing[0]}"
+        )
+    parts = {side: Side(*side.rpartition("-")[::2]) for side in sides}
+    return DataDir(
+        path=path,
+        wavs={side: str(calls[part.file]) for side, part in parts.items()},
+        text=text,
+        utt2spk=utt2spk or {name: segments[name][0] for name in text},
+        segments={name: segments[name] for name in text},
+        sides=parts,
+        sample_rate=sample_rate,
+    )
+
+
+def compare_counts(counts: Sequence[Expected]) -> None:
+    """Say whether a copy of a corpus is the known one: a table of all counts if one differs."""
+    if all(count.fits for count in counts):
+        return
+    width = max(len(count.what) for count in counts)
+    print("warning: these counts are not those of the known copies; results may not be comparable")
+    print(f"{'':{width}}  {'expected':>10}  {'found':>10}")
+    for count in counts:
+        mark = "" if count.fits else "  differs"
+        print(f"{count.what:{width}}  {count.expected:10g}  {count.found:10g}{mark}")

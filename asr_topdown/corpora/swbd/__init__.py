@@ -1,0 +1,149 @@
+"""`swbd`: Switchboard-1 Release 2 (LDC97S62), 300 hours of telephone calls, with the MS98 transcripts.
+
+Each call is one two-channel µ-law SPHERE file at 8 kHz; its sides `sw02001-A` and `sw02001-B` are the
+recordings, and the speakers. As in ESPnet's recipe the first 4000 utterances are the dev set, and of the
+rest no transcript is used more than about 300 times (`selection`). Words: `words`, `acronyms`.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from asr_topdown import datadir
+from asr_topdown.corpora import calls
+from asr_topdown.corpora.calls import Expected, Utterance
+from asr_topdown.corpora.swbd import selection, transcripts
+from asr_topdown.datadir import DataDir
+
+FILES = (2438, 2435)
+HOURS = {"all": 313 + 23 / 60, "train": 286.0, "dev": 5.1}
+"""Before any is left out; then the training set and the dev set (comments in ESPnet's run.sh)."""
+
+
+def prepare(
+    out: Path,
+    *,
+    swbd: Path,
+    text: Path | None = None,
+    downloads: Path | None = None,
+    conv_tab: Path | None = None,
+    dev_utterances: int = selection.DEV_UTTERANCES,
+    sample_rate: int | None = None,
+) -> list[DataDir]:
+    """Write `out/train` (Kaldi's train_nodup) and `out/dev` (train_dev).
+
+    Args:
+        out: where the two data directories go.
+        swbd: folder with the `.sph` files, at any depth.
+        text: folder with the MS98 transcripts, at any depth; None looks in `swbd`, then downloads them.
+        downloads: where downloads go; None is `downloads` beside `out`.
+        conv_tab: `conv_tab.csv` with the callers' PINs, to tell speakers by; None: a side is a speaker.
+        dev_utterances: how many utterances, the first ones, are the dev set.
+        sample_rate: Hz to which the sound is resampled when it is read; None = 8 kHz, as it is.
+
+    Raises:
+        OSError: if files are missing, or the transcripts cannot be downloaded.
+        ValueError: naming file and line of what cannot be read, or the set that is empty.
+    """
+    files = calls.find_calls(swbd)
+    root = transcripts.find_root(text or swbd)
+    if root is None and text is not None:
+        raise FileNotFoundError(f"{text}: no {transcripts.DICTIONARY} in it, at any depth")
+    if root is None:
+        root = transcripts.find_root(transcripts.fetch(downloads or out.parent / "downloads"))
+        assert root is not None
+    pins = _read_pins(conv_tab) if conv_tab else {}
+    utterances = _with_sound(transcripts.read(root), files)
+    whole = _data_dir(out, files, utterances, pins, sample_rate)
+    parts = _split(whole, dev_utterances)
+    _check_counts(len(files), whole, parts)
+    for part in parts:
+        datadir.write(part)
+    return parts
+
+
+def _with_sound(utterances: Sequence[Utterance], files: Mapping[str, Path]) -> list[Utterance]:
+    """Without those of calls that are not there: some copies lack three."""
+    kept = [one for one in utterances if one.side.rpartition("-")[0] in files]
+    missing = sorted({one.side.rpartition("-")[0] for one in utterances} - files.keys())
+    if missing:
+        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+        print(f"warning: {len(missing)} calls have transcripts and no sound, they are left out: {shown}")
+    if not kept:
+        raise ValueError("none of the calls that have transcripts has a sound file")
+    return kept
+
+
+def _data_dir(
+    out: Path,
+    files: Mapping[str, Path],
+    utterances: Sequence[Utterance],
+    pins: Mapping[str, str],
+    sample_rate: int | None,
+) -> DataDir:
+    segments: dict[str, tuple[str, float, float]] = {}
+    text: dict[str, str] = {}
+    utt2spk: dict[str, str] = {}
+    for side, begin, finish, words in utterances:
+        start, end = calls.half_up(begin), calls.half_up(finish)
+        name = calls.segment_id(side, start, end)
+        speaker = side
+        if side in pins:
+            speaker = f"sw{pins[side]}"
+            name = f"{speaker}-{name.removeprefix('sw')}"
+        if name in text:
+            raise ValueError(f"two utterances of {side} start at {begin} s and end at {finish} s")
+        segments[name] = (side, start / 100, end / 100)
+        text[name], utt2spk[name] = words, speaker
+    return calls.data_dir(out, files, segments, text, utt2spk=utt2spk, sample_rate=sample_rate)
+
+
+def _split(whole: DataDir, dev_utterances: int) -> list[DataDir]:
+    """Training and dev set; whole: all utterances."""
+    order = whole.utterances()
+    rest = {utterance: whole.text[utterance] for utterance in order[dev_utterances:]}
+    chosen = {"train": selection.limit_copies(rest), "dev": order[:dev_utterances]}
+    parts = []
+    for name, utterances in chosen.items():
+        kept = [utterance for utterance in utterances if _fits(whole, utterance)]
+        if not kept:
+            raise ValueError(
+                f"{whole.path / name}: empty: there are {len(order)} utterances, the first {dev_utterances} "
+                "are the dev set (--dev-utterances)"
+            )
+        parts.append(datadir.subset(whole, kept, whole.path / name))
+    return parts
+
+
+def _fits(data: DataDir, utterance: str) -> bool:
+    return selection.fits(data.text[utterance], _seconds(data, [utterance]))
+
+
+def _seconds(data: DataDir, utterances: Sequence[str]) -> float:
+    assert data.segments is not None
+    return sum(data.segments[utterance][2] - data.segments[utterance][1] for utterance in utterances)
+
+
+def _read_pins(path: Path) -> dict[str, str]:
+    """Side -> the speaker's PIN, from lines `call, …, PIN of A, PIN of B`."""
+    pins = {}
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        fields = [field.strip().strip('"') for field in line.split(",")]
+        if len(fields) < 4:
+            if line.strip():
+                raise ValueError(f"{path}:{number}: needs at least 4 columns, has {len(fields)}")
+            continue
+        for side, pin in zip(calls.SIDES, fields[2:4], strict=True):
+            pins[f"sw0{fields[0]}-{side}"] = pin
+    return pins
+
+
+def _check_counts(num_files: int, whole: DataDir, parts: Sequence[DataDir]) -> None:
+    hours = {"all": _seconds(whole, whole.utterances()) / 3600}
+    hours |= {part.path.name: _seconds(part, part.utterances()) / 3600 for part in parts}
+    files = num_files if num_files in FILES else FILES[0]
+    calls.compare_counts(
+        [
+            Expected("sound files", files, num_files),
+            *(Expected(f"hours, {name}", HOURS[name], hours[name], 0.01) for name in hours),
+        ]
+    )

@@ -1,0 +1,84 @@
+"""The MS98 (ISIP) transcripts of Switchboard: where they are, and what stands in them."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+from asr_topdown.corpora import download
+from asr_topdown.corpora.calls import Utterance
+from asr_topdown.corpora.swbd.acronyms import acronyms, spell, without_dots
+from asr_topdown.corpora.swbd.words import map_words
+
+ARCHIVES = (
+    "https://www.openslr.org/resources/5/switchboard_word_alignments.tar.gz",
+    "http://www.isip.piconepress.com/projects/switchboard/releases/switchboard_word_alignments.tar.gz",
+)
+ADVICE = "Download switchboard_word_alignments.tar.gz elsewhere, unpack it and name it with --transcripts DIR"
+DICTIONARY = "sw-ms98-dict.text"
+
+_ID = re.compile(r"sw(\d{4})([AB])-ms98-a-\d+", re.IGNORECASE)
+
+
+def fetch(downloads: Path) -> Path:
+    """The folder with the transcripts under `downloads`, filled if it is not there.
+
+    Raises:
+        OSError: if they cannot be downloaded, with what was tried.
+    """
+    folder = downloads.resolve() / "switchboard_word_alignments"
+
+    def source(address: str) -> None:
+        archive = folder.with_suffix(".tar.gz")
+        download.fetch(address, archive)
+        download.unpack(archive, folder)
+
+    if not folder.exists():
+        attempts = [lambda address=address: source(address) for address in ARCHIVES]
+        download.first_that_works("the MS98 transcripts of Switchboard", attempts, ADVICE)
+    return folder
+
+
+def find_root(folder: Path) -> Path | None:
+    """The folder that holds sw-ms98-dict.text, `folder` or one below it; None if there is none."""
+    found = sorted(path for path in folder.rglob("*") if path.name.lower() == DICTIONARY)
+    return found[0].parent if found else None
+
+
+def read(root: Path) -> list[Utterance]:
+    """All utterances in which something is said, in the words that networks are trained on.
+
+    Raises:
+        FileNotFoundError: if there are no `*-trans.text` files.
+        ValueError: naming file and line of what cannot be read.
+    """
+    paths = sorted(path for path in root.rglob("*") if path.name.lower().endswith("-trans.text"))
+    if not paths:
+        raise FileNotFoundError(f"{root}: no *-trans.text files in it, at any depth")
+    dictionary = next(path for path in sorted(root.iterdir()) if path.name.lower() == DICTIONARY)
+    known = acronyms(dictionary.read_text(encoding="latin-1").splitlines())
+    utterances = []
+    for path in paths:
+        for side, start, end, text in _lines(path):
+            words = map_words(text)
+            if words:
+                utterances.append(Utterance(side, start, end, without_dots(spell(words, known))))
+    return utterances
+
+
+def _lines(path: Path) -> Iterator[Utterance]:
+    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+        fields = line.split(maxsplit=3)
+        if not fields:
+            continue
+        found = _ID.fullmatch(fields[0])
+        try:
+            if found is None or len(fields) < 3:
+                raise ValueError
+            start, end = float(fields[1]), float(fields[2])
+        except ValueError:
+            raise ValueError(
+                f"{path}:{number}: not `swNNNNA-ms98-a-NNNN start end words`: {line.strip()!r}"
+            ) from None
+        # The sound files have a digit more in their names.
+        side = f"sw0{found[1]}-{found[2].upper()}"
+        yield Utterance(side, start, end, fields[3] if len(fields) > 3 else "")
