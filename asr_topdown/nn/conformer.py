@@ -78,9 +78,9 @@ class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation whose statistics are those of the real frames only."""
 
     def forward(self, frames: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
-        """(B, T, D) and (B, T, 1), true on real frames -> (B, T, D), in float32."""
+        """(B, T, D) and (B, T, 1), true on real frames -> (B, T, D), at least float32."""
         with torch.autocast(frames.device.type, enabled=False):
-            frames = frames.float()
+            frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
             if self.training:
                 mean, variance = self._observe(frames, real)
             else:

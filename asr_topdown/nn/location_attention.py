@@ -66,11 +66,12 @@ class LocationAttention(nn.Module):
     def prepare(self, frames: Tensor, lengths: Tensor) -> tuple[Memory, Tensor]:
         """(B, T, D), (B,) lengths >= 1 -> what the loop needs, and the first weights (B, T), all alike."""
         real = mask(lengths, frames.shape[1])
-        bias = torch.zeros(real.shape, device=frames.device).masked_fill_(~real, -torch.inf)
+        exact = torch.promote_types(frames.dtype, torch.float32)
+        bias = torch.zeros(real.shape, dtype=exact, device=frames.device).masked_fill_(~real, -torch.inf)
         frames = frames.masked_fill(~real[:, :, None], 0.0)
         filters = self._toeplitz(frames.shape[1]) if self._as_matrix(frames.shape[1]) else self.filters.weight
         memory = Memory(frames, self.memory(frames), bias[:, :, None], filters)
-        return memory, real / lengths[:, None]
+        return memory, real.to(exact) / lengths[:, None]
 
     def forward(self, memory: Memory, query: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
         """One label.

@@ -63,7 +63,10 @@ class Vgg(nn.Module):
 
 
 def _silence_behind(image: Tensor, lengths: Tensor) -> None:
-    """Put zeros into the two frames behind each utterance's end: all that the next layers can see.
+    """Put zeros into the frames behind each utterance's end that the next layers can see.
+
+    They are three: with an odd length, pooling makes the frame behind the end from the second and the third,
+    and the next convolution sees it.
 
     In place and unseen by autograd, which spares two passes over a large tensor. The gradients are right all
     the same: a convolution's backward pass does not read its output, and the ReLU that must follow passes
@@ -72,7 +75,7 @@ def _silence_behind(image: Tensor, lengths: Tensor) -> None:
     data = image.detach()
     rows = torch.arange(len(lengths), device=lengths.device)
     last = image.shape[2] - 1
-    for offset in (0, 1):
+    for offset in range(3):
         frame = (lengths + offset).clamp(max=last)
         inside = lengths + offset > last
         data[rows, :, frame] *= inside[:, None, None].to(data.dtype)
