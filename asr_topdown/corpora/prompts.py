@@ -5,9 +5,11 @@ Telephone quality (8 kHz, 16 bit, mono), 25 minutes, CC BY-SA 3.0. What becomes 
 1. From each transcript, notes in brackets - `[..]`, `(..)`, `<..>` - go, `*` is read "star", `#` "pound", six
    misspelt words are corrected, and `english.normalise` does the rest: lower case, numbers to words, no
    punctuation.
-2. Left out: recordings whose transcript is missing or nothing but a note (tones, silences), those that hold
-   only silence, and those longer than `max_seconds`.
+2. Left out: recordings whose transcript is missing or nothing but a note (tones, silences), and those that
+   hold only silence.
 3. `split.part_of` deals the utterances to train, dev and test (70, 15, 15 %) by a hash of the transcript.
+   The 18 longer than `long_seconds` (whole menus, up to 73 s) all go to train: a single one would be a tenth
+   of a test set.
 """
 
 import gzip
@@ -16,7 +18,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,7 +30,7 @@ from asr_topdown.datadir import DataDir
 ARCHIVE = "https://downloads.asterisk.org/pub/telephony/sounds/asterisk-core-sounds-en-wav-current.tar.gz"
 PACKAGES = ("asterisk-core-sounds-en-wav", "asterisk-core-sounds-en")
 SPEAKER = "allison"
-MAX_SECONDS = 12.0
+LONG_SECONDS = 12.0
 ADVICE = "Download asterisk-core-sounds-en-wav elsewhere, unpack it and name the folder with --prompts DIR"
 
 _TRANSCRIPTS = ("core-sounds-en.txt", "core-sounds-en.txt.gz")
@@ -46,7 +48,11 @@ _SILENCE = 1e-3  # a peak of -60 dB of full scale
 
 
 def prepare(
-    out: Path, *, prompts: Path | None = None, downloads: Path | None = None, max_seconds: float = MAX_SECONDS
+    out: Path,
+    *,
+    prompts: Path | None = None,
+    downloads: Path | None = None,
+    long_seconds: float = LONG_SECONDS,
 ) -> list[DataDir]:
     """Write `out/train`, `out/dev` and `out/test`.
 
@@ -54,7 +60,7 @@ def prepare(
         out: where the three data directories go.
         prompts: folder with the wavs and `core-sounds-en.txt[.gz]`, at any depth; None downloads them.
         downloads: where downloads go; None is `downloads` beside `out`.
-        max_seconds: longer recordings are left out.
+        long_seconds: longer recordings go to train, whatever their hash.
 
     Raises:
         OSError: if the data are not there or cannot be downloaded, with what was tried.
@@ -64,9 +70,9 @@ def prepare(
         prompts = fetch(downloads or out.parent / "downloads")
     transcripts = read_transcripts(_find_transcripts(prompts))
     recordings = find_recordings(prompts, transcripts)
-    kept, dropped = select(recordings, transcripts, max_seconds)
+    kept, long, dropped = select(recordings, transcripts, long_seconds)
     for reason, names in dropped.items():
-        print(f"left out, {reason}: {len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})")
+        print(f"left out, {reason}: {_some(names)}")
     ids = {name: f"{SPEAKER}-{name.replace('/', '_')}" for name in kept}
     whole = DataDir(
         path=out,
@@ -74,7 +80,9 @@ def prepare(
         text={ids[name]: text for name, text in kept.items()},
         utt2spk=dict.fromkeys(ids.values(), SPEAKER),
     )
-    parts = split.split(whole)
+    if long:
+        print(f"longer than {long_seconds:g} s, and so in train: {_some(long)}")
+    parts = split.split(whole, fixed={ids[name]: "train" for name in long})
     for part in parts:
         datadir.write(part)
     return parts
@@ -129,14 +137,15 @@ def find_recordings(folder: Path, transcripts: Mapping[str, str]) -> dict[str, P
 
 
 def select(
-    recordings: Mapping[str, Path], transcripts: Mapping[str, str], max_seconds: float
-) -> tuple[dict[str, str], dict[str, list[str]]]:
-    """Recording name -> cleaned transcript of what is kept, and reason -> names of what is not.
+    recordings: Mapping[str, Path], transcripts: Mapping[str, str], long_seconds: float
+) -> tuple[dict[str, str], list[str], dict[str, list[str]]]:
+    """Recording name -> cleaned transcript of what is kept; the long ones of it; reason -> names of the rest.
 
     Raises:
         ValueError: naming the first recording whose sampling rate differs from those before it.
     """
     kept: dict[str, str] = {}
+    long: list[str] = []
     dropped: dict[str, list[str]] = {}
     rate = None
     for name, wav in recordings.items():
@@ -151,13 +160,17 @@ def select(
             reason = "nothing is spoken"
         elif np.abs(samples).max(initial=0.0) < _SILENCE:
             reason = "silence"
-        elif len(samples) / rate > max_seconds:
-            reason = f"longer than {max_seconds:g} s"
         else:
             kept[name] = text
+            if len(samples) / rate > long_seconds:
+                long.append(name)
             continue
         dropped.setdefault(reason, []).append(name)
-    return kept, dropped
+    return kept, long, dropped
+
+
+def _some(names: Sequence[str]) -> str:
+    return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
 
 
 def _find_transcripts(folder: Path) -> Path:

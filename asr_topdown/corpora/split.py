@@ -25,15 +25,23 @@ def part_of(transcript: str, parts: Mapping[str, float] = PARTS) -> str:
     return name  # the shares' sum was rounded down
 
 
-def split(data: DataDir, parts: Mapping[str, float] = PARTS) -> list[DataDir]:
+def split(
+    data: DataDir, parts: Mapping[str, float] = PARTS, fixed: Mapping[str, str] | None = None
+) -> list[DataDir]:
     """One directory per set, at `data.path / <set>`.
+
+    Args:
+        data: the whole corpus.
+        parts: the sets and their shares.
+        fixed: utterance -> set, for those whose set is not left to the hash.
 
     Raises:
         ValueError: if a set stays empty.
     """
     members: dict[str, list[str]] = {name: [] for name in parts}
     for utterance in data.utterances():
-        members[part_of(data.text.get(utterance, ""), parts)].append(utterance)
+        part = (fixed or {}).get(utterance) or part_of(data.text.get(utterance, ""), parts)
+        members[part].append(utterance)
     empty = [name for name, utterances in members.items() if not utterances]
     if empty:
         raise ValueError(f"{data.path}: {len(data.utt2spk)} utterances are too few: none fell to {empty[0]}")

@@ -11,7 +11,7 @@ import pytest
 import soundfile
 
 from asr_topdown import datadir
-from asr_topdown.corpora import download, prompts
+from asr_topdown.corpora import download, prompts, split
 
 TRANSCRIPTS = """\
 ; Core Asterisk Sounds in English
@@ -50,6 +50,7 @@ KEPT = {
     "letters_a": "a",
     "letters_at": "at",
     "letters_second": "the letter second",
+    "long": "this one goes on and on",
     "oclock": "seven o'clock",
     "second": "second",
     "vm-goodbye": "goodbye",
@@ -85,9 +86,9 @@ def test_prepare(sounds, tmp_path, capsys):
     assert everything(parts) == {f"allison-{name}": text for name, text in KEPT.items()}
     assert capsys.readouterr().out.splitlines() == [
         "left out, nothing is spoken: 3 (beep, confbridge-join, silence/1)",
-        "left out, longer than 12 s: 1 (long)",
         "left out, no transcript: 1 (no-transcript)",
         "left out, silence: 1 (quiet)",
+        "longer than 12 s, and so in train: 1 (long)",
     ]
     for part in parts:
         datadir.validate(part.path)
@@ -102,9 +103,13 @@ def test_a_second_time_nothing_is_touched(sounds, tmp_path):
     assert {path: path.stat().st_mtime_ns for path in (tmp_path / "data").rglob("*")} == before
 
 
-def test_long_ones_can_be_kept(sounds, tmp_path):
-    parts = prompts.prepare(tmp_path / "data", prompts=sounds, max_seconds=60)
-    assert everything(parts)["allison-long"] == "this one goes on and on"
+def test_long_ones_are_trained_on_whatever_their_hash(sounds, tmp_path):
+    for path in ("data", "again"):
+        train, dev, _ = prompts.prepare(
+            tmp_path / path, prompts=sounds, long_seconds=60 if path == "again" else 12
+        )
+        home = dev if path == "again" else train
+        assert split.part_of(home.text["allison-long"]) == "dev"
 
 
 def test_the_layout_of_the_projects_archive(sounds, tmp_path):
@@ -238,9 +243,9 @@ def real():
 def test_the_real_sounds(real, tmp_path):
     parts = prompts.prepare(tmp_path, prompts=real)
     summaries = [datadir.summarise(part.path) for part in parts]
-    assert [s.utterances for s in summaries] == [371, 86, 76]
-    assert [s.words for s in summaries] == [1555, 430, 316]
-    assert [s.characters for s in summaries] == [8688, 2406, 1790]
-    assert sum(s.seconds for s in summaries) / 60 == pytest.approx(17.64, abs=0.01)
+    assert [s.utterances for s in summaries] == [389, 86, 76]
+    assert [s.words for s in summaries] == [2547, 430, 316]
+    assert [s.characters for s in summaries] == [14099, 2406, 1790]
+    assert sum(s.seconds for s in summaries) / 60 == pytest.approx(24.26, abs=0.01)
     letters = set("".join(everything(parts).values()))
     assert letters == set("abcdefghijklmnopqrstuvwxyz' ")
