@@ -1,12 +1,14 @@
 """`asr-topdown prepare`: from a corpus as it is distributed to Kaldi data directories."""
 
 import argparse
+import functools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.corpora import an4, eval2000, folder, fsdd, kaldi, nested, prompts, rt03, split, swbd, wsj
+from asr_topdown.bin import prepare_calls
+from asr_topdown.corpora import an4, folder, fsdd, kaldi, nested, prompts, split, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -19,9 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_fsdd(corpora)
     _add_an4(corpora)
     _add_wsj(corpora)
-    _add_swbd(corpora)
-    _add_eval2000(corpora)
-    _add_rt03(corpora)
+    prepare_calls.add_arguments(functools.partial(_add, corpora), _add_downloads)
     _add_folder(corpora)
     _add_kaldi(corpora)
     _add_speed(corpora)
@@ -141,66 +141,6 @@ def _add_wsj(corpora: Subparsers) -> None:
     )
     parser.set_defaults(
         prepare=lambda args: wsj.prepare(args.out, roots=[*args.wsj0, *args.wsj1], sets=args.sets)
-    )
-
-
-def _add_swbd(corpora: Subparsers) -> None:
-    help_ = "Switchboard-1, 300 hours of telephone calls (LDC97S62) with the MS98 transcripts: train, dev"
-    parser = _add(corpora, "swbd", help_, "--swbd /corpora/LDC97S62 --out data")
-    parser.add_argument("--swbd", type=Path, required=True, metavar="DIR", help="folder with the .sph files")
-    parser.add_argument(
-        "--transcripts",
-        type=Path,
-        metavar="DIR",
-        help="the MS98 transcripts (default: in --swbd, or download)",
-    )
-    _add_downloads(parser)
-    parser.add_argument("--conv-tab", type=Path, metavar="FILE", help="conv_tab.csv, to tell callers by PIN")
-    parser.add_argument(
-        "--dev-utterances", type=int, default=4000, metavar="N", help="the first N are dev (default: 4000)"
-    )
-    _add_sample_rate(parser)
-    parser.set_defaults(
-        prepare=lambda args: swbd.prepare(
-            args.out,
-            swbd=args.swbd,
-            text=args.transcripts,
-            downloads=args.downloads,
-            conv_tab=args.conv_tab,
-            dev_utterances=args.dev_utterances,
-            sample_rate=args.sample_rate,
-        )
-    )
-
-
-def _add_eval2000(corpora: Subparsers) -> None:
-    help_ = "2000 Hub-5 English evaluation (LDC2002S09, LDC2002T43): eval2000, with stm and glm for scoring"
-    parser = _add(corpora, "eval2000", help_, "--folders /corpora/LDC2002S09 /corpora/LDC2002T43 --out data")
-    parser.add_argument(
-        "--folders", type=Path, nargs="+", required=True, metavar="DIR", help="sound and transcripts"
-    )
-    _add_sample_rate(parser)
-    parser.set_defaults(
-        prepare=lambda args: eval2000.prepare(args.out, folders=args.folders, sample_rate=args.sample_rate)
-    )
-
-
-def _add_rt03(corpora: Subparsers) -> None:
-    help_ = "2003 Rich Transcription evaluation, telephone speech (LDC2007S10): rt03, with stm and glm"
-    parser = _add(corpora, "rt03", help_, "--rt03 /corpora/LDC2007S10 --out data")
-    parser.add_argument("--rt03", type=Path, required=True, metavar="DIR", help="the unpacked corpus")
-    _add_sample_rate(parser)
-    parser.set_defaults(
-        prepare=lambda args: rt03.prepare(args.out, rt03=args.rt03, sample_rate=args.sample_rate)
-    )
-
-
-def _add_sample_rate(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--sample-rate",
-        type=int,
-        metavar="HZ",
-        help="resample the sound (16000, as ESPnet; default: 8000, as it is)",
     )
 
 

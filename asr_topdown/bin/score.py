@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_topdown import datadir, files
+from asr_topdown.bin import score_hub5
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import Unit
 from asr_topdown.score.mapsswe import mapsswe
@@ -17,6 +18,7 @@ EXAMPLE = """
 asr-topdown score data/test exp/a/decode/0123456789abcdef/test --report errors.txt
 asr-topdown score data/test joint/text --compare topdown/text --units both
 asr-topdown score data/test --exp exp/a
+asr-topdown score data/eval2000 --exp exp/a --stm data/eval2000/stm --glm data/eval2000/glm
 """
 _UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
 
@@ -50,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    score_hub5.add_arguments(parser)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -90,6 +93,9 @@ def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[Path]]]:
 
 def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
     """Print the error rates of one or two systems, and the tests of the two; write the files asked for."""
+    if score_hub5.is_asked(args):
+        score_hub5.run(args, paths)
+        return
     references = _transcripts(args.reference)
     utt2spk = _speakers(args)
     scored = [

@@ -46,7 +46,10 @@ def test_prepare_tells_what_it_made(prepared, capsys):
     assert (prepared / "text").read_text() == "one one\ntwo two two\n"
 
 
-@pytest.mark.parametrize("corpus", ["prompts", "fsdd", "an4", "wsj", "folder", "kaldi", "speed", "nested"])
+@pytest.mark.parametrize(
+    "corpus",
+    ["prompts", "fsdd", "an4", "wsj", "swbd", "eval2000", "rt03", "folder", "kaldi", "speed", "nested"],
+)
 def test_every_corpus_has_help_with_an_example(corpus, capsys):
     with pytest.raises(SystemExit) as left:
         main.main(["prepare", corpus, "--help"])

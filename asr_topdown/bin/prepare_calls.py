@@ -1,0 +1,78 @@
+"""`asr-topdown prepare swbd`, `eval2000` and `rt03`: telephone calls."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from asr_topdown.corpora import eval2000, rt03, swbd
+
+AddCorpus = Callable[[str, str, str], argparse.ArgumentParser]
+"""(name, help, example) -> the subcommand's parser."""
+AddOptions = Callable[[argparse.ArgumentParser], None]
+
+
+def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
+    """Declare the three subcommands."""
+    _add_swbd(add, add_downloads)
+    _add_eval2000(add)
+    _add_rt03(add)
+
+
+def _add_swbd(add: AddCorpus, add_downloads: AddOptions) -> None:
+    help_ = "Switchboard-1, 300 hours of telephone calls (LDC97S62) with the MS98 transcripts: train, dev"
+    parser = add("swbd", help_, "--swbd /corpora/LDC97S62 --out data")
+    parser.add_argument("--swbd", type=Path, required=True, metavar="DIR", help="folder with the .sph files")
+    parser.add_argument(
+        "--transcripts",
+        type=Path,
+        metavar="DIR",
+        help="the MS98 transcripts (default: in --swbd, or download)",
+    )
+    add_downloads(parser)
+    parser.add_argument("--conv-tab", type=Path, metavar="FILE", help="conv_tab.csv, to tell callers by PIN")
+    parser.add_argument(
+        "--dev-utterances", type=int, default=4000, metavar="N", help="the first N are dev (default: 4000)"
+    )
+    _add_sample_rate(parser)
+    parser.set_defaults(
+        prepare=lambda args: swbd.prepare(
+            args.out,
+            swbd=args.swbd,
+            text=args.transcripts,
+            downloads=args.downloads,
+            conv_tab=args.conv_tab,
+            dev_utterances=args.dev_utterances,
+            sample_rate=args.sample_rate,
+        )
+    )
+
+
+def _add_eval2000(add: AddCorpus) -> None:
+    help_ = "2000 Hub-5 English evaluation (LDC2002S09, LDC2002T43): eval2000, with stm and glm for scoring"
+    parser = add("eval2000", help_, "--folders /corpora/LDC2002S09 /corpora/LDC2002T43 --out data")
+    parser.add_argument(
+        "--folders", type=Path, nargs="+", required=True, metavar="DIR", help="sound and transcripts"
+    )
+    _add_sample_rate(parser)
+    parser.set_defaults(
+        prepare=lambda args: eval2000.prepare(args.out, folders=args.folders, sample_rate=args.sample_rate)
+    )
+
+
+def _add_rt03(add: AddCorpus) -> None:
+    help_ = "2003 Rich Transcription evaluation, telephone speech (LDC2007S10): rt03, with stm and glm"
+    parser = add("rt03", help_, "--rt03 /corpora/LDC2007S10 --out data")
+    parser.add_argument("--rt03", type=Path, required=True, metavar="DIR", help="the unpacked corpus")
+    _add_sample_rate(parser)
+    parser.set_defaults(
+        prepare=lambda args: rt03.prepare(args.out, rt03=args.rt03, sample_rate=args.sample_rate)
+    )
+
+
+def _add_sample_rate(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--sample-rate",
+        type=int,
+        metavar="HZ",
+        help="resample the sound (16000, as ESPnet; default: 8000, as it is)",
+    )

@@ -1,0 +1,123 @@
+"""`asr-topdown score --stm --glm`: Hub-5 word errors, as NIST counts them on eval2000 and RT-03."""
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from asr_topdown import datadir, files
+from asr_topdown.score import ctm, nist, stm
+from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
+from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    group = parser.add_argument_group(
+        "Hub-5", "NIST's scoring of telephone speech; ids tell call, side, times"
+    )
+    group.add_argument("--stm", type=Path, metavar="FILE", help="the reference, instead of REF's transcripts")
+    group.add_argument("--glm", type=Path, metavar="FILE", help="mapping rules, for both sides")
+    group.add_argument(
+        "--hubscr", action="store_true", help="ask NIST's hubscr.pl too, and say whether it agrees"
+    )
+
+
+def is_asked(args: argparse.Namespace) -> bool:
+    """Whether the options ask for it.
+
+    Raises:
+        ValueError: if they are not complete.
+    """
+    if args.stm is None and args.glm is None and not args.hubscr:
+        return False
+    if args.stm is None or args.glm is None:
+        raise ValueError("Hub-5 scoring needs both --stm and --glm")
+    return True
+
+
+def run(args: argparse.Namespace, paths: Sequence[Path]) -> None:
+    """Print the word errors of one or two systems, and test their difference; write the files asked for."""
+    references = stm.read(args.stm)
+    rules = GlmRules.read(args.glm)
+    scored = []
+    document: dict[str, Any] = {"reference": str(args.stm), "systems": []}
+    for path in paths:
+        transcripts = datadir.read_table(path / "text" if path.is_dir() else path)
+        words = ctm.without_noise(ctm.from_transcripts(transcripts))
+        one = score(references, words, rules)
+        scored.append(one)
+        print(f"{path}: {len(one.segments)} segments, word error rates in %")
+        print(one.table())
+        print(_interval(one, args))
+        if args.hubscr:
+            _compare_with_hubscr(references, words, args.glm, one)
+        document["systems"].append({"hypothesis": str(path), "scores": one.to_json()})
+    if len(scored) == 2:
+        document["comparison"] = _compare(scored[0], scored[1], args)
+    if args.report is not None:
+        files.write_text(args.report, "\n".join(map(_report, paths, scored)))
+    if args.json is not None:
+        files.write_json(args.json, document)
+
+
+def _interval(one: Hub5Score, args: argparse.Namespace) -> str:
+    rate = bootstrap_rate(
+        _errors(one), _references(one), blocks=_sides(one), resamples=args.resamples, seed=args.seed
+    )
+    return f"95 % interval of all, drawing sides of calls: {100 * rate.low:.1f} .. {100 * rate.high:.1f}"
+
+
+def _compare(first: Hub5Score, second: Hub5Score, args: argparse.Namespace) -> dict[str, Any]:
+    """Print and return the difference of two systems in each part."""
+    differences = {}
+    for (name, left), right in zip(first.parts().items(), second.parts().values(), strict=True):
+        found = paired_bootstrap(
+            _errors(left),
+            _errors(right),
+            _references(left),
+            blocks=_sides(left),
+            resamples=args.resamples,
+            seed=args.seed,
+        )
+        print(f"{name:10} first - second = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)")
+        differences[name] = vars(found)
+    return differences
+
+
+def _compare_with_hubscr(
+    references: Sequence[stm.Segment], words: Sequence[ctm.Word], glm: Path, one: Hub5Score
+) -> None:
+    theirs, ours = nist.hubscr(references, words, glm), one.total
+    same = "the same" if theirs == ours else f"not the same as ours ({ours.errors} of {ours.reference})"
+    print(f"hubscr.pl: {theirs.errors} errors in {theirs.reference} words, {100 * theirs.rate:.1f} %: {same}")
+
+
+def _points(found: RateDifference) -> str:
+    values = (found.difference, found.low, found.high)
+    difference, low, high = (f"{100 * value:+.2f}" for value in values)
+    return f"{difference} [{low}, {high}] points"
+
+
+def _errors(one: Hub5Score) -> list[int]:
+    return [segment.counts.errors for segment in one.segments]
+
+
+def _references(one: Hub5Score) -> list[int]:
+    return [segment.counts.reference for segment in one.segments]
+
+
+def _sides(one: Hub5Score) -> list[str]:
+    return [f"{scored.segment.file} {scored.segment.channel}" for scored in one.segments]
+
+
+def _report(path: Path, one: Hub5Score) -> str:
+    lines = [f"{path}\n\n{one.table()}\n"]
+    for scored in one.segments:
+        where, counts = scored.segment, scored.counts
+        lines.append(
+            f"{where.file} {where.channel} {where.start:.2f} {where.end:.2f} (#C #S #D #I) {counts.correct} "
+            f"{counts.substitutions} {counts.deletions} {counts.insertions}\n"
+            f"REF: {scored.reference}\nHYP: {scored.hypothesis}\n"
+        )
+    return "\n".join(lines)

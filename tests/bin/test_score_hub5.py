@@ -1,0 +1,83 @@
+"""`asr-topdown prepare swbd|eval2000|rt03` and `score --stm --glm` as typed."""
+
+import json
+
+import pytest
+
+from asr_topdown.bin.main import main
+from asr_topdown.corpora.fake import swbd as fake
+from asr_topdown.score import nist
+
+
+@pytest.fixture(scope="module")
+def discs(tmp_path_factory):
+    return fake.write(tmp_path_factory.mktemp("discs"), calls=2, engine="tones", seconds_each=0.02)
+
+
+@pytest.fixture
+def folder(discs, tmp_path, monkeypatch):
+    """eval2000, a perfect and a worse hypothesis."""
+    monkeypatch.chdir(tmp_path)
+    where = [str(discs.eval2000_speech), str(discs.eval2000_transcripts)]
+    assert main(["prepare", "eval2000", "--folders", *where, "--out", "data"]) == 0
+    (tmp_path / "good").mkdir()
+    text = (tmp_path / "data/eval2000/text").read_text()
+    (tmp_path / "good/text").write_text(text)
+    lines = [line.split() for line in text.splitlines()]
+    (tmp_path / "bad").write_text(
+        "".join(f"{name} {' '.join(['wrong', *words[1:]])}\n" for name, *words in lines)
+    )
+    return tmp_path
+
+
+HUB5 = ["--stm", "data/eval2000/stm", "--glm", "data/eval2000/glm", "--resamples", "200"]
+
+
+def test_swbd_and_rt03(discs, tmp_path, capsys):
+    out = str(tmp_path)
+    command = ["prepare", "swbd", "--swbd", str(discs.swbd), "--transcripts", str(discs.transcripts)]
+    assert main([*command, "--dev-utterances", "5", "--sample-rate", "16000", "--out", out]) == 0
+    assert [line.split()[1] for line in capsys.readouterr().out.splitlines()[-2:]] == ["19", "5"]
+    assert (tmp_path / "train/sample_rate").read_text() == "16000\n"
+    assert main(["prepare", "rt03", "--rt03", str(discs.rt03), "--out", out]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].split()[1] == "24"
+
+
+def test_one_system(folder, capsys):
+    capsys.readouterr()
+    assert main(["score", "data/eval2000", "good", *HUB5, "--json", "s.json", "--report", "r.txt"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "good: 44 segments, word error rates in %"
+    assert [line.split()[0] for line in shown[2:5]] == ["SWBD", "CallHome", "all"]
+    assert shown[4].split()[-2:] == ["0.0", "0.0"]
+    assert shown[5] == "95 % interval of all, drawing sides of calls: 0.0 .. 0.0"
+    (system,) = json.loads((folder / "s.json").read_text())["systems"]
+    assert system["scores"]["all"]["errors"] == 0
+    assert (folder / "r.txt").read_text().count("REF: ") == 44
+
+
+def test_two_systems(folder, capsys):
+    capsys.readouterr()
+    assert main(["score", "data/eval2000", "bad", "--compare", "good", *HUB5, "--json", "s.json"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[-1].startswith("all        first - second = +")
+    saved = json.loads((folder / "s.json").read_text())
+    assert set(saved["comparison"]) == {"SWBD", "CallHome", "all"}
+    worse = saved["systems"][0]["scores"]["all"]
+    assert saved["comparison"]["all"]["difference"] == pytest.approx(worse["rate"])
+
+
+@pytest.mark.skipif(
+    nist.find_hubscr() is None, reason="hubscr.pl is not installed; tools/install_sctk.sh gets it"
+)
+def test_hubscr_is_asked(folder, capsys):
+    capsys.readouterr()
+    assert main(["score", "data/eval2000", "bad", *HUB5, "--hubscr"]) == 0
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("hubscr.pl: ")
+    assert last.endswith("%: the same")
+
+
+def test_both_files_are_needed(folder, capsys):
+    assert main(["score", "data/eval2000", "good", "--stm", "data/eval2000/stm"]) == 1
+    assert "Hub-5 scoring needs both --stm and --glm" in capsys.readouterr().err
