@@ -1,0 +1,92 @@
+"""Settings: strict about names, honest about numbers, and the same after a round trip."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from asr_topdown import config
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+def write(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("train: {epoch: 3}", r"c\.yaml: unknown key train\.epoch; did you mean 'epochs'\?"),
+        ("trian: {epochs: 3}", r"c\.yaml: unknown key trian; did you mean 'train'\?"),
+        (
+            "features: {fbank: {num_mel: 3}}",
+            r"unknown key features\.fbank\.num_mel; did you mean 'num_mels'\?",
+        ),
+        ("train: {epochs: many}", r"c\.yaml: train\.epochs: .*got 'many'"),
+        ("train: {epochs: 0}", r"c\.yaml: train\.epochs: .*got 0"),
+        ("model: {layers: 2, subsample: [1, 1, 2]}", r"subsample lists 3 factors for 2 layers"),
+        ("train: [1, 2", r"c\.yaml: not YAML"),
+        ("just words", r"c\.yaml: must hold sections"),
+        ("include: conf.yaml", r"c\.yaml: include must be a list"),
+        ("include: [c.yaml]", r"c\.yaml: includes itself"),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        config.load(write(tmp_path / "c.yaml", text))
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
+        config.load(write(tmp_path / "c.yaml", "include: [none.yaml]"))
+
+
+def test_floats_as_in_yaml_1_2() -> None:
+    """PyYAML alone reads 1e-4 as a string."""
+    assert config.parse({}, ["train.optimizer.lr=1e-4"]).train.optimizer.lr == 1e-4
+    assert config.parse({}, ["train.optimizer.lr=3"]).train.optimizer.lr == 3.0
+
+
+def test_includes_come_first_and_overrides_last(tmp_path: Path) -> None:
+    write(tmp_path / "parts" / "a.yaml", "train: {epochs: 7, patience: 2}\nmodel: {layers: 2}")
+    write(tmp_path / "parts" / "b.yaml", "train: {patience: 3}")
+    main = write(tmp_path / "c.yaml", "include: [parts/a.yaml, parts/b.yaml]\ntrain: {grad_clip: 1.0}")
+    loaded = config.load(main, ["train.epochs=9", "topdown.seeds=[4, 5]"])
+    assert (loaded.train.epochs, loaded.train.patience, loaded.train.grad_clip) == (9, 3, 1.0)
+    assert loaded.model.layers == 2
+    assert loaded.topdown.seeds == (4, 5)
+
+
+@pytest.mark.parametrize("override", ["train.epochs", "=3", "train.epochs=[1"])
+def test_malformed_overrides(override: str) -> None:
+    with pytest.raises(ValueError, match="--set"):
+        config.parse({}, [override])
+
+
+def test_dump_reads_back_to_the_same() -> None:
+    original = config.parse({"train": {"optimizer": {"eps": 1e-8}, "specaugment": {"freq_masks": 1}}})
+    assert config.parse(yaml.safe_load(config.dump(original))) == original
+
+
+def test_identity_is_of_what_decides_the_network() -> None:
+    base = config.Config()
+    for same in (
+        "train.log_interval=7",
+        "train.epochs=3",
+        "decode.beam=3",
+        "topdown.seeds=[8]",
+        "train.threads=2",
+    ):
+        assert config.parse({}, [same]).identity() == base.identity(), same
+    for other in ("train.optimizer.lr=0.5", "model.cells=7", "features.deltas=1", "text.unit=word"):
+        assert config.parse({}, [other]).identity() != base.identity(), other
+
+
+@pytest.mark.parametrize(
+    "path", sorted(REPOSITORY.glob("egs/*/conf/*.yaml")), ids=lambda path: str(path.parts[-3:])
+)
+def test_every_recipes_configuration_loads(path: Path) -> None:
+    assert config.load(path) == config.parse(yaml.safe_load(config.dump(config.load(path))))

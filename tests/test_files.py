@@ -1,0 +1,49 @@
+"""Files are whole or absent."""
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from asr_topdown import files
+
+
+def test_a_failure_leaves_the_old_content_and_nothing_else(tmp_path: Path) -> None:
+    target = tmp_path / "a.json"
+    files.write_json(target, {"b": 1, "a": [2]})
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        files.write_json(target, {"whole": 1, "half": object()})
+
+    def interrupted() -> None:
+        with files.written_aside(target) as aside:
+            aside.write_text("half")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
+    assert files.read_json(target) == {"a": [2], "b": 1}
+    assert [path.name for path in tmp_path.iterdir()] == ["a.json"]
+
+
+def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    files.write_text(tmp_path / "a", "old")
+    monkeypatch.setattr(Path, "write_text", full)
+    with pytest.raises(OSError, match=r"cannot write .*/a: No space left on device") as caught:
+        files.write_text(tmp_path / "a", "new")
+    assert caught.value.errno == errno.ENOSPC
+    assert (tmp_path / "a").read_bytes() == b"old"
+
+
+def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
+    (tmp_path / "plain").write_text("")
+    files.write_text(tmp_path / "aside", "")
+    assert (tmp_path / "aside").stat().st_mode == (tmp_path / "plain").stat().st_mode
+
+
+def test_what_is_not_json_is_named(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text("{")
+    with pytest.raises(ValueError, match=r"x\.json: not a JSON file"):
+        files.read_json(tmp_path / "x.json")
