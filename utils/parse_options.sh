@@ -13,7 +13,7 @@ caller=$OLDPWD script=$PWD/${0##*/}
 command_line=("$@")
 
 option_block() { # the option lines of the script, above the line that sources this file
-    sed -n '/parse_options\.sh/q;/^[a-z_]\{1,\}=.* # /p' "$script"
+    sed -n '/parse_options\.sh/q;/^[a-z_][a-z0-9_]*=.* # /p' "$script"
 }
 
 option_error() {

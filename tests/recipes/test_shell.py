@@ -11,7 +11,7 @@ import pytest
 
 from asr_topdown import config
 
-RECIPES = ("prompts", "fsdd")
+RECIPES = ("prompts", "fsdd", "an4")
 
 # Makes what the stages promise and writes each call to `calls`; FAIL=<command> makes one fail.
 STAND_IN = """#!/usr/bin/env bash
@@ -151,7 +151,7 @@ def test_wrong_options_are_errors(options, message, stand_in, run_recipe):
 def test_help_shows_every_option_with_its_default(recipe, copy, run_recipe):
     done = run_recipe(recipe, "--help")
     assert done.returncode == 0
-    shown = re.findall(r"^  --([a-z-]+) .*\[(.*)\]$", done.stdout, re.MULTILINE)
+    shown = re.findall(r"^  --([a-z0-9-]+) .*\[(.*)\]$", done.stdout, re.MULTILINE)
     assert dict(shown).items() >= {"stage": "0", "stop-stage": "7", "ngpu": "0", "seeds": "1"}.items()
     assert {"nj", "config", "tag", recipe} <= dict(shown).keys()
 

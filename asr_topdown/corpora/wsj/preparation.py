@@ -27,8 +27,11 @@ def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> li
     Raises:
         FileNotFoundError: if a folder is not there or nothing of WSJ is in it; naming the index file, if
             that of a wanted set is missing.
-        ValueError: naming the set, if it is unknown, or empty; naming file and line of what cannot be read.
+        ValueError: if there are no roots; naming the set, if it is unknown or empty; naming file and line of
+            what cannot be read.
     """
+    if not roots:
+        raise ValueError("where are LDC's discs? name their folders: --wsj0 DIR --wsj1 DIR")
     unknown = [name for name in sets if name not in _BY_NAME]
     if unknown:
         raise ValueError(f"--sets {unknown[0]}: there is no such set; there are {', '.join(_BY_NAME)}")

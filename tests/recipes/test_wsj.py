@@ -1,0 +1,120 @@
+"""`egs/wsj/run.sh` from stage 0 to 7 on a fake WSJ with all its quirks; a tiny network reads its tones."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from asr_topdown import config
+from asr_topdown.corpora.fake import wsj as fake
+from asr_topdown.features.front_end import front_end_dim
+
+SIZES = {
+    "train_si84": (4, 70),
+    "train_wsj1": (4, 70),
+    "test_dev93": (2, 12),
+    "test_eval92": (2, 12),
+    "test_eval93": (1, 2),
+}
+TINY = """
+include: [blstm_ctc.yaml]
+features: {fbank: {num_mels: 20}, deltas: 0}
+model: {layers: 2, cells: 32, projection: 0, stack: 3, subsample: []}
+train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {name: adam, lr: 0.01, plateau: none}}
+topdown: {controls: [freeze_lowest]}
+"""
+
+
+@pytest.fixture
+def discs(tmp_path: Path) -> fake.FakeWsj:
+    return fake.write(tmp_path / "ldc", SIZES, engine="tones", seconds_each=0.05)
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+@pytest.mark.slow
+def test_from_discs_to_report(discs, copy, run_recipe):
+    recipe = copy / "egs" / "wsj"
+    (recipe / "conf" / "tiny.yaml").write_text(TINY)
+    options = [
+        "--wsj0",
+        str(discs.wsj0),
+        "--wsj1",
+        str(discs.wsj1),
+        "--config",
+        "conf/tiny.yaml",
+        "--tag",
+        "tiny",
+    ]
+    done = run_recipe("wsj", *options)
+    assert done.returncode == 0, done.stdout
+    assert "this copy differs from the distribution" in done.stdout
+
+    for part in ("test_dev93", "test_eval92"):
+        lines = (recipe / "data" / part / "text").read_text().splitlines()
+        assert dict(line.split(" ", 1) for line in lines) == discs.texts[part]
+    assert "<NOISE> " in (recipe / "data" / "tokens.txt").read_text()
+
+    exp = recipe / "exp" / "tiny"
+    results = [json.loads(path.read_text()) for path in (exp / "decode").glob("*/test_eval92/result.json")]
+    assert len(results) >= 3  # joint, at least one step down, the lowest layer frozen
+    # Guessing gives about 90 %.
+    assert min(result["cer"] for result in results) < 0.5
+    assert "CER" in (exp / "report" / "report.md").read_text()
+
+    again = run_recipe("wsj", *options)
+    assert again.stdout.count("up to date (to do it again") == 7  # all but the score's table
+
+    part = run_recipe("wsj", *options, "--subset", "p20", "--tag", "p20", "--stop-stage", "3")
+    assert part.returncode == 0, part.stdout
+    assert names(recipe / "data") >= {
+        f"train_si284_{p}" for p in ("p05", "p10", "p20", "p40", "p80", "unseen")
+    }
+    assert len((recipe / "data/train_si284_p20/text").read_text().splitlines()) == 28
+    (node,) = (recipe / "exp" / "p20" / "nodes").iterdir()
+    assert json.loads((node / "done.json").read_text())["epochs"] >= 1
+
+
+def test_without_discs_one_line_says_what_is_wanted(copy, run_recipe):
+    done = run_recipe("wsj", "--stop-stage", "0")
+    assert done.returncode == 1
+    assert "prepare: error: where are LDC's discs? name their folders: --wsj0 DIR --wsj1 DIR" in done.stdout
+
+
+def test_table_2_runs_every_row(copy, run_recipe):
+    """With a stand-in for the program: what would be run."""
+    command = copy / "bin" / "asr-topdown"
+    command.write_text('#!/bin/sh\n[ "$1" != train ] || echo "$@" >>calls\n')
+    recipe = copy / "egs" / "wsj"
+    assert run_recipe("wsj", "--table", "1").returncode == 2
+    for name in (
+        "tokens.txt",
+        *(f"{part}/{file}" for part in ("train_si284", "test_dev93") for file in ("feats.scp", "text")),
+    ):
+        (recipe / "data" / name).parent.mkdir(parents=True, exist_ok=True)
+        (recipe / "data" / name).touch()
+    rows = [line.split() for line in (recipe / "conf" / "table2.txt").read_text().splitlines()]
+    for name, _ in rows:
+        assert (recipe / "conf" / f"{name}.yaml").is_file()
+        (recipe / "exp" / name / "nodes").mkdir(parents=True)
+    done = run_recipe("wsj", "--table", "2", "--stage", "3", "--stop-stage", "3")
+    assert done.returncode == 0, done.stdout
+    calls = [line.split() for line in (recipe / "calls").read_text().splitlines()]
+    for call, (name, seeds) in zip(calls, rows, strict=True):
+        assert f"conf/{name}.yaml" in call
+        assert f"exp/{name}" in call
+        assert call[call.index("--seed") + 1] == seeds.split(",")[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "dropout"),
+    [("blstm_ctc", 123, 0.0), ("blstm_ctc_dropout", 123, 0.5), ("blstm_ctc_80mel", 80, 0.0)],
+)
+def test_the_rows_of_table_2(repository, name, size, dropout):
+    row = config.load(repository / "egs" / "wsj" / "conf" / f"{name}.yaml")
+    assert front_end_dim(row.features.fbank, row.features.deltas) == size
+    assert (row.model.layers, row.model.cells, row.model.dropout) == (4, 320, dropout)
+    assert row.train.patience == 5
+    assert "freeze_lowest" in row.topdown.controls
