@@ -28,7 +28,6 @@ REQUIRED = {
     "kaldiio": "kaldiio",
     "PyYAML": "yaml",
     "pydantic": "pydantic",
-    "kaldialign": "kaldialign",
     "rapidfuzz": "rapidfuzz",
     "safetensors": "safetensors",
     "tensorboard": "tensorboard",
