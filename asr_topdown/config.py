@@ -96,7 +96,11 @@ class TopdownConfig(Section):
     search: Literal["greedy"] = "greedy"
     groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
     frozen_dropout: Literal["keep", "off"] = "keep"
-    controls: tuple[Literal["scratch", "freeze_lowest", "keep"], ...] = ("scratch", "freeze_lowest", "keep")
+    controls: tuple[Literal["scratch", "freeze_lowest", "keep", "same_init"], ...] = (
+        "scratch",
+        "freeze_lowest",
+        "keep",
+    )
     seeds: tuple[int, ...] = Field((1,), min_length=1, description="one whole search per seed")
 
 

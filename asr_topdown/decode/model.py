@@ -34,16 +34,31 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
         ValueError: naming the file that is missing or does not fit.
     """
     folder, device = Path(folder), torch.device(device)
-    done = folder / "done.json"
-    if not done.exists():
-        raise ValueError(f"{folder}: not a finished model (no done.json)")
+    _check_finished(folder)
     config = configuration.load(folder / "config.yaml")
+    if config.is_language_model:
+        raise ValueError(f"{folder}: a language model, which cannot recognise speech")
     vocabulary = Vocabulary.load(folder / "tokens.txt")
     cmvn = Cmvn.load(folder / "cmvn.ark") if config.features.cmvn == "global" else None
-    network = fresh_model(config, len(vocabulary), init_seed=0)
-    weights = folder / f"epoch-{read_json(done)['best_epoch']}.safetensors"
+    network = load_best(folder, fresh_model(config, len(vocabulary), init_seed=0))
+    return TrainedModel(folder, config, vocabulary, cmvn, network.to(device).eval(), device)
+
+
+def load_best(folder: Path, network: nn.Module) -> nn.Module:
+    """Put the weights of a model folder's best epoch into `network`, and return it.
+
+    Raises:
+        ValueError: naming the file that is missing or does not fit.
+    """
+    _check_finished(folder)
+    weights = folder / f"epoch-{read_json(folder / 'done.json')['best_epoch']}.safetensors"
     try:
         network.load_state_dict(load_weights(weights))
     except RuntimeError as error:
         raise ValueError(f"{weights} does not fit {folder / 'config.yaml'}: {error}") from error
-    return TrainedModel(folder, config, vocabulary, cmvn, network.to(device).eval(), device)
+    return network
+
+
+def _check_finished(folder: Path) -> None:
+    if not (folder / "done.json").exists():
+        raise ValueError(f"{folder}: not a finished model (no done.json)")

@@ -1,11 +1,18 @@
 """How well a language model foretells a text: perplexity as published with the AWD-LSTM."""
 
 import math
+import time
+from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from asr_topdown.data.language_model import cut
+from asr_topdown import config as configuration
+from asr_topdown.build import fresh_model
+from asr_topdown.data.language_model import Dictionary, columns, content_hash, cut
+from asr_topdown.decode.model import load_best
+from asr_topdown.files import read_json, write_json
 
 
 @torch.no_grad()
@@ -28,3 +35,38 @@ def perplexity(model: nn.Module, text: Tensor, bptt: int) -> dict[str, float]:
         total += len(batch.words) * loss.double()
     loss = total.item() / len(text)
     return {"loss": loss, "ppl": math.exp(loss) if loss < 700 else math.inf}
+
+
+def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> dict[str, Any]:
+    """Perplexity of a trained language model on `text`; kept in `target`, which answers the next time.
+
+    Args:
+        folder: of the finished model.
+        text: read in as many columns as the model's configuration says for a test text.
+        target: a JSON file.
+        device: where to compute.
+
+    Returns:
+        "loss", "ppl", and what they were made of.
+
+    Raises:
+        ValueError: naming the file: no finished language model, a text that is empty or too short, a word
+            that is not in the vocabulary.
+    """
+    config = configuration.load(folder / "config.yaml")
+    if not config.is_language_model:
+        raise ValueError(f"{folder}: not a language model, it has no perplexity")
+    wanted = {"node": folder.name, "content": content_hash(text), "columns": config.language_model.test_batch}
+    if target.exists():
+        made: dict[str, Any] = read_json(target)
+        if all(made.get(key) == value for key, value in wanted.items()):
+            return made
+    dictionary = Dictionary.load(folder / "tokens.txt")
+    rows = columns(dictionary.read(text), config.language_model.test_batch, where=text).to(device)
+    network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
+    started = time.perf_counter()
+    found = perplexity(network, rows, config.language_model.bptt)
+    seconds = time.perf_counter() - started
+    made = {**wanted, **found, "text": str(text), "words": rows.numel(), "device": device, "seconds": seconds}
+    write_json(target, made)
+    return made

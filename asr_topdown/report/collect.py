@@ -91,7 +91,7 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
         ValueError: one line naming a file that is damaged.
     """
     store = Store(root)
-    trainings = {node.id: _training(store, node) for node in store.nodes()}
+    trainings = {node.id: read_training(store, node) for node in store.nodes()}
     if not trainings:
         raise FileNotFoundError(f"{root}: no training here (no nodes/*/node.json)")
     studies = {tag: store.load_results(tag) for tag in store.tags()}
@@ -106,7 +106,12 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
     return Experiment(store.root, set_name, trainings, studies, decodings, tuple(dict.fromkeys(notes)))
 
 
-def _training(store: Store, node: Node) -> Training:
+def read_training(store: Store, node: Node) -> Training:
+    """What is known of one node.
+
+    Raises:
+        ValueError: one line naming a file that is damaged.
+    """
     folder = store.node_dir(node)
     try:
         metric: str = configuration.load(folder / "config.yaml").train.metric

@@ -13,6 +13,7 @@ _NAMES = {
     "scratch": SCRATCH,
     "freeze_lowest": "lowest layer frozen, upper ones retrained",
     "keep": "nothing frozen, trained on",
+    "same_init": "top frozen, the joint training's initial weights",
 }
 
 

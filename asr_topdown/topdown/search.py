@@ -10,7 +10,8 @@ of them ask for is trained once.
 Seeds. The base seed s of a study (0 <= s < 1 000 000) is the joint training's `init_seed`. Every other
 training of that seed takes s + 1 000 000 k, with k = i for step i of the greedy search (1 <= i <= 499),
 500 + i for the i-th training from scratch, 1001 for freeze-the-lowest and 1501 for keep. So the last six
-digits are the base seed, no two base seeds share an `init_seed`, and k = 0 is the joint training's alone.
+digits are the base seed, no two base seeds share an `init_seed`, and k = 0 is the joint training's; only the
+control "same_init" takes that again, on purpose.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -22,7 +23,7 @@ SEED_STRIDE = 1_000_000
 _PER_KIND = 500
 _KINDS = ("step", "scratch", "freeze_lowest", "keep")
 
-CONTROLS = ("scratch", "freeze_lowest", "keep")
+CONTROLS = ("scratch", "freeze_lowest", "keep", "same_init")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ class Result:
     """What a search did.
 
     Attributes:
-        search: "greedy", "scratch", "freeze_lowest" or "keep".
+        search: "greedy", "scratch", "freeze_lowest", "keep" or "same_init".
         seed: the base seed.
         steps: every training in the order in which it was asked for, the joint one first.
         final: id of the node that the search ended with.
@@ -148,16 +149,33 @@ def keep(joint: Node) -> Search:
     return (yield from _one_retraining("keep", joint, node))
 
 
+def same_init(joint: Node, blocks: Sequence[tuple[str, ...]], *, frozen_dropout: str = "keep") -> Search:
+    """Freeze the top block and retrain the rest from the very weights that the joint training began with.
+
+    The first row of the paper's Table 4; step 1 of `greedy` is the same with other initial weights.
+
+    Raises:
+        ValueError: as `greedy`.
+    """
+    _check(joint, blocks)
+
+    def node(outcome: Outcome) -> Node:
+        seed = joint.init_seed
+        return retrained(outcome, init_seed=seed, frozen=blocks[-1], frozen_dropout=frozen_dropout)
+
+    return (yield from _one_retraining("same_init", joint, node))
+
+
 def study(
     joints: Sequence[Node],
     blocks: Sequence[tuple[str, ...]],
     *,
-    controls: Sequence[str] = CONTROLS,
+    controls: Sequence[str] = ("scratch", "freeze_lowest", "keep"),
     frozen_dropout: str = "keep",
 ) -> list[Search]:
     """The greedy search and its controls for every joint training (one per base seed).
 
-    All of them can run side by side: the seeds are independent, "freeze_lowest" and "keep" wait for the
+    All of them can run side by side: the seeds are independent, the controls of one retraining wait for the
     joint training only, and training i from scratch starts together with step i.
 
     Raises:
@@ -179,6 +197,7 @@ def study(
         "scratch": lambda joint: scratch(joint, search(joint)),
         "freeze_lowest": lambda joint: freeze_lowest(joint, blocks, frozen_dropout=frozen_dropout),
         "keep": keep,
+        "same_init": lambda joint: same_init(joint, blocks, frozen_dropout=frozen_dropout),
     }
     return searches + [make[name](joint) for joint in joints for name in controls]
 

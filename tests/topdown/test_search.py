@@ -5,7 +5,16 @@ import pytest
 
 from asr_topdown.topdown import search as searches
 from asr_topdown.topdown.node import Node, Outcome, Parent
-from asr_topdown.topdown.search import Step, derived_seed, freeze_lowest, greedy, keep, scratch, study
+from asr_topdown.topdown.search import (
+    Step,
+    derived_seed,
+    freeze_lowest,
+    greedy,
+    keep,
+    same_init,
+    scratch,
+    study,
+)
 
 BLOCKS = (("blstm.0",), ("blstm.1",), ("blstm.2",), ("blstm.3", "softmax"))
 TOPS = [
@@ -154,6 +163,13 @@ def test_scratch_starts_training_i_together_with_step_i():
     assert [node.frozen for node in wanted] == [TOPS[0], ()]
 
 
+def test_same_init_freezes_the_top_and_begins_where_the_joint_training_began():
+    asked, result = play(same_init(joint(7), BLOCKS), [0.5, 0.4])
+    assert (asked[1].frozen, asked[1].start, asked[1].init_seed) == (TOPS[0], "reinit", 7)
+    assert asked[1].parent == Parent(experiment="e", node=asked[0].id, epoch=1)
+    assert (result.search, result.final) == ("same_init", asked[1].id)
+
+
 def test_freeze_lowest():
     asked, result = play(freeze_lowest(joint(), BLOCKS), [0.5, 0.6])
     assert asked[1].frozen == ("blstm.0",)
@@ -218,4 +234,4 @@ def test_step_is_plain():
     """Results are saved as JSON: only plain values in them."""
     _, result = play(greedy(joint(), BLOCKS), [0.5, 0.6])
     assert dataclasses.asdict(result)["steps"][0] == dataclasses.asdict(Step("joint", joint().id, 0.5, True))
-    assert set(searches.CONTROLS) == {"scratch", "freeze_lowest", "keep"}
+    assert set(searches.CONTROLS) == {"scratch", "freeze_lowest", "keep", "same_init"}
