@@ -62,7 +62,12 @@ def make_batch(kind: str) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Random features and labels; ragged lengths fall evenly from all to half."""
     shares = torch.linspace(1.0, 1.0 if kind == "equal" else 0.5, BATCH)
     lengths, token_lengths = (shares * FRAMES).long(), (shares * LABELS).long()
-    return torch.randn(BATCH, FRAMES, FEATURES), lengths, torch.randint(1, UNITS, (BATCH, LABELS)), token_lengths
+    return (
+        torch.randn(BATCH, FRAMES, FEATURES),
+        lengths,
+        torch.randint(1, UNITS, (BATCH, LABELS)),
+        token_lengths,
+    )
 
 
 def step_flops(model: BlstmCtc, lengths: Tensor) -> float:
@@ -146,12 +151,21 @@ def measure(kind: str, precision: str, threads: int, repeats: int, usual_repeats
 
 def main() -> None:
     """Run the cases asked for."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--threads", type=int, nargs="+", default=[1, 2])
     parser.add_argument("--lengths", nargs="+", default=["equal", "ragged"], choices=["equal", "ragged"])
-    parser.add_argument("--precision", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"])
+    parser.add_argument(
+        "--precision", nargs="+", default=["float32", "bfloat16"], choices=["float32", "bfloat16"]
+    )
     parser.add_argument("--repeats", type=int, default=5)
-    parser.add_argument("--usual-repeats", type=int, default=1, help="on ragged lengths, where packing can take a minute a step")
+    parser.add_argument(
+        "--usual-repeats",
+        type=int,
+        default=1,
+        help="on ragged lengths, where packing can take a minute a step",
+    )
     args = parser.parse_args()
     for threads in args.threads:
         for precision in args.precision:

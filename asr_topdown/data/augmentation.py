@@ -10,7 +10,7 @@ from asr_topdown.features.stretch import draw_factor, stretch_time
 def augment(
     batch: SpeechBatch, *, stretch: float, specaugment: SpecAugmentOptions | None, seed: int
 ) -> SpeechBatch:
-    """The batch with its tempo changed by up to `stretch`, then masked; the same seed gives the same change."""
+    """The batch with its tempo changed by up to `stretch`, then masked; equal seeds, equal changes."""
     generator = torch.Generator().manual_seed(seed)
     feats, lengths = batch.feats, batch.feat_lengths
     if stretch:

@@ -39,7 +39,7 @@ class Rotation:
         Raises:
             ValueError: when states are there and none can be read.
         """
-        problems = []
+        problems: list[str] = []
         for path in (self.newest, self.previous):
             if path.exists():
                 try:

@@ -22,7 +22,9 @@ class MetricsLog:
     def __init__(self, folder: Path, *, resume_after: int = 0) -> None:
         self.path = folder / "metrics.jsonl"
         if self.path.exists():
-            kept = [json.dumps(record) for record in read_metrics(self.path) if record["step"] <= resume_after]
+            kept = [
+                json.dumps(record) for record in read_metrics(self.path) if record["step"] <= resume_after
+            ]
             write_text(self.path, "".join(f"{line}\n" for line in kept) if resume_after else "")
         # Imported here: it takes a second, which readers of metrics need not wait.
         from torch.utils.tensorboard import SummaryWriter
