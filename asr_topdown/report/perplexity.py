@@ -47,7 +47,10 @@ class LanguageExperiment:
 def is_language_experiment(root: Path) -> bool:
     """Whether the networks of an experiment folder are language models."""
     for path in sorted(root.glob("nodes/*/config.yaml")):
-        return configuration.load(path).is_language_model
+        try:
+            return configuration.load(path).is_language_model
+        except ValueError:  # written by another version of this package
+            continue
     return False
 
 

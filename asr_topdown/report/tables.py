@@ -31,7 +31,7 @@ def systems_table(experiment: Experiment, systems: Sequence[System]) -> str:
         row = [system.name, *_system_cells(experiment, system)]
         for baseline in baselines.values():
             same = system.nodes == baseline.nodes
-            row.append(_NOTHING if same else _difference(_compare(experiment, system, baseline)))
+            row.append(_NOTHING if same else difference_cell(_compare(experiment, system, baseline)))
         rows.append(row)
     return markdown_table(header, rows, left=2)
 
@@ -122,7 +122,8 @@ def _compare(experiment: Experiment, system: System, baseline: System) -> Compar
     return compare(decodings_of(experiment, system), decodings_of(experiment, baseline))
 
 
-def _difference(comparison: Comparison | None) -> str:
+def difference_cell(comparison: Comparison | None) -> str:
+    """A difference in points with its interval, p, and in how many seeds the system was better."""
     if comparison is None:
         return _NOTHING
     points = [100 * value for value in (comparison.difference, comparison.low, comparison.high)]
