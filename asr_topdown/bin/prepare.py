@@ -1,4 +1,4 @@
-"""`asr-topdown prepare`: from a corpus as it is distributed to Kaldi data directories."""
+"""`asr-topdown prepare`: from a corpus as it is distributed to Kaldi data directories, or to texts."""
 
 import argparse
 import functools
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.bin import prepare_calls
+from asr_topdown.bin import prepare_calls, prepare_text
 from asr_topdown.corpora import an4, folder, fsdd, kaldi, nested, prompts, split, wsj
 from asr_topdown.datadir import DataDir
 
@@ -22,6 +22,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_an4(corpora)
     _add_wsj(corpora)
     prepare_calls.add_arguments(functools.partial(_add, corpora), _add_downloads)
+    prepare_text.add_arguments(functools.partial(_add, corpora), _add_downloads)
     _add_folder(corpora)
     _add_kaldi(corpora)
     _add_speed(corpora)
@@ -32,7 +33,8 @@ def run(args: argparse.Namespace) -> None:
     parts: Sequence[DataDir] = args.prepare(args)
     for part in parts:
         datadir.validate(part.path)
-    print(datadir.table(datadir.summarise(part.path) for part in parts))
+    if parts:
+        print(datadir.table(datadir.summarise(part.path) for part in parts))
 
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -47,9 +49,7 @@ def _add(corpora: Subparsers, name: str, help_: str, example: str) -> argparse.A
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="where the data directories go"
-    )
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the data go")
     return parser
 
 

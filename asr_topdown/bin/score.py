@@ -6,18 +6,19 @@ from pathlib import Path
 from typing import Any
 
 from asr_topdown import datadir, files
-from asr_topdown.bin import score_hub5
+from asr_topdown.bin import options, score_hub5
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import Unit
 from asr_topdown.score.mapsswe import mapsswe
 from asr_topdown.score.report import ScoreReport, score
 from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap
 
-HELP = "count word and character errors, with confidence intervals; compare two systems"
+HELP = "count word and character errors, with confidence intervals; compare systems; perplexity"
 EXAMPLE = """
 asr-topdown score data/test exp/a/decode/0123456789abcdef/test --report errors.txt
 asr-topdown score data/test joint/text --compare topdown/text --units both
 asr-topdown score data/test --exp exp/a
+asr-topdown score data/test.txt --exp exp/lm
 asr-topdown score data/eval2000 --exp exp/a --stm data/eval2000/stm --glm data/eval2000/glm
 """
 _UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
@@ -26,7 +27,10 @@ _UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "reference", type=Path, metavar="REF", help="Kaldi text file, or a folder that holds one"
+        "reference",
+        type=Path,
+        metavar="REF",
+        help="Kaldi text file, or a folder that holds one; for language models (--exp) a text",
     )
     parser.add_argument("hypothesis", type=Path, nargs="?", metavar="HYP", help="likewise, of the system")
     parser.add_argument(
@@ -52,6 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    options.add_device(parser)
     score_hub5.add_arguments(parser)
 
 
@@ -61,6 +66,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError(f"--resamples {args.resamples} must be at least 1")
     if (args.exp is None) == (args.hypothesis is None):
         raise ValueError("give either HYP or --exp")
+    if args.exp is not None and _scored_by_perplexity(args):
+        return
     if args.exp is None:
         _score(args, [path for path in (args.hypothesis, args.compare) if path is not None])
         return
@@ -70,6 +77,16 @@ def run(args: argparse.Namespace) -> None:
         print(title)
         _score(args, systems)
         print()
+
+
+def _scored_by_perplexity(args: argparse.Namespace) -> bool:
+    """If the experiment's models are language models: print their perplexities on the text REF."""
+    from asr_topdown.report import perplexity
+
+    if not perplexity.is_language_experiment(args.exp):
+        return False
+    print(perplexity.score_experiment(args.exp, args.reference, args.device))
+    return True
 
 
 def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[Path]]]:

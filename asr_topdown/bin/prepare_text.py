@@ -1,0 +1,60 @@
+"""`asr-topdown prepare wikitext2`: text for language models."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr_topdown.corpora import wikitext2
+
+if TYPE_CHECKING:
+    from asr_topdown.datadir import DataDir
+
+AddCorpus = Callable[[str, str, str], argparse.ArgumentParser]
+"""(name, help, example) -> the subcommand's parser."""
+AddOptions = Callable[[argparse.ArgumentParser], None]
+
+
+def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
+    """Declare the subcommand."""
+    help_ = "Wikipedia articles for a language model (WikiText-2): train.txt, valid.txt, test.txt, words.txt"
+    parser = add("wikitext2", help_, "--out data --share 0.1 --min-count 5")
+    parser.add_argument(
+        "--wikitext2", type=Path, metavar="DIR", help="folder with the three texts (default: download them)"
+    )
+    add_downloads(parser)
+    parser.add_argument(
+        "--share", type=float, default=1.0, metavar="S", help="keep so much of each text (default: 1)"
+    )
+    parser.add_argument(
+        "--min-count",
+        type=int,
+        default=1,
+        metavar="N",
+        help="rarer words in the training text become <unk> everywhere (default: 1, none)",
+    )
+    parser.set_defaults(prepare=_wikitext2)
+
+
+def _wikitext2(args: argparse.Namespace) -> "Sequence[DataDir]":
+    """Write the texts and their vocabulary, and say how large they are; there are no data directories."""
+    from asr_topdown.data.language_model import Dictionary
+
+    texts = wikitext2.prepare(
+        args.out,
+        wikitext2=args.wikitext2,
+        downloads=args.downloads,
+        share=args.share,
+        min_count=args.min_count,
+    )
+    dictionary = Dictionary.build([text.path for text in texts])
+    dictionary.save(args.out / "words.txt")
+    for text in texts:
+        print(f"{text.path}: {text.lines} lines, {text.words} words with <eos>")
+    print(f"{args.out / 'words.txt'}: {len(dictionary)} different words")
+    if args.share == 1 and args.min_count <= 1:
+        counted = {text.path.stem: text.words for text in texts}
+        same = wikitext2.is_official(counted) and len(dictionary) == wikitext2.OFFICIAL_WORDS
+        official = f"{wikitext2.OFFICIAL}, {wikitext2.OFFICIAL_WORDS} different"
+        print("these are WikiText-2's numbers" if same else f"warning: WikiText-2 has {official}")
+    return []

@@ -1,0 +1,68 @@
+"""`egs/wikitext2/run.sh` from stage 0 to 7 on a toy text; a tiny network learns it."""
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+TINY = """
+include: [../../../conf/topdown/freeze_top.yaml]
+model: {kind: awd_lstm, embedding: 8, cells: 10, layers: 3, drop_input: 0.1}
+language_model: {batch: 4, dev_batch: 2, bptt: 12}
+train:
+  epochs: 3
+  patience: 0
+  metric: loss
+  grad_clip: 0.25
+  optimizer: {name: nt_asgd, lr: 10, plateau_patience: 1}
+"""
+
+
+@pytest.fixture
+def texts(tmp_path: Path) -> Path:
+    """A folder as WikiText-2 comes: three texts; one word is rare."""
+    draw, folder = random.Random(1), tmp_path / "texts"
+    folder.mkdir()
+    for part, lines in (("train", 120), ("valid", 40), ("test", 40)):
+        rows = [" " + " ".join(draw.choices("abcdefg", k=8)) + " \n" for _ in range(lines)]
+        (folder / f"wiki.{part}.tokens").write_text(" \n = Title = \n" + "".join(rows) + " rare \n")
+    return folder
+
+
+@pytest.mark.slow
+def test_from_texts_to_report(texts: Path, copy: Path, run_recipe: Callable) -> None:
+    recipe = copy / "egs" / "wikitext2"
+    (recipe / "conf" / "tiny.yaml").write_text(TINY)
+    options = ["--wikitext2", str(texts), "--config", "conf/tiny.yaml", "--tag", "tiny", "--nj", "1"]
+    options += ["--share", "1", "--min-count", "2", "--seeds", "1,2"]
+    done = run_recipe("wikitext2", *options)
+    assert done.returncode == 0, done.stdout
+
+    data = recipe / "data" / "share1-min2"
+    assert "rare" not in (data / "words.txt").read_text().split()
+    exp = recipe / "exp" / "tiny"
+    searches = json.loads((exp / "results" / "study.json").read_text())["searches"]
+    assert sorted({one["search"] for one in searches}) == [
+        "freeze_lowest",
+        "greedy",
+        "keep",
+        "same_init",
+        "scratch",
+    ]
+    nodes = [path for path in (exp / "nodes").iterdir() if (path / "done.json").exists()]
+    assert len(nodes) == 12  # six trainings for each of two seeds
+    for node in nodes:
+        result = json.loads((exp / "decode" / node.name / "test" / "result.json").read_text())
+        assert 1 < result["ppl"] < 14  # eleven words
+    report = (exp / "report" / "report.md").read_text()
+    assert "top frozen, the joint training's initial weights" in report
+    assert "test perplexity" in report
+    assert "Missing" not in report
+    assert (exp / "report" / "curves.png").exists()
+    assert report[report.index("| system") : report.index("Perplexity,")].strip() in done.stdout
+
+    again = run_recipe("wikitext2", *options)
+    assert again.returncode == 0, again.stdout
+    assert again.stdout.count("up to date (to do it again") == 4  # all but the score
