@@ -9,7 +9,7 @@ import torch
 from asr_topdown.config import Config
 from asr_topdown.data.language_model import Dictionary, Span, columns, cut, training_spans
 from asr_topdown.decode.perplexity import perplexity
-from asr_topdown.train.trainer import Task
+from asr_topdown.train.task import Task
 
 log = logging.getLogger(__name__)
 

@@ -32,7 +32,8 @@ from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.rng import derive
-from asr_topdown.train.trainer import Progress, Task, Trainer, weights_of_epoch
+from asr_topdown.train.task import Progress, Task, weights_of_epoch
+from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights
 
 log = logging.getLogger(__name__)

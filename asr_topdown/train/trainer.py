@@ -4,10 +4,10 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -18,63 +18,10 @@ from asr_topdown.train import optim, rng
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.metrics import MetricsLog
 from asr_topdown.train.nt_asgd import NtAsgd
+from asr_topdown.train.task import Batch, Progress, Task, Window, weights_of_epoch
 from asr_topdown.weights import save_weights
 
 log = logging.getLogger(__name__)
-
-
-class Batch(Protocol):
-    """What the loop needs of a batch."""
-
-    @property
-    def ids(self) -> tuple[str, ...]: ...
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]: ...
-
-    def to(self, device: torch.device) -> "Batch": ...
-
-
-@dataclass(frozen=True, kw_only=True)
-class Task:
-    """What is trained on: the loop asks for batches by epoch and for the dev metrics.
-
-    Attributes:
-        plan: epoch -> the epoch's batches, as lists of indices; a pure function.
-        batch: (indices, epoch) -> the batch.
-        evaluate: model -> dev metrics, among them the one that the configuration names.
-        lr_scale: indices -> factor on the learning rate for this batch's step.
-        after_epoch: called with the epoch's number; raises if something went wrong behind the loop's back.
-    """
-
-    plan: Callable[[int], Sequence[Sequence[int]]]
-    batch: Callable[[Sequence[int], int], Batch]
-    evaluate: Callable[[nn.Module], Mapping[str, float]]
-    after_epoch: Callable[[int], None] = lambda epoch: None
-    lr_scale: Callable[[Sequence[int]], float] = lambda indices: 1.0
-
-
-@dataclass
-class Progress:
-    """Where a training run stands: plain values, saved in every checkpoint."""
-
-    epoch: int = 1
-    batches_done: int = 0
-    step: int = 0
-    best_epoch: int = 0
-    best_error: float = math.inf
-    best_metrics: dict[str, float] = field(default_factory=dict)
-    bad_epochs: int = 0
-    since_decay: int = 0
-    loss_sum: float = 0.0
-    utterances: int = 0
-    seconds: float = 0.0
-    finished: bool = False
-
-
-def weights_of_epoch(folder: Path, epoch: int) -> Path:
-    """Where a run keeps the weights of one epoch."""
-    return folder / f"epoch-{epoch}.safetensors"
 
 
 class Trainer:
@@ -146,7 +93,7 @@ class Trainer:
         self.model.train()
         if not progress.batches_done:
             self._carried = ()
-        window = _Window()
+        window = Window()
         saved = time.monotonic()
         for indices in plan[progress.batches_done :]:
             batch = self.task.batch(indices, progress.epoch)
@@ -158,7 +105,7 @@ class Trainer:
             last = progress.batches_done == len(plan)
             if due or last or progress.step % config.log_interval == 0:
                 self._read(window, metrics, len(plan))
-                window = _Window()
+                window = Window()
             if due and not last:
                 self._save()
                 saved = time.monotonic()
@@ -180,7 +127,7 @@ class Trainer:
         self._carried = loss.carried
         return loss
 
-    def _read(self, window: "_Window", metrics: MetricsLog, total: int) -> None:
+    def _read(self, window: Window, metrics: MetricsLog, total: int) -> None:
         """Bring the losses since the last reading to the host, check and log them."""
         progress = self.progress
         losses = window.losses()
@@ -244,9 +191,8 @@ class Trainer:
     def _ahead(self) -> str:
         """The longest that the rest can take, in words."""
         progress = self.progress
-        left = self.epochs - progress.epoch
-        if self.patience:
-            left = min(left, self.epochs) if progress.bad_epochs < self.patience else 0
+        impatient = bool(self.patience) and progress.bad_epochs >= self.patience
+        left = 0 if impatient else self.epochs - progress.epoch
         return f", at most {left * progress.seconds / progress.epoch / 60:.1f} min to go" if left else ""
 
     # --- the dev metric ------------------------------------------------------------------------------
@@ -342,28 +288,3 @@ class Trainer:
                 f"{self.checkpoints.newest}: made for {len(saved)} trainable tensors, here are {len(here)}; "
                 f"first difference: {differing}"
             )
-
-
-class _Window:
-    """The losses of the steps since they were last read, left on the device until then."""
-
-    def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.frames = 0
-        self.steps = 0
-        self._losses: list[Tensor] = []
-        self._started = time.monotonic()
-
-    def add(self, batch: Batch, losses: Tensor) -> None:
-        self.ids.extend(batch.ids)
-        self.frames += batch.inputs[0].shape[0] * batch.inputs[0].shape[1]
-        self.steps += 1
-        self._losses.append(losses)
-
-    def losses(self) -> list[float]:
-        values: list[float] = torch.cat(self._losses).tolist() if self._losses else []
-        return values
-
-    @property
-    def seconds(self) -> float:
-        return max(time.monotonic() - self._started, 1e-9)

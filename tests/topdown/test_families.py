@@ -20,7 +20,7 @@ from asr_topdown.topdown.run import Experiment, prepare_model, run_node
 from asr_topdown.topdown.search import greedy, retrained
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.trainer import weights_of_epoch
+from asr_topdown.train.task import weights_of_epoch
 from asr_topdown.weights import load_weights
 
 LETTERS = "abcd"

@@ -21,7 +21,8 @@ from asr_topdown.topdown.node import Outcome
 from asr_topdown.topdown.run import Experiment, prepare_model, run_node
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.trainer import Trainer, weights_of_epoch
+from asr_topdown.train.task import weights_of_epoch
+from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights
 
 BATCH, DEV_BATCH, BPTT, LR, DECAY, CLIP, NONMONO = 4, 3, 12, 8.0, 1.2e-6, 0.25, 2

@@ -19,7 +19,7 @@ from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.run import Experiment, prepare_model, run_node
 from asr_topdown.topdown.search import retrained
 from asr_topdown.topdown.store import Store
-from asr_topdown.train.trainer import weights_of_epoch
+from asr_topdown.train.task import weights_of_epoch
 from asr_topdown.weights import load_weights
 
 LETTERS = "abc"

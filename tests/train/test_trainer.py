@@ -21,7 +21,8 @@ from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.trainer import Progress, Task, Trainer, weights_of_epoch
+from asr_topdown.train.task import Progress, Task, weights_of_epoch
+from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights
 
 EPOCHS, UTTERANCES = 4, 12
