@@ -15,7 +15,7 @@ _ID = re.compile(r"(?P<file>.+)-(?P<channel>[AB])_(?P<start>\d+)-(?P<end>\d+)")
 
 # What hubscr makes optional in the reference; leaving it out of a hypothesis never hurts (Kaldi, ESPnet).
 _HESITATIONS = {"UH", "UM", "EH", "MM", "HM", "AH", "HUH", "HA", "ER", "OOF", "HEE", "ACH", "EEE", "EW"}
-_NOISES = re.compile(r"\[NOISE|LAUGHTER|VOCALIZED-NOISE\]|<UNK>")
+_NOISES = re.compile(r"[\[<]NOISE|LAUGHTER|VOCALIZED-NOISE[\]>]|<UNK>")
 
 # sclite crashes on a brace inside a word, and takes these for marks of its own. `*` only ends a word so.
 _RESERVED = {

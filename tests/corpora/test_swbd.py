@@ -47,7 +47,7 @@ def test_words_are_mapped(word, mapped):
         ("[SILENCE] hi [silence] [silence]", ["hi"]),
         ("<b_aside> hi <E_ASIDE>", ["hi"]),
         ("<b_aside> <e_aside>", []),
-        ("[noise] hi", ["[noise]", "hi"]),
+        ("[noise] hi [LAUGHTER] [vocalized-noise]", ["<noise>", "hi", "<LAUGHTER>", "<vocalized-noise>"]),
     ],
 )
 def test_silences_and_asides_go(text, left):
@@ -132,7 +132,7 @@ def test_at_the_limit_every_copy_stays_by_a_draw_below_one():
         ("yes", 20.02, False),  # 2000
         ("x" * 399, 9.0, True),
         ("x" * 400, 9.0, False),
-        ("[vocalized-noise] " * 40 + "x" * 300, 9.0, True),  # a noise is one character
+        ("<vocalized-noise> " * 40 + "x" * 300, 9.0, True),  # a noise is one character
     ],
 )
 def test_too_short_and_too_long_ones_go(text, seconds, kept):
@@ -159,7 +159,7 @@ def test_the_miniature_becomes_two_valid_sets(prepared, discs):
     everything = " ".join([*train.text.values(), *dev.text.values()]).split()
     assert {"really", "it'n", "-y", "ab-", "yea-", "ex", "yuppiedom", "ammn-t-", "them"} <= set(everything)
     assert "i b m" in " ".join(everything)
-    assert {"[noise]", "[laughter]", "[vocalized-noise]"} <= set(everything)
+    assert {"<noise>", "<laughter>", "<vocalized-noise>"} <= set(everything)
     assert not {"[silence]", "<b_aside>", "IBM"} & set(everything)
     assert set(train.utt2spk.values()) <= {f"sw0{2001 + call}-{side}" for call in range(8) for side in "AB"}
 

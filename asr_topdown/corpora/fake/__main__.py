@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from asr_topdown.corpora.fake import an4, wsj
+from asr_topdown.corpora.fake import an4, swbd, wsj
 
 FULL_SECONDS = 0.01
 """Each tone's, with --full: 37416 sentences have to fit on a disk."""
@@ -12,15 +12,26 @@ FULL_SECONDS = 0.01
 def main() -> None:
     """Write the corpus that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m asr_topdown.corpora.fake", description=__doc__)
-    parser.add_argument("corpus", choices=("wsj", "an4"))
+    parser.add_argument("corpus", choices=("wsj", "an4", "swbd"))
     parser.add_argument("folder", type=Path)
-    parser.add_argument("--full", action="store_true", help="as many utterances as the real one, tiny sound")
+    parser.add_argument(
+        "--full", action="store_true", help="as many utterances as the real one, tiny sound (wsj, an4)"
+    )
     args = parser.parse_args()
     if args.corpus == "wsj":
-        made = wsj.write(args.folder)
-        if args.full:
-            made = wsj.write(args.folder, wsj.FULL, engine="tones", seconds_each=FULL_SECONDS)
+        made = (
+            wsj.write(args.folder, wsj.FULL, engine="tones", seconds_each=FULL_SECONDS)
+            if args.full
+            else wsj.write(args.folder)
+        )
         print(f"asr-topdown prepare wsj --wsj0 {made.wsj0} --wsj1 {made.wsj1} --out data")
+    elif args.corpus == "swbd":
+        calls = swbd.write(args.folder, calls=40)
+        sound = f"--swbd {calls.swbd} --transcripts {calls.transcripts}"
+        print(f"asr-topdown prepare swbd {sound} --dev-utterances 40 --out data")
+        folders = f"{calls.eval2000_speech} {calls.eval2000_transcripts}"
+        print(f"asr-topdown prepare eval2000 --folders {folders} --out data")
+        print(f"asr-topdown prepare rt03 --rt03 {calls.rt03} --out data")
     else:
         root = an4.write(args.folder, train=948 if args.full else 200, test=130 if args.full else 20)
         print(f"asr-topdown prepare an4 --an4 {root} --out data")

@@ -12,7 +12,7 @@ FRAMES = (10, 2000)
 CHARACTERS = (0, 400)
 """An utterance must have more of these than the first number and fewer than the second; a noise is one."""
 
-_NOISE = re.compile(r"\[[^][ ]*\]")
+_NOISE = re.compile(r"<[^<> ]*>")
 
 
 def limit_copies(transcripts: Mapping[str, str], most: int = MAX_COPIES) -> list[str]:

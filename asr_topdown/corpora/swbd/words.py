@@ -6,6 +6,7 @@ After Kaldi's and ESPnet's recipes, quirks included, so that a network sees the 
 import re
 
 _DROPPED = re.compile(r"\[silence\]", re.IGNORECASE)
+_NOISE = re.compile(r"^\[(laughter|noise|vocalized-noise)\]$", re.IGNORECASE)
 _ASIDE = re.compile(r"<[be]_aside>", re.IGNORECASE)
 
 # In this order, each once per word.
@@ -34,6 +35,8 @@ def map_word(word: str) -> str:
 def map_words(text: str) -> list[str]:
     """The words of a transcript, without `[silence]` and the marks of asides; none if nothing is left.
 
-    `[laughter]`, `[noise]` and `[vocalized-noise]` stay.
+    `[laughter]`, `[noise]` and `[vocalized-noise]` stay; they become `<laughter>` and so on, which is how
+    this toolkit writes what is one unit and no word.
     """
-    return [map_word(word) for word in _ASIDE.sub("", text).split() if not _DROPPED.fullmatch(word)]
+    kept = [word for word in _ASIDE.sub("", text).split() if not _DROPPED.fullmatch(word)]
+    return [_NOISE.sub(r"<\1>", map_word(word)) for word in kept]
