@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Asterisk's English prompts: one professional speaker, 8 kHz, 18 minutes; characters; BLSTM-CTC trained jointly
-# and top-down. From nothing to the report in about 25 minutes on two cores. README.md tells more.
+# Asterisk's English prompts: one professional speaker, 8 kHz, 24 minutes; characters; BLSTM-CTC trained jointly
+# and top-down. From nothing to the report in about 20 to 25 minutes on two cores. README.md tells more.
 set -euo pipefail
 cd "$(dirname "$0")"
 
@@ -19,7 +19,7 @@ prompts=""                   # folder with the recordings and core-sounds-en.txt
 callers_path config prompts
 exp=exp/$tag
 
-# 0 · Data: 530 utterances, split by a hash of the sentence, so that no sentence is in two sets. 10 s and 25 MB.
+# 0 · Data: 551 utterances, split by a hash of the sentence, so that no sentence is in two sets. 10 s and 25 MB.
 log=data/log
 stage 0 data ${prompts:+--in "$prompts"} --out data/{train,dev,test}/text -- \
     asr-topdown prepare prompts --out data ${prompts:+--prompts "$prompts"}
@@ -34,7 +34,7 @@ stage 1 features --in data/{train,dev,test}/wav.scp "$config" --out data/{train,
 stage 2 tokens --in data/train/text "$config" --out data/tokens.txt -- \
     asr-topdown tokens --config "$config" --train data/train --out data/tokens.txt
 
-# 3 · Train: all layers jointly, until the dev error has not improved for a while. A few minutes.
+# 3 · Train: all layers jointly, until the dev error has not improved for a while. Five minutes.
 log=$exp/log
 data=(--train data/train --dev data/dev --tokens data/tokens.txt)
 inputs=(data/{train,dev}/{feats.scp,text} data/tokens.txt "$config")
