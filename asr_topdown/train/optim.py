@@ -28,8 +28,12 @@ def _sgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.o
     )
 
 
-def _adam(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adam(
+def _adam(
+    parameters: Iterable[nn.Parameter],
+    config: OptimizerConfig,
+    kind: type[torch.optim.Adam] = torch.optim.Adam,
+) -> torch.optim.Optimizer:
+    return kind(
         parameters,
         lr=config.lr,
         betas=config.betas,
@@ -40,14 +44,7 @@ def _adam(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.
 
 
 def _adamw(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(
-        parameters,
-        lr=config.lr,
-        betas=config.betas,
-        eps=config.eps,
-        weight_decay=config.weight_decay,
-        fused=True,
-    )
+    return _adam(parameters, config, torch.optim.AdamW)
 
 
 def _adadelta(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
