@@ -1,11 +1,13 @@
 """Location-aware attention (Chorowski et al. 2015, section 2.2), written for a fast loop over the labels."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.autograd.function import once_differentiable
 
+from asr_topdown.nn.deferred import DeferredWeight, deferred
 from asr_topdown.nn.lengths import mask
 
 # Chorowski et al. sharpen the softmax over time; ESPnet has used this factor ever since.
@@ -20,25 +22,30 @@ class Memory:
 
     Attributes:
         frames: (B, T, D) encoder output, zero in the padding.
-        keys: (N, T, A) its projection; rows of one utterance are equal.
-        bias: (N, T, 1) 0 on real frames, -inf on padding.
-        filters: the location filters as they are applied, from `LocationAttention.prepare`.
+        keys: (N, T, A) its projection, at least float32; rows of one utterance are equal.
+        energy: (A,) weight of the energies.
+        tape: of the gradients of `keys` and `energy`.
+        bias: (N, T) 0 on real frames, -inf on padding.
+        filters: the location filters as one matrix, or None where they are applied as a convolution.
     """
 
-    frames: Tensor
+    frames: DeferredWeight
     keys: Tensor
+    energy: Tensor
+    tape: "_EnergyTape"
     bias: Tensor
-    filters: Tensor
+    filters: DeferredWeight | None
 
     def with_rows(self, rows: int, utterances: Tensor | None = None) -> "Memory":
-        """The same for `rows` rows, of the `utterances` only if some are given."""
+        """The same for `rows` rows, of the `utterances` only if some are given; for searches."""
+        frames = self.frames.weight
         if utterances is None and rows == len(self.keys):
             return self
-        first = torch.arange(0, len(self.keys), len(self.keys) // len(self.frames), device=self.keys.device)
-        first = first if utterances is None else first[utterances]
-        frames = self.frames if utterances is None else self.frames[utterances]
-        rows_each = first.repeat_interleave(rows // len(frames))
-        return replace(self, frames=frames, keys=self.keys[rows_each], bias=self.bias[rows_each])
+        first = torch.arange(0, len(self.keys), len(self.keys) // len(frames), device=self.keys.device)
+        if utterances is not None:
+            first, frames = first[utterances], frames[utterances]
+        each = first.repeat_interleave(rows // len(frames))
+        return replace(self, frames=DeferredWeight(frames), keys=self.keys[each], bias=self.bias[each])
 
 
 class LocationAttention(nn.Module):
@@ -69,8 +76,14 @@ class LocationAttention(nn.Module):
         exact = torch.promote_types(frames.dtype, torch.float32)
         bias = torch.zeros(real.shape, dtype=exact, device=frames.device).masked_fill_(~real, -torch.inf)
         frames = frames.masked_fill(~real[:, :, None], 0.0)
-        filters = self._toeplitz(frames.shape[1]) if self._as_matrix(frames.shape[1]) else self.filters.weight
-        memory = Memory(frames, self.memory(frames), bias[:, :, None], filters)
+        tape = _EnergyTape()
+        keys, energy = deferred(
+            tape.gradients, self.memory(frames).to(exact), SHARPENING * self.energy.weight[0].to(exact)
+        )
+        filters = (
+            DeferredWeight(self._toeplitz(frames.shape[1])) if self._as_matrix(frames.shape[1]) else None
+        )
+        memory = Memory(DeferredWeight(frames), keys, energy, tape, bias, filters)
         return memory, real.to(exact) / lengths[:, None]
 
     def forward(self, memory: Memory, query: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
@@ -85,25 +98,24 @@ class LocationAttention(nn.Module):
             (N, D) context and (N, T) weights; exactly zero on padding.
         """
         rows, time = previous.shape
-        # The query rides along as one more filter whose output is 1: one fused product instead of two sums.
-        mixing = torch.cat(
-            [self.location.weight.t().expand(rows, -1, -1), query[:, None].to(memory.keys.dtype)], 1
+        energies = _Energies.apply(
+            memory.keys,
+            memory.energy,
+            self._filtered(previous, memory.filters).to(memory.keys.dtype),
+            self.location.weight.to(memory.keys.dtype),
+            query.to(memory.keys.dtype),
+            memory.tape,
         )
-        hidden = torch.baddbmm(memory.keys, self._filtered(previous, memory.filters), mixing).tanh_()
-        energy = torch.baddbmm(memory.bias, hidden, (SHARPENING * self.energy.weight).t().expand(rows, -1, 1))
-        weights = energy.view(rows, time).softmax(dim=-1)
-        utterances, _, size = memory.frames.shape
-        context = torch.bmm(weights.view(utterances, -1, time), memory.frames)
-        return context.view(rows, size), weights
+        weights = (energies + memory.bias).softmax(dim=-1)
+        context = memory.frames(weights.view(len(memory.frames.weight), -1, time))
+        return context.view(rows, -1), weights
 
-    def _filtered(self, weights: Tensor, filters: Tensor) -> Tensor:
-        """(N, T) -> (N, T, filters + 1), the last of them 1."""
-        rows, time = weights.shape
-        if filters.dim() == 2:
-            filtered = (weights @ filters).view(rows, time, -1)
-        else:
-            filtered = F.conv1d(weights[:, None], filters, padding=self.width).transpose(1, 2)
-        return torch.cat([filtered, filtered.new_ones(rows, time, 1)], -1)
+    def _filtered(self, weights: Tensor, filters: DeferredWeight | None) -> Tensor:
+        """(N, T) -> (N, T, filters)."""
+        if filters is not None:
+            return filters(weights).view(*weights.shape, -1)
+        filtered: Tensor = self.filters(weights[:, None])
+        return filtered.transpose(1, 2)
 
     def _as_matrix(self, time: int) -> bool:
         """Whether the filters are applied as one matrix product over all frames.
@@ -120,3 +132,72 @@ class LocationAttention(nn.Module):
         inside = (taps >= 0) & (taps <= 2 * self.width)
         matrix = self.filters.weight[:, 0, taps.clamp(0, 2 * self.width)] * inside
         return matrix.permute(1, 2, 0).reshape(time, -1)
+
+
+class _EnergyTape:
+    """Sums over the labels, for the gradients of keys and energy weight; see `_Energies`."""
+
+    def __init__(self) -> None:
+        self._sums: tuple[Tensor, Tensor, Tensor] | None = None
+        self._scratch: Tensor | None = None
+
+    def note(self, grad: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
+        """Add one label's share; returns the slopes of the sigmoid, good until the next call."""
+        if self._sums is None or self._scratch is None:
+            self._scratch = torch.empty_like(hidden)
+            self._sums = torch.zeros_like(hidden), torch.zeros_like(weight), weight.detach()
+        slopes = torch.addcmul(hidden, hidden, hidden, value=-1, out=self._scratch)
+        keys, energy, _ = self._sums
+        keys.addcmul_(grad[:, :, None], slopes)
+        energy += grad.flatten() @ hidden.flatten(0, 1)
+        return slopes
+
+    def gradients(self) -> tuple[Tensor | None, Tensor | None]:
+        """Of the keys and of the energy weight; empties the tape."""
+        if self._sums is None:
+            return None, None
+        keys, energy, weight = self._sums
+        self._sums = self._scratch = None
+        return keys.mul_(4 * weight), 2 * energy
+
+
+class _Energies(torch.autograd.Function):
+    """e = w . tanh(x) up to a constant, x = keys + filtered x location^T + query, in few passes.
+
+    The tensors of size (N, T, A) are what costs. tanh(x) is 2 s - 1 with s = sigmoid(2 x), which is six times
+    as fast to compute on a CPU, and the -1 adds the same to all energies, which the softmax does not see.
+    With q = s (1 - s) and grad = de, d x = 4 w q de: the tape sums it over the labels for the keys, its sum
+    over time is the query's gradient, and those of `filtered` and `location` are small products with q.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        keys: Tensor,
+        energy: Tensor,
+        filtered: Tensor,
+        location: Tensor,
+        query: Tensor,
+        tape: _EnergyTape,
+    ) -> Tensor:
+        """(N, T, A), (A,), (N, T, F), (A, F), (N, A) -> (N, T)."""
+        rows, time, _ = keys.shape
+        with torch.autocast(keys.device.type, enabled=False):
+            # The query rides along as one more filter whose output is 1: one fused product, not two sums.
+            filtered = torch.cat([filtered, filtered.new_ones(rows, time, 1)], 2)
+            mixing = torch.cat([location.t().expand(rows, -1, -1), query[:, None]], 1)
+            hidden = torch.baddbmm(keys, filtered, mixing, beta=2, alpha=2).sigmoid_()
+            ctx.save_for_backward(hidden, filtered, location, energy)
+            ctx.tape = tape
+            return hidden @ (2 * energy)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
+        """Of `filtered`, `location` and `query`; the rest goes to the tape."""
+        hidden, filtered, location, energy = ctx.saved_tensors
+        slopes = ctx.tape.note(grad, hidden, energy)
+        each, weight = grad[:, :, None], 4 * energy
+        d_filtered = (slopes @ (weight[:, None] * location)).mul_(each)
+        d_mixing = torch.bmm((filtered * each).mT, slopes).mul_(weight)
+        return None, None, d_filtered, d_mixing[:, :-1].sum(0).t(), d_mixing[:, -1], None

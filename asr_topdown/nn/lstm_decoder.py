@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr_topdown.nn.deferred import DeferredWeight
 from asr_topdown.nn.location_attention import LocationAttention, Memory
 
 
@@ -130,10 +131,11 @@ class LstmDecoder(nn.Module):
         weight = self.cell.weight_ih[:, : embedded.shape[-1]]
         return F.linear(embedded, weight, self.cell.bias_ih + self.cell.bias_hh)
 
-    def _loop_weights(self) -> tuple[Tensor, Tensor]:
-        """State -> gates and query (4H + A, H) in one matrix; context -> gates (D, 4H)."""
-        recurrent = torch.cat([self.cell.weight_hh, self.attention.query.weight])
-        return recurrent, self.cell.weight_ih[:, self.embedding.embedding_dim :].t()
+    def _loop_weights(self) -> tuple[DeferredWeight, DeferredWeight]:
+        """State -> gates and query (H, 4H + A) in one matrix; context -> gates (D, 4H)."""
+        recurrent = torch.cat([self.cell.weight_hh, self.attention.query.weight]).t()
+        context = self.cell.weight_ih[:, self.embedding.embedding_dim :].t()
+        return DeferredWeight(recurrent), DeferredWeight(context)
 
     def _step(
         self,
@@ -142,13 +144,13 @@ class LstmDecoder(nn.Module):
         cell: Tensor,
         weights: Tensor,
         memory: Memory,
-        recurrent: Tensor,
-        from_context: Tensor,
+        recurrent: DeferredWeight,
+        from_context: DeferredWeight,
     ) -> tuple[Tensor, Tensor, Tensor]:
         size = 4 * self.outputs
-        from_state = F.linear(hidden, recurrent)
+        from_state = recurrent(hidden)
         context, weights = self.attention(memory, from_state[:, size:], weights)
-        gates = torch.addmm(label_gates + from_state[:, :size], context, from_context)
+        gates = label_gates + from_state[:, :size] + from_context(context)
         open_in, forget, new, open_out = gates.chunk(4, dim=-1)
         cell = forget.sigmoid() * cell + open_in.sigmoid() * new.tanh()
         return open_out.sigmoid() * cell.tanh(), cell, weights

@@ -190,7 +190,7 @@ def test_losses_are_the_weighted_sums_of_their_definitions(name: str) -> None:
         for predicted, label in zip(log_probs, [*labels, UNITS], strict=True):
             target = model.label_smoothing * prior
             target[label] += 1 - model.label_smoothing
-            attention -= float(target @ predicted)
+            attention -= (target @ predicted).item()
         expected = model.ctc_weight * ctc + (1 - model.ctc_weight) * attention
         assert judged.losses[row].item() == pytest.approx(float(expected), rel=1e-5)
     total = model.loss(feats, lengths, tokens, token_lengths).total
