@@ -41,7 +41,7 @@ inputs=(data/{train,dev}/{feats.scp,text} data/tokens.txt "$config")
 stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
     asr-topdown train --config "$config" "${data[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}"
 
-# 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
+# 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the control. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
     asr-topdown topdown --config "$config" "${data[@]}" --exp "$exp" --device "$device" --gpus "$ngpu" \
     --workers "$workers" --set "topdown.seeds=[$seeds]"
