@@ -1,0 +1,119 @@
+"""Seconds per training step of the AWD-LSTM, what the dropped weights cost, the share of the matrix rate.
+
+One step reads --batch columns of --bptt words: forward, backward, clipping, SGD. It is timed with the weight
+drop and without (a plain LSTM, whose weights cuDNN need not gather anew), alternating, and beside products of
+large square matrices in the same precision. The operations counted are those of the matrix products, 6 for
+each weight of the LSTMs and the softmax and each word: 0.42 PFLOP for an epoch of WikiText-2. Prints one JSON
+line.
+
+    python benchmarks/awd_lstm.py --device cuda --precision bfloat16
+    python benchmarks/awd_lstm.py --words 4845 --embedding 80 --cells 160 --batch 20 --bptt 35  # cpu.yaml
+"""
+
+import argparse
+import json
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+
+from asr_topdown.models.awd_lstm import AwdLstm
+from asr_topdown.train.nt_asgd import NtAsgd
+
+TRAINING_WORDS = 2_088_628
+
+
+def training_step(model: AwdLstm, args: argparse.Namespace) -> Callable[[], None]:
+    """One update on random words, the state handed on."""
+    device = torch.device(args.device)
+    words = torch.randint(args.words, (args.bptt + 1, args.batch), device=device)
+    optimizer = NtAsgd(model.parameters(), lr=1.0, weight_decay=1.2e-6)
+    state: list[tuple[torch.Tensor, ...]] = [()]
+
+    def step() -> None:
+        optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bfloat16"):
+            loss = model.loss(words[:-1], words[1:], *state[0])
+        state[0] = loss.carried
+        loss.total.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
+        optimizer.step()
+
+    return step
+
+
+def seconds(call: Callable[[], object], device: str) -> float:
+    """Of one call, until the device has finished it."""
+    if device != "cpu":
+        torch.cuda.synchronize()
+    started = time.perf_counter()
+    call()
+    if device != "cpu":
+        torch.cuda.synchronize()
+    return time.perf_counter() - started
+
+
+def matrix_rate(args: argparse.Namespace) -> float:
+    """FLOP/s of a square matrix product, the best of ten."""
+    size = 1024 if args.device == "cpu" else 8192
+    a, b = (torch.randn(size, size, device=args.device, dtype=getattr(torch, args.precision)) for _ in "ab")
+    return 2 * size**3 / min(seconds(lambda: a @ b, args.device) for _ in range(11))
+
+
+def measure(args: argparse.Namespace) -> dict[str, object]:
+    """All the numbers."""
+    steps = {}
+    for name, drop in (("dropped", 0.5), ("plain", 0.0)):
+        torch.manual_seed(0)
+        model = AwdLstm(args.words, embedding=args.embedding, cells=args.cells, drop_weights=drop)
+        steps[name] = training_step(model.to(args.device).train(), args)
+        for _ in range(args.warm_up):
+            steps[name]()
+    times: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(args.repeats):
+        for name, step in steps.items():
+            times[name].append(seconds(step, args.device))
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    weights = sum(value.numel() for name, value in model.named_parameters() if "weight" in name)
+    flops = 6 * weights * args.batch * args.bptt
+    rate = matrix_rate(args)
+    gpu = args.device != "cpu"
+    return {
+        "device": torch.cuda.get_device_name() if gpu else "cpu",
+        "threads": torch.get_num_threads(),
+        "precision": args.precision,
+        "parameters": sum(value.numel() for value in model.parameters()),
+        "step_seconds": medians["dropped"],
+        "range": [min(times["dropped"]), max(times["dropped"])],
+        "plain_lstm_step_seconds": medians["plain"],
+        "weight_drop_share": 1 - medians["plain"] / medians["dropped"],
+        "epoch_seconds": medians["dropped"] * args.training_words / (args.batch * args.bptt),
+        "epoch_pflop": 6e-15 * weights * args.training_words,
+        "tflops": 1e-12 * flops / medians["dropped"],
+        "matrix_tflops": 1e-12 * rate,
+        "share_of_matrix_rate": flops / medians["dropped"] / rate,
+        "peak_memory_gb": torch.cuda.max_memory_allocated() / 1e9 if gpu else None,
+    }
+
+
+def main() -> None:
+    """Run it."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("--device", default="cpu")
+    parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
+    parser.add_argument("--words", type=int, default=33_278)
+    parser.add_argument("--embedding", type=int, default=400)
+    parser.add_argument("--cells", type=int, default=1150)
+    parser.add_argument("--batch", type=int, default=80)
+    parser.add_argument("--bptt", type=int, default=70)
+    parser.add_argument("--training-words", type=int, default=TRAINING_WORDS)
+    parser.add_argument("--warm-up", type=int, default=3)
+    parser.add_argument("--repeats", type=int, default=10)
+    print(json.dumps(measure(parser.parse_args())))
+
+
+if __name__ == "__main__":
+    main()
