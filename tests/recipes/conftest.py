@@ -28,9 +28,11 @@ def copy(tmp_path: Path, repository: Path) -> Path:
 
 @pytest.fixture
 def run_recipe(copy: Path, repository: Path) -> Run:
-    """Run `egs/<recipe>/run.sh` of the copy; stdout and stderr come back together."""
+    """Run `egs/<recipe>/run.sh`, or another script, of the copy; stdout and stderr come back together."""
 
-    def run(recipe: str, *options: str, cwd: Path | None = None) -> "subprocess.CompletedProcess[str]":
+    def run(
+        recipe: str, *options: str, cwd: Path | None = None, script: str = "run.sh"
+    ) -> "subprocess.CompletedProcess[str]":
         environment = {
             **os.environ,
             "PATH": f"{copy / 'bin'}{os.pathsep}{os.environ['PATH']}",
@@ -38,7 +40,7 @@ def run_recipe(copy: Path, repository: Path) -> Run:
             "OMP_NUM_THREADS": "1",
         }
         return subprocess.run(
-            [str(copy / "egs" / recipe / "run.sh"), *options],
+            [str(copy / "egs" / recipe / script), *options],
             cwd=cwd or copy,
             env=environment,
             stdin=subprocess.DEVNULL,

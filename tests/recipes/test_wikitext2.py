@@ -66,3 +66,20 @@ def test_from_texts_to_report(texts: Path, copy: Path, run_recipe: Callable) -> 
     again = run_recipe("wikitext2", *options)
     assert again.returncode == 0, again.stdout
     assert again.stdout.count("up to date (to do it again") == 4  # all but the score
+
+
+@pytest.mark.slow
+def test_slices_go_on_where_the_last_one_stopped(texts: Path, copy: Path, run_recipe: Callable) -> None:
+    recipe = copy / "egs" / "wikitext2"
+    (recipe / "conf" / "tiny.yaml").write_text(TINY)
+    options = ["--wikitext2", str(texts), "--config", "conf/tiny.yaml", "--device", "cpu"]
+    options += ["--precision", "float32", "--epochs", "2"]
+    first = run_recipe("wikitext2", *options, "--seconds", "1", script="local/gpu_slice.sh")
+    assert first.returncode == 0, first.stdout
+    assert "call it again to go on (2 epochs of each training)" in first.stdout
+    rest = run_recipe("wikitext2", *options, "--seconds", "1000", script="local/gpu_slice.sh")
+    assert rest.returncode == 0, rest.stdout
+    exp = recipe / "exp" / "awd_lstm_slices"
+    (search,) = json.loads((exp / "results" / "study.json").read_text())["searches"]
+    assert [step["role"] for step in search["steps"]] == ["joint", "step 1"]
+    assert "test perplexity" in (exp / "report" / "report.md").read_text()

@@ -1,0 +1,86 @@
+"""Scoring a text with a trained language model: the number, the file that answers again, bad input."""
+
+import math
+from pathlib import Path
+
+import pytest
+
+from asr_topdown import config as configuration
+from asr_topdown.bin import main
+from asr_topdown.data.language_model import Dictionary
+from asr_topdown.decode.model import load_trained
+from asr_topdown.decode.perplexity import score_text
+from asr_topdown.topdown.run import Experiment, run_node
+from asr_topdown.topdown.store import Store
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The experiment folder of one network, trained for an epoch; its text is beside it."""
+    root = tmp_path_factory.mktemp("lm")
+    (root / "text.txt").write_text("a b c d\n" * 40)
+    Dictionary.build([root / "text.txt"]).save(root / "words.txt")
+    optimizer = {"name": "nt_asgd", "lr": 1}
+    config = configuration.parse(
+        {
+            "model": {"kind": "awd_lstm", "layers": 1, "embedding": 4},
+            "language_model": {"batch": 4, "dev_batch": 1, "test_batch": 1, "bptt": 7},
+            "train": {"epochs": 1, "metric": "loss", "optimizer": optimizer},
+        }
+    )
+    experiment = Experiment(config, root / "text.txt", root / "text.txt", root / "words.txt")
+    run_node(experiment.joint(1), experiment, Store(root / "exp"))
+    return root / "exp"
+
+
+@pytest.fixture
+def node(trained: Path) -> Path:
+    (folder,) = (trained / "nodes").iterdir()
+    return folder
+
+
+def test_a_text_in_as_many_columns_as_the_dev_text_has_its_perplexity(
+    trained: Path, node: Path, tmp_path: Path
+) -> None:
+    outcome = Store(trained).outcome(Store(trained).nodes()[0])
+    assert outcome is not None
+    found = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    assert found["loss"] == pytest.approx(outcome.metrics["loss"], abs=1e-9)
+    assert found["ppl"] == pytest.approx(math.exp(found["loss"]))
+    assert (found["words"], found["columns"]) == (200, 1)
+
+
+def test_it_is_computed_once(
+    trained: Path, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    monkeypatch.setattr("asr_topdown.decode.perplexity.load_best", lambda *args: pytest.fail("again"))
+    assert score_text(node, trained.parent / "text.txt", tmp_path / "result.json") == first
+
+
+def test_the_command_prints_a_table(trained: Path, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["score", str(trained.parent / "text.txt"), "--exp", str(trained)]) == 0
+    assert f"| `{node.name}` |" in capsys.readouterr().out
+    assert (trained / "decode" / node.name / "text" / "result.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("a b\nc e d\n", "new.txt:2: the word 'e' is not in the vocabulary"),
+        ("", "new.txt: the file is empty"),
+        ("a\n", "new.txt: 2 words are too few for 1 columns"),
+    ],
+)
+def test_bad_texts_are_one_line(
+    trained: Path, tmp_path: Path, content: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "new.txt").write_text(content)
+    assert main.main(["score", str(tmp_path / "new.txt"), "--exp", str(trained)]) == 1
+    (line,) = [line for line in capsys.readouterr().err.splitlines() if "error" in line]
+    assert line.endswith(message)
+
+
+def test_a_language_model_recognises_no_speech(node: Path) -> None:
+    with pytest.raises(ValueError, match="a language model, which cannot recognise speech"):
+        load_trained(node)
