@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Wall Street Journal: 81 hours of read newspaper text, 16 kHz, from LDC's discs (licensed); characters; BLSTM-CTC
-# trained jointly and top-down. One row of the paper's Table 2 is one command, all of them are --table 2:
+# trained jointly and top-down. One row of the paper's Table 2 is one command, those of BLSTM-CTC are --table 2:
 #     egs/wsj/run.sh --wsj0 DIR --wsj1 DIR --config conf/blstm_ctc_dropout.yaml --tag blstm_ctc_dropout --seeds 3
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -16,7 +16,7 @@ wsj0=""                      # folder with the discs of WSJ0 (LDC93S6A or B), in
 wsj1=""                      # folder with the discs of WSJ1 (LDC94S13A or B)
 data=data                    # data directories; other features need a folder of their own
 subset=""                    # train on a part of si284: p05 p10 p20 p40 p80 unseen (paper, section 3)
-table=0                      # 2 = every row of Table 2, one after the other
+table=0                      # 2 = the rows of BLSTM-CTC in Table 2, one after the other
 . ../../utils/parse_options.sh
 if ((table)); then
     [[ $table == 2 ]] || option_error "--table $table: only Table 2 is about WSJ"

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from asr_topdown import config
+from asr_topdown import config, layers
+from asr_topdown.build import build_model
 from asr_topdown.corpora.fake import wsj as fake
 from asr_topdown.features.front_end import front_end_dim
 
@@ -118,3 +119,13 @@ def test_the_rows_of_table_2(repository, name, size, dropout):
     assert (row.model.layers, row.model.cells, row.model.dropout) == (4, 320, dropout)
     assert row.train.patience == 5
     assert "freeze_lowest" in row.topdown.controls
+
+
+def test_softmax_layers_of_a_fit_b(repository):
+    """Table 2 freezes those of one architecture in the other."""
+    conf = repository / "egs" / "wsj" / "conf"
+    a, b = (
+        build_model(config.load(conf / f"{kind}_ctc_attention.yaml"), units=49) for kind in ("blstm", "vgg")
+    )
+    layers.transplant(a.state_dict(), b, ["softmax"])
+    assert layers.fingerprint(a, ["softmax"]) == layers.fingerprint(b, ["softmax"])
