@@ -28,6 +28,12 @@ stage() {
     done
     if ((number < stage || number > stop_stage)); then return; fi
 
+    for word in "${inputs[@]}"; do
+        if [[ ! -e $word ]]; then
+            echo "== stage $number · $name: error: $word is not there; run the stages before this one first" >&2
+            exit 1
+        fi
+    done
     mkdir -p "$log"
     if ((${#outputs[@]})) && all_exist "${outputs[@]}" && [[ "$(cat "$record.done" 2>&1)" == "$(checksum)" ]]; then
         echo "== stage $number · $name: up to date (to do it again: rm $record.done)"

@@ -33,7 +33,7 @@ def linear_cross_entropy(
     """
     rows = max(1, chunk_elements // len(weight))
     train = torch.is_grad_enabled()
-    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, rows, train)  # type: ignore[no-untyped-call]
+    loss: Tensor = _LinearCrossEntropy.apply(hidden, weight, bias, targets, rows, train)
     return loss
 
 

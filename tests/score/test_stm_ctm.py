@@ -72,7 +72,8 @@ def test_an_id_without_times_is_an_error():
 
 def test_the_hypothesis_filter():
     hesitations = "uh UM eh mm hm ah huh ha er oof hee ach eee ew"
-    text = f"yes u- no {hesitations} [noise] [laughter] [vocalized-noise] <noise> <laughter> <vocalized-noise> <unk> umm -n't uh-huh"
+    noises = "[noise] [laughter] [vocalized-noise] <noise> <laughter> <vocalized-noise> <unk>"
+    text = f"yes u- no {hesitations} {noises} umm -n't uh-huh"
     words = ctm.from_transcripts({"sw_1-A_000000-001000": text})
     assert [word.word for word in ctm.without_noise(words)] == ["YES", "NO", "UMM", "-N'T", "UH-HUH"]
 
