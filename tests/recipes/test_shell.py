@@ -97,6 +97,13 @@ def test_a_failing_stage_shows_its_log_and_how_to_run_it_again(stand_in, run_rec
     assert calls(stand_in, "prompts") == ["features"]
 
 
+def test_a_missing_input_is_named(stand_in, run_recipe):
+    failed = run_recipe("prompts", "--stage", "2")
+    assert failed.returncode == 1
+    assert "stage 2 · tokens: error: data/train/text is not there" in failed.stdout
+    assert calls(stand_in, "prompts") == []
+
+
 def test_ctrl_c_says_how_to_go_on(stand_in):
     command = stand_in / "bin" / "asr-topdown"
     waiting = "train) trap 'kill $!; exit 130' INT; touch ready; sleep 20 & wait"
