@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from asr_topdown.nn.lengths import gather_time, reversal
+from asr_topdown.nn.lengths import reverse_time, reversal
 
 
 class BlstmLayer(nn.Module):
@@ -50,8 +50,8 @@ class BlstmLayer(nn.Module):
     def forward(self, frames: Tensor, reverse: Tensor) -> Tensor:
         """(B, T, D) and the (B, T) indices of `nn.lengths.reversal` -> (B, ceil(T / subsample), outputs)."""
         ahead, _ = self.forwards(frames)
-        back, _ = self.backwards(gather_time(frames, reverse))
-        hidden = torch.cat([ahead, gather_time(back, reverse)], dim=-1)
+        back, _ = self.backwards(reverse_time(frames, reverse))
+        hidden = torch.cat([ahead, reverse_time(back, reverse)], dim=-1)
         if self.projection is not None:
             hidden = self.projection(hidden)
             if self.squash:

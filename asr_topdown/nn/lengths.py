@@ -1,5 +1,7 @@
 """Padded batches: masks, and sequences reversed within their own length."""
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -19,6 +21,30 @@ def reversal(lengths: Tensor, size: int) -> Tensor:
     return torch.where(backwards >= 0, backwards, time)
 
 
-def gather_time(sequence: Tensor, index: Tensor) -> Tensor:
-    """Pick frames: (B, T, D) and (B, T) -> (B, T, D)."""
-    return sequence.gather(1, index[:, :, None].expand(-1, -1, sequence.shape[2]))
+def reverse_time(sequence: Tensor, index: Tensor) -> Tensor:
+    """(B, T, D) with its frames in the order of `reversal`'s (B, T) index."""
+    return _ReverseTime.apply(sequence, index)
+
+
+class _ReverseTime(torch.autograd.Function):
+    """Whole frames are copied, forwards and backwards.
+
+    The reversal is its own inverse, so the gradient is reversed by the same index; autograd's own gradient
+    of a gather would add up single numbers, slowly, and on a GPU in any order.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, sequence: Tensor, index: Tensor) -> Tensor:
+        ctx.save_for_backward(index)
+        return _take_frames(sequence, index)
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
+        (index,) = ctx.saved_tensors
+        return _take_frames(gradient, index), None
+
+
+def _take_frames(sequence: Tensor, index: Tensor) -> Tensor:
+    batch, time, _ = sequence.shape
+    rows = index + time * torch.arange(batch, device=index.device)[:, None]
+    return sequence.reshape(batch * time, -1).index_select(0, rows.flatten()).view_as(sequence)

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asr_topdown.nn.blstm import BlstmLayer
-from asr_topdown.nn.lengths import gather_time, mask, reversal
+from asr_topdown.nn.lengths import reverse_time, mask, reversal
 from asr_topdown.nn.stacking import stack_frames
 
 
@@ -67,7 +67,7 @@ def test_reversal_is_its_own_inverse() -> None:
     index = reversal(lengths, 4)
     assert index.tolist() == [[3, 2, 1, 0], [1, 0, 2, 3], [0, 1, 2, 3]]
     frames = torch.randn(3, 4, 2)
-    assert torch.equal(gather_time(gather_time(frames, index), index), frames)
+    assert torch.equal(reverse_time(reverse_time(frames, index), index), frames)
 
 
 def test_stacking_completes_the_last_run_with_zeros() -> None:
