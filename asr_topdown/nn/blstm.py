@@ -6,7 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
-from asr_topdown.nn.lengths import reverse_time, reversal
+from asr_topdown.nn.lengths import reversal, reverse_time
 
 
 class BlstmLayer(nn.Module):

@@ -6,7 +6,7 @@ from torch import nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asr_topdown.nn.blstm import BlstmLayer
-from asr_topdown.nn.lengths import reverse_time, mask, reversal
+from asr_topdown.nn.lengths import mask, reversal, reverse_time
 from asr_topdown.nn.stacking import stack_frames
 
 
