@@ -1,6 +1,7 @@
 """What all tests share: one thread, the real recordings where there are some, and toy sound."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
@@ -13,6 +14,9 @@ import soundfile
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).parents[1]
+
+# A test run in the background ignores Ctrl-C, and so would each program that a test interrupts.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 settings.register_profile("house", deadline=None)  # a busy machine is no error
 settings.load_profile("house")
