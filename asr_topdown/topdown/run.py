@@ -31,6 +31,7 @@ from asr_topdown.text import Vocabulary
 from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
+from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.rng import derive
 from asr_topdown.train.task import Progress, Task, weights_of_epoch
 from asr_topdown.train.trainer import Trainer
@@ -139,6 +140,8 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
             metrics=progress.best_metrics,
         )
         store.finish(outcome)
+        # Only now: a kill before done.json is there must find the checkpoint that says "finished".
+        Rotation(folder).clear()
         return outcome
 
 
@@ -172,7 +175,6 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
     )
     started = time.monotonic()
     progress = trainer.run()
-    trainer.checkpoints.clear()
     log.info(
         "%s: best epoch %d of %d, dev %s %.4f, %.0f s in this run",
         node.id, progress.best_epoch, progress.epoch, experiment.config.train.metric, progress.best_error,

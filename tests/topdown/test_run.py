@@ -112,6 +112,23 @@ def test_a_finished_node_answers_from_disk(
     assert run_node(joint.node, experiment, store) == joint
 
 
+def test_a_kill_just_before_done_json_costs_no_training(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    node = experiment.joint(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "finish", lambda *args: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            run_node(node, experiment, store)
+    monkeypatch.setattr(
+        "asr_topdown.train.trainer.Trainer._train_epoch", lambda *args: pytest.fail("trained again")
+    )
+    outcome = run_node(node, experiment, store)
+    assert store.outcome(node) == outcome
+    assert not list(store.node_dir(node).glob("*.pt"))
+
+
 def test_frozen_layers_are_the_parents_and_the_rest_is_not(
     joint: Outcome, store: Store, experiment: Experiment
 ) -> None:
