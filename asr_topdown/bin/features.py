@@ -12,6 +12,7 @@ EXAMPLE = "asr-topdown features data/train data/dev data/test --config conf/blst
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
     parser.add_argument(
         "dirs",
         nargs="+",
@@ -30,6 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Dump the features of each directory, then the statistics of the first."""
     from asr_topdown import datadir
     from asr_topdown.features.dump import dump
 

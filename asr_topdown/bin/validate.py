@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
+    """Print what is wrong, and a table of the directories that are right; 1 if any is wrong."""
     broken = 0
     summaries = []
     for path in args.directories:

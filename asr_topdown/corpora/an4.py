@@ -55,15 +55,7 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
 def fetch(downloads: Path) -> Path:
     """The folder with the corpus under `downloads`, filled if it is not there."""
     folder = downloads.resolve() / "an4_sphere"
-
-    def source(address: str) -> None:
-        archive = folder.with_suffix(".tar.gz")
-        download.fetch(address, archive)
-        download.unpack(archive, folder)
-
-    if not folder.exists():
-        attempts = [lambda address=address: source(address) for address in ARCHIVES]
-        download.first_that_works("AN4", attempts, ADVICE)
+    download.archive(folder, ARCHIVES, "AN4", ADVICE)
     return folder
 
 

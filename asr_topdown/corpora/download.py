@@ -1,5 +1,6 @@
 """Fetching corpora: resumable, and whole or absent."""
 
+import functools
 import shutil
 import tarfile
 import tempfile
@@ -101,3 +102,19 @@ def first_that_works(what: str, sources: Sequence[Callable[[], None]], advice: s
         except OSError as error:
             failures.append(" ".join(str(error).split()))
     raise OSError(f"cannot get {what}: {'; '.join(failures)}. {advice}")
+
+
+def archive(folder: Path, addresses: Sequence[str], what: str, advice: str) -> None:
+    """Fill `folder` from a .tar.gz at the first of `addresses` that works; nothing is done if it is there.
+
+    Raises:
+        OSError: as `first_that_works`.
+    """
+
+    def source(address: str) -> None:
+        packed = folder.with_suffix(".tar.gz")
+        fetch(address, packed)
+        unpack(packed, folder)
+
+    if not folder.exists():
+        first_that_works(what, [functools.partial(source, address) for address in addresses], advice)

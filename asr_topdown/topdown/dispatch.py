@@ -115,6 +115,7 @@ class _Driver:
         self._shown: dict[str, str] = {}
 
     def run(self) -> None:
+        """Drive all searches to their end, or to the failure of a node of theirs."""
         for index in range(len(self.searches)):
             self._advance(index, None)
         while self._backlog or self._running:

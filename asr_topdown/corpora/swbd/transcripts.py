@@ -26,15 +26,7 @@ def fetch(downloads: Path) -> Path:
         OSError: if they cannot be downloaded, with what was tried.
     """
     folder = downloads.resolve() / "switchboard_word_alignments"
-
-    def source(address: str) -> None:
-        archive = folder.with_suffix(".tar.gz")
-        download.fetch(address, archive)
-        download.unpack(archive, folder)
-
-    if not folder.exists():
-        attempts = [lambda address=address: source(address) for address in ARCHIVES]
-        download.first_that_works("the MS98 transcripts of Switchboard", attempts, ADVICE)
+    download.archive(folder, ARCHIVES, "the MS98 transcripts of Switchboard", ADVICE)
     return folder
 
 
