@@ -1,0 +1,17 @@
+"""The protocol of scorers, and who keeps to it."""
+
+import inspect
+
+import pytest
+
+from asr_topdown.decode.scorer import Scorer
+from asr_topdown.models.ctc_attention import AttentionScorer
+
+
+@pytest.mark.parametrize("kind", [AttentionScorer])
+@pytest.mark.parametrize("name", ["init_state", "score", "select"])
+def test_every_scorer_has_the_methods_of_the_protocol(kind: type, name: str) -> None:
+    expected = inspect.signature(getattr(Scorer, name)).parameters
+    found = inspect.signature(getattr(kind, name)).parameters
+    assert list(found) == list(expected)
+    assert [one.default for one in found.values()] == [one.default for one in expected.values()]
