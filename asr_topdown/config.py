@@ -33,7 +33,12 @@ class FeaturesConfig(Section):
 class TextConfig(Section):
     """Units of the output."""
 
-    unit: Literal["char", "word"] = "char"
+    unit: Literal["char", "word", "bpe", "unigram"] = Field(
+        "char", description="bpe and unigram are pieces of words, by SentencePiece"
+    )
+    vocab_size: int = Field(
+        500, ge=4, description="number of pieces, <blank> and <unk> among them; of bpe and unigram only"
+    )
 
 
 class OptimizerConfig(Section):

@@ -30,6 +30,7 @@ REQUIRED = {
     "pydantic": "pydantic",
     "rapidfuzz": "rapidfuzz",
     "safetensors": "safetensors",
+    "sentencepiece": "sentencepiece",
     "tensorboard": "tensorboard",
     "matplotlib": "matplotlib",
     "tqdm": "tqdm",

@@ -7,22 +7,28 @@ from asr_topdown import datadir
 from asr_topdown.bin import options
 from asr_topdown.text import Vocabulary
 
-HELP = "List the output units (characters or words) of the training transcripts."
+HELP = "List the output units (characters, words or pieces of words) of the training transcripts."
 EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --out data/tokens.txt"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="data directory to train on")
-    parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="where the list goes")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="where the list goes (tokens.txt); a SentencePiece model goes beside it (tokens.model)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
-    unit = options.read_config(args).text.unit
+    text = options.read_config(args).text
     texts = datadir.read_table(args.train / "text")
     try:
-        vocabulary = Vocabulary.build(texts.values(), unit)
+        vocabulary = Vocabulary.build(texts.values(), text.unit, text.vocab_size)
     except ValueError as error:
         raise ValueError(f"{args.train / 'text'}: {error}") from None
     vocabulary.save(args.out)
-    print(f"{args.out}: {len(vocabulary)} units of kind {unit}, <blank> and <unk> among them")
+    print(f"{args.out}: {len(vocabulary)} units of kind {text.unit}, <blank> and <unk> among them")

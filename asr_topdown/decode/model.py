@@ -28,7 +28,7 @@ class TrainedModel:
 
 
 def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> TrainedModel:
-    """Read a model folder: config.yaml, tokens.txt, cmvn.ark, done.json and the best epoch's weights.
+    """Read a model folder: config.yaml, tokens.txt (tokens.model too), cmvn.ark, done.json, the best weights.
 
     Raises:
         ValueError: naming the file that is missing or does not fit.

@@ -3,7 +3,6 @@
 import functools
 import hashlib
 import logging
-import shutil
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -64,6 +63,8 @@ class Experiment:
         digest = hashlib.sha256(self.config.identity().encode())
         digest.update(self._content_hash(self.dev).encode())
         digest.update(self.tokens.read_bytes())
+        if not self.config.is_language_model:
+            digest.update(self.vocabulary().model)
         if self._has_cmvn:
             digest.update(self._cmvn_file.read_bytes())
         return digest.hexdigest()[:16]
@@ -84,8 +85,20 @@ class Experiment:
         )
 
     def vocabulary(self) -> Vocabulary:
-        """The units that a recogniser puts out."""
-        return Vocabulary.load(self.tokens)
+        """The units that a recogniser puts out.
+
+        Raises:
+            ValueError: naming the file, if it holds other units than the configuration asks for.
+        """
+        vocabulary, text = Vocabulary.load(self.tokens), self.config.text
+        size = text.vocab_size if vocabulary.model else len(vocabulary)
+        if (vocabulary.unit, len(vocabulary)) != (text.unit, size):
+            raise ValueError(
+                f"{self.tokens}: holds {len(vocabulary)} {vocabulary.unit} units, the configuration wants "
+                f"{f'{size} ' if vocabulary.unit == text.unit else ''}{text.unit}: "
+                "make it again with `asr-topdown tokens`"
+            )
+        return vocabulary
 
     def dictionary(self) -> Dictionary:
         """The words that a language model knows."""
@@ -148,7 +161,8 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
 def _write_surroundings(folder: Path, experiment: Experiment) -> None:
     """What makes the folder a model that can be taken away: settings, units, normalisation."""
     write_text(folder / "config.yaml", configuration.dump(experiment.config))
-    shutil.copyfile(experiment.tokens, folder / "tokens.txt")
+    units = experiment.dictionary() if experiment.config.is_language_model else experiment.vocabulary()
+    units.save(folder / "tokens.txt")
     cmvn = experiment.cmvn()
     if cmvn is not None:
         cmvn.save(folder / "cmvn.ark")

@@ -132,3 +132,17 @@ def test_tokens_names_the_file(prepared, capsys, text, problem):
     error = capsys.readouterr().err
     assert error.startswith("asr-topdown tokens: error: data/text: ")
     assert problem in error
+
+
+def test_tokens_of_pieces(prepared, capsys):
+    (prepared.parent / "c.yaml").write_text("text: {unit: bpe, vocab_size: 9}\n")
+    command = ["tokens", "--config", "c.yaml", "--train", "data", "--out", "exp/tokens.txt"]
+    capsys.readouterr()
+    assert main.main(command) == 0
+    assert capsys.readouterr().out == "exp/tokens.txt: 9 units of kind bpe, <blank> and <unk> among them\n"
+    vocabulary = Vocabulary.load(prepared.parent / "exp" / "tokens.txt")
+    assert vocabulary.decode(vocabulary.encode("two one")) == "two one"
+    assert main.main([*command, "--set", "text.vocab_size=900"]) == 1
+    error = capsys.readouterr().err
+    assert error.startswith("asr-topdown tokens: error: data/text: text.vocab_size 900 is too large: ")
+    assert error.count("\n") == 1

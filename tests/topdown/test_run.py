@@ -217,3 +217,31 @@ def test_identity_follows_content(experiment: Experiment) -> None:
     assert dataclasses.replace(experiment, config=faster).id == experiment.id
     assert dataclasses.replace(experiment, config=wider).id != experiment.id
     assert isinstance(experiment.joint(1), Node)
+
+
+def test_pieces_of_words_are_part_of_the_experiment_and_go_with_the_model(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    texts = [line.split()[1] for line in (experiment.train / "text").read_text().splitlines()]
+    tokens = tmp_path / "tokens.txt"
+    Vocabulary.build(texts, "bpe", 10).save(tokens)
+    settings = configuration.parse(
+        {**experiment.config.model_dump(mode="json"), "text": {"unit": "bpe", "vocab_size": 10}}
+    )
+    pieces = dataclasses.replace(experiment, config=settings, tokens=tokens)
+    store = Store(tmp_path / "exp")
+    outcome = run_node(dataclasses.replace(pieces.joint(1), epochs=1), pieces, store)
+    trained = load_trained(store.node_dir(outcome.node))
+    assert trained.vocabulary == pieces.vocabulary()
+    assert [trained.vocabulary.decode(trained.vocabulary.encode(text)) for text in texts] == texts
+    # The same list of units, another model behind it (protobuf field 1000, empty): another experiment.
+    changed = dataclasses.replace(pieces.vocabulary(), model=pieces.vocabulary().model + b"\xc2\x3e\x00")
+    changed.save(tmp_path / "other.txt")
+    assert (tmp_path / "other.txt").read_bytes() == tokens.read_bytes()
+    assert dataclasses.replace(pieces, tokens=tmp_path / "other.txt").id != pieces.id
+
+
+def test_units_of_another_kind_than_configured_are_an_error(experiment: Experiment) -> None:
+    words = configuration.parse({**experiment.config.model_dump(mode="json"), "text": {"unit": "word"}})
+    with pytest.raises(ValueError, match=r"tokens.txt: holds 5 char units, the configuration wants word:"):
+        dataclasses.replace(experiment, config=words).joint(1)

@@ -102,8 +102,8 @@ def test_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("content", "problem"),
     [
-        ("<blank> 0\n<unk> 1\na 2\n", "tokens.txt:1: needs `# unit: char`"),
-        ("# unit: bpe\n<blank> 0\n<unk> 1\na 2\n", "tokens.txt:1: needs"),
+        ("<blank> 0\n<unk> 1\na 2\n", "tokens.txt:1: needs `# unit: ` and one of char, word, bpe, unigram"),
+        ("# unit: phone\n<blank> 0\n<unk> 1\na 2\n", "tokens.txt:1: needs"),
         ("", "tokens.txt:1: needs"),
         ("# unit: char\n<unk> 0\n<blank> 1\na 2\n", "tokens.txt:2: must be <blank>, got <unk>"),
         ("# unit: char\n<blank> 0\na 1\n", "tokens.txt:3: must be <unk>, got a"),

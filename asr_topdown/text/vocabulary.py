@@ -1,26 +1,33 @@
-"""Text and the units a network puts out: characters or words."""
+"""The list of a network's output units, and text to units and back."""
 
 import functools
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
 
 from asr_topdown import files
+from asr_topdown.text import pieces
+from asr_topdown.text.pieces import BLANK, UNKNOWN, Pieces
 
-BLANK, UNKNOWN, SPACE = "<blank>", "<unk>", "<space>"
+SPACE = "<space>"
 BLANK_ID, UNKNOWN_ID = 0, 1
 
-Unit = Literal["char", "word"]
+Unit = Literal["char", "word", "bpe", "unigram"]
 
 # A character, or a whole non-linguistic symbol such as <NOISE>.
 _CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
 _HEADER = "# unit: "
 
 
-def tokenise(text: str, unit: Unit) -> list[str]:
-    """Cut a transcript into units.
+def model_file(tokens: Path | str) -> Path:
+    """Where the SentencePiece model of a vocabulary's file is: beside it, `tokens.model` of `tokens.txt`."""
+    return Path(tokens).with_suffix(".model")
+
+
+def tokenise(text: str, unit: Literal["char", "word"]) -> list[str]:
+    """Cut a transcript into characters or words.
 
     Words are what white space parts. As characters, a run of white space is one `<space>`, none at either
     end, and a token in angle brackets (`<NOISE>`) is one unit.
@@ -41,27 +48,34 @@ class Vocabulary:
     """The units of a network's output; a unit's id is its place.
 
     Attributes:
-        units: `<blank>`, `<unk>`, then the others in the order of their code points.
+        units: `<blank>`, `<unk>`, then the others: characters and words in the order of their code points,
+            pieces of words as SentencePiece orders them.
         unit: what they are.
+        model: the SentencePiece model, of pieces only.
     """
 
     units: tuple[str, ...]
     unit: Unit
+    model: bytes = field(default=b"", repr=False)
 
     def __post_init__(self) -> None:
         assert self.units[:2] == (BLANK, UNKNOWN)
-        assert all(a < b for a, b in zip(self.units[2:], self.units[3:], strict=False))
+        assert bool(self.model) == (self.unit in pieces.KINDS)
+        assert self.model or all(a < b for a, b in zip(self.units[2:], self.units[3:], strict=False))
 
     def __len__(self) -> int:
         return len(self.units)
 
     @classmethod
-    def build(cls, texts: Iterable[str], unit: Unit) -> "Vocabulary":
-        """All units of `texts`.
+    def build(cls, texts: Iterable[str], unit: Unit, size: int = 0) -> "Vocabulary":
+        """All units of `texts`; of pieces, as many as `size` says, `<blank>` and `<unk>` among them.
 
         Raises:
-            ValueError: if there is none, or as `tokenise`.
+            ValueError: if there is none, as `tokenise`, or as `pieces.train`.
         """
+        if unit == "bpe" or unit == "unigram":
+            model = pieces.train(texts, unit, size)
+            return cls(Pieces(model).names, unit, model)
         found: set[str] = set()
         for text in texts:
             found.update(tokenise(text, unit))
@@ -73,8 +87,10 @@ class Vocabulary:
         """Ids of a transcript's units; those that are not in the vocabulary get the id of `<unk>`.
 
         Raises:
-            ValueError: as `tokenise`.
+            ValueError: as `tokenise` or `Pieces.encode`.
         """
+        if self.unit == "bpe" or self.unit == "unigram":
+            return self._pieces.encode(text)
         return [self._ids.get(token, UNKNOWN_ID) for token in tokenise(text, self.unit)]
 
     def decode(self, ids: Iterable[int]) -> str:
@@ -85,10 +101,18 @@ class Vocabulary:
         tokens = [self.units[i] for i in ids if i != BLANK_ID]
         if self.unit == "word":
             return " ".join(tokens)
+        if self.unit != "char":
+            return pieces.join(tokens)
         return " ".join("".join(" " if t == SPACE else t for t in tokens).split())
 
     def save(self, path: Path | str) -> None:
-        """Write `path`: a comment that tells the kind of unit, then `unit id` in each line."""
+        """Write `path`: a comment that tells the kind of unit, then `unit id` in each line.
+
+        The SentencePiece model of pieces goes beside it (`model_file`).
+        """
+        if self.model:
+            with files.written_aside(model_file(path)) as part:
+                part.write_bytes(self.model)
         lines = [f"{unit} {i}" for i, unit in enumerate(self.units)]
         files.write_text(path, "\n".join([f"{_HEADER}{self.unit}", *lines]) + "\n")
 
@@ -98,29 +122,50 @@ class Vocabulary:
 
         Raises:
             ValueError: naming file and line, if it is anything else.
-            FileNotFoundError: if there is no such file.
+            FileNotFoundError: if there is no such file, or no model beside it that it needs.
         """
         content = Path(path).read_text(encoding="utf-8", errors="replace")
         header, *lines = content.removesuffix("\n").split("\n")
         unit = header.removeprefix(_HEADER)
         if not header.startswith(_HEADER) or unit not in get_args(Unit):
-            raise ValueError(f"{path}:1: needs `{_HEADER}char` or `{_HEADER}word`, got {header!r}")
+            kinds = ", ".join(get_args(Unit))
+            raise ValueError(f"{path}:1: needs `{_HEADER}` and one of {kinds}, got {header!r}")
         units: list[str] = []
         for number, line in enumerate(lines, 2):
-            problem = _line_problem(line, units)
+            problem = _line_problem(line, units, in_order=unit not in pieces.KINDS)
             if problem:
                 raise ValueError(f"{path}:{number}: {problem}")
             units.append(line.split(" ")[0])
         if len(units) < 3:
             raise ValueError(f"{path}: cut short: {BLANK}, {UNKNOWN} and at least one more unit are needed")
-        return cls(tuple(units), unit)  # type: ignore[arg-type]
+        model = _read_model(path, units) if unit in pieces.KINDS else b""
+        return cls(tuple(units), unit, model)  # type: ignore[arg-type]
 
     @functools.cached_property
     def _ids(self) -> dict[str, int]:
         return {unit: i for i, unit in enumerate(self.units)}
 
+    @functools.cached_property
+    def _pieces(self) -> Pieces:
+        return Pieces(self.model)
 
-def _line_problem(line: str, before: Sequence[str]) -> str | None:
+
+def _read_model(tokens: Path | str, units: Sequence[str]) -> bytes:
+    """The model beside a vocabulary's file, which must have its pieces."""
+    file = model_file(tokens)
+    if not file.exists():
+        raise FileNotFoundError(f"{file}: not there; {tokens} lists pieces of words and needs it")
+    model = file.read_bytes()
+    try:
+        names = Pieces(model).names
+    except ValueError as error:
+        raise ValueError(f"{file}: {error}") from None
+    if names != tuple(units):
+        raise ValueError(f"{file}: its pieces are not those of {tokens}")
+    return model
+
+
+def _line_problem(line: str, before: Sequence[str], *, in_order: bool) -> str | None:
     """Why `line` cannot be the next one of a vocabulary that begins with `before`."""
     unit, _, number = line.partition(" ")
     if not unit or number != str(len(before)):
@@ -130,6 +175,6 @@ def _line_problem(line: str, before: Sequence[str]) -> str | None:
     fixed = (BLANK, UNKNOWN)
     if len(before) < len(fixed):
         return None if unit == fixed[len(before)] else f"must be {fixed[len(before)]}, got {unit}"
-    if len(before) > len(fixed) and unit < before[-1]:
+    if in_order and len(before) > len(fixed) and unit < before[-1]:
         return f"{unit} is not sorted: it must come before {before[-1]}"
     return None
