@@ -7,6 +7,7 @@ from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown.config import Config
+from asr_topdown.engines.choice import Choice
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -48,6 +49,48 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--exp", type=Path, required=True, metavar="DIR", help="experiment folder")
     add_device(parser)
+
+
+def add_engine(parser: argparse.ArgumentParser, jobs: str) -> None:
+    """`--workers --gpus --retries`: where and how many at a time `jobs` run."""
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"{jobs} side by side; default: one per GPU, or as many as the CPUs have threads for",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        metavar="N",
+        help="spread the workers over so many GPUs; default: with --device cuda all of them",
+    )
+    parser.add_argument(
+        "--retries",
+        type=int,
+        default=2,
+        metavar="N",
+        help="try one that dies (killed, out of memory) so often again, from its last checkpoint; not one "
+        "that fails of its own doing (default: %(default)s)",
+    )
+
+
+def read_engine(args: argparse.Namespace, *, threads: int = 1) -> Choice:
+    """The engine that `add_engine`'s options name; each job has so many threads."""
+    for name in ("workers", "gpus", "retries"):
+        value = getattr(args, name)
+        if value is not None and value < 0:
+            raise ValueError(f"--{name} {value}: must not be negative")
+    gpus = args.gpus
+    if gpus is None:
+        gpus = _visible_gpus() if args.device == "cuda" else 0
+    return Choice(workers=args.workers, gpus=gpus, threads=threads, retries=args.retries)
+
+
+def _visible_gpus() -> int:
+    import torch
+
+    return torch.cuda.device_count()
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

@@ -23,22 +23,14 @@ asr-topdown topdown --config conf/blstm_ctc.yaml --train data/train --dev data/d
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_experiment(parser)
-    parser.add_argument(
-        "--workers",
-        type=int,
-        default=1,
-        metavar="N",
-        help="trainings side by side, each with train.threads threads",
-    )
-    parser.add_argument(
-        "--gpus", type=int, default=0, metavar="N", help="spread the workers over so many GPUs"
-    )
+    options.add_engine(parser, "trainings")
     parser.add_argument("--results", default="study", metavar="TAG", help="write EXP/results/TAG.json")
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
     from asr_topdown import layers
+    from asr_topdown.engines import choice
     from asr_topdown.topdown import dispatch, search
     from asr_topdown.topdown.run import Experiment
     from asr_topdown.topdown.store import Store
@@ -56,9 +48,8 @@ def run(args: argparse.Namespace) -> None:
     )
     store = Store(args.exp)
     train = functools.partial(train_node, experiment=experiment, store=store)
-    with dispatch.local(
-        train, args.workers, store=store, threads=config.train.threads, gpus=args.gpus
-    ) as submit:
+    with choice.opened(options.read_engine(args, threads=config.train.threads)) as engine:
+        submit = dispatch.on(engine, train, store=store)
         try:
             results = dispatch.drive(searches, submit, store=store)
         except dispatch.SearchError as error:

@@ -1,24 +1,35 @@
 """Run searches side by side: hand their nodes to an engine, and each search its outcomes."""
 
 import contextlib
-import sys
+import functools
+import pickle
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
+from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.job import Engine, Job, JobError, last_lines, say
 from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.processes import NodeError, Processes, attempt, last_lines
 from asr_topdown.topdown.search import Result, Search
 from asr_topdown.topdown.store import Store
 
 _HEARTBEAT_SECONDS = 30.0
 
+Run = Callable[[Node], Outcome]
+
 
 class Submit(Protocol):
-    """An engine: takes a node, trains it somewhere, promises its outcome."""
+    """Takes a node, has it trained somewhere, promises its outcome."""
 
     def __call__(self, node: Node) -> "Future[Outcome]": ...
+
+
+class NodeError(ChildProcessError):
+    """The training of a node failed; the message names the node and says why."""
+
+    def __init__(self, node: Node, problem: str) -> None:
+        super().__init__(f"node {node.id} ({node.describe()}): {problem}")
 
 
 class SearchError(ChildProcessError):
@@ -58,44 +69,49 @@ def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = N
     return results
 
 
+def on(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
+    """What `drive` submits to, so that `engine` trains the nodes.
+
+    Args:
+        engine: where.
+        run: trains a node; picklable (a function of a module, or a partial of one).
+        store: gives each node the folder of its job, with its log.
+    """
+
+    def submit(node: Node) -> "Future[Outcome]":
+        name = f"node {node.id} ({node.describe()})"
+        return engine.submit(Job(name, functools.partial(run, node), store.node_dir(node) if store else None))
+
+    return submit
+
+
 @contextlib.contextmanager
 def local(
-    run: Callable[[Node], Outcome],
+    run: Run,
     workers: int,
     *,
     store: Store | None = None,
     threads: int = 1,
     gpus: int = 0,
+    retries: int = 0,
 ) -> Iterator[Submit]:
-    """The engine of this machine, to be used as a context: what `drive` submits to while it is open.
+    """This machine as the engine, to be used as a context: what `drive` submits to while it is open.
 
     With more than one worker each node has a process of its own, so that a killed one takes no other with
     it. With 0 or 1 a node is trained right here, when it is submitted. Leaving the block, by Ctrl-C too,
     stops the processes that still run.
 
     Args:
-        run: trains a node; picklable (a function of a module, or a partial of one).
+        run: trains a node; picklable.
         workers: how many nodes are trained at a time.
         store: gives each process its log file; without one they write to the terminal.
         threads: OpenMP threads of each process.
         gpus: visible GPUs that the workers are spread over; 0 leaves the choice to `run`.
+        retries: how often a node whose process died is tried again, from its last checkpoint.
     """
-    if workers <= 1:
-        yield lambda node: _run_here(run, node)
-        return
-    pool = Processes(run, workers, log=store.log if store else None, threads=threads, gpus=gpus)
-    with contextlib.closing(pool):
-        yield pool.submit
-
-
-def _run_here(run: Callable[[Node], Outcome], node: Node) -> "Future[Outcome]":
-    future: Future[Outcome] = Future()
-    outcome, problem = attempt(run, node)
-    if outcome is not None:
-        future.set_result(outcome)
-    else:
-        future.set_exception(NodeError(node, problem))
-    return future
+    pickle.dumps(run)  # what cannot be sent to a process is refused now
+    with opened(Choice(workers=workers, threads=threads, gpus=gpus, retries=retries)) as engine:
+        yield on(engine, run, store=store)
 
 
 class _Driver:
@@ -177,8 +193,8 @@ class _Driver:
         error = future.exception()
         if error is None:
             self._answer(node, future.result())
-        elif isinstance(error, NodeError):
-            self._answer(node, error)
+        elif isinstance(error, JobError):
+            self._answer(node, NodeError(node, error.problem))
         else:
             self._answer(node, NodeError(node, f"{type(error).__name__}: {error}"))
 
@@ -188,9 +204,9 @@ class _Driver:
         if isinstance(answer, Outcome):
             end = how or f"{answer.seconds:.0f} s"
             epochs = f"best epoch {answer.best_epoch} of {answer.epochs}"
-            _say(f"{count} {node.id} {node.describe()}: dev error {answer.error:.4f}, {epochs}, {end}")
+            say(f"{count} {node.id} {node.describe()}: dev error {answer.error:.4f}, {epochs}, {end}")
         else:
-            _say(f"{count} failed: {answer}")
+            say(f"{count} failed: {answer}")
         waiting = [i for i, wanted in self._wanted.items() if any(one.id == node.id for one in wanted)]
         for index in waiting:
             self._tell(index)
@@ -203,8 +219,4 @@ class _Driver:
             line = last_lines(self.store.log(node), 1)
             if line and self._shown.get(node.id) != line:
                 self._shown[node.id] = line
-                _say(f"{node.id} {line}")
-
-
-def _say(line: str) -> None:
-    print(line, file=sys.stderr, flush=True)
+                say(f"{node.id} {line}")

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from asr_topdown.engines.job import last_lines
 from asr_topdown.topdown import dispatch
 from asr_topdown.topdown.dispatch import SearchError, drive, local
 from asr_topdown.topdown.node import Node
-from asr_topdown.topdown.processes import last_lines
 from asr_topdown.topdown.search import Result, greedy, study
 from asr_topdown.topdown.store import Store
 
@@ -160,6 +160,34 @@ def test_a_killed_worker_takes_no_other_with_it(runs, tmp_path, capsys):
     progress = capsys.readouterr().err
     assert f"{joint(3).id} all layers from scratch, seed 3: dev error" in progress
     assert "[4 of 4 known]" in progress
+
+
+def test_a_killed_node_is_tried_again_a_set_number_of_times(runs, tmp_path, capsys):
+    run = functools.partial(runs.die_twice, root=tmp_path)
+    with local(run, 2, retries=2) as submit:
+        (result,) = drive([one(joint(1))], submit)
+    assert result.final == joint(1).id
+    assert (tmp_path / "1.tries").read_text() == "xxx"
+    name = f"node {joint(1).id} (all layers from scratch, seed 1)"
+    killed = f"{name}: its process was killed by SIGKILL (out of memory?); retry"
+    said = capsys.readouterr().err.splitlines()
+    assert said[:2] == [f"{killed} 1 of 2", f"{killed} 2 of 2"]
+    with (
+        local(run, 2, retries=1) as submit,
+        pytest.raises(SearchError, match=r"\(tried 2 times\)") as caught,
+    ):
+        drive([one(joint(2)), one(joint(3))], submit)
+    assert len(str(caught.value).splitlines()) == 3
+    assert (tmp_path / "2.tries").read_text() == "xx"
+
+
+def test_only_what_may_end_well_is_tried_again(runs, tmp_path):
+    with local(functools.partial(runs.fail_with, root=tmp_path), 2, retries=2) as submit:
+        futures = [submit(joint(seed)) for seed in range(1, 7)]
+        errors = [future.exception() for future in futures]
+    tries = [len((tmp_path / f"{seed}.tries").read_text()) for seed in range(1, 7)]
+    assert tries == [1, 1, 1, 3, 3, 1]
+    assert [error.lost for error in errors] == [False, False, False, True, True, False]
 
 
 def test_running_nodes_show_the_last_line_of_their_log(runs, tmp_path, capsys, monkeypatch):

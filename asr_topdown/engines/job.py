@@ -1,0 +1,138 @@
+"""What an engine runs: a job, which is a function without arguments, and what came of it."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from concurrent.futures import Future
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+LOG_LINES_SHOWN = 5
+_NO_MEMORY = ("out of memory", "allocate memory", "CUDA error")
+
+
+@dataclass(frozen=True)
+class Job:
+    """A piece of work for an engine.
+
+    Attributes:
+        name: what people call it.
+        work: does it, and gives its result; picklable (a function of a module, or a partial of one).
+        folder: the job's own, where its log is and an engine keeps what it must remember; None = it has none
+            and writes to the terminal. Two jobs with one folder are the same job.
+    """
+
+    name: str
+    work: Callable[[], Any]
+    folder: Path | None = None
+
+    @property
+    def log(self) -> Path | None:
+        """The file that the job's output goes to."""
+        return log_of(self.folder) if self.folder else None
+
+
+class JobError(ChildProcessError):
+    """A job failed.
+
+    Attributes:
+        problem: why, without the job's name.
+        lost: it died of something else than its own doing (killed, out of memory, a broken machine), so that
+            another try may end well.
+    """
+
+    def __init__(self, name: str, problem: str, *, lost: bool = False) -> None:
+        super().__init__(f"{name}: {problem}")
+        self.problem = problem
+        self.lost = lost
+
+
+class Engine(Protocol):
+    """Runs jobs somewhere. Used as a context by those who open it (`choice.opened`)."""
+
+    def submit(self, job: Job) -> "Future[Any]":
+        """Promise the job's result; the future's exception is a `JobError`."""
+        ...
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What a job's process has to say: its result, or one line about the problem."""
+
+    result: Any = None
+    problem: str = ""
+    lost: bool = False
+
+    def settle(self, job: Job) -> Any:
+        """The result.
+
+        Raises:
+            JobError: if there was a problem, with the end of the log.
+        """
+        if self.problem:
+            raise JobError(job.name, self.problem + log_hint(job.log), lost=self.lost)
+        return self.result
+
+
+def attempt(work: Callable[[], Any]) -> Answer:
+    """Run `work`.
+
+    An error that is not a user's (those are ValueError and OSError) also has its traceback on stderr.
+    """
+    try:
+        return Answer(work())
+    except (ValueError, OSError) as error:
+        return Answer(problem=str(error) or type(error).__name__)
+    except Exception as error:
+        traceback.print_exc()
+        lost = isinstance(error, MemoryError) or (
+            isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
+        )
+        return Answer(problem=f"{type(error).__name__}: {error}", lost=lost)
+
+
+def log_of(folder: Path) -> Path:
+    """Where the output of the job with this folder goes."""
+    return folder / "worker.log"
+
+
+def log_to(log: Path | None) -> None:
+    """Send what this process prints, C libraries included, to the end of `log`, with the package's log."""
+    if log is not None:
+        log.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os.dup2(handle, 1)
+        os.dup2(handle, 2)
+        os.close(handle)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+
+
+def last_lines(path: Path, count: int) -> str:
+    """The last `count` lines of a log that are not blank; "" if there is no such file."""
+    try:
+        with path.open("rb") as log:
+            log.seek(0, os.SEEK_END)
+            log.seek(max(0, log.tell() - 8192))
+            text = log.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+    # splitlines also cuts at the carriage returns of a progress bar
+    return "\n".join([line for line in text.splitlines() if line.strip()][-count:])
+
+
+def log_hint(log: Path | None) -> str:
+    """For the end of an error message: where the log is and how it ends."""
+    if log is None:
+        return ""
+    lines = last_lines(log, LOG_LINES_SHOWN)
+    return f"; {log} ends with:\n{lines}" if lines else f"; nothing in {log}"
+
+
+def say(line: str) -> None:
+    """A line for the person who waits."""
+    print(line, file=sys.stderr, flush=True)
