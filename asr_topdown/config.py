@@ -98,7 +98,18 @@ class TrainConfig(Section):
 class TopdownConfig(Section):
     """The layer schedule."""
 
-    search: Literal["greedy"] = "greedy"
+    search: tuple[Literal["greedy", "transplant"], ...] = Field(
+        ("greedy",), min_length=1, description="one, or several in one study"
+    )
+    go_on: bool = Field(False, description="greedy: go on after a worse step, from the best model so far")
+    source: str = Field(
+        "",
+        description="transplant: the classifier comes from the study EXP/results/SOURCE.json, of another "
+        "configuration, from its network of the same seed",
+    )
+    source_network: Literal["joint", "final"] = Field(
+        "joint", description="of that study: the joint training, or where its first search ended"
+    )
     groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
     frozen_dropout: Literal["keep", "off"] = "keep"
     controls: tuple[Literal["scratch", "freeze_lowest", "keep", "same_init"], ...] = (
@@ -107,6 +118,17 @@ class TopdownConfig(Section):
         "keep",
     )
     seeds: tuple[int, ...] = Field((1,), min_length=1, description="one whole search per seed")
+
+    @field_validator("search", mode="before")
+    @classmethod
+    def _one_is_a_list(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @model_validator(mode="after")
+    def _source_is_named(self) -> "TopdownConfig":
+        if "transplant" in self.search and not self.source:
+            raise ValueError("search transplant needs topdown.source, the tag of another study's results")
+        return self
 
 
 class LanguageModelConfig(Section):

@@ -26,7 +26,7 @@ report
 bin
 """
 RANK = {name: rank for rank, row in enumerate(RANKS.strip().splitlines()) for name in row.split()}
-STDLIB_ONLY = {"topdown.node", "topdown.search"}
+STDLIB_ONLY = {f"topdown.{name}" for name in ("node", "steps", "cascades", "controls", "transfer", "search")}
 ENGINES = {"submitit", "ray", "dask", "joblib", "executorlib"}
 NEVER = {"egs", "tests", "benchmarks", "torchaudio", "warp_rnnt"}
 # Other implementations that a user may have, imported inside a function where they are used.

@@ -33,6 +33,7 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.engines import choice
     from asr_topdown.topdown import dispatch, search
     from asr_topdown.topdown.run import Experiment
+    from asr_topdown.topdown.sources import source_outcomes
     from asr_topdown.topdown.store import Store
 
     # Every training logs to its own file; here only what goes wrong is shown.
@@ -40,13 +41,19 @@ def run(args: argparse.Namespace) -> None:
     config = options.read_config(args)
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     blocks = layers.group_names(experiment.layer_names(), config.topdown.groups)
+    store, chosen = Store(args.exp), config.topdown
     searches = search.study(
-        [experiment.joint(seed) for seed in config.topdown.seeds],
+        [experiment.joint(seed) for seed in chosen.seeds],
         blocks,
-        controls=config.topdown.controls,
-        frozen_dropout=config.topdown.frozen_dropout,
+        searches=chosen.search,
+        controls=chosen.controls,
+        frozen_dropout=chosen.frozen_dropout,
+        go_on=chosen.go_on,
+        sources=source_outcomes(store, chosen.source, chosen.source_network, chosen.seeds)
+        if chosen.source
+        else None,
+        source_name=f"{chosen.source} ({chosen.source_network})",
     )
-    store = Store(args.exp)
     train = functools.partial(train_node, experiment=experiment, store=store)
     with choice.opened(options.read_engine(args, threads=config.train.threads)) as engine:
         submit = dispatch.on(engine, train, store=store)

@@ -10,6 +10,7 @@ SCRATCH = "from scratch, best of 1 + k"
 TOP_DOWN = "top-down"
 _NAMES = {
     "greedy": TOP_DOWN,
+    "transplant": "",  # named by its source
     "scratch": SCRATCH,
     "freeze_lowest": "lowest layer frozen, upper ones retrained",
     "keep": "nothing frozen, trained on",
@@ -37,11 +38,22 @@ def systems(results: Sequence[Result]) -> list[System]:
     joint = {result.seed: result.steps[0].node for result in results}
     rows = [System(JOINT, dict(sorted(joint.items())))]
     rows.extend(_greedy_steps(results))
-    for search in dict.fromkeys([*_NAMES, *(result.search for result in results)]):
-        final = {result.seed: result.final for result in results if result.search == search}
-        if final:
-            rows.append(System(_NAMES.get(search, search), dict(sorted(final.items()))))
+    names = {_name(result): result.search for result in results}
+    for name in sorted(names, key=lambda name: _rank(names[name])):
+        final = {result.seed: result.final for result in results if _name(result) == name}
+        rows.append(System(name, dict(sorted(final.items()))))
     return rows
+
+
+def _name(result: Result) -> str:
+    if result.search == "transplant":
+        return f"classifier frozen from {result.steps[-1].point['source']}, the rest trained"
+    return _NAMES.get(result.search, result.search)
+
+
+def _rank(search: str) -> int:
+    """The place of a search's row: those of `_NAMES` in its order, then the others as they come."""
+    return [*_NAMES].index(search) if search in _NAMES else len(_NAMES)
 
 
 def errors_so_far(result: Result, error_of: Mapping[str, float]) -> list[float]:

@@ -205,6 +205,7 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module
     frozen = layers.select(names, node.frozen, what="frozen")
     free = [name for name in names if name not in frozen]
     if node.parent is not None:
+        _check_units(node, experiment, store, names[-1] in frozen or node.start != "reinit")
         layers.transplant(_parent_weights(node, store), model, frozen)
         if node.rewind_epoch is not None:
             layers.transplant(_weights(store, node.parent.node, node.rewind_epoch), model, free)
@@ -215,6 +216,17 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module
         done = "frozen" if name in frozen else {"reinit": "new weights"}.get(node.start, node.start)
         log.info("layer %s: %s", name, "joint" if node.parent is None else done)
     return model
+
+
+def _check_units(node: Node, experiment: Experiment, store: Store, output_is_parents: bool) -> None:
+    """Refuse an output layer whose units mean something else here, though its shape may fit."""
+    assert node.parent is not None
+    theirs = store.node_dir(node.parent.node) / "tokens.txt"
+    if output_is_parents and theirs.exists() and theirs.read_bytes() != experiment.tokens.read_bytes():
+        raise ValueError(
+            f"node {node.id}: the units of its parent, {theirs}, are not those of {experiment.tokens}: "
+            "the output layer must be new"
+        )
 
 
 def _parent_weights(node: Node, store: Store) -> dict[str, Tensor]:

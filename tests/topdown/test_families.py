@@ -1,5 +1,6 @@
 """Layer-scheduled training of every speech model: frozen, transplanted within and across architectures."""
 
+import dataclasses
 import random
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,13 @@ from asr_topdown import layers
 from asr_topdown.decode.model import load_trained
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.losses import unit_prior
+from asr_topdown.report.systems import systems
 from asr_topdown.text import Vocabulary
+from asr_topdown.topdown import dispatch
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.run import Experiment, prepare_model, run_node
-from asr_topdown.topdown.search import greedy, retrained
+from asr_topdown.topdown.search import Result, Step, greedy, retrained, study
+from asr_topdown.topdown.sources import source_outcomes
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import weights_of_epoch
@@ -263,3 +267,55 @@ def transplanted(experiment: Experiment, parent: Outcome) -> Node:
         epochs=own.epochs,
         patience=own.patience,
     )
+
+
+def test_a_study_takes_its_classifier_from_another_architecture(
+    data: Path, store: Store, joint: dict[str, Outcome]
+) -> None:
+    """The paper's "softmax layers frozen from B" in A, by the tag that B's study saved."""
+    a, b = (make_experiment(data, family) for family in ("blstm_ctc_attention", "vgg_ctc_attention"))
+    theirs = joint["vgg_ctc_attention"]
+    step = Step("joint", theirs.node.id, theirs.error, accepted=True)
+    store.save_results("b", [Result("greedy", 1, (step,), theirs.node.id)])
+    sources = source_outcomes(store, "b", "joint", [1])
+    assert sources == {1: theirs}
+    blocks = layers.group_names(a.layer_names(), {})
+    searches = study(
+        [a.joint(1)], blocks, searches=["transplant"], controls=(), sources=sources, source_name="b (joint)"
+    )
+    with dispatch.local(lambda node: run_node(node, a, store), 1) as submit:
+        (result,) = dispatch.drive(searches, submit, store=store)
+    final = store.outcome(store.node(result.final))
+    assert final is not None
+    assert final.node.experiment == a.id != b.id
+    for key, tensor in layer_weights(b.fresh_model(1), "softmax").items():
+        assert torch.equal(weights(store, final)[key], weights(store, theirs)[key])
+        assert not torch.equal(weights(store, final)[key], tensor)
+    assert [row.name for row in systems([result])] == [
+        "joint",
+        "classifier frozen from b (joint), the rest trained",
+    ]
+
+
+def test_a_source_that_is_not_there_is_named(store: Store, joint: dict[str, Outcome]) -> None:
+    theirs = joint["blstm_ctc_attention"]
+    step = Step("joint", theirs.node.id, theirs.error, accepted=True)
+    store.save_results("c", [Result("greedy", 1, (step,), theirs.node.id)])
+    with pytest.raises(FileNotFoundError, match=r"no results/x\.json \(there are: .*c"):
+        source_outcomes(store, "x", "joint", [1])
+    with pytest.raises(ValueError, match=r"results/c\.json has no seed 2 \(there are: 1\)"):
+        source_outcomes(store, "c", "joint", [1, 2])
+
+
+def test_a_classifier_of_other_units_is_refused(
+    data: Path, tmp_path: Path, store: Store, joint: dict[str, Outcome]
+) -> None:
+    """As many units, so that the shapes fit, but other ones."""
+    Vocabulary.build(["wxyz"[: len(LETTERS)]], "char").save(tmp_path / "tokens.txt")
+    experiment = make_experiment(data, "blstm_ctc_attention")
+    other = dataclasses.replace(experiment, tokens=tmp_path / "tokens.txt")
+    node = retrained(joint["blstm_ctc_attention"], init_seed=3, frozen=("softmax",), like=other.joint(1))
+    with pytest.raises(ValueError, match=r"the units of its parent, .*tokens\.txt, are not those of"):
+        prepare_model(node, other, store)
+    below = retrained(joint["blstm_ctc_attention"], init_seed=3, frozen=("blstm.0",), like=other.joint(1))
+    prepare_model(below, other, store)

@@ -14,6 +14,7 @@ from asr_topdown.topdown.search import (
     same_init,
     scratch,
     study,
+    transplant,
 )
 
 BLOCKS = (("blstm.0",), ("blstm.1",), ("blstm.2",), ("blstm.3", "softmax"))
@@ -170,6 +171,32 @@ def test_same_init_freezes_the_top_and_begins_where_the_joint_training_began():
     assert (result.search, result.final) == ("same_init", asked[1].id)
 
 
+def test_transplant_freezes_the_classifier_of_another_experiment():
+    other = dataclasses.replace(joint(7), experiment="other", train_set="theirs", epochs=9)
+    asked, result = play(
+        transplant(joint(7), BLOCKS, outcome(other, 0.3, best_epoch=6), name="b"), [0.5, 0.4]
+    )
+    assert asked[0] == joint(7)
+    assert asked[1] == dataclasses.replace(
+        joint(7),
+        parent=Parent(experiment="other", node=other.id, epoch=6),
+        frozen=TOPS[0],
+        init_seed=derived_seed(7, "step", 1),
+    )
+    assert result.steps[1].point == {"source": "b", "source_node": other.id}
+    assert (result.search, result.final) == ("transplant", asked[1].id)
+
+
+def test_greedy_may_go_on_after_a_worse_step_from_the_best_model():
+    asked, result = play(greedy(joint(), BLOCKS, go_on=True), [0.5, 0.6, 0.4, 0.3])
+    assert [node.frozen for node in asked[1:]] == TOPS
+    assert [node.parent.node for node in asked[1:]] == [asked[0].id, asked[0].id, asked[2].id]
+    assert [step.accepted for step in result.steps] == [True, False, True, True]
+    assert [step.point["composition"] for step in result.steps] == [[4], [1, 3], [2, 2], [2, 1, 1]]
+    # The seed is that of the r-th retraining, so M(2, 2) is the node that other searches ask for.
+    assert [node.init_seed // 1_000_000 for node in asked] == [0, 1, 1, 2]
+
+
 def test_freeze_lowest():
     asked, result = play(freeze_lowest(joint(), BLOCKS), [0.5, 0.6])
     assert asked[1].frozen == ("blstm.0",)
@@ -185,16 +212,16 @@ def test_keep():
 
 
 def test_seeds_are_disjoint():
-    """No init_seed comes twice over base seeds and kinds of training, and all fit in 31 bits."""
+    """No init_seed comes twice over base seeds and kinds of training, and all fit in 32 bits."""
     bases = [0, 1, 2, 5, 42, 999, 2026, 999_999]
     seen = set(bases)
-    kinds = {"step": 499, "scratch": 499, "freeze_lowest": 1, "keep": 1}
+    kinds = {"step": 499, "scratch": 499, "freeze_lowest": 1, "keep": 1, "repeat": 499}
     for base in bases:
         for kind, most in kinds.items():
             for i in range(1, most + 1):
                 seed = derived_seed(base, kind, i)
                 assert seed % 1_000_000 == base
-                assert seed < 2**31
+                assert seed < 2**32
                 assert seed not in seen
                 seen.add(seed)
     assert derived_seed(3, "step", 2) == 2_000_003
@@ -233,5 +260,6 @@ def test_what_cannot_be_searched_is_refused(make, word):
 def test_step_is_plain():
     """Results are saved as JSON: only plain values in them."""
     _, result = play(greedy(joint(), BLOCKS), [0.5, 0.6])
-    assert dataclasses.asdict(result)["steps"][0] == dataclasses.asdict(Step("joint", joint().id, 0.5, True))
+    first = Step("joint", joint().id, 0.5, True, {"composition": [4]})
+    assert dataclasses.asdict(result)["steps"][0] == dataclasses.asdict(first)
     assert set(searches.CONTROLS) == {"scratch", "freeze_lowest", "keep", "same_init"}

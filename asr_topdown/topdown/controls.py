@@ -1,0 +1,99 @@
+"""What a top-down search is judged by: the same compute spent otherwise, other layers frozen, none frozen."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown.steps import (
+    Blocks,
+    Result,
+    Search,
+    Step,
+    check_blocks,
+    check_joint,
+    derived_seed,
+    retrained,
+)
+
+
+def scratch(joint: Node, search: Search) -> Search:
+    """Control with the same compute: as many trainings from scratch as `search` makes, the best on dev taken.
+
+    `search` is followed, not run twice: its nodes are asked for again, and the i-th training from scratch
+    is asked for together with its i-th retraining. The joint training, which `search` has too, is a
+    candidate; an accepted step is one that beat all before it, so of equal ones the first is taken.
+    """
+    check_joint(joint)
+    (best,) = yield [joint]
+    steps = [Step("joint", joint.id, best.error, accepted=True)]
+    asked = {joint.id}
+    outcomes: list[Outcome] | None = None
+    while True:
+        try:
+            followed = next(search) if outcomes is None else search.send(outcomes)
+        except StopIteration:
+            return Result("scratch", joint.init_seed, tuple(steps), best.node.id)
+        new = {node.id for node in followed} - asked
+        asked |= new
+        numbers = range(len(steps), len(steps) + len(new))
+        own = [replace(joint, init_seed=derived_seed(joint.init_seed, "scratch", i)) for i in numbers]
+        told = yield [*followed, *own]
+        outcomes = told[: len(followed)]
+        for outcome in told[len(followed) :]:
+            better = outcome.error < best.error
+            best = outcome if better else best
+            steps.append(Step(f"scratch {len(steps)}", outcome.node.id, outcome.error, accepted=better))
+
+
+def freeze_lowest(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
+    """Control in the other direction: freeze the lowest block, re-initialise and retrain those above it.
+
+    Raises:
+        ValueError: as `greedy`.
+    """
+    check_blocks(joint, blocks)
+    seed = derived_seed(joint.init_seed, "freeze_lowest", 1)
+
+    def node(outcome: Outcome) -> Node:
+        return retrained(outcome, init_seed=seed, frozen=blocks[0], frozen_dropout=frozen_dropout)
+
+    return (yield from _one_retraining("freeze_lowest", joint, node))
+
+
+def keep(joint: Node) -> Search:
+    """Control without freezing: train all layers on from the joint weights, with a new optimiser."""
+    check_joint(joint)
+    seed = derived_seed(joint.init_seed, "keep", 1)
+
+    def node(outcome: Outcome) -> Node:
+        return retrained(outcome, init_seed=seed, start="keep")
+
+    return (yield from _one_retraining("keep", joint, node))
+
+
+def same_init(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
+    """Freeze the top block and retrain the rest from the very weights that the joint training began with.
+
+    The first row of the paper's Table 4; step 1 of `greedy` is the same with other initial weights.
+
+    Raises:
+        ValueError: as `greedy`.
+    """
+    check_blocks(joint, blocks)
+
+    def node(outcome: Outcome) -> Node:
+        seed = joint.init_seed
+        return retrained(outcome, init_seed=seed, frozen=blocks[-1], frozen_dropout=frozen_dropout)
+
+    return (yield from _one_retraining("same_init", joint, node))
+
+
+def _one_retraining(name: str, joint: Node, node_of: Callable[[Outcome], Node]) -> Search:
+    (first,) = yield [joint]
+    node = node_of(first)
+    (second,) = yield [node]
+    steps = (
+        Step("joint", joint.id, first.error, accepted=True),
+        Step(name, node.id, second.error, accepted=True),
+    )
+    return Result(name, joint.init_seed, steps, node.id)
