@@ -104,10 +104,13 @@ class Experiment:
         """The words that a language model knows."""
         return Dictionary.load(self.tokens)
 
+    def units(self) -> Vocabulary | Dictionary:
+        """What the network puts out, whatever its kind."""
+        return self.dictionary() if self.config.is_language_model else self.vocabulary()
+
     def fresh_model(self, init_seed: int) -> nn.Module:
         """A network with the initial weights of `init_seed`."""
-        units = self.dictionary() if self.config.is_language_model else self.vocabulary()
-        return fresh_model(self.config, len(units), init_seed)
+        return fresh_model(self.config, len(self.units()), init_seed)
 
     def layer_names(self) -> tuple[str, ...]:
         """The network's layers, input first."""
@@ -161,8 +164,7 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
 def _write_surroundings(folder: Path, experiment: Experiment) -> None:
     """What makes the folder a model that can be taken away: settings, units, normalisation."""
     write_text(folder / "config.yaml", configuration.dump(experiment.config))
-    units = experiment.dictionary() if experiment.config.is_language_model else experiment.vocabulary()
-    units.save(folder / "tokens.txt")
+    experiment.units().save(folder / "tokens.txt")
     cmvn = experiment.cmvn()
     if cmvn is not None:
         cmvn.save(folder / "cmvn.ark")
@@ -221,8 +223,8 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module
 def _check_units(node: Node, experiment: Experiment, store: Store, output_is_parents: bool) -> None:
     """Refuse an output layer whose units mean something else here, though its shape may fit."""
     assert node.parent is not None
-    theirs = store.node_dir(node.parent.node) / "tokens.txt"
-    if output_is_parents and theirs.exists() and theirs.read_bytes() != experiment.tokens.read_bytes():
+    theirs, units = store.node_dir(node.parent.node) / "tokens.txt", experiment.units()
+    if output_is_parents and type(units).load(theirs) != units:
         raise ValueError(
             f"node {node.id}: the units of its parent, {theirs}, are not those of {experiment.tokens}: "
             "the output layer must be new"

@@ -13,7 +13,7 @@ joint training (of `subset_scan`, the first one). `point` says where in its sear
 
 search        role          point
 greedy        joint         composition
-              step I        composition: [i, j, ..., r], the paper's M(i, j, ..., r); of the joint training [n]
+              step I        composition: [i, j, ..., r], the paper's M(i, j, ..., r); the joint one's is [n]
 exhaustive    as M(...)     composition
 transplant    transplant    source: the other study; source_node: the node whose classifier is frozen
 epoch_scan    p P           p: the epoch of the joint training whose classifier is frozen; repeat: 1, 2, ...
@@ -21,7 +21,7 @@ subset_scan   joint SET     subset: name of the data; utterances; percent: of th
               SET repeat R  the same, of the classifier's training; repeat: 1, 2, ...
 depth_sweep   SIDE K START  side: "bottom", "top" (which end is frozen) or "none"; frozen: how many blocks;
                             start: "reinit", "keep", "rewind:P" or "lora"; source (another study's tag, or "")
-halving       M(...) ...    composition; p: [p, ...], the epoch of each parent; budget: epochs; rung: 1, 2, ...
+halving       M(...) ...    composition; p: [p, ...], epoch of each parent; budget: epochs; rung: 1, 2, ...
 
 The steps of a control have no point. Figure 2 (a) is the learning curve of an `epoch_scan`'s joint training.
 """
