@@ -1,0 +1,119 @@
+"""CTC prefix scores of many hypotheses at once (Watanabe et al. 2017, section II-C; Hori et al. 2017).
+
+The score of a prefix g is the log-probability of all label sequences that begin with it. Over the alignments
+of the first t frames that give g, let b_t(g) sum those that end in a blank and a_t(g) all; then for a label c
+
+    reach_t(g, c) = a_{t-1}(g), or b_{t-1}(g) where c is g's last label: all that c may follow at frame t
+    score(g c)    = sum over t of reach_t(g, c) p_t(c)
+    n_t(g c)      = (n_{t-1}(g c) + reach_t(g, c)) p_t(c)        alignments that end in c
+    b_t(g c)      = (b_{t-1}(g c) + n_{t-1}(g c)) p_t(blank)
+    end(g)        = a_T(g)
+
+Two things make this fast. A score needs no recursion over the frames, so that all labels of all hypotheses
+are scored by one matrix product, and only the few that a search keeps are taken through the recursion. And a
+recursion x_t = (x_{t-1} + u_t) p_t is a cumulative sum, x_t = P_t sum_{s <= t} u_s / P_{s-1} with
+P_t = p_1 … p_t, which in logarithms is one `logcumsumexp`: no loop over the frames, and nothing that
+overflows. P_t gets very small, so all this is in float64.
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from asr_topdown.decode.prefix_beam import IMPOSSIBLE
+from asr_topdown.nn.lengths import mask
+
+# Stands for the log of a label's probability of 0: sums of thousands of them leave a float64 its digits.
+LOWEST = -1e5
+
+
+@dataclass(frozen=True)
+class CtcPrefixState:
+    """Where K hypotheses of each of B utterances stand; a time index t counts the frames seen, 0 … T.
+
+    Attributes:
+        blank: (B, K, T + 1) log b_t.
+        total: (B, K, T + 1) log a_t.
+        last: (B, K) last label; the blank's id for the empty hypothesis.
+    """
+
+    blank: Tensor
+    total: Tensor
+    last: Tensor
+
+
+class CtcPrefixScorer:
+    """The CTC output of a batch, as a label-synchronous search sees it. Computes in float64.
+
+    Args:
+        log_probs: (B, T, V) natural logarithms, blank 0; what stands in the padding does not matter.
+        lengths: (B,) frames of each utterance, 0 allowed.
+    """
+
+    def __init__(self, log_probs: Tensor, lengths: Tensor) -> None:
+        real = mask(lengths, log_probs.shape[1])[:, :, None]
+        rows = log_probs.double().clamp(min=LOWEST).masked_fill(~real, LOWEST).mT
+        self.lengths = lengths
+        self.sums = torch.nn.functional.pad(rows.cumsum(2), (1, 0))  # (B, V, T + 1): log P_t of each label
+        self.probs = rows.exp()  # (B, V, T)
+        self.probs[:, 0] = 0.0  # no hypothesis goes on with a blank
+
+    def start(self, beam: int) -> CtcPrefixState:
+        """`beam` empty hypotheses for each utterance."""
+        blank = self.sums[:, :1].expand(-1, beam, -1)
+        return CtcPrefixState(blank, blank, blank.new_zeros(blank.shape[:2], dtype=torch.long))
+
+    def score(self, state: CtcPrefixState) -> tuple[Tensor, Tensor]:
+        """Of each hypothesis: (B, K, V) score with each label appended, (B, K) that it ends here."""
+        after = _log_of_product(state.total[:, :, :-1], self.probs.mT)
+        # One label cannot follow all alignments, the last one.
+        own = _log_of_product(state.blank[:, :, None, :-1], self._rows(self.probs, state.last)[:, :, :, None])
+        after.scatter_(2, state.last[:, :, None], own[:, :, 0])
+        return after, self._end(state)
+
+    def score_some(self, state: CtcPrefixState, labels: Tensor) -> tuple[Tensor, Tensor]:
+        """The same for the labels (B, K, C) only, in their order: (B, K, C), (B, K)."""
+        own = labels == state.last[:, :, None]
+        reach = torch.where(own[:, :, :, None], state.blank[:, :, None, :-1], state.total[:, :, None, :-1])
+        probs = self._rows(self.probs, labels.flatten(1)).unflatten(1, labels.shape[1:])
+        return _log_of_product(reach[:, :, :, None], probs[..., None])[..., 0, 0], self._end(state)
+
+    def extend(self, state: CtcPrefixState, origin: Tensor, labels: Tensor) -> CtcPrefixState:
+        """The hypotheses `origin` (B, K') of their utterance with `labels` (B, K') appended."""
+        repeats = (labels == state.last.gather(1, origin))[:, :, None]
+        reach = torch.where(repeats, self._rows(state.blank, origin), self._rows(state.total, origin))
+        label = _scan(reach, self._rows(self.sums, labels))
+        blank = _scan(label, self.sums[:, :1])
+        return CtcPrefixState(blank, torch.logaddexp(label, blank), labels)
+
+    def select(self, state: CtcPrefixState, utterances: Tensor) -> tuple["CtcPrefixScorer", CtcPrefixState]:
+        """Scorer and state of the `utterances` (B',) only."""
+        kept = object.__new__(CtcPrefixScorer)
+        for name, value in vars(self).items():
+            setattr(kept, name, value[utterances])
+        parts = (value[utterances] for value in (state.blank, state.total, state.last))
+        return kept, CtcPrefixState(*parts)
+
+    def _end(self, state: CtcPrefixState) -> Tensor:
+        last = self.lengths[:, None, None].expand(-1, state.total.shape[1], 1)
+        return state.total.gather(2, last)[:, :, 0]
+
+    @staticmethod
+    def _rows(values: Tensor, index: Tensor) -> Tensor:
+        """Rows (B, K', T) of (B, K, T) that `index` (B, K') names."""
+        return values.gather(1, index[:, :, None].expand(-1, -1, values.shape[2]))
+
+
+def _log_of_product(logs: Tensor, factors: Tensor) -> Tensor:
+    """log(exp(logs) @ factors), at least IMPOSSIBLE, for logs of any size; needs one frame."""
+    if not logs.shape[-1]:
+        return logs.new_full((*logs.shape[:-1], factors.shape[-1]), IMPOSSIBLE)
+    highest = logs.amax(-1, keepdim=True)
+    return ((logs - highest).exp() @ factors).log().add(highest).clamp(min=IMPOSSIBLE)
+
+
+def _scan(enters: Tensor, sums: Tensor) -> Tensor:
+    """Log of x_t, x_t = (x_{t-1} + u_t) p_t, from log u_{t+1} and log P_t, both (B, K, T + 1); x_0 = 0."""
+    scanned = sums[..., 1:] + (enters - sums)[..., :-1].logcumsumexp(-1)
+    return torch.nn.functional.pad(scanned, (1, 0), value=IMPOSSIBLE)
