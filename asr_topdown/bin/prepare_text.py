@@ -1,4 +1,4 @@
-"""`asr-topdown prepare wikitext2`: text for language models."""
+"""`asr-topdown prepare wikitext2` and `lm-text`: text for language models."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -16,7 +16,8 @@ AddOptions = Callable[[argparse.ArgumentParser], None]
 
 
 def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
-    """Declare the subcommand."""
+    """Declare the subcommands."""
+    _add_lm_text(add)
     help_ = "Wikipedia articles for a language model (WikiText-2): train.txt, valid.txt, test.txt, words.txt"
     parser = add("wikitext2", help_, "--out data --share 0.1 --min-count 5")
     parser.add_argument(
@@ -34,6 +35,44 @@ def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
         help="rarer words in the training text become <unk> everywhere (default: 1, none)",
     )
     parser.set_defaults(prepare=_wikitext2)
+
+
+def _add_lm_text(add: AddCorpus) -> None:
+    help_ = "text in a recogniser's units, to train a language model for it: train.txt, dev.txt, units.txt"
+    parser = add(
+        "lm-text", help_, "--tokens data/tokens.txt --train data/train more.txt --dev data/dev --out data/lm"
+    )
+    parser.add_argument(
+        "--tokens", type=Path, required=True, metavar="FILE", help="the recogniser's, of `asr-topdown tokens`"
+    )
+    for name, use in (("train", "to train on"), ("dev", "that chooses the best epoch")):
+        parser.add_argument(
+            f"--{name}",
+            type=Path,
+            nargs="+",
+            required=True,
+            metavar="TEXT",
+            help=f"text {use}: data directories, or files with a sentence in each line",
+        )
+    parser.set_defaults(prepare=_lm_text)
+
+
+def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
+    """Write both texts and the list of units for `asr-topdown train --tokens`, and say how large they are."""
+    from asr_topdown.data.unit_text import unit_dictionary, write_units
+    from asr_topdown.text import Vocabulary
+
+    vocabulary = Vocabulary.load(args.tokens)
+    dictionary = unit_dictionary(vocabulary)
+    for name in ("train", "dev"):
+        out = args.out / f"{name}.txt"
+        size = write_units(getattr(args, name), vocabulary, out)
+        print(
+            f"{out}: {size.sentences} sentences, {size.units} units with <eos>, {size.unknown} of them <unk>"
+        )
+    dictionary.save(args.out / "units.txt")
+    print(f"{args.out / 'units.txt'}: {len(dictionary)} {vocabulary.unit} units, <unk> and <eos> among them")
+    return []
 
 
 def _wikitext2(args: argparse.Namespace) -> "Sequence[DataDir]":

@@ -77,6 +77,12 @@ class AwdLstm(nn.Module):
         stack[0] = Layer("lstm.0", (self.embedding, *inputs, *stack[0].modules))
         return (*stack, Layer("softmax", (self.softmax,)))
 
+    def init_state(self, columns: int) -> tuple[Tensor, ...]:
+        """The state at the beginning of so many texts, the same as none: zeros."""
+        sizes = [int(weight.shape[1]) for name, weight in self.lstm.named_parameters() if "weight_hh" in name]
+        weight = self.softmax.weight
+        return tuple(weight.new_zeros(1, columns, size) for size in sizes for _ in range(2))
+
     def forward(
         self, words: Tensor, state: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:

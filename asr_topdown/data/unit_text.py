@@ -1,0 +1,82 @@
+"""Text in a recogniser's units: what a language model for shallow fusion is trained on.
+
+A sentence is a line of units with spaces between them, as `data.language_model` reads words; the recogniser
+and the language model then mean the same by a unit's name. `<eos>` at the end of each line is what the
+recogniser calls `<sos/eos>`.
+"""
+
+import random
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown import datadir, files
+from asr_topdown.data.language_model import EOS, Dictionary
+from asr_topdown.text import UNKNOWN_ID, Vocabulary
+
+
+class TextSize(NamedTuple):
+    """How much `write_units` wrote; `<eos>` is counted among the units."""
+
+    sentences: int
+    units: int
+    unknown: int
+
+
+def unit_dictionary(vocabulary: Vocabulary) -> Dictionary:
+    """What a language model over a recogniser's units knows: these but the blank, and `<eos>`.
+
+    Raises:
+        ValueError: if the recogniser has a unit of the name `<eos>`.
+    """
+    if EOS in vocabulary.units:
+        raise ValueError(f"the recogniser has a unit {EOS}, which ends a sentence here")
+    return Dictionary((*vocabulary.units[1:], EOS))
+
+
+def sentences(source: Path) -> Iterator[tuple[str, str]]:
+    """(where, sentence) of a data directory's transcripts, or of the lines of a text.
+
+    Raises:
+        ValueError, FileNotFoundError: naming file and line, if there is no such thing.
+    """
+    if source.is_dir():
+        for name, text in datadir.read_table(source / "text").items():
+            yield f"{source / 'text'}: {name}", text
+        return
+    with source.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            try:
+                yield f"{source}:{number}", line.decode()
+            except UnicodeDecodeError as error:
+                raise ValueError(f"{source}:{number}: not UTF-8 ({error.reason})") from None
+
+
+def write_units(sources: Iterable[Path], vocabulary: Vocabulary, out: Path) -> TextSize:
+    """Write the sentences of `sources` to `out` in the units of `vocabulary`; empty ones are left out.
+
+    The order is shuffled, the same way each time: a language model reads on from one sentence into the next,
+    and should find nothing there that helps, as when it scores a hypothesis.
+
+    Raises:
+        ValueError: naming what cannot be cut into units, or that there is no sentence at all.
+        FileNotFoundError: if a source is missing.
+    """
+    lines: list[str] = []
+    units = unknown = 0
+    sources = list(sources)
+    for source in sources:
+        for where, sentence in sentences(source):
+            try:
+                ids = vocabulary.encode(sentence)
+            except ValueError as error:
+                raise ValueError(f"{where}: {error}") from None
+            if ids:
+                lines.append(" ".join(vocabulary.units[i] for i in ids) + "\n")
+                units += len(ids) + 1
+                unknown += ids.count(UNKNOWN_ID)
+    if not lines:
+        raise ValueError(f"{', '.join(map(str, sources))}: no sentence in it")
+    random.Random(0).shuffle(lines)
+    files.write_text(out, "".join(lines))
+    return TextSize(len(lines), units, unknown)

@@ -1,0 +1,88 @@
+"""A trained language model over a recogniser's units, as a search sees it (`decode.scorer.Scorer`)."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from asr_topdown import config as configuration
+from asr_topdown.build import fresh_model
+from asr_topdown.data.language_model import EOS, Dictionary
+from asr_topdown.data.unit_text import unit_dictionary
+from asr_topdown.decode.model import load_best
+from asr_topdown.models.awd_lstm import AwdLstm
+from asr_topdown.text import Vocabulary
+
+State = tuple[Tensor, ...]
+"""Output and cells of each LSTM, (1, N, size) each."""
+
+
+@dataclass(frozen=True)
+class LanguageModelScorer:
+    """Log-probabilities of the next unit after what an LSTM language model has read.
+
+    A sentence begins with `<eos>` read in the model's initial state, and ends with it: the scores of a
+    sentence's units and of its end add up to the model's own log-probability of them.
+
+    Attributes:
+        network: the language model, in eval mode.
+        words: (V + 1,) the model's words for the recogniser's units 0 … V - 1 and `<sos/eos>`.
+    """
+
+    network: AwdLstm
+    words: Tensor
+
+    def init_state(self, memory: Tensor, lengths: Tensor) -> State:
+        """The state before any label; of `memory` and `lengths` (B,) only the number of rows matters."""
+        return self.network.init_state(len(lengths))
+
+    @torch.no_grad()
+    def score(self, state: State, tokens: Tensor) -> tuple[Tensor, State]:
+        """Append `tokens` (N,) -> (N, V + 1) log-probabilities of the next, -inf for the blank; new state."""
+        _, hidden, after = self.network(self.words[tokens][None], state)
+        log_probs = F.log_softmax(self.network.softmax(hidden[0]).float(), dim=-1)
+        log_probs = log_probs.index_select(1, self.words)
+        log_probs[:, 0] = -torch.inf
+        return log_probs, after
+
+    def select(self, state: State, rows: Tensor, utterances: Tensor | None = None) -> State:
+        """The hypotheses `rows` (N',); nothing is kept per utterance."""
+        return tuple(part.index_select(1, rows) for part in state)
+
+
+def load_language_model(
+    folder: Path | str, vocabulary: Vocabulary, device: torch.device | str = "cpu"
+) -> LanguageModelScorer:
+    """Read a language model's folder, for a recogniser with the units `vocabulary`.
+
+    Raises:
+        ValueError: naming the folder, if it holds no finished language model, or one over other units.
+    """
+    folder = Path(folder)
+    if not (folder / "config.yaml").exists():
+        raise ValueError(f"{folder}: no model's folder (no config.yaml)")
+    config = configuration.load(folder / "config.yaml")
+    if not config.is_language_model:
+        raise ValueError(f"{folder}: not a language model")
+    dictionary = Dictionary.load(folder / "tokens.txt")
+    places = _places(dictionary, vocabulary, folder)
+    network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
+    assert isinstance(network, AwdLstm)
+    return LanguageModelScorer(network, torch.tensor(places, device=device))
+
+
+def _places(dictionary: Dictionary, vocabulary: Vocabulary, folder: Path) -> list[int]:
+    """The model's words for the recogniser's units (the blank, which it never reads, is any) and the end."""
+    wanted, known = unit_dictionary(vocabulary).words, {word: i for i, word in enumerate(dictionary.words)}
+    lacking = [word for word in wanted if word not in known]
+    surplus = sorted(set(known) - set(wanted))
+    for words, problem in ((lacking, "lacks"), (surplus, "has, but not the recogniser,")):
+        if words:
+            some = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
+            raise ValueError(
+                f"{folder}: a language model over other units than the recogniser's: it {problem} {some}; "
+                "`asr-topdown prepare lm-text --tokens` with the recogniser's list makes a text for one"
+            )
+    return [known[EOS], *(known[word] for word in wanted)]
