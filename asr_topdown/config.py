@@ -146,6 +146,9 @@ class DecodeConfig(Section):
     method: Literal["greedy", "prefix_beam"] = "greedy"
     beam: int = Field(10, ge=1)
     nbest: int = Field(1, ge=1)
+    unscored: tuple[str, ...] = Field(
+        (), description="tags such as <NOISE> that error rates leave out on both sides"
+    )
     frames_per_batch: int = Field(24000, ge=1)
 
 

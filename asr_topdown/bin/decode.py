@@ -110,7 +110,10 @@ def _decode(model: "TrainedModel", data: Path, target: Path, decode: "DecodeConf
     spoken = sum(dataset.frames) * model.config.features.fbank.frame_shift_ms / 1000
     datadir.write_table(target / "text", texts)
     reference = datadir.read_table(data / "text")
-    rates = {"cer": score(reference, texts, "char").rate, "wer": score(reference, texts, "word").rate}
+    rates = {
+        "cer": score(reference, texts, "char", unscored=decode.unscored).rate,
+        "wer": score(reference, texts, "word", unscored=decode.unscored).rate,
+    }
     write_json(
         target / "result.json",
         {

@@ -52,6 +52,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--missing-as-empty", action="store_true", help="a missing hypothesis is an empty one"
     )
     parser.add_argument(
+        "--unscored",
+        nargs="+",
+        default=[],
+        metavar="TAG",
+        help="tags such as '<NOISE>' that are left out on both sides (ESPnet's non-linguistic symbols)",
+    )
+    parser.add_argument(
         "--by-speaker", action="store_true", help="bootstrap draws speakers, not single utterances"
     )
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
@@ -118,7 +125,12 @@ def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
     scored = [
         [
             score(
-                references, _transcripts(path), unit, utt2spk=utt2spk, missing_as_empty=args.missing_as_empty
+                references,
+                _transcripts(path),
+                unit,
+                utt2spk=utt2spk,
+                missing_as_empty=args.missing_as_empty,
+                unscored=args.unscored,
             )
             for unit in _UNITS[args.units]
         ]

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Literal
@@ -20,20 +20,25 @@ RATE_NAMES: Mapping[Unit, str] = MappingProxyType({"word": "WER", "char": "CER"}
 _CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
 
 
-def words(text: str) -> list[str]:
-    """Split at white space."""
+def words(text: str, unscored: Collection[str] = ()) -> list[str]:
+    """Split at white space; the tags `unscored` are taken out first, wherever they stand."""
+    for tag in unscored:
+        text = text.replace(tag, "")
     return text.split()
 
 
-def characters(text: str) -> list[str]:
+def characters(text: str, unscored: Collection[str] = ()) -> list[str]:
     """Split into characters; a run of white space is one "<space>", none at either end.
 
-    A tag in angle brackets without white space in it (<unk>, <NOISE>) is one unit.
+    A tag in angle brackets without white space in it (<unk>, <NOISE>) is one unit. Those that are `unscored`
+    are left out then, but the spaces beside them stay: ESPnet's way with its non-linguistic symbols.
     """
-    return [SPACE if unit == " " else unit for unit in _CHARACTERS.findall(" ".join(text.split()))]
+    units = _CHARACTERS.findall(" ".join(text.split()))
+    return [SPACE if unit == " " else unit for unit in units if unit not in unscored]
 
 
-SPLITTERS: Mapping[Unit, Callable[[str], list[str]]] = MappingProxyType({"word": words, "char": characters})
+Splitter = Callable[[str, Collection[str]], list[str]]
+SPLITTERS: Mapping[Unit, Splitter] = MappingProxyType({"word": words, "char": characters})
 
 
 @dataclass(frozen=True)

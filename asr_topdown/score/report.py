@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -109,6 +109,7 @@ def score(
     *,
     utt2spk: Mapping[str, str] | None = None,
     missing_as_empty: bool = False,
+    unscored: Collection[str] = (),
 ) -> ScoreReport:
     """Score transcripts, joined by utterance id.
 
@@ -120,6 +121,7 @@ def score(
         unit: what is counted, words or characters.
         utt2spk: utterance id -> speaker, for every reference.
         missing_as_empty: count a missing hypothesis as an empty one.
+        unscored: tags (<NOISE>) that count neither in the reference nor in the hypothesis.
 
     Raises:
         ValueError: for a reference without hypothesis (unless `missing_as_empty`), a hypothesis without
@@ -133,7 +135,9 @@ def score(
     speakers = utt2spk or {}
     split = SPLITTERS[unit]
     names = sorted(references)
-    alignments = align_all((split(references[name]), split(hypotheses.get(name, ""))) for name in names)
+    alignments = align_all(
+        (split(references[name], unscored), split(hypotheses.get(name, ""), unscored)) for name in names
+    )
     utterances = (
         ScoredUtterance(name, speakers.get(name), alignment, count_alignment(alignment))
         for name, alignment in zip(names, alignments, strict=True)

@@ -32,6 +32,19 @@ def test_rates_of_one_system(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert lines[3].split()[0] == "CER"
 
 
+def test_unscored_tags(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (folder / "ref").write_text("a1 <NOISE> the cat\nb1 <NOISE>\n")
+    (folder / "hyp").write_text("a1 the <NOISE> cat\nb1 the\n")
+    rates = []
+    for extra in ([], ["--unscored", "<NOISE>"]):
+        assert main(["score", "ref", "hyp", "--json", "score.json", *extra]) == 0
+        scores = json.loads((folder / "score.json").read_text())["systems"][0]["scores"]
+        rates.append([(one["total"]["errors"], one["total"]["reference"]) for one in scores])
+    # Without the tag "the cat" is right and "the" too many. A space that stood beside the tag still counts.
+    assert rates[0][0] == (3, 4)
+    assert rates[1] == [(1, 2), (5, 8)]
+
+
 def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["score", "data/text", "joint", "--compare", "topdown", "--units", "word"]
     assert main([*command, "--report", "out/report", "--json", "out/score.json", "--resamples", "500"]) == 0

@@ -1,18 +1,22 @@
 """Language models in a search: scores against the model's own cross entropy, rows, units that do not fit."""
 
 import dataclasses
+import itertools
 import json
 import random
 from pathlib import Path
 
 import pytest
 import torch
+import torch.nn.functional as F
 
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
 from asr_topdown.build import fresh_model
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.data.unit_text import unit_dictionary
+from asr_topdown.decode.beam_options import BeamOptions
+from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.decode.language_model import LanguageModelScorer, load_language_model
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.text import Vocabulary
@@ -68,7 +72,7 @@ def test_scores_add_up_to_the_models_cross_entropy(scorer: LanguageModelScorer, 
     score = sum(float(row[label]) for row, label in zip(rows, [*labels, EOS], strict=True))
     words = scorer.words[torch.tensor([EOS, *labels, EOS])][:, None]
     loss, _ = scorer.network.cross_entropy(words[:-1], words[1:])
-    assert score == pytest.approx(-(length + 1) * float(loss), abs=1e-5)
+    assert score == pytest.approx(-(length + 1) * float(loss.detach()), abs=1e-5)
 
 
 def test_probabilities_are_those_of_units_and_the_end(scorer: LanguageModelScorer) -> None:
@@ -96,6 +100,44 @@ def test_batched_is_one_by_one_and_rows_can_be_taken_anew(scorer: LanguageModelS
     log_probs, _ = scorer.score(scorer.select(state, rows), torch.tensor([2, 3, 2]))
     for index, (row, label) in enumerate([(3, 2), (3, 3), (0, 2)]):
         torch.testing.assert_close(log_probs[index], read(scorer, [*texts[row], label])[-1])
+
+
+def enumerated(
+    scorer: LanguageModelScorer, log_probs: torch.Tensor, longest: int, lm_weight: float
+) -> dict[tuple[int, ...], float]:
+    """Every text of at most `longest` labels: CTC's log-probability by PyTorch's loss, and the model's."""
+    scores = {}
+    for size in range(longest + 1):
+        for text in itertools.product(range(1, UNITS), repeat=size):
+            rows = read(scorer, list(text))
+            lm = sum(float(row[label]) for row, label in zip(rows, [*text, EOS], strict=True))
+            target, length = torch.tensor([text], dtype=torch.long), torch.tensor([size])
+            ctc = -F.ctc_loss(
+                log_probs.transpose(0, 1), target, torch.tensor([len(log_probs[0])]), length, reduction="sum"
+            )
+            scores[text] = float(ctc) + lm_weight * lm
+    return scores
+
+
+@torch.no_grad()
+def test_a_fused_search_finds_what_enumeration_finds(scorer: LanguageModelScorer) -> None:
+    """All 73 texts of up to two labels in a beam that holds them, for three utterances; the model matters."""
+    log_probs = torch.randn(3, 4, UNITS, generator=torch.Generator().manual_seed(5)).log_softmax(-1)
+    lengths, changed = torch.tensor([4, 4, 4]), 0
+    for lm_weight in (0.0, 0.5, 2.0):
+        options = BeamOptions(beam=80, nbest=80, ctc_weight=1.0, lm_weight=lm_weight, max_length_ratio=0.5)
+        found = joint_beam(
+            log_probs, lengths, units=UNITS, options=options, ctc_log_probs=log_probs, lm=scorer
+        )
+        for row, result in enumerate(found):
+            scores = enumerated(scorer, log_probs[row : row + 1], 2, lm_weight)
+            assert len(scores) == 73
+            assert result.best.ids == max(scores, key=scores.__getitem__)
+            for one in result.hypotheses:
+                assert one.score == pytest.approx(scores[one.ids], abs=1e-4)
+            alone = enumerated(scorer, log_probs[row : row + 1], 2, 0.0)
+            changed += result.best.ids != max(alone, key=alone.__getitem__)
+    assert changed >= 3
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,23 @@ def test_characters(text: str, expected: list[str]) -> None:
     assert characters(text) == expected
 
 
+@pytest.mark.parametrize(
+    ("text", "expected", "expected_words"),
+    [
+        ("<NOISE> AB", ["<space>", "A", "B"], ["AB"]),
+        ("A <NOISE> B", ["A", "<space>", "<space>", "B"], ["A", "B"]),
+        ("A<NOISE>B <unk>", ["A", "B", "<space>", "<unk>"], ["AB", "<unk>"]),
+        ("<NOISE>", [], []),
+    ],
+)
+def test_unscored_tags_go_and_the_spaces_beside_them_stay(
+    text: str, expected: list[str], expected_words: list[str]
+) -> None:
+    """ESPnet takes its non-linguistic symbols out of lines of units, `A <space> <NOISE> <space> B`."""
+    assert characters(text, ["<NOISE>"]) == expected
+    assert words(text, ["<NOISE>"]) == expected_words
+
+
 def test_words() -> None:
     assert words("  the  cat\tsat ") == ["the", "cat", "sat"]
     assert words("") == []
