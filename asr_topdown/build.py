@@ -29,8 +29,9 @@ def build_model(config: Config, units: int) -> nn.Module:
 
 def fresh_model(config: Config, units: int, init_seed: int) -> nn.Module:
     """A network with the initial weights of `init_seed`; the global random state is left as it was."""
-    with torch.random.fork_rng():
-        torch.manual_seed(init_seed)
+    # The CPU's generator alone: weights are drawn there, and a GPU need not be touched.
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(init_seed)
         return build_model(config, units)
 
 

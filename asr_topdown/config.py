@@ -18,8 +18,8 @@ import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from asr_topdown.features.fbank import FbankOptions
-from asr_topdown.features.specaug import SpecAugmentOptions
-from asr_topdown.model_config import AwdLstmConfig, BlstmCtcConfig, ModelConfig, Section
+from asr_topdown.model_config import AwdLstmConfig, BlstmCtcConfig, CtcAttentionConfig, ModelConfig, Section
+from asr_topdown.train_config import TrainConfig
 
 
 class FeaturesConfig(Section):
@@ -39,60 +39,6 @@ class TextConfig(Section):
     vocab_size: int = Field(
         500, ge=4, description="number of pieces, <blank> and <unk> among them; of bpe and unigram only"
     )
-
-
-class OptimizerConfig(Section):
-    """The optimiser and what happens to it when the dev error does not improve."""
-
-    name: Literal["adam", "adamw", "adadelta", "sgd", "nt_asgd"] = "adam"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.0, ge=0)
-    momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="adam and adamw only")
-    rho: float = Field(0.95, description="adadelta only")
-    eps: float = Field(1e-8, gt=0)
-    plateau: Literal["none", "decay_eps", "decay_lr"] = Field(
-        "none",
-        description="after an epoch without improvement: decay_lr multiplies the learning rate by "
-        "plateau_factor; decay_eps goes back to the best weights and multiplies eps (ESPnet v1's AdaDelta)",
-    )
-    plateau_factor: float = Field(0.01, gt=0, lt=1)
-    plateau_patience: int = Field(
-        0,
-        ge=0,
-        description="epochs without improvement that are forgiven first; of nt_asgd, the epochs that its "
-        "trigger leaves out",
-    )
-
-    @model_validator(mode="after")
-    def _one_rule(self) -> "OptimizerConfig":
-        if self.name == "nt_asgd" and self.plateau != "none":
-            raise ValueError(f"nt_asgd has a rule of its own: plateau must be none, got {self.plateau}")
-        return self
-
-
-class TrainConfig(Section):
-    """One training run."""
-
-    epochs: int = Field(50, ge=1)
-    patience: int = Field(5, ge=0, description="stop after so many epochs without improvement; 0 = never")
-    metric: Literal["cer", "loss"] = Field("cer", description="the dev error that chooses and stops")
-    frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
-    utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")
-    sorted_epochs: int = Field(
-        0, ge=0, description="show the batches of the first epochs shortest first (SortaGrad)"
-    )
-    optimizer: OptimizerConfig = OptimizerConfig()
-    grad_clip: float = Field(5.0, gt=0, description="largest gradient norm")
-    stretch: float = Field(
-        0.0, ge=0, lt=0.5, description="change the tempo of each batch by a random share up to this"
-    )
-    specaugment: SpecAugmentOptions | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
-    threads: int = Field(1, ge=1, description="OpenMP threads of one run; see the README on why it is 1")
-    log_interval: int = Field(20, ge=1, description="steps between two lines of the log")
-    checkpoint_minutes: float = Field(5.0, gt=0, description="checkpoint at least so often within an epoch")
-    keep_epochs: Literal["best", "all"] = "best"
 
 
 class TopdownConfig(Section):
@@ -172,6 +118,16 @@ class Config(Section):
     def _metric_fits(self) -> "Config":
         if self.is_language_model and self.train.metric != "loss":
             raise ValueError("a language model is chosen by its loss: set train.metric to loss")
+        if self.train.metric == "accuracy" and not isinstance(self.model, CtcAttentionConfig):
+            raise ValueError(
+                f"train.metric: accuracy is an attention decoder's, and a {self.model.kind} has none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _accumulation_fits(self) -> "Config":
+        if self.is_language_model and self.train.accumulate > 1:
+            raise ValueError("train.accumulate: a language model takes a step with every batch")
         return self
 
     @property

@@ -1,5 +1,6 @@
 """The weights of a network in a file: safetensors, whole or absent."""
 
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import safetensors
@@ -8,12 +9,19 @@ from torch import Tensor, nn
 
 from asr_topdown.files import written_aside
 
+AVERAGE = "average.safetensors"  # in a model's folder: the mean of several epochs' weights
+
 
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write the parameters and buffers of `model`, whole or not at all; tied ones once each."""
-    state = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in model.state_dict().items()}
+    save_state(model.state_dict(), path)
+
+
+def save_state(state: Mapping[str, Tensor], path: Path) -> None:
+    """Write named tensors, whole or not at all."""
+    copies = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in state.items()}
     with written_aside(path) as aside:
-        safetensors.torch.save_file(state, aside)
+        safetensors.torch.save_file(copies, aside)
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
@@ -28,3 +36,27 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: no such weights") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
+
+
+def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
+    """The mean of several networks' weights: of files that `save_weights` wrote, oldest first.
+
+    Summed in float64, so that equal weights average to themselves, bit for bit. What is not a floating-point
+    number (batch normalisation counts its batches) is the last file's.
+
+    Raises:
+        ValueError: naming the file that is missing or damaged, or has other tensors than the first.
+    """
+    assert paths
+    first = load_weights(paths[0])
+    total = {key: tensor.double() if tensor.is_floating_point() else tensor for key, tensor in first.items()}
+    for path in paths[1:]:
+        state = load_weights(path)
+        if {key: tensor.shape for key, tensor in state.items()} != {key: t.shape for key, t in first.items()}:
+            raise ValueError(f"{path}: has other tensors than {paths[0]}")
+        for key, tensor in state.items():
+            total[key] = total[key] + tensor if tensor.is_floating_point() else tensor
+    return {
+        key: (tensor / len(paths)).to(first[key].dtype) if tensor.is_floating_point() else tensor
+        for key, tensor in total.items()
+    }

@@ -81,7 +81,13 @@ def test_identity_is_of_what_decides_the_network() -> None:
         "train.threads=2",
     ):
         assert config.parse({}, [same]).identity() == base.identity(), same
-    for other in ("train.optimizer.lr=0.5", "model.cells=7", "features.deltas=1", "text.unit=word"):
+    for other in (
+        "train.optimizer.lr=0.5",
+        "model.cells=7",
+        "features.deltas=1",
+        "text.unit=word",
+        "train.accumulate=2",
+    ):
         assert config.parse({}, [other]).identity() != base.identity(), other
 
 
@@ -90,3 +96,10 @@ def test_identity_is_of_what_decides_the_network() -> None:
 )
 def test_every_recipes_configuration_loads(path: Path) -> None:
     assert config.load(path) == config.parse(yaml.safe_load(config.dump(config.load(path))))
+
+
+@pytest.mark.parametrize("path", sorted(REPOSITORY.glob("egs/*/conf/*former*.yaml")), ids=lambda p: str(p))
+def test_noam_knows_the_size_of_the_model(path: Path) -> None:
+    loaded = config.load(path)
+    if loaded.train.schedule.name == "noam":
+        assert loaded.train.schedule.dim == loaded.model.encoder.dim

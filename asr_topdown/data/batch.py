@@ -34,6 +34,17 @@ class SpeechBatch(NamedTuple):
         """The same batch on another device."""
         return SpeechBatch(self.ids, *(tensor.to(device, non_blocking=True) for tensor in self.inputs))
 
+    def rows(self, which: Sequence[int]) -> "SpeechBatch":
+        """Some of the utterances, padded no further than they need."""
+        feats, frames, tokens, units = (tensor[list(which)] for tensor in self.inputs)
+        return SpeechBatch(
+            tuple(self.ids[row] for row in which),
+            feats[:, : int(frames.max())],
+            frames,
+            tokens[:, : int(units.max())],
+            units,
+        )
+
 
 def collate(ids: Sequence[str], feats: Sequence[Tensor], tokens: Sequence[Sequence[int]]) -> SpeechBatch:
     """Pad a list of (T_i, D) features and of token sequences into one batch."""

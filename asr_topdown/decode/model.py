@@ -12,7 +12,7 @@ from asr_topdown.config import Config
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.files import read_json
 from asr_topdown.text import Vocabulary
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import AVERAGE, load_weights
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class TrainedModel:
 
 
 def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> TrainedModel:
-    """Read a model folder: config.yaml, tokens.txt (tokens.model too), cmvn.ark, done.json, the best weights.
+    """Read a model folder: config.yaml, tokens.txt (tokens.model too), cmvn.ark, done.json and the weights.
 
     Raises:
         ValueError: naming the file that is missing or does not fit.
@@ -45,13 +45,16 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
 
 
 def load_best(folder: Path, network: nn.Module) -> nn.Module:
-    """Put the weights of a model folder's best epoch into `network`, and return it.
+    """Put a model folder's weights into `network`, and return it: the average if there is one, else the best
+    epoch's.
 
     Raises:
         ValueError: naming the file that is missing or does not fit.
     """
     _check_finished(folder)
-    weights = folder / f"epoch-{read_json(folder / 'done.json')['best_epoch']}.safetensors"
+    weights = folder / AVERAGE
+    if not weights.exists():
+        weights = folder / f"epoch-{read_json(folder / 'done.json')['best_epoch']}.safetensors"
     try:
         network.load_state_dict(load_weights(weights))
     except RuntimeError as error:

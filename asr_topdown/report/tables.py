@@ -72,14 +72,14 @@ def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> str:
 def dev_error_name(experiment: Experiment) -> str:
     """What chose the best epochs, with its unit; just "dev error" where the trainings differ in it."""
     metrics = {training.metric for training in experiment.trainings.values()}
-    names = {"cer": "dev CER %", "loss": "dev loss (nats)"}
+    names = {"cer": "dev CER %", "loss": "dev loss (nats)", "accuracy": "dev label error %"}
     return names.get(metrics.pop(), "dev error") if len(metrics) == 1 else "dev error"
 
 
 def dev_error(training: Training) -> float:
     """The dev error as it is shown: an error rate in percent, a loss as it is."""
     assert training.outcome is not None
-    return training.outcome.error * (100 if training.metric == "cer" else 1)
+    return training.outcome.error * (1 if training.metric == "loss" else 100)
 
 
 def mean_sd(values: Sequence[float]) -> str:

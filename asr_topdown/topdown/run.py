@@ -31,6 +31,7 @@ from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.checkpoint import Rotation
+from asr_topdown.train.epochs import EpochWeights
 from asr_topdown.train.rng import derive
 from asr_topdown.train.task import Progress, Task, weights_of_epoch
 from asr_topdown.train.trainer import Trainer
@@ -158,6 +159,7 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
         store.finish(outcome)
         # Only now: a kill before done.json is there must find the checkpoint that says "finished".
         Rotation(folder).clear()
+        EpochWeights(folder, experiment.config.train).finish(progress.errors)
         return outcome
 
 

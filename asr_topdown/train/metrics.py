@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, TextIO
 
 from asr_topdown.files import write_text
 
@@ -17,10 +17,14 @@ class MetricsLog:
         folder: the run's folder.
         resume_after: step of the checkpoint that training resumes from; later records are dropped, since
             they will be made again.
+        write: false for a log that takes records and writes nothing.
     """
 
-    def __init__(self, folder: Path, *, resume_after: int = 0) -> None:
+    def __init__(self, folder: Path, *, resume_after: int = 0, write: bool = True) -> None:
         self.path = folder / "metrics.jsonl"
+        self._file: TextIO | None = None
+        if not write:
+            return
         if self.path.exists():
             kept = [
                 json.dumps(record) for record in read_metrics(self.path) if record["step"] <= resume_after
@@ -38,11 +42,14 @@ class MetricsLog:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._file.close()
-        self._board.close()
+        if self._file is not None:
+            self._file.close()
+            self._board.close()
 
     def write(self, kind: str, *, epoch: int, step: int, **values: Any) -> None:
         """Add one record; numbers go to TensorBoard as `kind/name` at `step`."""
+        if self._file is None:
+            return
         self._file.write(json.dumps({"kind": kind, "epoch": epoch, "step": step, **values}) + "\n")
         self._file.flush()
         for name, value in values.items():

@@ -1,13 +1,13 @@
 """Optimisers over the trainable parameters, and ESPnet's rule for an epoch without improvement."""
 
 import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
 import torch
 from torch import nn
 
-from asr_topdown.config import OptimizerConfig
 from asr_topdown.train.nt_asgd import NtAsgd
+from asr_topdown.train_config import OptimizerConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
@@ -99,3 +99,20 @@ def describe_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[t
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
     return [(names[id(parameter)], tuple(parameter.shape)) for parameter in parameters]
+
+
+def check_state(
+    saved: Sequence[tuple[str, Sequence[int]]], optimizer: torch.optim.Optimizer, model: nn.Module
+) -> None:
+    """Compare what `describe_state` said when a checkpoint was written with what it says now.
+
+    Raises:
+        ValueError: if they differ.
+    """
+    there = [(name, tuple(shape)) for name, shape in saved]
+    here = describe_state(optimizer, model)
+    if there != here:
+        differing = next((pair for pair in zip(there, here, strict=False) if pair[0] != pair[1]), None)
+        raise ValueError(
+            f"made for {len(there)} trainable tensors, here are {len(here)}; first difference: {differing}"
+        )

@@ -12,18 +12,21 @@ def derive(*parts: object) -> int:
     return int.from_bytes(digest[:8], "big") >> 1
 
 
-def state() -> dict[str, Tensor]:
-    """The state of torch's generators (dropout draws from them), as tensors."""
+def state(device: torch.device) -> dict[str, Tensor]:
+    """The state of torch's generators of the CPU and of `device` (dropout draws from them), as tensors."""
     states = {"cpu": torch.get_rng_state()}
-    if torch.cuda.is_available():
-        states |= {f"cuda:{index}": value for index, value in enumerate(torch.cuda.get_rng_state_all())}
+    if device.type == "cuda":
+        states["cuda"] = torch.cuda.get_rng_state(device)
     return states
 
 
-def restore(states: dict[str, Tensor]) -> None:
-    """Set the generators to a `state()`; a device that is not here is passed over."""
+def restore(states: dict[str, Tensor], device: torch.device) -> None:
+    """Set the generators to a `state()`; that of a kind of device which is not used here is passed over."""
     torch.set_rng_state(states["cpu"].cpu())
-    if torch.cuda.is_available():
-        for index in range(torch.cuda.device_count()):
-            if f"cuda:{index}" in states:
-                torch.cuda.set_rng_state(states[f"cuda:{index}"].cpu(), index)
+    if device.type == "cuda" and "cuda" in states:
+        torch.cuda.set_rng_state(states["cuda"].cpu(), device)
+
+
+def seed_dropout(seed: int, rank: int, *more: object) -> None:
+    """Seed the generators of one of several processes; rank 0 draws what a process alone would draw."""
+    torch.manual_seed(derive(seed, "dropout", *more, *([rank] if rank else [])))

@@ -5,10 +5,12 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+
+from asr_topdown.train.distributed import World
 
 
 class Batch(Protocol):
@@ -21,6 +23,13 @@ class Batch(Protocol):
     def inputs(self) -> tuple[Tensor, ...]: ...
 
     def to(self, device: torch.device) -> "Batch": ...
+
+
+@runtime_checkable
+class Divisible(Batch, Protocol):
+    """A batch that several processes can share: its utterances have nothing to do with each other."""
+
+    def rows(self, which: Sequence[int]) -> Batch: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,11 +53,16 @@ class Task:
 
 @dataclass
 class Progress:
-    """Where a training run stands: plain values, saved in every checkpoint."""
+    """Where a training run stands: plain values, saved in every checkpoint.
+
+    `step` counts the optimiser's steps in the whole run, `batches_done` the batches of this epoch, `errors`
+    has the dev error of each finished epoch.
+    """
 
     epoch: int = 1
     batches_done: int = 0
     step: int = 0
+    errors: list[float] = field(default_factory=list)
     best_epoch: int = 0
     best_error: float = math.inf
     best_metrics: dict[str, float] = field(default_factory=dict)
@@ -65,26 +79,48 @@ def weights_of_epoch(folder: Path, epoch: int) -> Path:
     return folder / f"epoch-{epoch}.safetensors"
 
 
+class Reading(NamedTuple):
+    """What several steps of training gave, of all processes together: ids and losses side by side."""
+
+    ids: list[str]
+    losses: list[float]
+    frames: int
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Mean loss."""
+        return math.fsum(self.losses) / len(self.losses)
+
+    @property
+    def culprits(self) -> list[str]:
+        """The utterances whose loss is not a finite number."""
+        return [name for name, loss in zip(self.ids, self.losses, strict=True) if not math.isfinite(loss)]
+
+
 class Window:
-    """The losses of the steps since they were last read, left on the device until then."""
+    """The losses of the batches since they were last read, left on the device until then."""
 
     def __init__(self) -> None:
-        self.ids: list[str] = []
-        self.frames = 0
-        self.steps = 0
+        self._ids: list[str] = []
+        self._frames = 0
         self._losses: list[Tensor] = []
         self._started = time.monotonic()
 
     def add(self, batch: Batch, losses: Tensor) -> None:
-        self.ids.extend(batch.ids)
-        self.frames += batch.inputs[0].shape[0] * batch.inputs[0].shape[1]
-        self.steps += 1
+        """Note a batch of this process."""
+        self._ids.extend(batch.ids)
+        self._frames += batch.inputs[0].shape[0] * batch.inputs[0].shape[1]
         self._losses.append(losses)
 
-    def losses(self) -> list[float]:
-        values: list[float] = torch.cat(self._losses).tolist() if self._losses else []
-        return values
-
-    @property
-    def seconds(self) -> float:
-        return max(time.monotonic() - self._started, 1e-9)
+    def read(self, world: World) -> Reading:
+        """Bring all losses to the host."""
+        losses: list[float] = torch.cat(self._losses).tolist() if self._losses else []
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        parts = world.gather((self._ids, losses, self._frames, seconds))
+        return Reading(
+            [name for part in parts for name in part[0]],
+            [loss for part in parts for loss in part[1]],
+            sum(part[2] for part in parts),
+            max(part[3] for part in parts),
+        )

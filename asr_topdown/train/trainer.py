@@ -2,9 +2,8 @@
 
 import copy
 import logging
-import math
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,14 +11,15 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from asr_topdown.config import TrainConfig
-from asr_topdown.losses import Loss
-from asr_topdown.train import optim, rng
+from asr_topdown.train import distributed, optim, precision, rng
 from asr_topdown.train.checkpoint import Rotation
+from asr_topdown.train.epochs import EpochWeights, dev_error
 from asr_topdown.train.metrics import MetricsLog
 from asr_topdown.train.nt_asgd import NtAsgd
-from asr_topdown.train.task import Batch, Progress, Task, Window, weights_of_epoch
-from asr_topdown.weights import save_weights
+from asr_topdown.train.task import Progress, Task, Window
+from asr_topdown.train.updates import Updates
+from asr_topdown.train_config import TrainConfig
+from asr_topdown.weights import load_weights
 
 log = logging.getLogger(__name__)
 
@@ -28,7 +28,7 @@ class Trainer:
     """Train `model` until the dev error has not improved for `patience` epochs, or for `epochs` epochs.
 
     Killed at any moment, a new `Trainer` with the same arguments goes on from the last checkpoint and
-    ends, on the CPU, with the very same bits.
+    ends, on the CPU and with as many processes, with the very same bits.
 
     Args:
         model: the network, layers already frozen; only what requires a gradient is trained.
@@ -61,28 +61,34 @@ class Trainer:
         self.seed = seed
         self.folder = folder
         self.device = device
-        self.trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-        self.optimizer = optim.build_optimizer(model, config.optimizer)
+        self.world = distributed.current()
+        self.updates = Updates(self.model, config, self.world)
+        self.optimizer = self.updates.optimizer
         self.checkpoints = Rotation(folder)
+        self.weights = EpochWeights(folder, config)
         self.progress = Progress()
         self._best_state: dict[str, Tensor] | None = None
-        self._best_before = 0
-        self._carried: tuple[Tensor, ...] = ()
 
     def run(self) -> Progress:
-        """Train, and return where it ended; `best_epoch`'s weights lie in the folder.
+        """Train, and return where it ended; `best_epoch`'s weights lie in the folder, and the average.
 
         Raises:
             ValueError: if a loss is not finite (naming the utterances), or the checkpoint cannot be used.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        torch.manual_seed(rng.derive(self.seed, "dropout"))
+        if remark := precision.slowness(self.config.precision, self.device):
+            log.warning(remark)
+        rng.seed_dropout(self.seed, self.world.rank)
         self._resume()
-        with MetricsLog(self.folder, resume_after=self.progress.step) as metrics:
+        if not self.progress.finished and self.world.leads:
+            self.weights.forget_average()
+        with MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics:
             while not self.progress.finished:
                 started = time.monotonic()
                 self._train_epoch(metrics)
                 self._end_epoch(metrics, started)
+        if self.config.average:
+            self._average()
         return self.progress
 
     # --- one epoch -----------------------------------------------------------------------------------
@@ -92,78 +98,59 @@ class Trainer:
         plan = self.task.plan(progress.epoch)
         self.model.train()
         if not progress.batches_done:
-            self._carried = ()
+            self.updates.carried = ()
         window = Window()
         saved = time.monotonic()
-        for indices in plan[progress.batches_done :]:
-            batch = self.task.batch(indices, progress.epoch)
-            with optim.scaled_lr(self.optimizer, self.task.lr_scale(indices)):
-                window.add(batch, self._step(batch))
-            progress.batches_done += 1
+        for first in range(progress.batches_done, len(plan), config.accumulate):
+            batches = plan[first : first + config.accumulate]
             progress.step += 1
-            due = time.monotonic() - saved > 60 * config.checkpoint_minutes
+            self.updates.step(self.task, batches, epoch=progress.epoch, number=progress.step, window=window)
+            progress.batches_done += len(batches)
             last = progress.batches_done == len(plan)
-            if due or last or progress.step % config.log_interval == 0:
+            due = time.monotonic() - saved > 60 * config.checkpoint_minutes
+            reading = last or progress.step % config.log_interval == 0
+            if not self.world.alone:  # one clock for all, and asked only where they meet anyway
+                due = reading and self.world.from_leader(lambda due=due: due)  # type: ignore[misc]
+            if due or reading:
                 self._read(window, metrics, len(plan))
                 window = Window()
             if due and not last:
                 self._save()
                 saved = time.monotonic()
 
-    def _step(self, batch: Batch) -> Tensor:
-        """One update; returns the losses of the utterances, still on the device."""
-        self.optimizer.zero_grad(set_to_none=True)
-        loss = self._loss(batch)
-        loss.total.backward()
-        nn.utils.clip_grad_norm_(self.trainable, self.config.grad_clip)
-        self.optimizer.step()
-        return loss.per_utterance
-
-    def _loss(self, batch: Batch) -> Loss:
-        bf16 = self.config.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=bf16):
-            inputs = batch.to(self.device).inputs
-            loss: Loss = self.model.loss(*inputs, *self._carried)  # type: ignore[operator]
-        self._carried = loss.carried
-        return loss
-
     def _read(self, window: Window, metrics: MetricsLog, total: int) -> None:
         """Bring the losses since the last reading to the host, check and log them."""
-        progress = self.progress
-        losses = window.losses()
-        culprits = [name for name, loss in zip(window.ids, losses, strict=True) if not math.isfinite(loss)]
-        if culprits:
+        progress, reading = self.progress, window.read(self.world)
+        if reading.culprits:
             raise ValueError(
                 f"{self.folder}: the loss is not finite in epoch {progress.epoch}, at or before step "
-                f"{progress.step}; first utterances: {', '.join(culprits[:5])} "
+                f"{progress.step}; first utterances: {', '.join(reading.culprits[:5])} "
                 f"(try a lower train.optimizer.lr or train.grad_clip)"
             )
         # One by one: the sum must not depend on where the readings fall, or a resumed log would differ.
-        for loss in losses:
+        for loss in reading.losses:
             progress.loss_sum += loss
-        progress.utterances += len(losses)
-        if window.steps:
-            rate = window.frames / window.seconds
-            mean = math.fsum(losses) / len(losses)
-            metrics.write(
-                "step",
-                epoch=progress.epoch,
-                step=progress.step,
-                loss=mean,
-                lr=self.optimizer.param_groups[0]["lr"],
-                frames_per_second=round(rate),
-            )
-            log.debug("epoch %d: %d/%d steps, loss %.3f", progress.epoch, progress.batches_done, total, mean)
+        progress.utterances += len(reading.losses)
+        metrics.write(
+            "step",
+            epoch=progress.epoch,
+            step=progress.step,
+            loss=reading.mean,
+            lr=self.updates.lr(progress.step),
+            frames_per_second=round(reading.frames / reading.seconds),
+        )
+        log.debug(
+            "epoch %d: %d/%d batches, loss %.3f", progress.epoch, progress.batches_done, total, reading.mean
+        )
 
     def _end_epoch(self, metrics: MetricsLog, started: float) -> None:
         progress = self.progress
         self.task.after_epoch(progress.epoch)
-        self.model.eval()
+        self.world.settle(self.model)
         with optim.averaged_weights(self.optimizer):
-            with torch.no_grad():
-                dev = dict(self.task.evaluate(self.model))
+            dev = self._evaluate()
             improved = self._judge(dev)
-        if isinstance(self.optimizer, NtAsgd) and self.optimizer.after_epoch(dev[self.config.metric]):
+        if isinstance(self.optimizer, NtAsgd) and self.optimizer.after_epoch(progress.errors[-1]):
             log.info("dev %s no longer falls: the weights are averaged from now on", self.config.metric)
         seconds = time.monotonic() - started
         progress.seconds += seconds
@@ -177,16 +164,21 @@ class Trainer:
             best=improved,
             seconds=round(seconds, 2),
         )
-        numbers = ", ".join(f"{name} {value:.4g}" for name, value in dev.items())
         log.info(
             "epoch %d/%d: train loss %.4g, dev %s%s, %.1f s%s",
-            progress.epoch, self.epochs, train_loss, numbers, " *" if improved else "", seconds,
+            progress.epoch, self.epochs, train_loss, _numbers(dev), " *" if improved else "", seconds,
             self._ahead(),
         )  # fmt: skip
         self._advance()
         self._save()
-        if self.config.keep_epochs == "best":
-            self._prune()
+        if self.world.leads:
+            self.weights.prune(progress.errors)
+
+    def _evaluate(self) -> dict[str, float]:
+        """The dev metrics, measured by rank 0."""
+        self.model.eval()
+        with torch.no_grad():
+            return self.world.from_leader(lambda: dict(self.task.evaluate(self.model)))
 
     def _ahead(self) -> str:
         """The longest that the rest can take, in words."""
@@ -200,11 +192,11 @@ class Trainer:
     def _judge(self, dev: Mapping[str, float]) -> bool:
         """Keep the weights if the dev error is the lowest so far; else be patient, or decay."""
         progress, config = self.progress, self.config
-        error = dev[config.metric]
+        error = dev_error(dev, config.metric)
         improved = error < progress.best_error
-        path = weights_of_epoch(self.folder, progress.epoch)
-        if improved or config.keep_epochs == "all":
-            save_weights(self.model, path)
+        progress.errors.append(error)
+        if self.world.leads:
+            self.weights.save(self.model, progress.errors)
         if improved:
             progress.best_epoch, progress.best_error = progress.epoch, error
             progress.best_metrics = {name: float(value) for name, value in dev.items()}
@@ -238,53 +230,61 @@ class Trainer:
         progress.batches_done = 0
         progress.loss_sum, progress.utterances = 0.0, 0
 
-    def _prune(self) -> None:
-        """Remove weights that neither of the two checkpoints on disk calls the best."""
-        keep = {
-            weights_of_epoch(self.folder, epoch) for epoch in (self.progress.best_epoch, self._best_before)
-        }
-        for path in self.folder.glob("epoch-*.safetensors"):
-            if path not in keep:
-                path.unlink()
-        self._best_before = self.progress.best_epoch
+    def _average(self) -> None:
+        """Leave the average's weights in the folder and in the model, and say how good they are."""
+        path = self.world.from_leader(lambda: self.weights.average(self.progress.errors))
+        self.model.load_state_dict(load_weights(path))
+        dev = self._evaluate()
+        self.progress.best_metrics |= {f"average_{name}": float(value) for name, value in dev.items()}
+        log.info("average of %s: dev %s", self.weights.averaged(self.progress.errors), _numbers(dev))
 
     # --- checkpoints ---------------------------------------------------------------------------------
 
     def _save(self) -> None:
+        generators = self.world.gather(rng.state(self.device))
+        if not self.world.leads:
+            return
         state: dict[str, Any] = {
             "model": self.model.state_dict(),
             "best": self._best_state,
             "optimizer": self.optimizer.state_dict(),
             "parameters": optim.describe_state(self.optimizer, self.model),
-            "rng": rng.state(),
+            "rng": generators,
             "progress": asdict(self.progress),
         }
-        if self._carried:
-            state["carried"] = list(self._carried)
+        if self.updates.carried:
+            state["carried"] = list(self.updates.carried)
         self.checkpoints.save(state)
 
     def _resume(self) -> None:
         state, remark = self.checkpoints.load()
         if remark:
             log.warning("%s; resuming from the one before", remark)
-        if state is None:
-            return
-        self._check_parameters(state)
-        self.model.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self._best_state = state["best"]
-        self._carried = tuple(tensor.to(self.device) for tensor in state.get("carried", []))
-        self.progress = Progress(**state["progress"])
-        self._best_before = self.progress.best_epoch
-        rng.restore(state["rng"])
-        log.info("resuming in epoch %d at step %d", self.progress.epoch, self.progress.step)
+        if state is not None:
+            try:
+                optim.check_state(state["parameters"], self.optimizer, self.model)
+            except ValueError as error:
+                raise ValueError(f"{self.checkpoints.newest}: {error}") from None
+            self.model.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self._best_state = state["best"]
+            self.updates.carried = tuple(tensor.to(self.device) for tensor in state.get("carried", []))
+            self.progress = Progress(**state["progress"])
+            self._restore_dropout(state["rng"])
+            log.info("resuming in epoch %d at step %d", self.progress.epoch, self.progress.step)
+        # Nobody writes before all have read, and all must have read the same.
+        steps = self.world.gather(self.progress.step)
+        assert len(set(steps)) == 1, (
+            f"{self.checkpoints.newest}: not the same in all processes, steps {steps}"
+        )
 
-    def _check_parameters(self, state: Mapping[str, Any]) -> None:
-        saved = [(name, tuple(shape)) for name, shape in state["parameters"]]
-        here = optim.describe_state(self.optimizer, self.model)
-        if saved != here:
-            differing = next((pair for pair in zip(saved, here, strict=False) if pair[0] != pair[1]), None)
-            raise ValueError(
-                f"{self.checkpoints.newest}: made for {len(saved)} trainable tensors, here are {len(here)}; "
-                f"first difference: {differing}"
-            )
+    def _restore_dropout(self, generators: Sequence[dict[str, Tensor]]) -> None:
+        if len(generators) == self.world.size:
+            rng.restore(generators[self.world.rank], self.device)
+        else:
+            log.info("the checkpoint is of %d processes, here are %d", len(generators), self.world.size)
+            rng.seed_dropout(self.seed, self.world.rank, "resumed", self.progress.step)
+
+
+def _numbers(metrics: Mapping[str, float]) -> str:
+    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

@@ -20,6 +20,7 @@ from asr_topdown.topdown.run import Experiment, prepare_model, run_node
 from asr_topdown.topdown.search import retrained
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.task import weights_of_epoch
+from asr_topdown.train_config import AverageConfig
 from asr_topdown.weights import load_weights
 
 LETTERS = "abc"
@@ -176,6 +177,30 @@ def test_a_frozen_layer_that_moves_is_a_crash(
     monkeypatch.setattr(layers, "freeze", lambda *args, **kwargs: None)
     with pytest.raises(AssertionError, match=r"frozen layers .* changed in epoch 1"):
         run_node(retrained(joint, init_seed=9, frozen=("softmax",)), experiment, store)
+
+
+def test_a_model_with_an_average_decodes_with_it_and_its_children_start_from_the_best_epoch(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    train = experiment.config.train.model_copy(
+        update={"average": AverageConfig(last=3), "keep_epochs": "best", "precision": "float32"}
+    )
+    here = dataclasses.replace(experiment, config=experiment.config.model_copy(update={"train": train}))
+    store = Store(tmp_path)
+    outcome = run_node(here.joint(1), here, store)
+    folder = store.node_dir(outcome.node)
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == [
+        "average.safetensors",
+        f"epoch-{outcome.best_epoch}.safetensors",
+    ]
+    average = load_weights(folder / "average.safetensors")
+    assert equal(dict(load_trained(folder).network.state_dict()), average)
+    assert set(outcome.metrics) == {"loss", "cer", "average_loss", "average_cer"}
+    assert outcome.error == outcome.metrics["loss"] != outcome.metrics["average_loss"]
+    assert store.outcome(outcome.node) == outcome
+    child = prepare_model(retrained(outcome, init_seed=2, start="keep"), here, store)
+    assert equal(dict(child.state_dict()), weights(store, outcome))
+    assert here.id != experiment.id
 
 
 def test_a_layer_name_that_matches_nothing_is_an_error(

@@ -2,111 +2,23 @@
 
 import json
 import os
-import random
 import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-import torch
-from torch import nn
+from toy_training import EPOCHS, Killed, epochs_of, kill_at, same, trainer
 
 from asr_topdown import layers
-from asr_topdown.config import OptimizerConfig, TrainConfig
-from asr_topdown.data.batch import SpeechBatch, collate
-from asr_topdown.data.sampler import epoch_batches
-from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import Progress, Task, weights_of_epoch
-from asr_topdown.train.trainer import Trainer
+from asr_topdown.train_config import OptimizerConfig
 from asr_topdown.weights import load_weights
-
-EPOCHS, UTTERANCES = 4, 12
-
-
-def speech() -> list[tuple[str, torch.Tensor, list[int]]]:
-    """Made-up utterances in which unit u sounds like a one in dimension u."""
-    generator = random.Random(5)
-    utterances = []
-    for index in range(UTTERANCES):
-        tokens = [generator.randrange(1, 4) for _ in range(generator.randrange(2, 5))]
-        feats = torch.zeros(4 * len(tokens), 4)
-        for position, unit in enumerate(tokens):
-            feats[4 * position : 4 * position + 3, unit] = 1.0
-        utterances.append((f"utt{index:02}", feats, tokens))
-    return utterances
-
-
-def task(model: nn.Module, before_batch: Callable[[], None] = lambda: None) -> Task:
-    utterances = speech()
-
-    def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
-        before_batch()
-        ids, feats, tokens = zip(*[utterances[index] for index in indices], strict=True)
-        return collate(ids, feats, tokens)
-
-    def evaluate(network: nn.Module) -> dict[str, float]:
-        everything = collate(*zip(*utterances, strict=True))
-        loss = network.loss(*everything.inputs).total.item()
-        return {"loss": loss, "cer": loss / 100}
-
-    frames = [len(feats) for _, feats, _ in utterances]
-    return Task(
-        plan=lambda epoch: epoch_batches(
-            frames, frames_per_batch=40, utterances_per_batch=3, seed=3, epoch=epoch
-        ),
-        batch=batch,
-        evaluate=evaluate,
-    )
-
-
-def trainer(
-    folder: Path,
-    *,
-    before_batch: Callable[[], None] = lambda: None,
-    freeze: Sequence[str] = (),
-    optimizer: OptimizerConfig | None = None,
-    **settings: object,
-) -> Trainer:
-    torch.manual_seed(1)
-    model = BlstmCtc(4, 4, layers=2, cells=6, dropout=0.3)
-    layers.freeze(model, freeze, dropout=True)
-    optimizer = optimizer or OptimizerConfig(lr=0.01)
-    config = TrainConfig(optimizer=optimizer, metric="loss", log_interval=2, checkpoint_minutes=1e-9)
-    config = config.model_copy(update=settings)
-    return Trainer(
-        model,
-        task(model, before_batch),
-        config,
-        epochs=EPOCHS,
-        patience=0,
-        seed=1,
-        folder=folder,
-        device=torch.device("cpu"),
-    )
-
-
-class Killed(BaseException):
-    """Nothing in the loop may catch it, as nothing catches a kill."""
-
-
-def kill_at(step: int) -> Callable[[], None]:
-    left = [step]
-
-    def count() -> None:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Killed
-
-    return count
-
-
-def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
-    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
 
 
 @pytest.fixture(scope="module")
@@ -130,28 +42,22 @@ def test_killed_and_resumed_equals_uninterrupted(
     )
     name = weights_of_epoch(Path(), expected.best_epoch).name
     assert same(load_weights(tmp_path / name), load_weights(reference / name))
-
-    def epochs(folder: Path) -> list[dict[str, object]]:
-        records = read_metrics(folder / "metrics.jsonl")
-        return [{**r, "seconds": 0} for r in records if r["kind"] == "epoch"]
-
-    assert epochs(tmp_path) == epochs(reference)
+    assert epochs_of(tmp_path) == epochs_of(reference)
 
 
 def test_kill_9_and_resume_equals_uninterrupted(tmp_path: Path, uninterrupted: tuple[Path, Progress]) -> None:
     """A real process, a real SIGKILL, in the middle of an epoch."""
     program = textwrap.dedent(f"""
-        import importlib.util, os, signal, sys
+        import os, signal, sys
         from pathlib import Path
-        spec = importlib.util.spec_from_file_location("here", {str(Path(__file__))!r})
-        here = importlib.util.module_from_spec(spec); spec.loader.exec_module(here)
-        here.torch.set_num_threads(1)
+        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        import toy_training
         steps = [0]
         def count():
             steps[0] += 1
             if steps[0] == 8:
                 os.kill(os.getpid(), signal.SIGKILL)
-        here.trainer(Path({str(tmp_path)!r}), before_batch=count).run()
+        toy_training.trainer(Path({str(tmp_path)!r}), before_batch=count).run()
     """)
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False

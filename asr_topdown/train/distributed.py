@@ -1,0 +1,131 @@
+"""Several processes that train one network, started by torchrun: who they are, and how they agree.
+
+Each process (rank) has a device of its own and a part of every batch; after each backward pass all have the
+same gradient, so that all take the same step. The batch is the same however many processes share it. Only
+rank 0 writes. When a process dies, torchrun stops the others; started again, all go on from the checkpoint.
+"""
+
+import contextlib
+import datetime
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import torch
+from torch import distributed, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from asr_topdown import layers
+
+Value = TypeVar("Value")
+
+# While rank 0 evaluates, or waits for a node's lock, the others wait. To find the dead is torchrun's task.
+_PATIENCE = datetime.timedelta(days=7)
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that train together, as one of them sees it; one process alone is a world too.
+
+    Attributes:
+        rank: this process, from 0.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def leads(self) -> bool:
+        """Whether this is rank 0, the one that writes."""
+        return self.rank == 0
+
+    @property
+    def alone(self) -> bool:
+        """Whether there is no other."""
+        return self.size == 1
+
+    def from_leader(self, make: Callable[[], Value]) -> Value:
+        """What `make` gives in rank 0, in every rank; in the others it is not called."""
+        if self.alone:
+            return make()
+        box = [make() if self.leads else None]
+        distributed.broadcast_object_list(box, src=0)
+        return box[0]  # type: ignore[return-value]
+
+    def gather(self, value: Value) -> list[Value]:
+        """Every rank's value, in the order of the ranks."""
+        if self.alone:
+            return [value]
+        values: list[Any] = [None] * self.size
+        distributed.all_gather_object(values, value)
+        return values
+
+    def share(self, count: int) -> tuple[list[int], int]:
+        """Which of a batch's `count` rows are this rank's, and how many of them count.
+
+        Every rank must go through its network as often as the others, so a rank without a row of its own
+        takes the first, which then counts nothing.
+        """
+        rows = list(range(self.rank, count, self.size))
+        return rows or [0], len(rows)
+
+    def wrap(self, network: nn.Module) -> nn.Module:
+        """The network with gradients that are averaged over the ranks; rank 0's weights in all of them.
+
+        To be wrapped afresh at each retraining, after freezing: what is frozen or thawed later would be
+        missed. Buffers are each rank's own until `settle`.
+        """
+        return network if self.alone else DistributedDataParallel(network, broadcast_buffers=False)
+
+    def settle(self, model: nn.Module) -> None:
+        """Give every rank the buffers of rank 0, and make sure that all have the same weights.
+
+        A batch normalisation's statistics are so those of rank 0's part of the batches.
+        """
+        if self.alone:
+            return
+        for buffer in model.buffers():
+            distributed.broadcast(buffer, src=0)
+        prints = self.gather(layers.fingerprint(model, layers.layer_names(model)))  # type: ignore[arg-type]
+        assert len(set(prints)) == 1, f"the weights of the {self.size} processes differ: {prints}"
+
+
+def local_device(name: str) -> torch.device:
+    """The device of this process: of several processes with "cuda", each has the GPU of its local rank."""
+    rank = os.environ.get("LOCAL_RANK")
+    return torch.device(f"cuda:{rank}" if name == "cuda" and rank is not None else name)
+
+
+def current() -> World:
+    """The world that this process has joined."""
+    if distributed.is_available() and distributed.is_initialized():
+        return World(distributed.get_rank(), distributed.get_world_size())
+    return World()
+
+
+@contextlib.contextmanager
+def join(device: str) -> Iterator[World]:
+    """Meet the other processes that torchrun has started, if it has; over NCCL with GPUs, else over gloo.
+
+    Args:
+        device: "cuda" or "cpu".
+    """
+    if not {"RANK", "WORLD_SIZE"} <= os.environ.keys() or os.environ["WORLD_SIZE"] == "1":
+        yield World()
+        return
+    if device == "cuda":
+        torch.cuda.set_device(local_device(device))
+    distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)
+    yield current()
+    # Not after an error: the others may be waiting for this one, and its end is what stops them.
+    distributed.destroy_process_group()
+
+
+def part_of_a_step(network: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
+    """For the forward and backward pass of one batch of several: gradients are exchanged with the last."""
+    if last or not isinstance(network, DistributedDataParallel):
+        return contextlib.nullcontext()
+    silent: contextlib.AbstractContextManager[None] = network.no_sync()
+    return silent

@@ -1,0 +1,99 @@
+"""One step of the optimiser: on the mean loss of one batch or several, by one process or several."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from asr_topdown.losses import Loss
+from asr_topdown.train import distributed, optim
+from asr_topdown.train.distributed import World
+from asr_topdown.train.schedule import lr_factor
+from asr_topdown.train.task import Batch, Divisible, Task, Window
+from asr_topdown.train_config import TrainConfig
+
+
+class LossOf(nn.Module):
+    """A model's `loss` as the forward pass, which is where DDP looks."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, *inputs: Tensor) -> Loss:
+        """What `model.loss` takes and gives."""
+        loss: Loss = self.model.loss(*inputs)  # type: ignore[operator]
+        return loss
+
+
+class Updates:
+    """A network with its optimiser.
+
+    Args:
+        model: on its device, layers already frozen; only what requires a gradient is trained.
+        config: the training settings.
+        world: the processes that train it together.
+
+    Attributes:
+        carried: what the model wants to be given with the next batch of the epoch (see `Loss`).
+
+    Raises:
+        ValueError: if every layer is frozen.
+    """
+
+    def __init__(self, model: nn.Module, config: TrainConfig, world: World) -> None:
+        self.config = config
+        self.world = world
+        self.optimizer = optim.build_optimizer(model, config.optimizer)
+        self.carried: tuple[Tensor, ...] = ()
+        self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
+        self._device = self._trainable[0].device
+        self._network = world.wrap(LossOf(model))
+
+    def lr(self, step: int) -> float:
+        """The learning rate of a step, from 1."""
+        lr: float = self.optimizer.param_groups[0]["lr"]
+        return lr * lr_factor(self.config.schedule, step)
+
+    def step(
+        self, task: Task, batches: Sequence[Sequence[int]], *, epoch: int, number: int, window: Window
+    ) -> None:
+        """One update on the mean loss of all utterances in `batches`, the `number`-th of the run (from 1).
+
+        A batch's loss is the mean over this process's part of it, and DDP takes the mean over the processes;
+        the factors make of these the mean over everything, so that neither the cut into batches nor the
+        number of processes matters.
+
+        Raises:
+            ValueError: if several processes are to share a language model's batch.
+        """
+        self.optimizer.zero_grad(set_to_none=True)
+        utterances = sum(map(len, batches))
+        for index, indices in enumerate(batches, 1):
+            batch, counting = task.batch(indices, epoch), len(indices)
+            if not self.world.alone:
+                batch, counting = self._part(batch)
+            with distributed.part_of_a_step(self._network, last=index == len(batches)):
+                loss = self._loss(batch.to(self._device).inputs)
+                (loss.total * (counting * self.world.size / utterances)).backward()
+            if counting:
+                window.add(batch, loss.per_utterance)
+        nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
+        scale = math.fsum(map(task.lr_scale, batches)) / len(batches)
+        with optim.scaled_lr(self.optimizer, scale * lr_factor(self.config.schedule, number)):
+            self.optimizer.step()
+
+    def _part(self, batch: Batch) -> tuple[Batch, int]:
+        """What this process has to do of a batch, and how many of these utterances count."""
+        if not isinstance(batch, Divisible):
+            raise ValueError("a language model is trained by one process: its text cannot be divided")
+        rows, counting = self.world.share(len(batch.ids))
+        return batch.rows(rows), counting
+
+    def _loss(self, inputs: tuple[Tensor, ...]) -> Loss:
+        bf16 = self.config.precision == "bfloat16"
+        with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
+            loss: Loss = self._network(*inputs, *self.carried)
+        self.carried = loss.carried
+        return loss

@@ -1,0 +1,153 @@
+"""bfloat16: said once where the hardware has none; and every loss is computed in float32 all the same."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from toy_training import trainer
+
+from asr_topdown import config as configuration
+from asr_topdown.build import fresh_model
+from asr_topdown.losses import ctc_loss, label_loss
+from asr_topdown.nn.linear_cross_entropy import linear_cross_entropy
+from asr_topdown.nn.transducer_loss import transducer_loss
+from asr_topdown.train import precision
+
+CPU = torch.device("cpu")
+LSTM_DECODER = {"embedding": 8, "cells": 16, "attention": 8, "filters": 2, "width": 4}
+BLOCKS = {"blocks": 1, "heads": 2, "hidden": 32}
+MODELS = {
+    "blstm_ctc": {"layers": 2, "cells": 16},
+    "blstm_ctc_attention": {"encoder": {"layers": 1, "cells": 16, "projection": 16}, "decoder": LSTM_DECODER},
+    "vgg_ctc_attention": {
+        "encoder": {"layers": 1, "cells": 16, "projection": 16},
+        "decoder": LSTM_DECODER,
+        "label_smoothing": 0.1,
+    },
+    "transformer_ctc_attention": {
+        "encoder": {"dim": 16, **BLOCKS},
+        "decoder": BLOCKS,
+        "label_smoothing": 0.1,
+    },
+}
+
+
+def hardware(monkeypatch: pytest.MonkeyPatch, *, amx: bool, avx: bool, machine: str = "x86_64") -> None:
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx, raising=False)
+
+
+def test_the_hardware_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    for amx, avx, native in ((0, 0, False), (1, 0, True), (0, 1, True), (1, 1, True)):
+        hardware(monkeypatch, amx=bool(amx), avx=bool(avx))
+        assert precision.has_bfloat16(CPU) == native
+    hardware(monkeypatch, amx=False, avx=False, machine="aarch64")
+    assert precision.has_bfloat16(CPU)
+
+
+def test_the_answer_is_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    flags = Path("/proc/cpuinfo")
+    if not flags.exists() or "flags" not in flags.read_text():
+        pytest.skip("needs the flags in /proc/cpuinfo")
+    words = set(flags.read_text().split())
+    assert precision.has_bfloat16(CPU) == bool(words & {"amx_bf16", "avx512_bf16"})
+
+
+@pytest.mark.parametrize(
+    ("wanted", "native", "lines"), [("bfloat16", 0, 1), ("bfloat16", 1, 0), ("float32", 0, 0)]
+)
+def test_slow_hardware_is_one_line_of_warning(
+    wanted: str,
+    native: int,
+    lines: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    hardware(monkeypatch, amx=False, avx=bool(native))
+    with caplog.at_level(logging.WARNING):
+        trainer(tmp_path, precision=wanted, epochs=1).run()
+    assert caplog.text.count("neither AMX nor AVX512-BF16: bfloat16 is slower here than float32") == lines
+    assert len(caplog.records) == lines
+
+
+# --- losses ---------------------------------------------------------------------------------------------
+
+
+LABELS, FRAMES, COUNTS = torch.tensor([[1, 2, 1], [3, 3, 0]]), torch.tensor([9, 7]), torch.tensor([3, 2])
+REAL = torch.tensor([[True, True, True], [True, True, False]])
+
+
+def rounded(*shape: int) -> Tensor:
+    """Log-probabilities as a network in bfloat16 would give them."""
+    scores = torch.randn(*shape, generator=torch.Generator().manual_seed(1))
+    return scores.log_softmax(-1).to(torch.bfloat16)
+
+
+def ctc_in_float64(log_probs: Tensor) -> Tensor:
+    return F.ctc_loss(log_probs.double().transpose(0, 1), LABELS, FRAMES, COUNTS, reduction="none")
+
+
+def smoothed_in_float64(log_probs: Tensor) -> Tensor:
+    log_probs = log_probs.double()
+    each = -0.9 * log_probs.gather(-1, LABELS[..., None])[..., 0] - 0.1 * log_probs.mean(-1)
+    return torch.stack([each[0].sum(), each[1, :2].sum()])
+
+
+def transducer(logits: Tensor) -> Tensor:
+    return transducer_loss(logits, LABELS, FRAMES, COUNTS, backend="torch")
+
+
+@pytest.mark.parametrize(
+    ("scores", "loss", "in_float64"),
+    [
+        (rounded(2, 9, 4), lambda scores: ctc_loss(scores, FRAMES, LABELS, COUNTS), ctc_in_float64),
+        (
+            rounded(2, 3, 4),
+            lambda scores: label_loss(scores, LABELS, REAL, smoothing=0.1),
+            smoothed_in_float64,
+        ),
+        (rounded(2, 9, 4, 4), transducer, lambda scores: transducer(scores.double())),
+    ],
+    ids=["ctc", "label smoothing", "transducer"],
+)
+def test_a_loss_of_bfloat16_scores_is_computed_in_float32(
+    scores: Tensor, loss: Callable[[Tensor], Tensor], in_float64: Callable[[Tensor], Tensor]
+) -> None:
+    """In bfloat16 it would be off by 0.4 %."""
+    with torch.autocast("cpu", torch.bfloat16):
+        low = loss(scores)
+    assert low.dtype == torch.float32
+    torch.testing.assert_close(low.double(), in_float64(scores), rtol=2e-6, atol=0.0)
+
+
+def test_the_loss_over_a_large_vocabulary_is_float32() -> None:
+    hidden, weight, targets = torch.randn(50, 8), torch.randn(1000, 8), torch.randint(1000, (50,))
+    with torch.autocast("cpu", torch.bfloat16):
+        low = linear_cross_entropy(hidden, weight, torch.zeros(1000), targets)
+    logits = (hidden.to(torch.bfloat16) @ weight.to(torch.bfloat16).T).double()
+    assert low.dtype == torch.float32
+    expected = F.cross_entropy(logits, targets)
+    torch.testing.assert_close(low.double(), expected, rtol=1e-6, atol=0.0)
+
+
+@pytest.mark.parametrize("kind", MODELS)
+def test_every_models_probabilities_and_losses_are_float32_under_autocast(kind: str) -> None:
+    config = configuration.parse(
+        {"features": {"fbank": {"num_mels": 8}}, "model": {"kind": kind, **MODELS[kind]}}
+    )
+    model: nn.Module = fresh_model(config, 5, init_seed=1)
+    batch = torch.randn(2, 60, 8), torch.tensor([60, 50]), LABELS, COUNTS
+    with torch.autocast("cpu", torch.bfloat16):
+        log_probs, _ = model(*batch[:2])
+        judged, loss = model.judge(*batch), model.loss(*batch)
+    assert log_probs.dtype == judged.losses.dtype == loss.total.dtype == torch.float32
+    # Probabilities add up to one in float32; in bfloat16 they would miss it by some thousandths.
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]), rtol=0, atol=2e-6)
+    loss.total.backward()
+    assert all(p.grad.dtype == torch.float32 for p in model.parameters() if p.grad is not None)

@@ -1,0 +1,108 @@
+"""What the tests of training train: a tiny network on made-up speech that it learns in seconds."""
+
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from asr_topdown import layers
+from asr_topdown.data.batch import SpeechBatch, collate
+from asr_topdown.data.sampler import epoch_batches
+from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.train.metrics import read_metrics
+from asr_topdown.train.task import Task
+from asr_topdown.train.trainer import Trainer
+from asr_topdown.train_config import OptimizerConfig, TrainConfig
+
+EPOCHS, UTTERANCES = 4, 12
+
+
+def speech() -> list[tuple[str, torch.Tensor, list[int]]]:
+    """Made-up utterances in which unit u sounds like a one in dimension u."""
+    generator = random.Random(5)
+    utterances = []
+    for index in range(UTTERANCES):
+        tokens = [generator.randrange(1, 4) for _ in range(generator.randrange(2, 5))]
+        feats = torch.zeros(4 * len(tokens), 4)
+        for position, unit in enumerate(tokens):
+            feats[4 * position : 4 * position + 3, unit] = 1.0
+        utterances.append((f"utt{index:02}", feats, tokens))
+    return utterances
+
+
+def task(model: nn.Module, before_batch: Callable[[], None] = lambda: None) -> Task:
+    utterances = speech()
+
+    def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
+        before_batch()
+        ids, feats, tokens = zip(*[utterances[index] for index in indices], strict=True)
+        return collate(ids, feats, tokens)
+
+    def evaluate(network: nn.Module) -> dict[str, float]:
+        everything = collate(*zip(*utterances, strict=True))
+        loss = network.loss(*everything.inputs).total.item()
+        return {"loss": loss, "cer": loss / 100}
+
+    frames = [len(feats) for _, feats, _ in utterances]
+    return Task(
+        plan=lambda epoch: epoch_batches(
+            frames, frames_per_batch=40, utterances_per_batch=3, seed=3, epoch=epoch
+        ),
+        batch=batch,
+        evaluate=evaluate,
+    )
+
+
+def trainer(
+    folder: Path,
+    *,
+    before_batch: Callable[[], None] = lambda: None,
+    freeze: Sequence[str] = (),
+    optimizer: OptimizerConfig | None = None,
+    dropout: float = 0.3,
+    epochs: int = EPOCHS,
+    **settings: object,
+) -> Trainer:
+    torch.manual_seed(1)
+    model = BlstmCtc(4, 4, layers=2, cells=6, dropout=dropout)
+    layers.freeze(model, freeze, dropout=True)
+    optimizer = optimizer or OptimizerConfig(lr=0.01)
+    config = TrainConfig(optimizer=optimizer, metric="loss", log_interval=2, checkpoint_minutes=1e-9)
+    config = config.model_copy(update=settings)
+    return Trainer(
+        model,
+        task(model, before_batch),
+        config,
+        epochs=epochs,
+        patience=0,
+        seed=1,
+        folder=folder,
+        device=torch.device("cpu"),
+    )
+
+
+class Killed(BaseException):
+    """Nothing in the loop may catch it, as nothing catches a kill."""
+
+
+def kill_at(step: int) -> Callable[[], None]:
+    left = [step]
+
+    def count() -> None:
+        left[0] -= 1
+        if left[0] < 0:
+            raise Killed
+
+    return count
+
+
+def same(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def epochs_of(folder: Path) -> list[dict[str, object]]:
+    """The records of a run's epochs, without the time."""
+    records = read_metrics(folder / "metrics.jsonl")
+    return [{**record, "seconds": 0} for record in records if record["kind"] == "epoch"]
