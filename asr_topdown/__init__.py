@@ -16,7 +16,7 @@ def load(model: Path | str, *, device: str = "cpu", beam: int | None = None) -> 
     Args:
         model: a folder that `asr-topdown train` or `topdown` made.
         device: "cpu", "cuda", …
-        beam: width of a CTC prefix beam search; by default the search of the model's configuration.
+        beam: width of a beam search; by default the search of the model's configuration.
     """
     # Imported here, so that `import asr_topdown` and the command line's help need no torch.
     from asr_topdown.decode.recognizer import Recognizer

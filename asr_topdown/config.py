@@ -17,6 +17,7 @@ from typing import Any, Literal, get_args
 import yaml
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.features.fbank import FbankOptions
 from asr_topdown.model_config import AwdLstmConfig, BlstmCtcConfig, CtcAttentionConfig, ModelConfig, Section
 from asr_topdown.train_config import TrainConfig
@@ -84,18 +85,6 @@ class LanguageModelConfig(Section):
     dev_batch: int = Field(10, ge=1, description="columns of the dev text")
     test_batch: int = Field(1, ge=1, description="columns of other texts")
     bptt: int = Field(70, ge=1, description="words back in time, on average, that a gradient goes")
-
-
-class DecodeConfig(Section):
-    """From log-probabilities to text."""
-
-    method: Literal["greedy", "prefix_beam"] = "greedy"
-    beam: int = Field(10, ge=1)
-    nbest: int = Field(1, ge=1)
-    unscored: tuple[str, ...] = Field(
-        (), description="tags such as <NOISE> that error rates leave out on both sides"
-    )
-    frames_per_batch: int = Field(24000, ge=1)
 
 
 class Config(Section):

@@ -17,7 +17,7 @@ RANKS = """
 files progress
 text audio layers losses nn engines
 features score weights model_config
-train_config
+train_config decode_config
 datadir config models
 data corpora
 build

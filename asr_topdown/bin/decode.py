@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
-    from asr_topdown.config import DecodeConfig
     from asr_topdown.decode.model import TrainedModel
+    from asr_topdown.decode_config import DecodeConfig
 
 HELP = "write the transcripts of data directories, by one model or by every one of an experiment"
 EXAMPLE = """
@@ -99,16 +99,18 @@ def _decode(model: "TrainedModel", data: Path, target: Path, decode: "DecodeConf
     """Decode one data directory; returns a line that says how it went."""
     from asr_topdown import datadir
     from asr_topdown.data.dataset import SpeechDataset
-    from asr_topdown.decode.recognize import recognize
+    from asr_topdown.decode.recognize import recognize, write_nbest
     from asr_topdown.files import write_json
     from asr_topdown.score.report import score
 
     dataset = SpeechDataset.read(data, model.vocabulary, model.cmvn)
     started = time.perf_counter()
-    texts = recognize(model.network, dataset, model.vocabulary, decode)
+    found = recognize(model.network, dataset, model.vocabulary, decode)
     seconds = time.perf_counter() - started
     spoken = sum(dataset.frames) * model.config.features.fbank.frame_shift_ms / 1000
+    texts = {name: model.vocabulary.decode(result.best.ids) for name, result in found.items()}
     datadir.write_table(target / "text", texts)
+    write_nbest(target, found, model.vocabulary, decode)
     reference = datadir.read_table(data / "text")
     rates = {
         "cer": score(reference, texts, "char", unscored=decode.unscored).rate,

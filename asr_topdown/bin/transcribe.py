@@ -14,7 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained network")
     parser.add_argument("audio", nargs="+", metavar="AUDIO", help="wav, flac or SPHERE files")
     parser.add_argument(
-        "--beam", type=int, help="CTC prefix beam search of this width (default: the model's)"
+        "--beam", type=int, help="beam search of this width (default: the search of the model's config)"
     )
     options.add_device(parser)
 

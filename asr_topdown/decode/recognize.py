@@ -1,31 +1,22 @@
 """From features to text, batch by batch: dev metrics while training, transcripts afterwards."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
-from asr_topdown.config import DecodeConfig
+from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.greedy import ctc_greedy
-from asr_topdown.decode.prefix_beam import ctc_prefix_beam
 from asr_topdown.decode.result import DecodeResult
+from asr_topdown.decode.searches import build_search
+from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.losses import Judgement
 from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary
-
-Search = Callable[[Tensor, Tensor], list[DecodeResult]]
-
-
-def build_search(config: DecodeConfig) -> Search:
-    """The search that `config` names: (B, T, V) log-probabilities and (B,) lengths -> results."""
-    if config.method == "greedy":
-        return ctc_greedy
-    return lambda log_probs, lengths: ctc_prefix_beam(
-        log_probs, lengths, beam=config.beam, nbest=config.nbest
-    )
 
 
 def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBatch]:
@@ -73,14 +64,38 @@ def ctc_dev_metrics(
 @torch.no_grad()
 def recognize(
     model: nn.Module, dataset: SpeechDataset, vocabulary: Vocabulary, config: DecodeConfig
-) -> dict[str, str]:
-    """Utterance id -> the best transcript, in the order of the ids."""
+) -> dict[str, DecodeResult]:
+    """Utterance id -> what the search that `config` names finds, in the order of the ids.
+
+    Raises:
+        ValueError: for a search that this model cannot do.
+    """
     device = next(model.parameters()).device
-    search = build_search(config)
-    texts: dict[str, str] = {}
+    search = build_search(model, config, vocabulary)
+    found: dict[str, DecodeResult] = {}
     for batch in batches(dataset, config.frames_per_batch):
         moved = batch.to(device)
-        results = search(*model(moved.feats, moved.feat_lengths))
-        for name, result in zip(batch.ids, results, strict=True):
-            texts[name] = vocabulary.decode(result.best.ids)
-    return dict(sorted(texts.items()))
+        found.update(zip(batch.ids, search(moved.feats, moved.feat_lengths), strict=True))
+    return dict(sorted(found.items()))
+
+
+def write_nbest(
+    folder: Path, found: Mapping[str, DecodeResult], vocabulary: Vocabulary, config: DecodeConfig
+) -> None:
+    """Where more than one hypothesis is wanted, write `text.nbest` and `score.nbest` into `folder`.
+
+    Both are Kaldi tables whose keys are UTTERANCE-1 for the best hypothesis, UTTERANCE-2 and so on, as in
+    Kaldi's n-best lists; a score is a natural logarithm, the higher the better.
+    """
+    targets = folder / "text.nbest", folder / "score.nbest"
+    if config.nbest == 1:
+        for target in targets:
+            target.unlink(missing_ok=True)  # of an earlier decoding
+        return
+    ranked = {
+        f"{name}-{rank}": one
+        for name, result in found.items()
+        for rank, one in enumerate(result.hypotheses, start=1)
+    }
+    datadir.write_table(targets[0], {key: vocabulary.decode(one.ids) for key, one in ranked.items()})
+    datadir.write_table(targets[1], {key: f"{one.score:.6f}" for key, one in ranked.items()})

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from asr_topdown import audio
-from asr_topdown.config import DecodeConfig
 from asr_topdown.decode.model import TrainedModel, load_trained
-from asr_topdown.decode.recognize import build_search
+from asr_topdown.decode.searches import build_search, with_beam
+from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.features.front_end import front_end
 
 
@@ -23,13 +23,13 @@ class Recognizer:
 
     def __init__(self, model: TrainedModel, decode: DecodeConfig | None = None) -> None:
         self.model = model
-        self._search = build_search(decode or model.config.decode)
+        self._search = build_search(model.network, decode or model.config.decode, model.vocabulary)
 
     @classmethod
     def load(cls, folder: Path | str, *, device: str = "cpu", beam: int | None = None) -> "Recognizer":
-        """Load a model folder; `beam` asks for a CTC prefix beam search of that width."""
-        decode = DecodeConfig(method="prefix_beam", beam=beam) if beam else None
-        return cls(load_trained(folder, device), decode)
+        """Load a model folder; `beam` asks for a beam search of that width, as `searches.with_beam` says."""
+        model = load_trained(folder, device)
+        return cls(model, with_beam(model.network, model.config.decode, beam) if beam else None)
 
     @torch.no_grad()
     def transcribe(self, files: Sequence[Path | str]) -> list[str]:
@@ -53,5 +53,5 @@ class Recognizer:
     def _text(self, feats: Tensor) -> str:
         batch = feats[None].to(self.model.device)
         lengths = torch.tensor([len(feats)], device=self.model.device)
-        (result,) = self._search(*self.model.network(batch, lengths))
+        (result,) = self._search(batch, lengths)
         return self.model.vocabulary.decode(result.best.ids)

@@ -1,0 +1,80 @@
+"""From the section `decode` of a configuration to a search: features in, hypotheses out."""
+
+from collections.abc import Callable
+from dataclasses import fields
+
+from torch import Tensor, nn
+
+from asr_topdown.decode.beam_options import BeamOptions
+from asr_topdown.decode.greedy import ctc_greedy
+from asr_topdown.decode.joint_beam import joint_beam
+from asr_topdown.decode.language_model import load_language_model
+from asr_topdown.decode.prefix_beam import ctc_prefix_beam
+from asr_topdown.decode.result import DecodeResult
+from asr_topdown.decode.scorer import Scorer
+from asr_topdown.decode_config import DecodeConfig
+from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.text import Vocabulary
+
+Search = Callable[[Tensor, Tensor], list[DecodeResult]]
+"""(B, T, D) features and (B,) lengths -> a result for each utterance."""
+
+
+def build_search(model: nn.Module, config: DecodeConfig, vocabulary: Vocabulary) -> Search:
+    """The search that `config` names, with `model` on the device that it is on.
+
+    Raises:
+        ValueError: for a search that this model cannot do, or a language model that does not fit.
+    """
+    if config.method == "greedy":
+        return lambda feats, lengths: ctc_greedy(*model(feats, lengths))
+    if config.method == "prefix_beam":
+        return lambda feats, lengths: ctc_prefix_beam(
+            *model(feats, lengths), beam=config.beam, nbest=config.nbest
+        )
+    options = beam_options(config)
+    if options.ctc_weight < 1 and not isinstance(model, CtcAttention):
+        raise ValueError(
+            f"decode.method: {config.method} needs an attention decoder, and this model has none; "
+            "use prefix_beam, or joint_beam with a ctc_weight of 1"
+        )
+    lm = None
+    if config.lm and config.lm_weight:
+        lm = load_language_model(config.lm, vocabulary, next(model.parameters()).device)
+    return _label_search(model, options, len(vocabulary), lm)
+
+
+def beam_options(config: DecodeConfig) -> BeamOptions:
+    """The settings of the joint search; attention alone is one with a CTC weight of 0."""
+    options = {field.name: getattr(config, field.name) for field in fields(BeamOptions)}
+    return BeamOptions(**{**options, "ctc_weight": 0.0} if config.method == "attention" else options)
+
+
+def with_beam(model: nn.Module, config: DecodeConfig, beam: int) -> DecodeConfig:
+    """`config` with a beam search of this width: its own, or if it is greedy the model's usual one."""
+    usual = "joint_beam" if isinstance(model, CtcAttention) else "prefix_beam"
+    method = usual if config.method == "greedy" else config.method
+    return config.model_copy(update={"method": method, "beam": beam, "nbest": min(beam, config.nbest)})
+
+
+def _label_search(model: nn.Module, options: BeamOptions, units: int, lm: Scorer | None) -> Search:
+    """`joint_beam` with an attention decoder, or of a CTC output alone."""
+
+    def search(feats: Tensor, lengths: Tensor) -> list[DecodeResult]:
+        if not isinstance(model, CtcAttention):
+            log_probs, lengths = model(feats, lengths)
+            return joint_beam(
+                log_probs, lengths, units=units, options=options, ctc_log_probs=log_probs, lm=lm
+            )
+        memory, lengths = model.encode(feats, lengths)
+        return joint_beam(
+            memory,
+            lengths,
+            units=units,
+            options=options,
+            ctc_log_probs=model.ctc_log_probs(memory) if options.ctc_weight else None,
+            decoder=model.scorer,
+            lm=lm,
+        )
+
+    return search

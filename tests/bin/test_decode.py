@@ -1,0 +1,171 @@
+"""`asr-topdown decode` with each search: files, settings, errors. The networks have random weights."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from asr_topdown import config as configuration
+from asr_topdown.bin.main import main
+from asr_topdown.build import fresh_model
+from asr_topdown.decode.model import load_trained
+from asr_topdown.decode.recognizer import Recognizer
+from asr_topdown.decode.searches import build_search, with_beam
+from asr_topdown.text import Vocabulary
+from asr_topdown.weights import save_weights
+
+MODELS: dict[str, dict[str, Any]] = {
+    "ctc": {"layers": 1, "cells": 6},
+    "attention": {
+        "kind": "blstm_ctc_attention",
+        "encoder": {"layers": 1, "cells": 6, "projection": 7},
+        "decoder": {"embedding": 4, "cells": 5, "attention": 6, "filters": 2, "width": 3},
+    },
+}
+SIZES = {"a-1": 9, "a-2": 14, "a-3": 6}
+
+
+def write_model(folder: Path, settings: dict[str, Any]) -> Path:
+    """A model's folder as a training leaves it, of weights large enough that hypotheses differ."""
+    folder.mkdir(parents=True)
+    features = {"fbank": {"num_mels": 8}, "cmvn": "none"}
+    config = configuration.parse({"features": features, **settings})
+    vocabulary = Vocabulary.build(["abcd"], "char")
+    network = fresh_model(config, len(vocabulary), init_seed=1)
+    with torch.no_grad():
+        for tensor in network.parameters():
+            tensor.mul_(3)
+    (folder / "config.yaml").write_text(configuration.dump(config))
+    vocabulary.save(folder / "tokens.txt")
+    save_weights(network, folder / "epoch-1.safetensors")
+    (folder / "done.json").write_text(json.dumps({"best_epoch": 1}))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    root = tmp_path_factory.mktemp("models")
+    found = {name: write_model(root / name, {"model": model}) for name, model in MODELS.items()}
+    lm = {"model": {"kind": "awd_lstm", "embedding": 5, "cells": 6}, "train": {"metric": "loss"}}
+    write_model(root / "lm", lm)
+    return found
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("data") / "dev"
+    folder.mkdir()
+    noise = np.random.default_rng(1)
+    feats = {name: noise.normal(0, 1, (size, 8)).astype(np.float32) for name, size in SIZES.items()}
+    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
+    tables: dict[str, dict[str, Any]] = {
+        "text": {"a-1": "ab", "a-2": "dab", "a-3": "c"},
+        "utt2num_frames": SIZES,
+        "utt2spk": dict.fromkeys(SIZES, "a"),
+    }
+    for name, table in tables.items():
+        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in table.items()))
+    return folder
+
+
+def decode(model: Path, data: Path, out: Path, *settings: str) -> int:
+    (out / "decode.yaml").write_text("decode: {method: joint_beam, beam: 6}\n")
+    sets = [word for setting in settings for word in ("--set", f"decode.{setting}")]
+    arguments = ["--model", str(model), "--out", str(out), "--config", str(out / "decode.yaml"), *sets]
+    return main(["decode", str(data), *arguments])
+
+
+def table(path: Path) -> dict[str, str]:
+    return dict((line + " ").split(" ", 1) for line in path.read_text().splitlines())
+
+
+@pytest.mark.parametrize(
+    ("name", "settings"),
+    [
+        ("attention", ["nbest=4"]),
+        ("attention", ["nbest=4", "method=attention", "length_bonus=1.0"]),
+        ("attention", ["nbest=4", "ctc_weight=1.0"]),
+        ("ctc", ["nbest=4", "ctc_weight=1.0"]),
+        ("ctc", ["nbest=4", "method=prefix_beam"]),
+    ],
+)
+def test_nbest_lists_are_kaldi_tables(
+    name: str, settings: list[str], models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    assert decode(models[name], data, tmp_path, *settings) == 0
+    texts, nbest = table(tmp_path / "dev" / "text"), table(tmp_path / "dev" / "text.nbest")
+    scores = {key: float(score) for key, score in table(tmp_path / "dev" / "score.nbest").items()}
+    assert list(texts) == list(SIZES)
+    assert set(scores) == set(nbest)
+    for utterance in SIZES:
+        ranked = [f"{utterance}-{rank}" for rank in range(1, 5)]
+        assert set(ranked) <= set(nbest)
+        assert nbest[ranked[0]] == texts[utterance]
+        assert [scores[key] for key in ranked] == sorted((scores[key] for key in ranked), reverse=True)
+    result = json.loads((tmp_path / "dev" / "result.json").read_text())
+    assert result["real_time_factor"] > 0
+    assert result["device"] == "cpu"
+    assert result["decode"]["nbest"] == 4
+    assert decode(models[name], data, tmp_path, *settings, "nbest=1") == 0
+    assert table(tmp_path / "dev" / "text") == texts
+    assert not list((tmp_path / "dev").glob("*.nbest"))
+
+
+def test_the_settings_reach_the_search(models: dict[str, Path], data: Path, tmp_path: Path) -> None:
+    """Attention alone is a CTC weight of 0; a bonus makes texts longer, a maximum keeps them short."""
+
+    def decoded(*settings: str) -> list[str]:
+        assert decode(models["attention"], data, tmp_path, *settings) == 0
+        texts = table(tmp_path / "dev" / "text").values()
+        return [text.strip().replace("<unk>", "?") for text in texts]
+
+    assert decoded("method=attention") == decoded("ctc_weight=0.0")
+    usual, long = decoded(), decoded("length_bonus=8.0")
+    assert sum(map(len, long)) > sum(map(len, usual))
+    assert [len(text) for text in decoded("length_bonus=8.0", "max_length_ratio=0.5")] == [4, 7, 3]
+
+
+def test_what_a_model_cannot_do_is_one_line(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm = models["ctc"].parent / "lm"
+    for name, settings, problem in (
+        ("ctc", [], "decode.method: joint_beam needs an attention decoder, and this model has none"),
+        ("ctc", ["method=attention"], "decode.method: attention needs an attention decoder"),
+        ("attention", ["nbest=7"], "nbest 7 is more than the beam, 6"),
+        ("attention", ["lm_weight=0.5"], "an lm_weight of 0.5 and no lm"),
+        ("attention", ["lm=x", "lm_weight=0.5"], "x: no model's folder"),
+        ("attention", ["method=greedy", f"lm={lm}"], "joint_beam or attention, not greedy"),
+    ):
+        assert decode(models[name], data, tmp_path, *settings) == 1
+        error = [line for line in capsys.readouterr().err.splitlines() if line]
+        assert len(error) == 1
+        assert problem in error[0]
+
+
+def test_a_beam_asked_for_by_its_width(models: dict[str, Path]) -> None:
+    for name, method in (("ctc", "prefix_beam"), ("attention", "joint_beam")):
+        model = load_trained(models[name])
+        config = with_beam(model.network, model.config.decode, 4)
+        assert (config.method, config.beam) == (method, 4)
+        feats, lengths = torch.randn(2, 12, 8), torch.tensor([12, 7])
+        found = build_search(model.network, config, model.vocabulary)(feats, lengths)
+        recognizer = Recognizer.load(models[name], beam=4)
+        assert [recognizer.model.vocabulary.decode(one.best.ids) for one in found] == [
+            recognizer._text(feats[0]),
+            recognizer._text(feats[1, :7]),
+        ]
+        attention = config.model_copy(update={"method": "attention"})
+        assert with_beam(model.network, attention, 2).method == "attention"
+
+
+def test_the_search_is_no_part_of_a_training(models: dict[str, Path]) -> None:
+    config = configuration.load(models["attention"] / "config.yaml")
+    other = configuration.load(
+        models["attention"] / "config.yaml", ["decode.method=joint_beam", "decode.ctc_weight=0.5"]
+    )
+    assert other.identity() == config.identity()
