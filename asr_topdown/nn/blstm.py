@@ -6,6 +6,7 @@ from typing import cast
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.lengths import reversal, reverse_time
 
 
@@ -44,7 +45,7 @@ class BlstmLayer(nn.Module):
         self.squash = squash
         self.outputs = projection or 2 * cells
         self.norm = nn.LayerNorm(self.outputs) if norm else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.subsample = subsample
 
     def forward(self, frames: Tensor, reverse: Tensor) -> Tensor:

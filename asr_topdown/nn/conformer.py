@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.nn.attention import SelfAttention
+from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.transformer import FeedForward
 
 
@@ -39,7 +40,7 @@ class ConformerBlock(nn.Module):
         self.attention = SelfAttention(dim, heads, dropout=attention_dropout)
         self.convolution = ConvolutionModule(dim, kernel=kernel, norm=norm)
         self.after = FeedForward(dim, hidden, activation=nn.SiLU(), dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, frames: Tensor, may_look: Tensor) -> Tensor:
         """(B, T, D) and a mask from `nn.attention.key_mask` -> (B, T, D)."""

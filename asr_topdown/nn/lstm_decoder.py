@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.nn.deferred import DeferredWeight
+from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.location_attention import LocationAttention, Memory
 
 
@@ -60,7 +61,7 @@ class LstmDecoder(nn.Module):
         self.embedding = nn.Embedding(units, embedding)
         self.attention = LocationAttention(memory, cells, dim=attention, filters=filters, width=width)
         self.cell = nn.LSTMCell(embedding + memory, cells)
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.outputs = cells
         # The forget gate starts open (Gers et al. 2000): 1 from the two biases together.
         for bias, value in ((self.cell.bias_ih, 1.0), (self.cell.bias_hh, 0.0)):

@@ -5,6 +5,8 @@ import math
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.nn.dropout import Dropout
+
 
 class ScaledPositions(nn.Module):
     """x -> dropout(sqrt(D) x + positions), the same for a frame wherever its batch ends.
@@ -19,7 +21,7 @@ class ScaledPositions(nn.Module):
     def __init__(self, dim: int, *, dropout: float = 0.0) -> None:
         super().__init__()
         self.dim = dim
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self._table = torch.empty(0, dim)
 
     def forward(self, frames: Tensor, first: int = 0) -> Tensor:

@@ -6,6 +6,7 @@ from typing import cast
 from torch import Tensor, nn
 
 from asr_topdown.nn.attention import CrossAttention, KeyValue, SelfAttention, key_mask
+from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.positions import ScaledPositions
 
 
@@ -16,7 +17,7 @@ class FeedForward(nn.Module):
         super().__init__()
         self.widen = nn.Linear(dim, hidden)
         self.activation = activation
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         self.narrow = nn.Linear(hidden, dim)
 
     def forward(self, frames: Tensor) -> Tensor:
@@ -42,8 +43,8 @@ class EncoderBlock(nn.Module):
         super().__init__()
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(2))
         self.attention = SelfAttention(dim, heads, dropout=attention_dropout)
-        self.feed_forward = FeedForward(dim, hidden, activation=nn.ReLU(), dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = FeedForward(dim, hidden, activation=nn.ReLU(inplace=True), dropout=dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, frames: Tensor, may_look: Tensor) -> Tensor:
         """(B, T, D) and a mask from `nn.attention.key_mask` -> (B, T, D)."""
@@ -66,8 +67,8 @@ class DecoderBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(3))
         self.attention = SelfAttention(dim, heads, dropout=attention_dropout)
         self.cross = CrossAttention(dim, heads, dropout=attention_dropout)
-        self.feed_forward = FeedForward(dim, hidden, activation=nn.ReLU(), dropout=dropout)
-        self.dropout = nn.Dropout(dropout)
+        self.feed_forward = FeedForward(dim, hidden, activation=nn.ReLU(inplace=True), dropout=dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, labels: Tensor, memory: KeyValue, may_look: Tensor) -> Tensor:
         """(B, L, D) labels and the encoder's keys, values and mask -> (B, L, D)."""

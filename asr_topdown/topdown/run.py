@@ -30,6 +30,7 @@ from asr_topdown.text import Vocabulary
 from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
+from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.epochs import EpochWeights
 from asr_topdown.train.rng import derive
@@ -146,6 +147,7 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
         if node.experiment != experiment.id or node.train_set != experiment.train_set:
             raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
         torch.set_num_threads(experiment.config.train.threads)
+        keep_freed_memory()
         _write_surroundings(folder, experiment)
         progress = _train(node, experiment, store, folder)
         outcome = Outcome(

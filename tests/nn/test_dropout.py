@@ -1,8 +1,32 @@
-"""Shared dropout masks: over time, and over all occurrences of a word."""
+"""Dropout: its share and scale; masks shared over time, and over all occurrences of a word."""
 
+import pytest
 import torch
 
-from asr_topdown.nn.dropout import LockedDropout, WordDropout
+from asr_topdown.nn.dropout import Dropout, LockedDropout, WordDropout
+
+
+@pytest.mark.parametrize("p", [0.1, 0.5, 0.9])
+def test_dropout_drops_its_share_and_keeps_the_mean(p: float) -> None:
+    torch.manual_seed(0)
+    inputs = torch.ones(101, 1003, requires_grad=True)
+    outputs = Dropout(p)(inputs)
+    outputs.sum().backward()
+    assert (outputs == 0).float().mean().item() == pytest.approx(p, abs=5e-3)
+    assert outputs.mean().item() == pytest.approx(1.0, abs=0.02)
+    torch.testing.assert_close(inputs.grad, outputs.detach(), rtol=0, atol=0)
+    kept = (outputs != 0).float()
+    # No number depends on its neighbours, with which it shares a random draw.
+    assert torch.corrcoef(torch.stack([kept[:, :-1].flatten(), kept[:, 1:].flatten()]))[0, 1].abs() < 0.01
+    assert kept.mean(0).std() < 1.2 * (p * (1 - p) / 101) ** 0.5
+
+
+def test_dropout_of_nothing_all_and_in_evaluation() -> None:
+    inputs = torch.randn(5, 7)
+    assert torch.equal(Dropout(0.0)(inputs), inputs)
+    assert torch.equal(Dropout(1.0)(inputs), torch.zeros(5, 7))
+    assert torch.equal(Dropout(0.5).eval()(inputs), inputs)
+    assert Dropout(0.5)(inputs.bfloat16()).dtype == torch.bfloat16
 
 
 def test_locked_dropout_has_one_mask_at_all_times() -> None:

@@ -1,0 +1,19 @@
+"""Memory that a training frees is kept for the next step."""
+
+import ctypes
+
+TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # numbers of glibc's malloc.h
+
+
+def keep_freed_memory() -> None:
+    """Tell the C library to keep what is freed; does nothing where that library is not glibc.
+
+    By itself it gives large tensors back to the system at once, and the next step has all their pages
+    filled with zeros and mapped again: a tenth to a fifth of a step's time on a CPU. The process keeps its peak memory
+    until it ends.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return
+    mallopt(MMAP_THRESHOLD, 1 << 30)
+    mallopt(TRIM_THRESHOLD, -1)

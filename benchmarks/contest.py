@@ -1,0 +1,141 @@
+"""Contestants that take turns: one long-lived process for each toolkit, in its own environment.
+
+All of them hold their networks at the same time and one runs at a time, so that a machine that slows down slows
+down all of them. `benchmarks/peers.sh` makes the environments.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+HERE = Path(__file__).resolve().parent
+TOOLKITS = ("ours", "espnet", "speechbrain")
+PEERS = Path(os.environ.get("PEERS", Path.home() / ".cache/asr_topdown/peers"))
+
+
+class Failed(RuntimeError):
+    """A contestant could not do what it was asked to."""
+
+
+class Worker:
+    """A toolkit's process. `worker("step", precision="float32")` calls a method there and waits for the answer.
+
+    Args:
+        toolkit: one of `TOOLKITS`.
+        threads: how many it may use.
+        peers: the folder with the environments.
+    """
+
+    def __init__(self, toolkit: str, *, threads: int, peers: Path) -> None:
+        self.toolkit = toolkit
+        python = sys.executable if toolkit == "ours" else peers / toolkit / "bin/python"
+        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
+        if toolkit == "ours":
+            path = [str(HERE.parent), *filter(None, [environment.get("PYTHONPATH")])]
+            environment["PYTHONPATH"] = os.pathsep.join(path)
+        answers, theirs = os.pipe()
+        self.process = subprocess.Popen(
+            [python, HERE / "peers" / f"{toolkit}_worker.py", str(theirs)],
+            stdin=subprocess.PIPE,
+            stdout=sys.stderr,
+            pass_fds=[theirs],
+            env=environment,
+            text=True,
+        )
+        os.close(theirs)
+        self.answers = os.fdopen(answers)
+
+    def __call__(self, call: str, **arguments: Any) -> Any:
+        assert self.process.stdin is not None
+        try:
+            print(json.dumps({"call": call, **arguments}), file=self.process.stdin, flush=True)
+        except BrokenPipeError:
+            raise Failed(f"{self.toolkit} did not start (see above)") from None
+        line = self.answers.readline()
+        if not line:
+            raise Failed(f"{self.toolkit} stopped (see above)")
+        answer = json.loads(line)
+        if "error" in answer:
+            raise Failed(f"{self.toolkit}: {answer['error']}")
+        return answer["is"]
+
+    def close(self) -> None:
+        """Let it end."""
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        self.process.wait(timeout=30)
+
+
+class Workers(dict[str, Worker]):
+    """The toolkits that are there; one that is not is left out, and said so."""
+
+    def __init__(self, toolkits: list[str], *, threads: int, peers: Path) -> None:
+        super().__init__()
+        for toolkit in toolkits:
+            if toolkit != "ours" and not (peers / toolkit / "bin/python").exists():
+                print(f"{toolkit} is not in {peers} (benchmarks/peers.sh): left out", file=sys.stderr)
+                continue
+            self[toolkit] = Worker(toolkit, threads=threads, peers=peers)
+
+    def __enter__(self) -> "Workers":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.values():
+            worker.close()
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the contests have in common."""
+    parser.add_argument("--toolkits", nargs="+", default=list(TOOLKITS), choices=TOOLKITS)
+    parser.add_argument("--peers", type=Path, default=PEERS, help="folder that benchmarks/peers.sh made")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--scale", type=float, default=1.0, help="shorten the utterances, for a trial")
+
+
+Turn = Callable[[], float]
+
+
+def alternate(turns: Mapping[str, Turn], *, warm_up: int, repeats: int) -> dict[str, list[float]]:
+    """Every turn `repeats` times, round by round, each round in another order; after `warm_up` rounds."""
+    times: dict[str, list[float]] = {name: [] for name in turns}
+    names = list(turns)
+    for index in range(warm_up + repeats):
+        for name in names:
+            seconds = turns[name]()
+            if index >= warm_up:
+                times[name].append(seconds)
+        names = names[1:] + names[:1]
+    return times
+
+
+def summary(times: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
+    """Median, least and most of each."""
+    return {
+        name: {
+            "seconds": round(statistics.median(values), 4),
+            "least": round(min(values), 4),
+            "most": round(max(values), 4),
+            "repeats": len(values),
+        }
+        for name, values in times.items()
+    }
+
+
+def ratios(times: Mapping[str, list[float]]) -> dict[str, float]:
+    """For each of ours: seconds of the fastest peer in float32 / ours, both medians."""
+    medians = {name: statistics.median(values) for name, values in times.items()}
+    peers = [value for name, value in medians.items() if not name.startswith("ours") and "bfloat" not in name]
+    if not peers:
+        return {}
+    return {
+        name: round(min(peers) / value, 2) for name, value in medians.items() if name.startswith("ours")
+    }

@@ -1,0 +1,168 @@
+"""What the contestants of a benchmark share: the data, the step, and the pipe over which they are told when to run.
+
+A contestant is a program in an environment of its own that calls `serve`. This file needs nothing but PyTorch.
+"""
+
+import json
+import os
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from typing import Any, Protocol
+
+import torch
+from torch import Tensor, nn
+
+BATCH, FRAMES, FEATURES, LABELS, UNITS = 16, 800, 83, 80, 50
+MODELS = ("blstm_ctc", "blstm_ctc_attention", "vgg_ctc_attention", "transformer_ctc_attention")
+# A score that no label that goes on can be worse than: whoever has it on <eos> runs to the length asked for.
+NEVER = -1e4
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Contestant(Protocol):
+    """A toolkit: how it builds a network of `MODELS`, what it trains it with, how it searches."""
+
+    def build(self, model: str) -> nn.Module:
+        """With fresh weights, on the CPU."""
+        ...
+
+    def loss(self, network: nn.Module, batch: Batch) -> Tensor:
+        """What one minimises on (features (B, T, D), lengths (B,), labels (B, L), lengths (B,))."""
+        ...
+
+    def optimizer(self, model: str, network: nn.Module) -> torch.optim.Optimizer:
+        """Over the network's parameters."""
+        ...
+
+    def search(
+        self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int
+    ) -> Callable[[Tensor], list[int]]:
+        """Joint beam search that runs for `tokens` labels: features (B, T, D) -> the best ones' lengths."""
+        ...
+
+
+def serve(contestant: Contestant) -> None:
+    """Answer each JSON line {"call": method of `_Worker`, …arguments} with another, until there are no more.
+
+    The answers go to the file whose number is the program's argument: libraries print what they like.
+    """
+    answers = os.fdopen(int(sys.argv[1]), "w")
+    worker = _Worker(contestant)
+    for line in sys.stdin:
+        order = json.loads(line)
+        try:
+            answer = {"is": getattr(worker, order.pop("call"))(**order)}
+        except Exception as error:  # whatever it is, the other side must hear of it
+            traceback.print_exc()
+            answer = {"error": f"{type(error).__name__}: {error}".splitlines()[0]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+class _Worker:
+    """One contestant with the network that it holds."""
+
+    def __init__(self, contestant: Contestant) -> None:
+        self.contestant = contestant
+
+    def build(self, model: str, device: str, lengths: str, scale: float) -> dict[str, Any]:
+        """Make the network and the batch; says how many numbers it learns."""
+        torch.manual_seed(0)
+        self.model, self.device = model, device
+        self.network = self.contestant.build(model).to(device)
+        self.optimizer = self.contestant.optimizer(model, self.network)
+        self.batch = speech_batch(lengths, device, scale)
+        learnt = sum(value.numel() for value in self.network.parameters() if value.requires_grad)
+        return {"parameters": learnt, "torch": torch.__version__, "threads": torch.get_num_threads()}
+
+    def step(self, precision: str) -> dict[str, float]:
+        """Forward, backward, clipping, update: seconds, and the loss before it."""
+        self.network.train()
+        losses: list[Tensor] = []
+        seconds = timed(lambda: losses.append(self._step(precision)), self.device)
+        return {"seconds": seconds, "loss": float(losses[0])}
+
+    def _step(self, precision: str) -> Tensor:
+        self.optimizer.zero_grad(set_to_none=True)
+        with torch.autocast(self.device, torch.bfloat16, enabled=precision == "bfloat16"):
+            loss = self.contestant.loss(self.network, self.batch)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), 5.0)
+        self.optimizer.step()
+        return loss.detach()
+
+    def flops(self) -> float:
+        """Of a step; asked of ours only."""
+        return self.contestant.flops(self.network, self.batch)
+
+    def profile(self, precision: str, count: int = 8) -> list[str]:
+        """The operations in which a step spends most of its time: share, name, calls."""
+        with torch.profiler.profile() as profile:
+            self._step(precision)
+        on_gpu = self.device == "cuda"
+        rows = [
+            (row.self_device_time_total if on_gpu else row.self_cpu_time_total, row.key, row.count)
+            for row in profile.key_averages()
+        ]
+        total = sum(seconds for seconds, _, _ in rows)
+        return [f"{time / total:.0%} {name} x{calls}" for time, name, calls in sorted(rows)[: -count - 1 : -1]]
+
+    def product(self, precision: str, size: int) -> dict[str, float]:
+        """Of two square matrices: seconds, the best of three."""
+        a, b = (torch.randn(size, size, device=self.device, dtype=getattr(torch, precision)) for _ in "ab")
+        return {"seconds": min(timed(lambda: a @ b, self.device) for _ in range(4))}
+
+    def prepare_search(self, beam: int, ctc_weight: float, tokens: int) -> None:
+        """For the network that was built."""
+        self.network.eval()
+        self.search = self.contestant.search(
+            self.network, self.model, beam=beam, ctc_weight=ctc_weight, tokens=tokens
+        )
+
+    def decode(self, utterances: int, precision: str) -> dict[str, Any]:
+        """The first of the batch's utterances together, encoder included: seconds, labels of the best."""
+        feats = self.batch[0][:utterances]
+        lengths: list[list[int]] = []
+
+        def run() -> None:
+            with torch.inference_mode(), torch.autocast(
+                self.device, torch.bfloat16, enabled=precision == "bfloat16"
+            ):  # fmt: skip
+                lengths.append(self.search(feats))
+
+        return {"seconds": timed(run, self.device), "tokens": lengths[0]}
+
+
+def timed(call: Callable[[], Any], device: str) -> float:
+    """Seconds that it takes, until the device has finished."""
+    finish = torch.cuda.synchronize if device == "cuda" else lambda: None
+    finish()
+    started = time.perf_counter()
+    call()
+    finish()
+    return time.perf_counter() - started
+
+
+def speech_batch(lengths: str, device: str, scale: float = 1.0) -> Batch:
+    """Features, their lengths, labels, theirs: "equal", or "ragged" from all falling evenly to half.
+
+    `scale` shortens the utterances, for a trial.
+    """
+    torch.manual_seed(0)
+    frames, labels = int(FRAMES * scale), int(LABELS * scale)
+    shares = torch.linspace(1.0, 1.0 if lengths == "equal" else 0.5, BATCH)
+    return (
+        torch.randn(BATCH, frames, FEATURES).to(device),
+        (shares * frames).long().to(device),
+        torch.randint(1, UNITS - 1, (BATCH, labels)).to(device),
+        (shares * labels).long().to(device),
+    )
+
+
+def torch_optimizer(model: str, network: nn.Module) -> torch.optim.Optimizer:
+    """As ESPnet's and SpeechBrain's recipes make it: PyTorch's class as it stands."""
+    if model.startswith("transformer"):
+        return torch.optim.Adam(network.parameters(), lr=1e-4)
+    return torch.optim.Adadelta(network.parameters(), eps=1e-8)
