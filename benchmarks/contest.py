@@ -1,7 +1,7 @@
 """Contestants that take turns: one long-lived process for each toolkit, in its own environment.
 
-All of them hold their networks at the same time and one runs at a time, so that a machine that slows down slows
-down all of them. `benchmarks/peers.sh` makes the environments.
+All of them hold their networks at the same time and one runs at a time, so that a machine that slows down
+slows down all of them. `benchmarks/peers.sh` makes the environments.
 """
 
 import argparse
@@ -19,12 +19,12 @@ TOOLKITS = ("ours", "espnet", "speechbrain")
 PEERS = Path(os.environ.get("PEERS", Path.home() / ".cache/asr_topdown/peers"))
 
 
-class Failed(RuntimeError):
+class ContestantError(RuntimeError):
     """A contestant could not do what it was asked to."""
 
 
 class Worker:
-    """A toolkit's process. `worker("step", precision="float32")` calls a method there and waits for the answer.
+    """A toolkit's process. `worker("step", precision="float32")` calls a method there and waits.
 
     Args:
         toolkit: one of `TOOLKITS`.
@@ -56,13 +56,13 @@ class Worker:
         try:
             print(json.dumps({"call": call, **arguments}), file=self.process.stdin, flush=True)
         except BrokenPipeError:
-            raise Failed(f"{self.toolkit} did not start (see above)") from None
+            raise ContestantError(f"{self.toolkit} did not start (see above)") from None
         line = self.answers.readline()
         if not line:
-            raise Failed(f"{self.toolkit} stopped (see above)")
+            raise ContestantError(f"{self.toolkit} stopped (see above)")
         answer = json.loads(line)
         if "error" in answer:
-            raise Failed(f"{self.toolkit}: {answer['error']}")
+            raise ContestantError(f"{self.toolkit}: {answer['error']}")
         return answer["is"]
 
     def close(self) -> None:
@@ -97,6 +97,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--peers", type=Path, default=PEERS, help="folder that benchmarks/peers.sh made")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
     parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument(
+        "--clock",
+        default="wall",
+        choices=["wall", "cpu"],
+        help="cpu: processor time of all threads, for one thread on a machine with other work on it",
+    )
     parser.add_argument("--repeats", type=int, default=5)
     parser.add_argument("--scale", type=float, default=1.0, help="shorten the utterances, for a trial")
 
@@ -136,6 +142,4 @@ def ratios(times: Mapping[str, list[float]]) -> dict[str, float]:
     peers = [value for name, value in medians.items() if not name.startswith("ours") and "bfloat" not in name]
     if not peers:
         return {}
-    return {
-        name: round(min(peers) / value, 2) for name, value in medians.items() if name.startswith("ours")
-    }
+    return {name: round(min(peers) / value, 2) for name, value in medians.items() if name.startswith("ours")}

@@ -5,9 +5,9 @@ ragged from all to half. A step is forward, backward, clipping and the optimiser
 recurrent models, Adam for the Transformers, which have dropout 0.1. Networks and optimisers are those of
 `peers/*_worker.py`; `parameters` shows which of them are equal.
 
-Ours runs in float32 and under bf16 autocast, the peers in float32 (`--peer-precision`). All take turns, step by
-step, each in a process of its own; with more than one thread, a machine with other work on it misleads by far more
-than that work's share.
+Ours runs in float32 and under bf16 autocast, the peers in float32 (`--peer-precision`). All take turns, step
+by step, each in a process of its own. With more than one thread, other work on the machine misleads by far
+more than its share; one thread and `--clock cpu` stand it.
 
 Printed: one JSON line per case: `contestants` with the median, the least and the most seconds, parameters and
 loss; `times_faster`, the seconds of the fastest peer over each of ours; `share_of_matrix_rate`, ours against
@@ -23,7 +23,7 @@ import json
 import statistics
 import sys
 
-from contest import Failed, Turn, Worker, Workers, add_arguments, alternate, ratios, summary
+from contest import ContestantError, Turn, Worker, Workers, add_arguments, alternate, ratios, summary
 
 MODELS = ["blstm_ctc", "blstm_ctc_attention", "vgg_ctc_attention", "transformer_ctc_attention"]
 OURS_ONLY = ["conformer_ctc_attention"]
@@ -37,8 +37,8 @@ def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace
     built, failed = {}, {}
     for toolkit, worker in workers.items():
         try:
-            built[toolkit] = worker("build", **case, scale=args.scale)
-        except Failed as error:
+            built[toolkit] = worker("build", **case, scale=args.scale, clock=args.clock)
+        except ContestantError as error:
             failed[toolkit] = str(error)
     losses: dict[str, float] = {}
     turns: dict[str, Turn] = {}
@@ -53,7 +53,13 @@ def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace
     contestants = summary(times)
     for name, numbers in contestants.items():
         numbers |= {"parameters": built[name.split()[0]]["parameters"], "loss": round(losses[name], 3)}
-    result = {**case, "threads": args.threads, "contestants": contestants, "times_faster": ratios(times)}
+    result = {
+        **case,
+        "threads": args.threads,
+        "clock": args.clock,
+        "contestants": contestants,
+        "times_faster": ratios(times),
+    }
     if products:
         result |= _shares(workers["ours"]("flops"), times, products, SIZE[args.device])
     if args.profile:
@@ -112,5 +118,5 @@ def main() -> None:
 if __name__ == "__main__":
     try:
         main()
-    except Failed as error:
+    except ContestantError as error:
         sys.exit(f"error: {error}")

@@ -1,4 +1,4 @@
-"""Dropout that is fast on a CPU; masks that are shared over time or by a word's occurrences (Merity et al. 2018)."""
+"""Dropout that is fast on a CPU; masks shared over time, or by a word's occurrences (Merity et al. 2018)."""
 
 import torch
 import torch.nn.functional as F
@@ -12,7 +12,8 @@ class Dropout(nn.Dropout):
     """`nn.Dropout`, which on a CPU draws the mask three times as fast.
 
     There one draw of 64 bits serves four numbers, so that the probability is a multiple of 1/65536 (and
-    the scale that of the rounded one); PyTorch's own Bernoulli numbers cost a seventh of a Transformer's step.
+    the scale that of the rounded one); PyTorch's own Bernoulli numbers cost up to a seventh of a
+    Transformer's step.
     """
 
     def forward(self, inputs: Tensor) -> Tensor:

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.nn.lengths import mask
+from asr_topdown.nn.subsampling import channels_last_image
 
 CHANNELS = (64, 128)
 
@@ -45,9 +46,7 @@ class Vgg(nn.Module):
         """(B, T, D), (B,) -> (B, ceil(T / 4), outputs), (B,) lengths."""
         batch, time, _ = frames.shape
         frames = frames.masked_fill(~mask(lengths, time)[:, :, None], 0.0)
-        image = frames.view(batch, time, self.channels, -1).transpose(1, 2)
-        # Channels last is what oneDNN's and cuDNN's fast kernels want; contiguous costs them a copy each way.
-        image = image.contiguous(memory_format=torch.channels_last)
+        image = channels_last_image(frames.view(batch, time, self.channels, -1).transpose(2, 3))
         for index, convolution in enumerate(self.convolutions):
             image = convolution(image)
             _silence_behind(image, lengths)

@@ -1,9 +1,12 @@
-"""ESPnet 2 as a contestant, through its public classes; run by the benchmarks in the environment of `peers.sh`."""
+"""ESPnet 2 as a contestant, through its public classes; run in the environment of `peers.sh`."""
 
 from collections.abc import Callable
 from typing import Any
 
 import torch
+from espnet.nets.batch_beam_search import BatchBeamSearch
+from espnet.nets.beam_search import BeamSearch
+from espnet.nets.scorers.ctc import CTCPrefixScorer
 from espnet2.asr.ctc import CTC
 from espnet2.asr.decoder.rnn_decoder import RNNDecoder
 from espnet2.asr.decoder.transformer_decoder import TransformerDecoder
@@ -11,9 +14,6 @@ from espnet2.asr.encoder.rnn_encoder import RNNEncoder
 from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from espnet2.asr.encoder.vgg_rnn_encoder import VGGRNNEncoder
 from espnet2.asr.espnet_model import ESPnetASRModel
-from espnet.nets.batch_beam_search import BatchBeamSearch
-from espnet.nets.beam_search import BeamSearch
-from espnet.nets.scorers.ctc import CTCPrefixScorer
 from torch import Tensor, nn
 from worker import FEATURES, NEVER, UNITS, Batch, serve, torch_optimizer
 
@@ -83,7 +83,9 @@ class Espnet:
 def _parts(model: str) -> tuple[Any, Any]:
     if model == "transformer_ctc_attention":
         return (
-            TransformerEncoder(FEATURES, output_size=256, attention_heads=4, linear_units=2048, num_blocks=12),
+            TransformerEncoder(
+                FEATURES, output_size=256, attention_heads=4, linear_units=2048, num_blocks=12
+            ),
             TransformerDecoder(UNITS, 256, attention_heads=4, linear_units=2048, num_blocks=6),
         )
     if model == "vgg_ctc_attention":

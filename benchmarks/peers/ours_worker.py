@@ -10,6 +10,9 @@ from worker import FEATURES, UNITS, Batch, Contestant, serve
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
+from asr_topdown.decode.beam_options import BeamOptions
+from asr_topdown.decode.joint_beam import joint_beam
+from asr_topdown.models.ctc_attention import CtcAttention
 from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
@@ -46,7 +49,26 @@ class Ours(Contestant):
     def search(
         self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int
     ) -> Callable[[Tensor], list[int]]:
-        raise NotImplementedError
+        assert isinstance(network, CtcAttention)
+
+        def run(feats: Tensor) -> list[int]:
+            lengths = torch.full((len(feats),), feats.shape[1], device=feats.device)
+            memory, lengths = network.encode(feats, lengths)
+            ratio = tokens / memory.shape[1]  # at least and at most so many labels
+            options = BeamOptions(
+                beam=beam, ctc_weight=ctc_weight, min_length_ratio=ratio, max_length_ratio=ratio
+            )
+            results = joint_beam(
+                memory,
+                lengths,
+                units=UNITS,
+                options=options,
+                ctc_log_probs=network.ctc_log_probs(memory),
+                decoder=network.scorer,
+            )
+            return [len(result.best.ids) for result in results]
+
+        return run
 
 
 def _config(model: str) -> configuration.Config:
@@ -61,7 +83,7 @@ def _config(model: str) -> configuration.Config:
 
 
 def lstm_flops(network: nn.Module, lengths: Tensor) -> float:
-    """Forward and backward (twice the forward) of `nn.LSTM`s on real frames, which the counter does not see."""
+    """Of the `nn.LSTM`s on real frames, which the counter does not see; backward is twice the forward."""
     encoder: Any = getattr(network, "encoder", network)
     if hasattr(encoder, "vgg"):
         lengths = encoder.vgg.output_length(lengths)

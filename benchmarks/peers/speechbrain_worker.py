@@ -92,7 +92,7 @@ class Transformer(nn.Module):
 
 
 class SpeechBrain:
-    """Not the very same networks as ESPnet's: `encode` of the VGG model is its CRDNN, which has layer norms."""
+    """Not quite ESPnet's networks: the VGG model's encoder is its CRDNN, which has layer norms."""
 
     optimizer = staticmethod(torch_optimizer)
 
@@ -155,7 +155,8 @@ class SpeechBrain:
             share = torch.ones(len(feats), device=feats.device)
             memory = network.encode(feats, share)
             searcher.max_decode_ratio = (tokens + 0.5) / memory.shape[1]
-            return [len(hypothesis) for hypothesis in searcher(memory, share)[0]]
+            # The label of the last step makes room for <eos>.
+            return [len(hypothesis) + 1 for hypothesis in searcher(memory, share)[0]]
 
         return run
 

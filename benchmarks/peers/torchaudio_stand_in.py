@@ -1,4 +1,4 @@
-"""What SpeechBrain asks of torchaudio when it is imported: a version, and modules in which nothing is used."""
+"""What SpeechBrain asks of torchaudio on import: a version, and modules in which nothing is used."""
 
 import sys
 from types import ModuleType

@@ -1,6 +1,6 @@
-"""What the contestants of a benchmark share: the data, the step, and the pipe over which they are told when to run.
+"""What the contestants of a benchmark share: the data, the step, and the pipe that tells them when to run.
 
-A contestant is a program in an environment of its own that calls `serve`. This file needs nothing but PyTorch.
+A contestant is a program in an environment of its own that calls `serve`. This file needs only PyTorch.
 """
 
 import json
@@ -67,10 +67,10 @@ class _Worker:
     def __init__(self, contestant: Contestant) -> None:
         self.contestant = contestant
 
-    def build(self, model: str, device: str, lengths: str, scale: float) -> dict[str, Any]:
+    def build(self, model: str, device: str, lengths: str, scale: float, clock: str) -> dict[str, Any]:
         """Make the network and the batch; says how many numbers it learns."""
         torch.manual_seed(0)
-        self.model, self.device = model, device
+        self.model, self.device, self.clock = model, device, clock
         self.network = self.contestant.build(model).to(device)
         self.optimizer = self.contestant.optimizer(model, self.network)
         self.batch = speech_batch(lengths, device, scale)
@@ -81,7 +81,7 @@ class _Worker:
         """Forward, backward, clipping, update: seconds, and the loss before it."""
         self.network.train()
         losses: list[Tensor] = []
-        seconds = timed(lambda: losses.append(self._step(precision)), self.device)
+        seconds = timed(lambda: losses.append(self._step(precision)), self.device, self.clock)
         return {"seconds": seconds, "loss": float(losses[0])}
 
     def _step(self, precision: str) -> Tensor:
@@ -107,12 +107,14 @@ class _Worker:
             for row in profile.key_averages()
         ]
         total = sum(seconds for seconds, _, _ in rows)
-        return [f"{time / total:.0%} {name} x{calls}" for time, name, calls in sorted(rows)[: -count - 1 : -1]]
+        return [
+            f"{time / total:.0%} {name} x{calls}" for time, name, calls in sorted(rows)[: -count - 1 : -1]
+        ]
 
     def product(self, precision: str, size: int) -> dict[str, float]:
         """Of two square matrices: seconds, the best of three."""
         a, b = (torch.randn(size, size, device=self.device, dtype=getattr(torch, precision)) for _ in "ab")
-        return {"seconds": min(timed(lambda: a @ b, self.device) for _ in range(4))}
+        return {"seconds": min(timed(lambda: a @ b, self.device, self.clock) for _ in range(4))}
 
     def prepare_search(self, beam: int, ctc_weight: float, tokens: int) -> None:
         """For the network that was built."""
@@ -132,17 +134,18 @@ class _Worker:
             ):  # fmt: skip
                 lengths.append(self.search(feats))
 
-        return {"seconds": timed(run, self.device), "tokens": lengths[0]}
+        return {"seconds": timed(run, self.device, self.clock), "tokens": lengths[0]}
 
 
-def timed(call: Callable[[], Any], device: str) -> float:
-    """Seconds that it takes, until the device has finished."""
+def timed(call: Callable[[], Any], device: str, clock: str = "wall") -> float:
+    """Seconds that it takes, until the device has finished: on the wall, or of the processor ("cpu")."""
     finish = torch.cuda.synchronize if device == "cuda" else lambda: None
+    now = time.perf_counter if clock == "wall" else time.process_time
     finish()
-    started = time.perf_counter()
+    started = now()
     call()
     finish()
-    return time.perf_counter() - started
+    return now() - started
 
 
 def speech_batch(lengths: str, device: str, scale: float = 1.0) -> Batch:
