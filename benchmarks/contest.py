@@ -10,6 +10,7 @@ import os
 import statistics
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -103,18 +104,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=["wall", "cpu"],
         help="cpu: processor time of all threads, for one thread on a machine with other work on it",
     )
-    parser.add_argument("--repeats", type=int, default=5)
+    parser.add_argument("--warm-up", type=int, default=1, help="rounds that are not counted")
+    parser.add_argument("--repeats", type=int, default=5, help="rounds that are")
+    parser.add_argument("--seconds", type=float, default=1e9, help="begin no further round after so many")
     parser.add_argument("--scale", type=float, default=1.0, help="shorten the utterances, for a trial")
 
 
 Turn = Callable[[], float]
 
 
-def alternate(turns: Mapping[str, Turn], *, warm_up: int, repeats: int) -> dict[str, list[float]]:
-    """Every turn `repeats` times, round by round, each round in another order; after `warm_up` rounds."""
+def alternate(turns: Mapping[str, Turn], args: argparse.Namespace) -> dict[str, list[float]]:
+    """Every turn `--repeats` times, round by round, each round in another order; after `--warm-up` rounds."""
     times: dict[str, list[float]] = {name: [] for name in turns}
     names = list(turns)
-    for index in range(warm_up + repeats):
+    warm_up, started = args.warm_up, time.monotonic()
+    for index in range(warm_up + args.repeats):
+        if index > warm_up and time.monotonic() - started > args.seconds:
+            break
         for name in names:
             seconds = turns[name]()
             if index >= warm_up:

@@ -32,7 +32,7 @@ def measure(workers: Workers, model: str, batch: int, args: argparse.Namespace) 
         worker("prepare_search", beam=args.beam, ctc_weight=args.ctc_weight, tokens=args.tokens)
         for precision in args.precision if toolkit == "ours" else ["float32"]:
             turns[f"{toolkit} {precision}"] = _search(worker, precision, batch, args.tokens)
-    times = alternate(turns, warm_up=args.warm_up, repeats=args.repeats)
+    times = alternate(turns, args)
     settings = {
         "batch": batch,
         "threads": args.threads,
@@ -72,7 +72,6 @@ def main() -> None:
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS)
     parser.add_argument("--batch", type=int, nargs="+", default=[1, 16], help="utterances together, up to 16")
     parser.add_argument("--precision", nargs="+", default=["float32"], choices=PRECISIONS, help="of ours")
-    parser.add_argument("--warm-up", type=int, default=1, help="rounds that are not counted")
     parser.add_argument("--beam", type=int, default=10)
     parser.add_argument("--ctc-weight", type=float, default=0.3)
     parser.add_argument("--tokens", type=int, default=60)

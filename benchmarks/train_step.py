@@ -48,7 +48,7 @@ def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace
     if "ours" in built:
         for precision in args.precision:
             turns[f"matrix {precision}"] = _product(workers["ours"], precision, SIZE[args.device])
-    times = alternate(turns, warm_up=args.warm_up, repeats=args.repeats)
+    times = alternate(turns, args)
     products = {name.split()[1]: times.pop(name) for name in list(times) if name.startswith("matrix")}
     contestants = summary(times)
     for name, numbers in contestants.items():
@@ -106,7 +106,6 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="+", default=["equal"], choices=["equal", "ragged"])
     parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="of ours")
     parser.add_argument("--peer-precision", nargs="+", default=["float32"], choices=PRECISIONS)
-    parser.add_argument("--warm-up", type=int, default=1, help="rounds that are not counted")
     parser.add_argument("--profile", action="store_true", help="name our slowest operations")
     args = parser.parse_args()
     with Workers(args.toolkits, threads=args.threads, peers=args.peers) as workers:
