@@ -11,14 +11,17 @@ from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.model_config import (
     BlstmCtcAttentionConfig,
     CtcAttentionConfig,
+    TransducerConfig,
     TransformerCtcAttentionConfig,
     VggCtcAttentionConfig,
 )
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.transducer import Transducer
 from asr_topdown.nn.encoders import BlstmEncoder, Encoder, TransformerEncoder, VggBlstmEncoder
 from asr_topdown.nn.lstm_decoder import LstmDecoder
+from asr_topdown.nn.predictor import LstmPredictor
 from asr_topdown.nn.transformer import TransformerDecoder
 
 
@@ -66,6 +69,16 @@ def _transformer_ctc_attention(config: Config, units: int) -> nn.Module:
     return CtcAttention(encoder, decoder, units, norm=True, **_joint_loss(model))
 
 
+def _transducer(config: Config, units: int) -> nn.Module:
+    model = config.model
+    assert isinstance(model, TransducerConfig)
+    kind = model.encoder.kind
+    encoder = ENCODERS[kind](_inputs(config), **model.encoder.model_dump(exclude={"kind"}))
+    predictor = LstmPredictor(units, **model.predictor.model_dump())
+    settings = model.model_dump(include={"joint", "ctc_weight", "loss"})
+    return Transducer(encoder, predictor, units, norm=kind == "transformer", **settings)
+
+
 def _joint_loss(model: CtcAttentionConfig) -> dict[str, Any]:
     return model.model_dump(include=set(CtcAttentionConfig.model_fields))
 
@@ -78,10 +91,16 @@ def _awd_lstm(config: Config, units: int) -> nn.Module:
     return AwdLstm(units, **config.model.model_dump(exclude={"kind"}))
 
 
+ENCODERS: Mapping[str, Callable[..., Encoder]] = {
+    "blstm": BlstmEncoder,
+    "vgg": VggBlstmEncoder,
+    "transformer": TransformerEncoder,
+}
 BUILDERS: Mapping[str, Callable[[Config, int], nn.Module]] = {
     "blstm_ctc": _blstm_ctc,
     "blstm_ctc_attention": _blstm_ctc_attention,
     "vgg_ctc_attention": _vgg_ctc_attention,
     "transformer_ctc_attention": _transformer_ctc_attention,
+    "transducer": _transducer,
     "awd_lstm": _awd_lstm,
 }

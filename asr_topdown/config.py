@@ -19,7 +19,15 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.features.fbank import FbankOptions
-from asr_topdown.model_config import AwdLstmConfig, BlstmCtcConfig, CtcAttentionConfig, ModelConfig, Section
+from asr_topdown.model_config import (
+    ENCODER_KINDS,
+    AwdLstmConfig,
+    BlstmCtcConfig,
+    CtcAttentionConfig,
+    ModelConfig,
+    Section,
+    TransducerConfig,
+)
 from asr_topdown.train_config import TrainConfig
 
 
@@ -133,6 +141,8 @@ class Config(Section):
         kept = self.model_dump(mode="json", exclude={"topdown": True, "decode": True, "train": train})
         if not self.is_language_model:
             del kept["language_model"]
+        if isinstance(self.model, TransducerConfig):
+            del kept["model"]["loss"]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 
@@ -226,6 +236,8 @@ def _explain(problem: Any, where: str) -> str:
     path = [str(part) for part in problem["loc"]]
     if len(path) > 1 and path[0] == "model" and path[1] in _kinds():
         del path[1]  # which model it is, as pydantic names it: no key of the file
+    if len(path) > 2 and path[:2] == ["model", "encoder"] and path[2] in ENCODER_KINDS:
+        del path[2]  # likewise
     if not path:
         return f"{where}: {problem['msg'].removeprefix('Value error, ')}"
     dotted = ".".join(path)

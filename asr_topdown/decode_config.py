@@ -23,6 +23,7 @@ class DecodeConfig(Section):
         le=1.0,
         description="joint_beam: of CTC's score, the decoder's has the rest; 1 = CTC alone",
     )
+    max_symbols: int = Field(5, ge=1, description="most labels that a transducer puts out in one frame")
     length_bonus: float = Field(0.0, description="joint_beam, attention: added for each label, in nats")
     max_length_ratio: float = Field(
         1.0, ge=0.0, description="joint_beam, attention: most labels, as a share of the encoder's frames"

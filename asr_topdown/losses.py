@@ -28,15 +28,16 @@ class Judgement(NamedTuple):
     """All that training and the dev metrics want of a batch, from one pass.
 
     Attributes:
-        log_probs: (B, T', V) of CTC, float32.
-        lengths: (B,) of `log_probs`.
+        outputs: (B, T', …) what the model's `forward` gives, for a greedy search: log-probabilities of CTC,
+            float32, or a transducer's memory.
+        lengths: (B,) of `outputs`.
         losses: (B,) what is minimised; infinite where CTC finds no alignment.
         correct: (B,) labels, the end of the sequence included, that an attention decoder predicts right
             after the true ones; None without such a decoder.
         labels: (B,) how many there are.
     """
 
-    log_probs: Tensor
+    outputs: Tensor
     lengths: Tensor
     losses: Tensor
     correct: Tensor | None = None
@@ -61,7 +62,7 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths
         )
 
 
-def ctc_frames_needed(units: tuple[int, ...] | list[int]) -> int:
+def ctc_frames_needed(units: Sequence[int]) -> int:
     """Fewest frames that can carry `units`: one each, and a blank between equal neighbours."""
     return len(units) + sum(left == right for left, right in itertools.pairwise(units))
 

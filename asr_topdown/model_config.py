@@ -1,8 +1,9 @@
 """The settings of each kind of model: what `model:` may hold in an experiment's YAML."""
 
-from typing import Annotated, Literal
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 
 class Section(BaseModel):
@@ -135,6 +136,64 @@ class TransformerCtcAttentionConfig(CtcAttentionConfig):
         return self
 
 
+class TransducerBlstmConfig(BlstmEncoderConfig):
+    """The encoder of `blstm_ctc_attention`."""
+
+    kind: Literal["blstm"] = "blstm"
+
+
+class TransducerVggConfig(VggEncoderConfig):
+    """The encoder of `vgg_ctc_attention`."""
+
+    kind: Literal["vgg"] = "vgg"
+
+
+class TransducerTransformerConfig(TransformerEncoderConfig):
+    """The encoder of `transformer_ctc_attention`; with `block: conformer` a Conformer."""
+
+    kind: Literal["transformer"] = "transformer"
+
+
+class PredictorConfig(Section):
+    """An LSTM over the labels."""
+
+    embedding: int = Field(320, ge=1, description="size of an embedded label")
+    cells: int = Field(320, ge=1)
+    layers: int = Field(1, ge=1)
+    dropout: float = Field(0.0, ge=0.0, lt=1.0, description="on the embedded labels and each layer's output")
+
+
+class TransducerConfig(Section):
+    """Transducer (Graves 2012)."""
+
+    kind: Literal["transducer"] = "transducer"
+    encoder: Annotated[
+        TransducerBlstmConfig | TransducerVggConfig | TransducerTransformerConfig,
+        Field(discriminator="kind"),
+    ] = TransducerBlstmConfig()
+    predictor: PredictorConfig = PredictorConfig()
+    joint: int = Field(320, ge=1, description="size of the space in which frames and labels meet")
+    ctc_weight: float = Field(
+        0.0,
+        ge=0.0,
+        lt=1.0,
+        description="of an auxiliary CTC loss on the encoder; the other has the rest",
+    )
+    loss: Literal["auto", "torch", "torchaudio", "warp_rnnt"] = Field(
+        "auto",
+        description="who computes the transducer's loss; auto: the first of warp_rnnt (CUDA only), "
+        "torchaudio and torch (our own) that can be imported",
+    )
+
+    @field_validator("encoder", mode="before")
+    @classmethod
+    def _default_encoder(cls, values: Any) -> Any:
+        return {"kind": "blstm", **values} if isinstance(values, Mapping) else values
+
+
+ENCODER_KINDS = ("blstm", "vgg", "transformer")
+
+
 class AwdLstmConfig(Section):
     """A language model: LSTM layers with dropped weights over words (Merity et al. 2018)."""
 
@@ -159,6 +218,7 @@ ModelConfig = Annotated[
     | BlstmCtcAttentionConfig
     | VggCtcAttentionConfig
     | TransformerCtcAttentionConfig
+    | TransducerConfig
     | AwdLstmConfig,
     Field(discriminator="kind"),
 ]

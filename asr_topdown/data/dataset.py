@@ -95,13 +95,16 @@ class SpeechDataset:
             [utterance.tokens for utterance in chosen],
         )
 
-    def keep_trainable(self, output_length: Callable[[Tensor], Tensor]) -> tuple["SpeechDataset", list[str]]:
-        """Leave out the utterances that CTC cannot align, and say which.
-
-        An utterance of T output frames can carry L units with r equal neighbours only if T >= L + r.
+    def keep_trainable(
+        self,
+        output_length: Callable[[Tensor], Tensor],
+        frames_needed: Callable[[Sequence[int]], int] = ctc_frames_needed,
+    ) -> tuple["SpeechDataset", list[str]]:
+        """Leave out the utterances that the network cannot align, and say which.
 
         Args:
             output_length: frames that the network gives for so many input frames.
+            frames_needed: fewest such frames that can carry these units.
 
         Returns:
             the dataset of the others, and a line for each utterance left out.
@@ -109,7 +112,7 @@ class SpeechDataset:
         lengths = output_length(torch.tensor(self.frames)).tolist()
         kept, dropped = [], []
         for utterance, length in zip(self.utterances, lengths, strict=True):
-            needed = ctc_frames_needed(utterance.tokens)
+            needed = frames_needed(utterance.tokens)
             if not utterance.tokens:
                 dropped.append(f"{utterance.id}: empty transcript")
             elif length < needed:

@@ -10,9 +10,8 @@ from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
-from asr_topdown.decode.greedy import ctc_greedy
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.decode.searches import build_search
+from asr_topdown.decode.searches import build_search, greedy_search
 from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.losses import Judgement
 from asr_topdown.score.errors import characters, distance
@@ -26,15 +25,16 @@ def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBat
 
 
 @torch.no_grad()
-def ctc_dev_metrics(
+def dev_metrics(
     model: nn.Module, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
 ) -> Mapping[str, float]:
-    """Mean loss per utterance and character error rate (a fraction) of CTC's greedy search on `dataset`.
+    """Mean loss per utterance, and character error rate (a fraction) of the model's greedy search.
 
     An utterance that CTC cannot align (too short) has no loss but counts in the error rate. Where the model
     has an attention decoder, `accuracy` is the share of labels that it predicts right after the true ones.
     """
     device = next(model.parameters()).device
+    greedy = greedy_search(model)
     losses: list[Tensor] = []
     errors = reference = 0
     correct: list[Tensor] = []
@@ -47,7 +47,7 @@ def ctc_dev_metrics(
             correct.append(judged.correct)
             labels.append(judged.labels)
         for result, tokens, size in zip(
-            ctc_greedy(judged.log_probs, judged.lengths),
+            greedy(judged.outputs, judged.lengths),
             batch.tokens.tolist(),
             batch.token_lengths.tolist(),
             strict=True,

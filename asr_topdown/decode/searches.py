@@ -1,5 +1,6 @@
 """From the section `decode` of a configuration to a search: features in, hypotheses out."""
 
+import functools
 from collections.abc import Callable
 from dataclasses import fields
 
@@ -12,12 +13,16 @@ from asr_topdown.decode.language_model import load_language_model
 from asr_topdown.decode.prefix_beam import ctc_prefix_beam
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.decode.scorer import Scorer
+from asr_topdown.decode.transducer_greedy import MAX_SYMBOLS, transducer_greedy
 from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.transducer import Transducer
 from asr_topdown.text import Vocabulary
 
 Search = Callable[[Tensor, Tensor], list[DecodeResult]]
 """(B, T, D) features and (B,) lengths -> a result for each utterance."""
+METHODS = {"ctc": ("greedy", "prefix_beam", "joint_beam", "attention"), "transducer": ("greedy",)}
+"""What a model's `forward` gives (its `output_kind`) -> what `decode.method` can be."""
 
 
 def build_search(model: nn.Module, config: DecodeConfig, vocabulary: Vocabulary) -> Search:
@@ -26,8 +31,13 @@ def build_search(model: nn.Module, config: DecodeConfig, vocabulary: Vocabulary)
     Raises:
         ValueError: for a search that this model cannot do, or a language model that does not fit.
     """
+    kind = str(model.output_kind)
+    if config.method not in METHODS[kind]:
+        able = ", ".join(METHODS[kind])
+        raise ValueError(f"decode.method: {config.method} is not for a {kind} model, which can do {able}")
     if config.method == "greedy":
-        return lambda feats, lengths: ctc_greedy(*model(feats, lengths))
+        greedy = greedy_search(model, max_symbols=config.max_symbols)
+        return lambda feats, lengths: greedy(*model(feats, lengths))
     if config.method == "prefix_beam":
         return lambda feats, lengths: ctc_prefix_beam(
             *model(feats, lengths), beam=config.beam, nbest=config.nbest
@@ -42,6 +52,13 @@ def build_search(model: nn.Module, config: DecodeConfig, vocabulary: Vocabulary)
     if config.lm and config.lm_weight:
         lm = load_language_model(config.lm, vocabulary, next(model.parameters()).device)
     return _label_search(model, options, len(vocabulary), lm)
+
+
+def greedy_search(model: nn.Module, *, max_symbols: int = MAX_SYMBOLS) -> Search:
+    """The greedy search of the outputs that `model` gives for features, (B, T', …), and their lengths."""
+    if isinstance(model, Transducer):
+        return functools.partial(transducer_greedy, model, max_symbols=max_symbols)
+    return ctc_greedy
 
 
 def beam_options(config: DecodeConfig) -> BeamOptions:

@@ -1,12 +1,13 @@
 """BLSTM-CTC: a stack of bidirectional LSTM layers under one softmax (Graves et al. 2006)."""
 
 from collections.abc import Sequence
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Judgement, Loss, ctc_loss
+from asr_topdown.losses import Judgement, Loss, ctc_frames_needed, ctc_loss
 from asr_topdown.nn.blstm import BlstmStack
 from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.stacking import stack_frames
@@ -26,6 +27,8 @@ class BlstmCtc(nn.Module):
         norm: layer normalisation after each BLSTM layer.
         dropout: on the output of each BLSTM layer, while training.
     """
+
+    output_kind: ClassVar[str] = "ctc"
 
     def __init__(
         self,
@@ -76,5 +79,9 @@ class BlstmCtc(nn.Module):
         return Judgement(log_probs, lengths, ctc_loss(log_probs, lengths, tokens, token_lengths))
 
     def output_length(self, length: Tensor) -> Tensor:
-        """Frames of `log_probs` for `length` input frames."""
+        """Frames of log-probabilities for `length` input frames."""
         return self.blstm.output_length(-(-length // self.stack))
+
+    def frames_needed(self, units: Sequence[int]) -> int:
+        """Fewest frames of log-probabilities to train on `units`."""
+        return ctc_frames_needed(units)

@@ -10,14 +10,14 @@ same for every kind of model: the CTC output has V units, the decoder V + 1.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Judgement, Loss, ctc_loss, label_loss, unit_prior
+from asr_topdown.losses import Judgement, Loss, ctc_frames_needed, ctc_loss, label_loss, unit_prior
 from asr_topdown.nn.encoders import Encoder, Parts
 from asr_topdown.nn.lengths import mask
 
@@ -116,6 +116,7 @@ class CtcAttention(nn.Module):
             ("unigram"; `set_prior` must be told the training labels first).
     """
 
+    output_kind: ClassVar[str] = "ctc"
     prior: Tensor | None
 
     def __init__(
@@ -195,6 +196,10 @@ class CtcAttention(nn.Module):
     def output_length(self, length: Tensor) -> Tensor:
         """Frames of memory for `length` input frames."""
         return self.encoder.output_length(length)
+
+    def frames_needed(self, units: Sequence[int]) -> int:
+        """Fewest frames of memory to train on `units`."""
+        return ctc_frames_needed(units)
 
     def set_prior(self, sequences: Iterable[Sequence[int]]) -> None:
         """Tell a model with unigram smoothing the labels that it will be trained on; others ignore them."""

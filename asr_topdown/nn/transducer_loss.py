@@ -6,7 +6,8 @@ out of it (`beta`) gives the gradient of the logits directly: what flows through
 So of the large (B, T, U + 1, V) tensors only one is kept for the backward pass, the log-probabilities.
 
 The nodes of an anti-diagonal, t + u = n, depend on the one before alone: T + U steps of a few vector
-operations do the whole batch, and `beta`, which is `alpha` of the lattice seen from its end, in the same steps.
+operations do the whole batch, and `beta`, which is `alpha` of the lattice seen from its end, in the same
+steps.
 """
 
 from collections.abc import Callable, Mapping

@@ -21,7 +21,7 @@ from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.sampler import epoch_batches
-from asr_topdown.decode.recognize import ctc_dev_metrics
+from asr_topdown.decode.recognize import dev_metrics
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.files import write_text
@@ -263,7 +263,8 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
     dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
     everything = SpeechDataset.read(experiment.train, vocabulary, cmvn)
     train, dropped = everything.keep_trainable(
-        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.stretch))  # type: ignore[operator]
+        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.stretch)),  # type: ignore[operator]
+        model.frames_needed,  # type: ignore[arg-type]
     )
     for line in dropped:
         log.warning("left out of training: %s", line)
@@ -287,7 +288,7 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
             sorted_epochs=config.sorted_epochs,
         ),
         batch=batch,
-        evaluate=lambda network: ctc_dev_metrics(
+        evaluate=lambda network: dev_metrics(
             network, dev, vocabulary, frames_per_batch=2 * config.frames_per_batch
         ),
         after_epoch=check_frozen,

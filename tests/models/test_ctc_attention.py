@@ -114,7 +114,7 @@ def test_padding_changes_no_utterance(name: str) -> None:
         )  # fmt: skip
         length = int(alone.lengths)
         assert together.lengths[row] == length
-        assert torch.allclose(together.log_probs[row, :length], alone.log_probs[0], atol=1e-5)
+        assert torch.allclose(together.outputs[row, :length], alone.outputs[0], atol=1e-5)
         assert torch.allclose(together.losses[row], alone.losses[0], atol=1e-4)
         assert together.correct[row] == alone.correct[0]
         assert together.labels[row] == len(labels) + 1
@@ -130,7 +130,7 @@ def test_an_utterance_without_frames_makes_no_nan(name: str) -> None:
         judged = model.judge(feats, torch.tensor(lengths), tokens, torch.full((len(lengths),), 2))
         assert judged.losses[-1] == torch.inf
         assert torch.isfinite(judged.losses[:-1]).all()
-        assert torch.isfinite(judged.log_probs).all()
+        assert torch.isfinite(judged.outputs).all()
         memory, out = model.encode(feats, torch.tensor(lengths))
         labels = model.decoder(memory, out.clamp(min=1), tokens)
         (model.ctc_log_probs(memory).sum() + model.softmax.label_log_probs(labels).sum()).backward()
@@ -178,7 +178,7 @@ def test_losses_are_the_weighted_sums_of_their_definitions(name: str) -> None:
     memory, out_lengths = model.encode(feats, lengths)
     for row, labels in enumerate(LABELS):
         ctc = F.ctc_loss(
-            judged.log_probs[row, : out_lengths[row]], torch.tensor(labels, dtype=torch.long),
+            judged.outputs[row, : out_lengths[row]], torch.tensor(labels, dtype=torch.long),
             out_lengths[row], token_lengths[row], reduction="sum",
         )  # fmt: skip
         outputs = model.decoder(

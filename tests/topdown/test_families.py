@@ -57,6 +57,29 @@ FAMILIES: dict[str, dict[str, Any]] = {
         },
         "decoder": {"blocks": 1, "heads": 2, "hidden": 32},
     },
+    "transducer": {
+        "encoder": {"kind": "blstm", "layers": 2, "cells": 16, "projection": 16, "subsample": (2, 2)},
+        "predictor": {"embedding": 8, "cells": 16, "dropout": 0.1},
+        "joint": 16,
+    },
+    "vgg_transducer": {
+        "kind": "transducer",
+        "encoder": {"kind": "vgg", "layers": 1, "cells": 16, "projection": 16},
+        "predictor": {"embedding": 8, "cells": 16},
+        "joint": 16,
+        "ctc_weight": 0.3,
+    },
+    "transformer_transducer": {
+        "kind": "transducer",
+        "encoder": {"kind": "transformer", "blocks": 1, "dim": 16, "heads": 2, "hidden": 32},
+        "predictor": {"embedding": 8, "cells": 16},
+        "joint": 16,
+    },
+}
+# The layer `softmax`: all that turns the networks' outputs into units.
+SOFTMAX = {
+    "transducer": {"softmax.memory.weight", "softmax.predictor.weight", "softmax.output.weight"},
+    "ctc_attention": {"softmax.ctc.weight", "softmax.decoder.weight"},
 }
 
 
@@ -141,12 +164,16 @@ def test_joint_training_improves_and_leaves_a_model_folder(
     ]
     assert outcome.metrics["loss"] < epochs[0]["dev_loss"]
     assert epochs[-1]["train_loss"] < 0.95 * epochs[0]["train_loss"]
-    assert set(outcome.metrics) == {"loss", "cer", "accuracy"}
-    assert 0 < outcome.metrics["accuracy"] <= 1
     trained = load_trained(store.node_dir(outcome.node))
     assert trained.config.model.kind == FAMILIES[family].get("kind", family)
-    log_probs, out = trained.network(torch.randn(2, 40, 8), torch.tensor([40, 30]))
-    assert log_probs.shape == (2, int(out.max()), len(trained.vocabulary))
+    outputs, out = trained.network(torch.randn(2, 40, 8), torch.tensor([40, 30]))
+    if trained.config.model.kind == "transducer":
+        assert set(outcome.metrics) == {"loss", "cer"}
+        assert outputs.shape == (2, int(out.max()), 16)
+    else:
+        assert set(outcome.metrics) == {"loss", "cer", "accuracy"}
+        assert 0 < outcome.metrics["accuracy"] <= 1
+        assert outputs.shape == (2, int(out.max()), len(trained.vocabulary))
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -160,7 +187,7 @@ def test_frozen_softmax_is_both_output_layers_and_stays(
     parent = weights(store, joint[family])
     same = {key for key in parent if torch.equal(parent[key], child[key])}
     expected = {key for key in parent if key.startswith("softmax.")}
-    assert {"softmax.ctc.weight", "softmax.decoder.weight"} <= expected
+    assert SOFTMAX["transducer" if "transducer" in family else "ctc_attention"] <= expected
     assert expected <= same
     moved = {key for key in child if not torch.equal(dict(before.state_dict())[key], child[key])}
     # Nothing is left out of training but what is frozen, and what has no gradient in this data: the rows of
