@@ -53,7 +53,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = (
         top.debug or arguments != top.arguments or os.environ.get("ASR_TOPDOWN_DEBUG", "") not in ("", "0")
     )
-    return _run(command, args, f"{PROGRAM} {top.command}", debug)
+    return _run(command, args, f"{PROGRAM} {top.command}", debug, [PROGRAM, top.command, *arguments])
 
 
 def summary(command: str) -> str:
@@ -72,9 +72,10 @@ def summary(command: str) -> str:
     raise AssertionError(f"asr_topdown/bin/{command}.py defines no HELP")
 
 
-def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) -> int:
+def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool, argv: Sequence[str]) -> int:
     try:
         code = command.run(args)
+        _record(args, argv)
         sys.stdout.flush()  # a closed pipe shows here, not at the interpreter's exit
         return code or 0
     except (KeyboardInterrupt, ValueError, OSError) as error:
@@ -89,6 +90,15 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
             return EXIT_INTERRUPTED
         print(f"{name}: error: {explain(error)}", file=sys.stderr)
         return EXIT_ERROR
+
+
+def _record(args: argparse.Namespace, argv: Sequence[str]) -> None:
+    """What was done to an experiment (`--exp`) is kept there, for its report."""
+    exp = getattr(args, "exp", None)
+    if isinstance(exp, Path) and exp.is_dir():
+        from asr_topdown.topdown.commands import record
+
+        record(exp, argv)
 
 
 def explain(error: Exception) -> str:

@@ -1,9 +1,9 @@
-"""`asr-topdown report`: a table with statistics and plots for an experiment folder."""
+"""`asr-topdown report`: tables with statistics, figures and the tree of trainings of an experiment folder."""
 
 import argparse
 from pathlib import Path
 
-HELP = "write a Markdown report with a table, statistics and plots for an experiment folder"
+HELP = "write a page (HTML and Markdown) with tables, statistics, plots and the tree of an experiment"
 EXAMPLE = """
 asr-topdown report exp/a --set-name test
 asr-topdown report exp/a_fold0 exp/a_fold1 exp/a_fold2
@@ -23,14 +23,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write EXP/report/report.md and its plots and print its path; of several, print a table over all."""
-    from asr_topdown.report import perplexity
+    """Write the page and print its path; of several experiments, print a table over all."""
     from asr_topdown.report.collect import collect
     from asr_topdown.report.page import write_report
     from asr_topdown.report.pool import pooled_table
 
     for exp in args.exp:
-        write = perplexity.write_language_report if perplexity.is_language_experiment(exp) else write_report
-        print(write(exp, args.set_name))
+        print(write_report(exp, args.set_name).with_suffix(".html"))
     if len(args.exp) > 1:
-        print(pooled_table([collect(exp, args.set_name) for exp in args.exp]))
+        print(pooled_table([collect(exp, args.set_name) for exp in args.exp]).markdown())

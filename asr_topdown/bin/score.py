@@ -89,8 +89,9 @@ def run(args: argparse.Namespace) -> None:
 def _scored_by_perplexity(args: argparse.Namespace) -> bool:
     """If the experiment's models are language models: print their perplexities on the text REF."""
     from asr_topdown.report import perplexity
+    from asr_topdown.report.collect import is_language_experiment
 
-    if not perplexity.is_language_experiment(args.exp):
+    if not is_language_experiment(args.exp):
         return False
     print(perplexity.score_experiment(args.exp, args.reference, args.device))
     return True

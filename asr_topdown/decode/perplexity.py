@@ -27,18 +27,36 @@ def perplexity(model: nn.Module, text: Tensor, bptt: int) -> dict[str, float]:
         text: (N, B) columns of word ids (`data.language_model.columns`).
         bptt: rows at a time; changes nothing but rounding and memory.
     """
-    total = torch.zeros((), dtype=torch.float64, device=text.device)
+    return _from_loss(span_losses(model, text, bptt).sum().item() / text.numel())
+
+
+@torch.no_grad()
+def span_losses(model: nn.Module, text: Tensor, bptt: int) -> Tensor:
+    """The parts of that sum: (spans,) nats in float64, each the loss of all predictions of `bptt` rows."""
+    losses = []
     state: tuple[Tensor, ...] = ()
     for start in range(0, len(text) - 1, bptt):
         batch = cut(text, start, bptt)
         loss, state = model.cross_entropy(batch.words, batch.targets, state)  # type: ignore[operator]
-        total += len(batch.words) * loss.double()
-    loss = total.item() / len(text)
-    return {"loss": loss, "ppl": math.exp(loss) if loss < 700 else math.inf}
+        losses.append(batch.words.numel() * loss.double())
+    return torch.stack(losses)
+
+
+def span_words(text: Tensor, bptt: int) -> list[int]:
+    """How many words each of those spans answers for; together all that the loss is divided by.
+
+    They are its predictions, and of the first span also the columns' first words, which nothing predicts.
+    """
+    rows, width = text.shape
+    words = [width * min(bptt, rows - 1 - start) for start in range(0, rows - 1, bptt)]
+    return [words[0] + width, *words[1:]]
 
 
 def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> dict[str, Any]:
     """Perplexity of a trained language model on `text`; kept in `target`, which answers the next time.
+
+    Beside it, spans.json keeps the loss of each span of the text ("nats") and its "words": of two models,
+    paired tests compare these.
 
     Args:
         folder: of the finished model.
@@ -57,7 +75,8 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     if not config.is_language_model:
         raise ValueError(f"{folder}: not a language model, it has no perplexity")
     wanted = {"node": folder.name, "content": content_hash(text), "columns": config.language_model.test_batch}
-    if target.exists():
+    spans = target.with_name("spans.json")
+    if target.exists() and spans.exists():
         made: dict[str, Any] = read_json(target)
         if all(made.get(key) == value for key, value in wanted.items()):
             return made
@@ -65,8 +84,14 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     rows = columns(dictionary.read(text), config.language_model.test_batch, where=text).to(device)
     network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
     started = time.perf_counter()
-    found = perplexity(network, rows, config.language_model.bptt)
+    losses = span_losses(network, rows, config.language_model.bptt)
+    found = _from_loss(losses.sum().item() / rows.numel())
     seconds = time.perf_counter() - started
+    write_json(spans, {"nats": losses.tolist(), "words": span_words(rows, config.language_model.bptt)})
     made = {**wanted, **found, "text": str(text), "words": rows.numel(), "device": device, "seconds": seconds}
     write_json(target, made)
     return made
+
+
+def _from_loss(loss: float) -> dict[str, float]:
+    return {"loss": loss, "ppl": math.exp(loss) if loss < 700 else math.inf}

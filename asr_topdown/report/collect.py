@@ -1,86 +1,28 @@
-"""From an experiment folder to plain records: what was trained, searched and decoded, and what is missing."""
+"""From an experiment folder to plain records: what was trained, searched and scored, and what is missing."""
 
+import functools
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from asr_topdown import config as configuration
 from asr_topdown import datadir
+from asr_topdown.build import fresh_model
+from asr_topdown.config import Config
 from asr_topdown.files import read_json
+from asr_topdown.layers import layer_names
+from asr_topdown.report.records import LANGUAGE, SPEECH, Curve, Experiment, Kind, Score, Training
 from asr_topdown.score.errors import ErrorCounts, characters, count_all, words
-from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown import commands
+from asr_topdown.topdown.node import Node
 from asr_topdown.topdown.search import Result
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.metrics import read_metrics
 
-
-@dataclass(frozen=True)
-class Curve:
-    """What was measured after each epoch.
-
-    Attributes:
-        epochs: their numbers, from 1.
-        train_loss: mean loss of the epoch per utterance, in nats.
-        dev: name of a dev metric ("loss", "cer", ...) -> its values.
-    """
-
-    epochs: tuple[int, ...]
-    train_loss: tuple[float, ...]
-    dev: Mapping[str, tuple[float, ...]]
-
-
-@dataclass(frozen=True)
-class Training:
-    """One node of the experiment; `outcome` is None while it is not finished.
-
-    `metric` is the dev metric that chose its best epoch, "" if its config.yaml does not say.
-    """
-
-    node: Node
-    outcome: Outcome | None
-    curve: Curve
-    metric: str
-
-
-@dataclass(frozen=True)
-class Decoding:
-    """The transcripts of one set by one node, scored.
-
-    Attributes:
-        cer: character error rate, a fraction.
-        wer: word error rate, a fraction.
-        characters: utterance id -> its character errors; empty if the reference is not there any more.
-        seconds: that decoding took.
-        audio_seconds: that the set lasts.
-    """
-
-    cer: float
-    wer: float
-    characters: Mapping[str, ErrorCounts]
-    seconds: float
-    audio_seconds: float
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """Everything that the report tells.
-
-    Attributes:
-        root: the experiment folder.
-        set_name: the decoded set that is reported, "test".
-        trainings: node id -> training.
-        studies: results tag -> what its searches did.
-        decodings: node id -> decoding of `set_name`.
-        notes: what is missing, and what to run for it; one sentence each.
-    """
-
-    root: Path
-    set_name: str
-    trainings: Mapping[str, Training]
-    studies: Mapping[str, list[Result]]
-    decodings: Mapping[str, Decoding]
-    notes: tuple[str, ...]
+_PIECES = 100
 
 
 def collect(root: Path | str, set_name: str = "test") -> Experiment:
@@ -91,33 +33,77 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
         ValueError: one line naming a file that is damaged.
     """
     store = Store(root)
-    trainings = {node.id: read_training(store, node) for node in store.nodes()}
-    if not trainings:
+    nodes = store.nodes()
+    if not nodes:
         raise FileNotFoundError(f"{root}: no training here (no nodes/*/node.json)")
+    settings = _Settings()
+    configs = {node.id: settings.read(store.node_dir(node) / "config.yaml") for node in nodes}
+    trainings = {node.id: _training(store, node, configs[node.id]) for node in nodes}
+    config = next((one for one in configs.values() if one is not None), None)
+    language = config is not None and config.is_language_model
     studies = {tag: store.load_results(tag) for tag in store.tags()}
-    decodings: dict[str, Decoding] = {}
-    notes = []
+    read = _perplexity if language else _decoding
+    scores: dict[str, Score] = {}
+    damaged = []
     for node_id in trainings:
         folder = store.root / "decode" / node_id / set_name
         if (folder / "result.json").exists():
-            decodings[node_id], note = _decoding(folder, store.root)
-            notes.extend([note] if note else [])
-    notes = _missing(store, set_name, trainings, studies, decodings) + notes
-    return Experiment(store.root, set_name, trainings, studies, decodings, tuple(dict.fromkeys(notes)))
+            scores[node_id], note = read(folder, store.root)
+            damaged.extend([note] if note else [])
+    notes = _missing(store, set_name, LANGUAGE if language else SPEECH, trainings, studies, scores) + damaged
+    return Experiment(
+        root=store.root,
+        set_name=set_name,
+        kind=LANGUAGE if language else SPEECH,
+        trainings=trainings,
+        studies=studies,
+        scores=scores,
+        notes=tuple(dict.fromkeys(notes)),
+        model=config.model.model_dump(mode="json") if config is not None else {},
+        config=configuration.dump(config) if config is not None else "",
+        commands=commands.recorded(store.root),
+    )
 
 
-def read_training(store: Store, node: Node) -> Training:
-    """What is known of one node.
+def is_language_experiment(root: Path) -> bool:
+    """Whether the networks of an experiment folder are language models."""
+    settings = _Settings()
+    found = (settings.read(path) for path in sorted(root.glob("nodes/*/config.yaml")))
+    return next((config.is_language_model for config in found if config is not None), False)
 
-    Raises:
-        ValueError: one line naming a file that is damaged.
-    """
-    folder = store.node_dir(node)
-    try:
-        metric: str = configuration.load(folder / "config.yaml").train.metric
-    except (OSError, ValueError):  # not begun, or written by another version of this package
-        metric = ""
-    return Training(node, store.outcome(node), _curve(folder / "metrics.jsonl"), metric)
+
+class _Settings:
+    """Reads config.yaml files, each text once: the nodes of an experiment mostly have the same."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Config | None] = {}
+
+    def read(self, path: Path) -> Config | None:
+        """None if it is not there yet, or was written by another version of this package."""
+        try:
+            text = path.read_text(encoding="utf-8")
+            if text not in self._known:
+                self._known[text] = None
+                self._known[text] = configuration.load(path)
+        except (OSError, ValueError):
+            return None
+        return self._known[text]
+
+
+@functools.lru_cache(maxsize=16)
+def _layers(model: str) -> tuple[str, ...]:
+    """The layers of a model from its settings as JSON, input first."""
+    values = json.loads(model)
+    values["train"] = {"metric": "loss"}  # which fits any kind
+    return layer_names(fresh_model(configuration.parse(values), 10, init_seed=0))  # type: ignore[arg-type]
+
+
+def _training(store: Store, node: Node, config: Config | None) -> Training:
+    curve = _curve(store.node_dir(node) / "metrics.jsonl")
+    if config is None:
+        return Training(node, store.outcome(node), curve, "")
+    model = json.dumps(config.model_dump(mode="json", include={"model", "features"}), sort_keys=True)
+    return Training(node, store.outcome(node), curve, config.train.metric, _layers(model))
 
 
 def _curve(path: Path) -> Curve:
@@ -134,8 +120,8 @@ def _curve(path: Path) -> Curve:
         raise ValueError(f"{path}: an epoch's record lacks a number ({error!r})") from error
 
 
-def _decoding(folder: Path, root: Path) -> tuple[Decoding, str]:
-    """The decoding in `folder`, and a note if it cannot be compared utterance by utterance."""
+def _decoding(folder: Path, root: Path) -> tuple[Score, str]:
+    """The scored transcripts in `folder`, and a note if they cannot be compared utterance by utterance."""
     path = folder / "result.json"
     recorded = read_json(path)
     try:
@@ -146,8 +132,9 @@ def _decoding(folder: Path, root: Path) -> tuple[Decoding, str]:
         raise ValueError(f"{path}: not the result of a decoding ({error!r})") from error
     if reference is None:
         note = f"The reference {recorded['reference']} is not there any more"
-        return Decoding(cer, wer, {}, seconds, audio_seconds), f"{note}: its error rates are not compared."
-    texts, truth = datadir.read_table(folder / "text"), datadir.read_table(reference)
+        others = {"WER %": 100 * wer}
+        return Score(cer, {}, others, seconds, audio_seconds), f"{note}: its error rates are not compared."
+    texts, truth = datadir.read_table(folder / "text"), _table(reference)
     if texts.keys() != truth.keys():
         odd = min(texts.keys() ^ truth.keys())
         raise ValueError(
@@ -155,13 +142,50 @@ def _decoding(folder: Path, root: Path) -> tuple[Decoding, str]:
         )
     by_characters = count_all((characters(truth[key]), characters(texts[key])) for key in truth)
     by_words = count_all((words(truth[key]), words(texts[key])) for key in truth)
-    return Decoding(
-        cer=sum(by_characters, ErrorCounts()).rate,
-        wer=sum(by_words, ErrorCounts()).rate,
-        characters=dict(zip(truth, by_characters, strict=True)),
+    counts = ((float(one.errors), float(one.reference)) for one in by_characters)
+    return Score(
+        rate=sum(by_characters, ErrorCounts()).rate,
+        parts=dict(zip(truth, counts, strict=True)),
+        others={"WER %": 100 * sum(by_words, ErrorCounts()).rate},
         seconds=seconds,
         audio_seconds=audio_seconds,
     ), ""
+
+
+def _perplexity(folder: Path, root: Path) -> tuple[Score, str]:
+    """The perplexity in `folder`, and a note if it was not kept where in the text it came from.
+
+    What the bootstrap draws are pieces of neighbouring spans: single spans are not independent, since an
+    article goes on from one to the next.
+    """
+    path = folder / "result.json"
+    recorded = read_json(path)
+    try:
+        loss, seconds = float(recorded["loss"]), float(recorded["seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the perplexity of a text ({error!r})") from error
+    spans = folder / "spans.json"
+    if not spans.exists():
+        note = "Some perplexities were computed without the loss of each span: run `asr-topdown score` again"
+        return Score(loss, {}, {}, seconds), f"{note} for intervals."
+    values = read_json(spans)
+    try:
+        pieces = np.array_split(np.array([values["nats"], values["words"]], float), _PIECES, axis=1)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{spans}: not the losses of a text's spans ({error!r})") from error
+    parts = {str(number): piece.sum(1).tolist() for number, piece in enumerate(pieces) if piece.size}
+    return Score(loss, parts, {}, seconds), ""
+
+
+@functools.lru_cache(maxsize=4)
+def _table_at(path: Path, changed: int, size: int) -> dict[str, str]:
+    return datadir.read_table(path)
+
+
+def _table(path: Path) -> dict[str, str]:
+    """The reference, which all the decodings have in common: read once."""
+    status = path.stat()
+    return _table_at(path, status.st_mtime_ns, status.st_size)
 
 
 def _find(reference: str, root: Path) -> Path | None:
@@ -173,9 +197,10 @@ def _find(reference: str, root: Path) -> Path | None:
 def _missing(
     store: Store,
     set_name: str,
+    kind: Kind,
     trainings: Mapping[str, Training],
     studies: Mapping[str, list[Result]],
-    decodings: Mapping[str, Any],
+    scores: Mapping[str, Any],
 ) -> list[str]:
     notes = []
     unfinished = [key for key, training in trainings.items() if training.outcome is None]
@@ -186,8 +211,12 @@ def _missing(
     if not studies:
         notes.append("No top-down search yet: run `asr-topdown topdown`.")
     wanted = [step.node for results in studies.values() for result in results for step in result.steps]
-    absent = [key for key in dict.fromkeys(wanted or trainings) if key not in decodings]
-    if absent and not decodings:
+    absent = [key for key in dict.fromkeys(wanted or trainings) if key not in scores]
+    if kind is LANGUAGE:
+        if set(absent) - set(unfinished):
+            run = f"asr-topdown score data/{set_name}.txt --exp {store.root}"
+            notes.append(f"Not all models have a perplexity on {set_name}: run `{run}`.")
+    elif absent and not scores:
         run = f"asr-topdown decode data/{set_name} --exp {store.root}"
         if not studies:
             model, out = store.node_dir(absent[0]), store.root / "decode" / absent[0]

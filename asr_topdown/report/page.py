@@ -1,153 +1,146 @@
-"""The report of an experiment folder: report/report.md and the plots beside it."""
+"""The report of an experiment folder: report/report.html, report.md, and the plots and tables beside them."""
 
+import datetime
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import asr_topdown
 from asr_topdown.files import write_text
-from asr_topdown.report.collect import Experiment, Training, collect
-from asr_topdown.report.plots import Line, Point, TrainingPanel, plot_cascade, plot_trainings
-from asr_topdown.report.systems import SCRATCH, TOP_DOWN, errors_so_far, systems
-from asr_topdown.report.tables import dev_error_name, systems_table, trainings_table
+from asr_topdown.report import html, markdown
+from asr_topdown.report.collect import collect
+from asr_topdown.report.compare import Comparison
+from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
+from asr_topdown.report.figures import cascade, intervals
+from asr_topdown.report.published import cell_name, paper_table, published
+from asr_topdown.report.records import LANGUAGE, Experiment
+from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, systems
+from asr_topdown.report.tables import (
+    compare_systems,
+    p_text,
+    signed,
+    systems_table,
+    trainings_table,
+)
+from asr_topdown.report.tree import Branch, forest
 from asr_topdown.topdown.search import Result
 
 _HOW_TO_READ = """\
-Means over the seeds ± standard deviation. Δ is the difference of mean character error rates in percentage
-points (negative: fewer errors than the baseline) with its 95 % interval and two-sided p from a bootstrap that
-draws utterances and seeds, so that it speaks of other utterances *and* other seeds; p is not corrected for
-the number of rows. "Step i" froze the top i layers; "{top_down}" is where the search ended, by the dev error;
-"not taken" are steps whose dev error grew, which ends the search. The equal-compute control is
-"{scratch}": it trains from scratch as often as the search retrained and takes the best on dev.
-"""
+Means over the seeds ± standard deviation. Δ is the difference of {mean} \
+(negative: fewer errors than the baseline) with its 95 % interval and two-sided p from a bootstrap that \
+draws {drawn} and seeds, so that it speaks of other {drawn} *and* other seeds; p is not corrected for \
+the number of rows. "Step i" froze the top i layers; "{top_down}" is where the search ended, by the dev \
+error; "not taken" are steps whose dev error grew, which ends the search. The equal-compute control is \
+"{scratch}": it trains from scratch as often as the search retrained and takes the best on dev."""
 
 
 def write_report(root: Path | str, set_name: str = "test") -> Path:
-    """Write `root`/report/report.md with its plots and return its path.
+    """Write `root`/report/report.md, report.html, plots and tables, and return the path of report.md.
 
     Args:
-        root: experiment folder.
-        set_name: which decoded set is reported.
+        root: experiment folder, of recognisers or of language models.
+        set_name: which decoded set (or scored text) is reported.
 
     Raises:
         FileNotFoundError, ValueError: as `collect`.
     """
     experiment = collect(root, set_name)
     folder = experiment.root / "report"
-    parts = [f"# {experiment.root.resolve().name}\n"]
+    parts = build(experiment)
+    markdown.write(experiment, parts, folder)
+    write_text(folder / "report.html", html.page(experiment, parts))
+    return folder / "report.md"
+
+
+def build(experiment: Experiment) -> list[Part]:
+    """What the report says, from top to bottom."""
+    parts: list[Part] = [Heading(1, experiment.name, "top"), Text(_made(experiment))]
     if experiment.notes:
-        parts.append("**Missing:**\n\n" + "".join(f"- {note}\n" for note in experiment.notes))
+        parts.append(Notes("Missing", experiment.notes))
+    roots = forest(experiment)
     for tag, results in experiment.studies.items():
-        parts.append(_study(experiment, tag, results, folder))
-    roles = _roles(experiment)
-    others = {key: "" for key in sorted(experiment.trainings) if key not in roles}
+        parts += _study(experiment, tag, results, roots)
+    studied = {step.node for results in experiment.studies.values() for one in results for step in one.steps}
+    others = [key for key in experiment.trainings if key not in studied]
     if others:
-        parts.append("## Trainings outside of any study\n\n" + _curves(experiment, others, folder, "curves"))
-    parts.append("## All trainings\n\n" + trainings_table(experiment, roles))
-    if experiment.decodings:
-        parts.append(_speed(experiment))
-    path = folder / "report.md"
-    write_text(path, "\n".join(parts))
-    return path
+        title = "Trainings outside of any study" if experiment.studies else "Trainings"
+        parts += [Heading(2, title, "others")]
+        parts += [Tree("tree", _having(roots, others)), Curves("curves", [(key, "") for key in others])]
+    parts += [Heading(2, "All trainings", "trainings"), trainings_table(experiment, experiment.roles())]
+    if experiment.scores:
+        parts.append(Text(_speed(experiment)))
+    parts += [Heading(2, "Commands", "commands"), Commands(experiment.commands)]
+    if experiment.config:
+        parts.append(Code("Settings", experiment.config))
+    return parts
 
 
-def _study(experiment: Experiment, tag: str, results: Sequence[Result], folder: Path) -> str:
-    parts = [f"## Study `{tag}`\n", systems_table(experiment, systems(results))]
-    parts.append(_HOW_TO_READ.format(top_down=TOP_DOWN, scratch=SCRATCH))
+def _made(experiment: Experiment) -> str:
+    today = datetime.datetime.now(datetime.UTC).date().isoformat()
+    return f"Errors on `{experiment.set_name}`. Made by asr-topdown {asr_topdown.__version__} on {today}."
+
+
+def _study(
+    experiment: Experiment, tag: str, results: Sequence[Result], roots: Sequence[Branch]
+) -> list[Part]:
+    rows = systems(results)
+    differences = compare_systems(experiment, rows)
+    parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
+    if verdict := _verdict(experiment, differences):
+        parts.append(Text(verdict))
+    parts.append(systems_table(experiment, rows, differences, name=f"systems-{tag}"))
+    kind = experiment.kind
+    mean = "mean perplexities" if kind is LANGUAGE else "mean character error rates in percentage points"
+    parts.append(Text(_HOW_TO_READ.format(mean=mean, drawn=kind.drawn, top_down=TOP_DOWN, scratch=SCRATCH)))
+    found = intervals(experiment, differences, f"differences-{tag}")
+    parts += [found] if found else []
+    paper = published(experiment)
+    if paper:
+        title = f"In the form of the paper's {paper.title}"
+        text = f"Ours: {cell_name(experiment)}. The paper's: {paper.cell}."
+    else:
+        title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment)}."
+    parts += [Heading(3, title, f"paper-{tag}"), Text(text)]
+    parts.append(paper_table(experiment, rows, paper, name=f"paper-{tag}"))
     if any(result.search == "greedy" for result in results):
-        name = f"cascade-{tag}.png"
-        _cascade(experiment, results, folder / name)
-        parts.append(f"![error by step of the top-down search]({name})\n")
+        parts.append(cascade(experiment, results, f"cascade-{tag}"))
     for seed in sorted({result.seed for result in results}):
         nodes = {step.node: step.role for one in results if one.seed == seed for step in one.steps}
-        parts.append(f"### Seed {seed}\n\n" + _curves(experiment, nodes, folder, f"curves-{tag}-seed{seed}"))
-    return "\n".join(parts)
+        parts.append(Heading(3, f"Seed {seed}", f"tree-{tag}-{seed}"))
+        parts.append(Tree(f"tree-{tag}-seed{seed}", _having(roots, nodes)))
+        parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
+    return parts
 
 
-def _roles(experiment: Experiment) -> dict[str, str]:
-    """Node id -> what it was in the first search that has it."""
-    roles: dict[str, str] = {}
-    for results in experiment.studies.values():
-        for result in sorted(results, key=lambda result: result.seed):
-            for step in result.steps:
-                roles.setdefault(step.node, f"{step.role}, seed {result.seed}")
-    return roles
+def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -> list[Branch]:
+    """The trees that have one of the nodes in them."""
+    wanted = set(nodes)
+    return [root for root in roots if any(branch.id in wanted for _, branch in root.walk())]
 
 
-def _curves(experiment: Experiment, roles: Mapping[str, str], folder: Path, name: str) -> str:
-    """Plot the trainings of `roles` (node id -> title) that have run at least an epoch."""
-    begun = {key: experiment.trainings[key] for key in roles if key in experiment.trainings}
-    panels = [_panel(training, roles[key] or key) for key, training in begun.items() if training.curve.epochs]
-    if not panels:
-        return "No epoch has been finished yet.\n"
-    path = folder / f"{name}.png"
-    plot_trainings(path, panels, error_name="dev CER (%)", loss_name="loss (nats/utterance)")
-    return f"![loss and error over the epochs]({path.name})\n"
-
-
-def _panel(training: Training, title: str) -> TrainingPanel:
-    curve = training.curve
-    return TrainingPanel(
-        title=title,
-        epochs=curve.epochs,
-        train_loss=curve.train_loss,
-        dev_loss=curve.dev.get("loss", ()),
-        dev_error=[100 * value for value in curve.dev.get("cer", ())],
-        best_epoch=training.outcome.best_epoch if training.outcome else None,
-    )
-
-
-def _cascade(experiment: Experiment, results: Sequence[Result], path: Path) -> None:
-    in_percent = dev_error_name(experiment) == "dev CER %"
-    on_dev = {step.node: step.error * (100 if in_percent else 1) for one in results for step in one.steps}
-    on_test = {key: 100 * decoding.cer for key, decoding in experiment.decodings.items()}
-    sides = [(dev_error_name(experiment), *_side(results, on_dev))]
-    if any(result.search == "greedy" and _is_covered(result, on_test) for result in results):
-        sides.append((f"{experiment.set_name} CER %", *_side(results, on_test)))
-    plot_cascade(path, sides, steps=_step_labels(experiment, results))
-
-
-def _side(results: Sequence[Result], error_of: Mapping[str, float]) -> tuple[list[Line], list[Point]]:
-    lines = []
-    for search, name in (("greedy", TOP_DOWN), ("scratch", "from scratch, best so far")):
-        found = [result for result in results if result.search == search and _is_covered(result, error_of)]
-        rejected = [
-            (number, error_of[step.node])
-            for result in found
-            for number, step in enumerate(result.steps)
-            if not step.accepted and step.node in error_of
-        ]
-        if found:
-            by_seed = {result.seed: errors_so_far(result, error_of) for result in found}
-            lines.append(Line(name, by_seed, rejected if search == "greedy" else ()))
-    points = []
-    for search, name in (
-        ("freeze_lowest", "lowest layer frozen, 1 retraining"),
-        ("keep", "nothing frozen, 1 retraining"),
-    ):
-        values = [error_of[one.final] for one in results if one.search == search and one.final in error_of]
-        if values:
-            points.append(Point(name, values))
-    return lines, points
-
-
-def _is_covered(result: Result, error_of: Mapping[str, float]) -> bool:
-    return all(step.node in error_of for step in result.steps if step.accepted)
-
-
-def _step_labels(experiment: Experiment, results: Sequence[Result]) -> list[str]:
-    """What each step froze in addition: "0 joint", "1 softmax", "2 blstm.3", ..."""
-    longest = max((one for one in results if one.search == "greedy"), key=lambda one: len(one.steps))
-    labels = ["0\njoint"]
-    before: set[str] = set()
-    for number, step in enumerate(longest.steps[1:], 1):
-        training = experiment.trainings.get(step.node)
-        frozen = set(training.node.frozen) if training else before
-        labels.append("\n".join([str(number), *sorted(frozen - before)]))
-        before = frozen
-    return labels
+def _verdict(experiment: Experiment, differences: Mapping[str, Mapping[str, Comparison | None]]) -> str:
+    """Whether top-down training helped, in a sentence for each baseline."""
+    sentences = []
+    names = {JOINT: "joint training", SCRATCH: "the control with equal compute"}
+    for baseline, found in differences.items():
+        one = found.get(TOP_DOWN)
+        if one is None:
+            continue
+        kind = "more errors" if one.difference > 0 else "fewer errors"
+        if experiment.kind is LANGUAGE:
+            kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
+        how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
+        numbers = (
+            f"{signed(one.difference)} {experiment.kind.difference}, 95 % interval {signed(one.low)} to "
+        )
+        numbers += f"{signed(one.high)}, {p_text(one.p_value)}, better in {one.better} of {one.seeds} seeds"
+        sentences.append(f"Top-down against {names[baseline]}: {how} ({numbers}).")
+    return " ".join(sentences)
 
 
 def _speed(experiment: Experiment) -> str:
-    decodings = experiment.decodings.values()
-    factor = sum(one.seconds for one in decodings) / max(1e-9, sum(one.audio_seconds for one in decodings))
-    name, count = experiment.set_name, len(decodings)
-    return f"Decoding {name} took {factor:.4f} s per second of audio (mean of {count}).\n"
+    scores = experiment.scores.values()
+    spoken, name, count = sum(one.audio_seconds for one in scores), experiment.set_name, len(scores)
+    seconds = sum(one.seconds for one in scores)
+    if not spoken:
+        return f"Scoring {name} took {seconds / count:.1f} s (mean of {count})."
+    return f"Decoding {name} took {seconds / spoken:.4f} s per second of audio (mean of {count})."

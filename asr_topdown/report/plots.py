@@ -6,18 +6,31 @@ marker of its own, so that a grey print can be read.
 
 import contextlib
 import math
-from collections.abc import Iterator, Mapping, Sequence
+import textwrap
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from asr_topdown.files import written_aside
+from asr_topdown.report.figures import Figure as Charts
+from asr_topdown.report.figures import Intervals, Series
+from asr_topdown.report.tree import FROZEN, KEPT, Branch
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 BLUE, ORANGE, GREEN, PINK, GREY = "#0072B2", "#D55E00", "#009E73", "#CC79A7", "#555555"
+# Colour, marker and dashes of a `figures.Series` by its look, as in `svg`.
+LOOKS = (
+    (BLUE, "o", "-"),
+    (ORANGE, "s", "--"),
+    (GREEN, "D", ":"),
+    (PINK, "v", "-."),
+    (GREY, "^", "--"),
+    ("#000000", "x", "-"),
+)
 _STYLE: Any = {
     "font.size": 9,
     "axes.titlesize": 9,
@@ -43,26 +56,6 @@ class TrainingPanel:
     dev_loss: Sequence[float]
     dev_error: Sequence[float]
     best_epoch: int | None
-
-
-@dataclass(frozen=True)
-class Line:
-    """A search: for every seed the error (in percent) of its model after 0, 1, ... retrainings.
-
-    `rejected` are (retrainings, error) of the trainings that the searches did not go on from.
-    """
-
-    name: str
-    by_seed: Mapping[int, Sequence[float]]
-    rejected: Sequence[tuple[int, float]] = ()
-
-
-@dataclass(frozen=True)
-class Point:
-    """A control of one retraining: its error (in percent) for every seed."""
-
-    name: str
-    values: Sequence[float]
 
 
 def plot_trainings(path: Path, panels: Sequence[TrainingPanel], *, error_name: str, loss_name: str) -> None:
@@ -100,32 +93,104 @@ def plot_trainings(path: Path, panels: Sequence[TrainingPanel], *, error_name: s
         figure.legend(handles, labels, loc="outside upper center", ncols=len(labels))
 
 
-def plot_cascade(
-    path: Path, sides: Sequence[tuple[str, Sequence[Line], Sequence[Point]]], *, steps: Sequence[str]
-) -> None:
-    """Error by step of the top-down search against the controls, one axes per side (dev, test).
+def plot_figure(path: Path, figure: Charts) -> None:
+    """The charts of a figure, side by side, with one legend."""
+    count = len(figure.charts)
+    with _drawing(path, 1, count, width=4.6 * count + 0.6, height=4.6 if count == 1 else 4.0) as (
+        drawing,
+        axes,
+    ):
+        known = {}
+        for axis, chart in zip(axes[0], figure.charts, strict=True):
+            for series in chart.series:
+                _draw_series(axis, series)
+            if chart.log_x:
+                axis.set_xscale("log")
+                axis.minorticks_off()
+            if chart.x_ticks:
+                axis.set_xticks([place for place, _ in chart.x_ticks], [label for _, label in chart.x_ticks])
+            if chart.title != chart.y_name:
+                axis.set_title(chart.title)
+            axis.set_xlabel(chart.x_name)
+            axis.set_ylabel(chart.y_name)
+            handles, labels = axis.get_legend_handles_labels()
+            known.update(dict(zip(labels, handles, strict=True)))
+        if known:
+            drawing.legend(list(known.values()), list(known), loc="outside upper center", ncols=count)
 
-    Args:
-        path: of the PNG.
-        sides: (title of the y axis, searches, controls of one retraining).
-        steps: what 0, 1, 2, ... retrainings are called under the x axis.
-    """
-    looks = [(BLUE, "o", "-"), (ORANGE, "s", "--"), (GREY, "^", ":")]
-    point_looks = [(GREEN, "D"), (PINK, "v"), (GREY, "^")]
-    with _drawing(
-        path, 1, len(sides), width=4.6 * len(sides) + 0.6, height=4.6 if len(sides) == 1 else 4.0
-    ) as (figure, axes):
-        for axis, (title, lines, points) in zip(axes[0], sides, strict=True):
-            for line, (colour, marker, dashes) in zip(lines, looks, strict=False):
-                _draw_line(axis, line, colour, marker, dashes, len(steps))
-            for number, (point, (colour, marker)) in enumerate(zip(points, point_looks, strict=False)):
-                _draw_point(axis, point, 1.1 + 0.1 * number, colour, marker)
-            axis.set_xticks(range(len(steps)), steps)
-            axis.set_xlim(-0.25, max(len(steps) - 1, 1.2) + 0.25)
-            axis.set_xlabel("retrainings; layer frozen in addition")
-            axis.set_ylabel(title)
-        handles, labels = axes[0][0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside upper center", ncols=len(sides))
+
+def plot_intervals(path: Path, intervals: Intervals) -> None:
+    """Differences with their intervals around a line at zero, one axes for each baseline."""
+    rows = max(len(found) for found in intervals.groups.values())
+    count = len(intervals.groups)
+    with _drawing(path, 1, count, width=4.8 * count + 1.2, height=0.28 * rows + 1.4) as (_, axes):
+        for axis, (title, found) in zip(axes[0], intervals.groups.items(), strict=True):
+            for place, (_, one) in enumerate(found):
+                axis.plot([one.low, one.high], [place, place], "-|", color=BLUE, linewidth=1.5)
+                face = BLUE if one.beyond_chance else "white"
+                axis.plot([one.difference], [place], "o", color=BLUE, markerfacecolor=face, markersize=6)
+            axis.axvline(0, color="black", linewidth=1)
+            axis.set_xlim(-1.08 * intervals.reach(), 1.08 * intervals.reach())
+            axis.set_yticks(range(len(found)), [textwrap.fill(system, 28) for system, _ in found])
+            axis.set_ylim(len(found) - 0.5, -0.5)
+            axis.set_title(title)
+            axis.set_xlabel(intervals.x_name)
+
+
+def plot_tree(path: Path, roots: Sequence[Branch], *, dev_name: str, test_name: str) -> None:
+    """A line per training: who came from whom, its layers (filled = frozen), its errors."""
+    lines = [line for root in roots for line in root.walk()]
+    layers = max((len(branch.cells) for _, branch in lines), default=0)
+    with _drawing(path, 1, 1, width=7.5 + 0.2 * layers, height=0.26 * len(lines) + 0.7) as (_, axes):
+        axis = axes[0][0]
+        last: dict[int, int] = {}
+        for place, (depth, branch) in enumerate(lines):
+            if depth:
+                across, down = [depth - 0.8] * 2 + [depth - 0.15], [last[depth - 1] + 0.3, place, place]
+                axis.plot(across, down, color=GREY, linewidth=0.8)
+            last[depth] = place
+            mark = {"final": " ★", "not taken": " ×"}.get(branch.taken, "")
+            role = branch.role.partition("; ")[0] or branch.id
+            seed = "" if depth else f", seed {branch.seed}"
+            label = f"{role}{seed}: {textwrap.shorten(branch.schedule, 60 - 4 * depth)}{mark}"
+            axis.text(depth, place, label, va="center", parse_math=False)
+            for number, (_, done) in enumerate(branch.cells):
+                _draw_cell(axis, 14 + 0.5 * number, place, done)
+            for x, value in ((15.5 + 0.5 * layers, branch.dev), (18 + 0.5 * layers, branch.test)):
+                axis.text(x, place, "–" if value is None else f"{value:.2f}", va="center", ha="right")
+        for x, name in ((15.5 + 0.5 * layers, dev_name), (18 + 0.5 * layers, test_name)):
+            axis.text(x, -1, name, va="center", ha="right", parse_math=False)
+        axis.text(14 - 0.25, -1, "input … output", va="center", fontsize=7)
+        axis.set_xlim(-0.3, 18.3 + 0.5 * layers)
+        axis.set_ylim(len(lines) - 0.4, -1.6)
+        axis.set_axis_off()
+
+
+def _draw_cell(axis: "Axes", x: float, y: float, done: str) -> None:
+    from matplotlib.patches import Rectangle
+
+    face = BLUE if done == FROZEN else "none"
+    axis.add_patch(
+        Rectangle((x - 0.22, y - 0.34), 0.44, 0.68, facecolor=face, edgecolor="black", linewidth=0.7)
+    )
+    if done == KEPT:
+        axis.plot([x], [y], ".", color="black", markersize=4)
+
+
+def _draw_series(axis: "Axes", series: Series) -> None:
+    colour, marker, dashes = LOOKS[series.look]
+    x, y = zip(*series.points, strict=True)
+    axis.plot(
+        x,
+        y,
+        color=colour,
+        linestyle=dashes if series.line else "none",
+        marker=marker if series.markers else "none",
+        markersize=3 if series.faint else 5.5,
+        linewidth=0.7 if series.faint else 2.2,
+        alpha=0.5 if series.faint else 1.0,
+        label=series.name or None,
+    )
 
 
 def _draw(
@@ -140,36 +205,6 @@ def _draw(
             axis.plot([panel.best_epoch], [best], "o", color=colour, markersize=4)
     if panel.best_epoch is not None:
         axis.axvline(panel.best_epoch, color="black", linestyle=":", linewidth=1, label="best epoch")
-
-
-def _draw_line(axis: "Axes", line: Line, colour: str, marker: str, dashes: str, count: int) -> None:
-    carried = {
-        seed: [*errors, *[errors[-1]] * (count - len(errors))] for seed, errors in line.by_seed.items()
-    }
-    if len(carried) > 1:
-        for errors in line.by_seed.values():
-            axis.plot(range(len(errors)), errors, color=colour, linestyle=dashes, linewidth=0.7, alpha=0.5)
-    mean = [sum(column) / len(carried) for column in zip(*carried.values(), strict=True)]
-    name = line.name if len(carried) == 1 else f"{line.name}: mean of {len(carried)} seeds"
-    axis.plot(
-        range(count),
-        mean,
-        color=colour,
-        linestyle=dashes,
-        marker=marker,
-        markersize=5,
-        linewidth=2.4,
-        label=name,
-    )
-    if line.rejected:
-        x, y = zip(*line.rejected, strict=True)
-        axis.plot(x, y, "x", color=colour, markersize=4, alpha=0.6, label=f"{line.name}: not taken")
-
-
-def _draw_point(axis: "Axes", point: Point, x: float, colour: str, marker: str) -> None:
-    mean = sum(point.values) / len(point.values)
-    axis.plot([x] * len(point.values), point.values, marker, color=colour, markersize=3, alpha=0.5)
-    axis.plot([x], [mean], marker, color=colour, markersize=8, label=point.name)
 
 
 @contextlib.contextmanager

@@ -106,6 +106,7 @@ def paired_seeds(
     references: ArrayLike,
     *,
     same_seeds: bool = False,
+    measure: Callable[[Floats], Floats] | None = None,
     blocks: Sequence[Hashable] | None = None,
     resamples: int = 10_000,
     level: float = 0.95,
@@ -115,7 +116,9 @@ def paired_seeds(
 
     `first` (S1, N) and `second` (S2, N) are the errors of each seed on each utterance; `same_seeds` says
     that row s of both belong together (one was trained from the other, or they began alike), so that they
-    are drawn together; the rest is as in `bootstrap_rate`.
+    are drawn together; the rest is as in `bootstrap_rate`. `measure` is what is compared of each seed's rate
+    instead of the rate itself: `np.exp` makes perplexities of nats per word, and the difference, with its
+    interval, one of mean perplexities.
 
     Hierarchical: every draw takes utterances (or blocks) and, apart from them, seeds, both with
     replacement; a system's rate is then that of its drawn seeds together. So the interval covers other test
@@ -131,16 +134,21 @@ def paired_seeds(
         f"{count_first} and {count_second} seeds are not pairs"
     )
     sums = _block_sums([*rows_first, *rows_second], references, blocks)
-    drawn = _resample(sums, resamples, seed, _draw_seeds(count_first, count_second, same_seeds))
+    statistic = _draw_seeds(count_first, count_second, same_seeds, measure)
+    drawn = _resample(sums, resamples, seed, statistic)
     rates = sums.sum(0)[:-1] / sums[:, -1].sum()
+    rates = rates if measure is None else measure(rates)
     return _difference(float(rates[:count_first].mean() - rates[count_first:].mean()), drawn, level)
 
 
-def _draw_seeds(count_first: int, count_second: int, same_seeds: bool) -> Statistic:
+def _draw_seeds(
+    count_first: int, count_second: int, same_seeds: bool, measure: Callable[[Floats], Floats] | None
+) -> Statistic:
     """Difference of mean rates over drawn seeds; columns are the first's seeds, the second's, references."""
 
     def difference(drawn: Floats, generator: np.random.Generator) -> Floats:
         rates = drawn[:, :-1] / drawn[:, -1:]
+        rates = rates if measure is None else measure(rates)
         seeds_first = generator.integers(count_first, size=(len(drawn), count_first))
         seeds_second = generator.integers(count_second, size=(len(drawn), count_second))
         chosen_first = np.take_along_axis(rates[:, :count_first], seeds_first, 1)

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from asr_topdown.report.page import write_report
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.search import study
 from asr_topdown.topdown.store import Store
@@ -70,7 +71,7 @@ def train(store, node):
                 }
             )
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        (folder / "config.yaml").write_text("train: {metric: cer}\n")
+        (folder / "config.yaml").write_text("model: {layers: 2, cells: 4}\ntrain: {metric: cer}\n")
         metrics = {"cer": error, "loss": 30.0}
         store.finish(Outcome(node=node, error=error, best_epoch=6, epochs=8, seconds=72.0, metrics=metrics))
 
@@ -98,19 +99,17 @@ def joint(seed):
     return Node(experiment="e", train_set="t", init_seed=seed, epochs=8, patience=2)
 
 
-@pytest.fixture
-def reference(tmp_path):
+def write_reference(recipe):
     """A recipe's folder with the reference in it; returns the folder."""
-    text = tmp_path / "recipe" / "data" / "test" / "text"
+    text = recipe / "data" / "test" / "text"
     text.parent.mkdir(parents=True)
     text.write_text("".join(f"{key} {value}\n" for key, value in REFERENCE.items()))
-    return tmp_path / "recipe"
+    return recipe
 
 
-@pytest.fixture
-def experiment(reference):
+def write_experiment(recipe):
     """The folder of a finished study over two seeds, everything decoded."""
-    store = Store(reference / "exp" / "tiny")
+    store = Store(recipe / "exp" / "tiny")
     results = []
     for search in study([joint(1), joint(2)], BLOCKS):
         told = None
@@ -127,3 +126,21 @@ def experiment(reference):
             told = [store.outcome(node) for node in wanted]
     store.save_results("study", results)
     return store.root
+
+
+@pytest.fixture
+def reference(tmp_path):
+    return write_reference(tmp_path / "recipe")
+
+
+@pytest.fixture
+def experiment(reference):
+    return write_experiment(reference)
+
+
+@pytest.fixture(scope="module")
+def reported(tmp_path_factory):
+    """An experiment whose report has been written; not to be changed."""
+    root = write_experiment(write_reference(tmp_path_factory.mktemp("reported") / "recipe"))
+    write_report(root)
+    return root

@@ -14,15 +14,16 @@ def first_decoding(experiment):
 def test_a_finished_study_lacks_nothing(experiment):
     found = collect(experiment)
     assert found.notes == ()
-    assert len(found.trainings) == len(found.decodings) == 14  # 2 seeds x (joint + 2 + 2 + 1 + 1)
-    for node_id, decoding in found.decodings.items():
+    assert len(found.trainings) == len(found.scores) == 14  # 2 seeds x (joint + 2 + 2 + 1 + 1)
+    for node_id, score in found.scores.items():
         recorded = json.loads((experiment / "decode" / node_id / "test" / "result.json").read_text())
-        assert decoding.cer == pytest.approx(recorded["cer"])
-        assert sum(counts.errors for counts in decoding.characters.values()) == round(100 * recorded["cer"])
+        assert score.rate == pytest.approx(recorded["cer"])
+        assert sum(errors for errors, _ in score.parts.values()) == round(100 * recorded["cer"])
         training = found.trainings[node_id]
         assert training.metric == "cer"
         assert training.curve.epochs == tuple(range(1, 9))
         assert training.curve.train_loss[:2] == (200.0, 100.0)
+        assert training.layers == ("blstm.0", "blstm.1", "softmax")
         assert training.curve.dev["cer"][5] == min(training.curve.dev["cer"]) == training.outcome.error
 
 
@@ -42,8 +43,8 @@ def test_a_missing_reference_leaves_the_recorded_rates(experiment, reference):
     found = collect(experiment)
     assert len(found.notes) == 1
     assert found.notes[0].startswith("The reference data/test/text is not there any more")
-    assert all(decoding.characters == {} for decoding in found.decodings.values())
-    assert {round(decoding.wer, 6) for decoding in found.decodings.values()} == {0.5}  # as recorded
+    assert all(score.parts == {} for score in found.scores.values())
+    assert {score.others["WER %"] for score in found.scores.values()} == {50}  # as recorded
 
 
 def test_other_utterances_than_the_reference_are_an_error(experiment):

@@ -5,8 +5,9 @@ import struct
 import pytest
 
 from asr_topdown.bin import main
+from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.page import write_report
-from asr_topdown.report.plots import Line, Point, TrainingPanel, plot_cascade, plot_trainings
+from asr_topdown.report.plots import TrainingPanel, plot_figure, plot_trainings
 from asr_topdown.topdown.store import Store
 
 
@@ -22,23 +23,25 @@ def images(page):
     return [page.parent / name for name in re.findall(r"!\[[^]]*\]\(([^)]+)\)", page.read_text())]
 
 
-def test_report_of_a_study(experiment):
-    page = write_report(experiment)
+def test_report_of_a_study(reported):
+    page = reported / "report" / "report.md"
     text = page.read_text()
-    assert page == experiment / "report" / "report.md"
     assert text.startswith("# tiny\n")
     assert "Missing" not in text
     assert "## Study `study`" in text
     assert text.count("all layers from scratch") == 6
     assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in text
     assert [path.name for path in images(page)] == [
+        "differences-study.png",
         "cascade-study.png",
+        "tree-study-seed1.png",
         "curves-study-seed1.png",
+        "tree-study-seed2.png",
         "curves-study-seed2.png",
     ]
     for path in images(page):
         width, height = png_size(path)
-        assert width > 500 < height
+        assert width > 300 < height
         assert path.stat().st_size > 10_000
 
 
@@ -57,7 +60,7 @@ def test_report_of_a_lone_joint_training(experiment):
     model = store.node_dir(joint)
     assert f"- No decoding of test yet: run `asr-topdown decode data/test --model {model} --out " in text
     assert f"| `{joint.id}` | – | all layers from scratch, seed 1 | 8 | 6 | 30.00 | – | 1.2 |" in text
-    assert [path.name for path in images(page)] == ["curves.png"]
+    assert [path.name for path in images(page)] == ["tree.png", "curves.png"]
     (model / "metrics.jsonl").unlink()
     assert "No epoch has been finished yet." in write_report(experiment).read_text()
 
@@ -93,7 +96,7 @@ def test_the_command(experiment, capsys):
     for path in experiment.glob("nodes/*/metrics.jsonl"):
         path.unlink()
     assert main.main(["report", str(experiment)]) == 0
-    assert capsys.readouterr().out.strip() == str(experiment / "report" / "report.md")
+    assert capsys.readouterr().out.strip() == str(experiment / "report" / "report.html")
     assert main.main(["report", str(experiment / "nowhere")]) == 1
     assert "no training here" in capsys.readouterr().err
 
@@ -105,7 +108,10 @@ def test_plots_of_any_size(tmp_path, count):
     plot_trainings(
         tmp_path / "a.png", [panel] * (count - 1) + [begun], error_name="dev CER (%)", loss_name="loss"
     )
-    lines = [Line("top-down", {1: [30.0, 25.0, 25.0], 2: [31.0, 31.0]}, [(2, 27.0), (1, 33.0)])]
-    points = [Point("keep", [29.0, 30.0])]
-    plot_cascade(tmp_path / "b.png", [("dev CER %", lines, points)] * min(count, 2), steps=["0", "1", "2"])
+    series = [
+        Series("top-down", [(5, 30.0), (10, 25.0)], 0),
+        Series("", [(5, 29.0)], 3, line=False, faint=True),
+    ]
+    chart = Chart("dev", "share (%)", "CER %", series, [(5, "5"), (10, "10")], log_x=True)
+    plot_figure(tmp_path / "b.png", Figure("b", "", [chart] * min(count, 2)))
     assert all(min(png_size(path)) > 300 for path in (tmp_path / "a.png", tmp_path / "b.png"))

@@ -17,7 +17,7 @@ def cells(table: str) -> dict[str, list[str]]:
 
 def test_twice_the_same_experiment_gives_its_rates(experiment: Path) -> None:
     shutil.copytree(experiment, experiment.parent / "again")
-    rows = cells(pooled_table([collect(experiment), collect(experiment.parent / "again")]))
+    rows = cells(pooled_table([collect(experiment), collect(experiment.parent / "again")]).markdown())
     # Test errors of seeds 1 and 2: 20 and 22 of 100 characters; dev errors 0.30 and 0.32.
     assert rows["joint"][:3] == ["2", "31.00 ± 1.41", "21.00 ± 1.41"]
     assert rows["joint"][3] == "–"

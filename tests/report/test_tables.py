@@ -1,12 +1,16 @@
+import csv
 import dataclasses
+import io
 import re
 
 import pytest
 
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import compare
+from asr_topdown.report.records import SPEECH
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
-from asr_topdown.report.tables import decodings_of, markdown_table, mean_sd, p_text, systems_table
+from asr_topdown.report.table import Table
+from asr_topdown.report.tables import mean_sd, p_text, scores_of, systems_table
 from asr_topdown.topdown.search import Result, Step
 
 
@@ -21,10 +25,14 @@ def study(experiment):
     return found, systems(found.studies["study"])
 
 
+def compared(by_name, first, second):
+    return compare(by_name[first], by_name[second], SPEECH)
+
+
 def test_golden_rows(experiment):
     """Rates by hand from conftest.ERRORS: seed 1 went down to step 2, seed 2 stopped after step 1."""
     found, rows = study(experiment)
-    table = systems_table(found, rows)
+    table = systems_table(found, rows).markdown()
     assert table.splitlines()[0].startswith(
         "| system | frozen | seeds | dev CER % | test CER % | test WER % |"
     )
@@ -47,7 +55,7 @@ def test_golden_rows(experiment):
 
 def test_differences_are_row_minus_baseline(experiment):
     found, rows = study(experiment)
-    table = systems_table(found, rows)
+    table = systems_table(found, rows).markdown()
     to_joint, to_scratch = cells(table, TOP_DOWN)[6:8]
     assert re.fullmatch(r"−6\.00 \[−[\d.]+, −[\d.]+\], p [=<] [\d.]+, better in 2 of 2", to_joint)
     assert to_scratch.startswith("−4.50 [")
@@ -59,27 +67,27 @@ def test_differences_are_row_minus_baseline(experiment):
 
 def test_compare_is_antisymmetric_and_agrees_with_the_rates(experiment):
     found, rows = study(experiment)
-    by_name = {row.name: decodings_of(found, row) for row in rows}
-    forward, backward = compare(by_name[TOP_DOWN], by_name[JOINT]), compare(by_name[JOINT], by_name[TOP_DOWN])
-    rates = {name: [decoding.cer for decoding in decodings.values()] for name, decodings in by_name.items()}
+    by_name = {row.name: scores_of(found, row) for row in rows}
+    forward, backward = compared(by_name, TOP_DOWN, JOINT), compared(by_name, JOINT, TOP_DOWN)
+    rates = {name: [100 * score.rate for score in scores.values()] for name, scores in by_name.items()}
     expected = sum(rates[TOP_DOWN]) / 2 - sum(rates[JOINT]) / 2
-    assert forward.difference == pytest.approx(expected) == pytest.approx(-0.06)
+    assert forward.difference == pytest.approx(expected) == pytest.approx(-6)
     assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low))
     assert forward.p_value == pytest.approx(backward.p_value)
     assert (forward.seeds, forward.better, backward.better) == (2, 2, 0)
-    same = compare(by_name[JOINT], by_name[JOINT])
+    same = compared(by_name, JOINT, JOINT)
     assert (same.difference, same.low, same.high, same.p_value, same.better) == (0, 0, 0, 1, 0)
 
 
 def test_only_seeds_that_both_have_are_compared(experiment):
     found, rows = study(experiment)
-    by_name = {row.name: decodings_of(found, row) for row in rows}
+    by_name = {row.name: scores_of(found, row) for row in rows}
     one = {1: by_name[TOP_DOWN][1]}
-    assert compare(one, by_name[JOINT]).difference == pytest.approx(0.12 - 0.20)
-    assert compare(one, by_name[JOINT]).seeds == 1
-    assert compare({3: one[1]}, by_name[JOINT]) is None
-    bare = {1: dataclasses.replace(one[1], characters={})}
-    assert compare(bare, by_name[JOINT]) is None
+    assert compare(one, by_name[JOINT], SPEECH).difference == pytest.approx(12 - 20)
+    assert compare(one, by_name[JOINT], SPEECH).seeds == 1
+    assert compare({3: one[1]}, by_name[JOINT], SPEECH) is None
+    bare = {1: dataclasses.replace(one[1], parts={})}
+    assert compare(bare, by_name[JOINT], SPEECH) is None
 
 
 def test_a_study_without_controls_or_greedy():
@@ -118,4 +126,9 @@ def test_formats():
     assert mean_sd([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
     assert p_text(0.0123) == "p = 0.012"
     assert p_text(0.0002) == "p < 0.001"
-    assert markdown_table(["a", "b"], [["x", "1"]]) == "| a | b |\n| :-- | --: |\n| x | 1 |\n"
+
+
+def test_a_table_is_markdown_and_csv():
+    table = Table("t", ["a", "b"], [["x|y", "1, 2"]], code=frozenset({0}))
+    assert table.markdown() == "| a | b |\n| :-- | --: |\n| `x\\|y` | 1, 2 |\n"
+    assert list(csv.reader(io.StringIO(table.csv()))) == [["a", "b"], ["x|y", "1, 2"]]

@@ -1,0 +1,156 @@
+"""The paper's own numbers, and tables in its form: a row per system, a column per seed, "dev/test" in each.
+
+Zhang et al. 2021, "Train your classifier first" (arXiv:2102.04697), Tables 2, 3 and 4.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asr_topdown.report.records import LANGUAGE, Experiment
+from asr_topdown.report.systems import JOINT, TOP_DOWN, System
+from asr_topdown.report.table import NOTHING, Table
+
+FREEZE_LOWEST = "lowest layer frozen, upper ones retrained"
+SAME_INIT = "top frozen, the joint training's initial weights"
+STEP_1 = "step 1"
+
+
+@dataclass(frozen=True)
+class Row:
+    """A row of the paper: which of our systems it is ("" = none), its name, its cells from seed 1."""
+
+    system: str
+    label: str
+    cells: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Published:
+    """A table of the paper.
+
+    Attributes:
+        title: which one.
+        cell: what stands in a cell.
+        rows: of the model that is trained here.
+    """
+
+    title: str
+    cell: str
+    rows: tuple[Row, ...]
+
+
+_WSJ, _WSJ_CELL = "Table 2, WSJ si284", "CER dev93/eval92"
+BLSTM_CTC = Published(
+    f"{_WSJ}, BLSTM-CTC",
+    _WSJ_CELL,
+    (
+        Row(JOINT, "BLSTM-CTC, joint", ("12.4/9.7", "12.6/10.4", "12.6/10.2")),
+        Row(TOP_DOWN, "+ top-down (Algorithm 1)", ("10.8/8.2", "10.6/8.5", "11.5/8.9")),
+        Row(FREEZE_LOWEST, "+ freeze the lowest layer, retrain the upper ones", ("13.1/10.5",)),
+    ),
+)
+BLSTM_CTC_DROPOUT = Published(
+    f"{_WSJ}, BLSTM-CTC with dropout 0.5",
+    _WSJ_CELL,
+    (
+        Row(JOINT, "BLSTM-CTC, dropout 0.5, joint", ("", "", "9.6/7.6")),
+        Row(TOP_DOWN, "+ top-down (Algorithm 1)", ("", "", "8.2/6.3")),
+    ),
+)
+MODEL_A = Published(
+    f"{_WSJ}, BLSTM CTC-attention “A”",
+    _WSJ_CELL,
+    (
+        Row(JOINT, "A, joint", ("8.0/6.2",)),
+        Row(STEP_1, "A, softmax layers frozen from A", ("7.3/5.4",)),
+        Row("", "A, softmax layers frozen from B", ("7.5/5.7",)),
+    ),
+)
+MODEL_B = Published(
+    f"{_WSJ}, VGG-BLSTM CTC-attention “B”",
+    _WSJ_CELL,
+    (
+        Row(JOINT, "B, joint", ("7.2/5.4",)),
+        Row(STEP_1, "B, softmax layers frozen from B", ("7.0/5.2",)),
+        Row("", "B, softmax layers frozen from A", ("6.7/5.2",)),
+    ),
+)
+TRANSFORMER = Published(
+    "Table 3, Switchboard 300 h, Transformer CTC-attention",
+    "WER Switchboard/CallHome of eval2000",
+    (
+        Row(JOINT, "joint", ("9.0/18.1",)),
+        Row(STEP_1, "softmax layers frozen, rest retrained", ("8.6/17.2",)),
+    ),
+)
+AWD_LSTM = Published(
+    "Table 4, WikiText-2, AWD-LSTM",
+    "perplexity dev/test",
+    (
+        Row("", "AWD-LSTM as published (Merity et al. 2018)", ("68.6/65.8",)),
+        Row(JOINT, "joint", ("68.7/65.6",)),
+        Row(SAME_INIT, "topmost layer frozen, rest retrained from the same initial weights", ("68.2/65.3",)),
+        Row(STEP_1, "topmost layer frozen, rest retrained", ("", "68.2/65.2", "68.1/65.2")),
+    ),
+)
+_BY_MODEL: Mapping[tuple[str, str], Published] = {
+    ("wsj", "blstm_ctc"): BLSTM_CTC,
+    ("wsj", "blstm_ctc_attention"): MODEL_A,
+    ("wsj", "vgg_ctc_attention"): MODEL_B,
+    ("swbd", "transformer_ctc_attention"): TRANSFORMER,
+    ("wikitext2", "awd_lstm"): AWD_LSTM,
+}
+
+
+def published(experiment: Experiment) -> Published | None:
+    """The paper's table of the same corpus and the same kind of model, if there is one."""
+    kind = str(experiment.model.get("kind", ""))
+    if (experiment.corpus, kind) == ("wsj", "blstm_ctc") and experiment.model.get("dropout"):
+        return BLSTM_CTC_DROPOUT
+    return _BY_MODEL.get((experiment.corpus, kind))
+
+
+def paper_table(
+    experiment: Experiment, systems: Sequence[System], paper: Published | None, *, name: str = "paper"
+) -> Table:
+    """The systems in the paper's form; beside them, if it has them, the paper's own numbers."""
+    seeds = sorted({seed for system in systems for seed in system.nodes})
+    columns = max((len(row.cells) for row in paper.rows), default=0) if paper else 0
+    header = ["system", *(f"seed {seed}" for seed in seeds)]
+    header += [f"paper, seed {number + 1}" for number in range(columns)]
+    dev, test = experiment.dev(), experiment.test()
+    rows_of_paper = {row.system: row for row in paper.rows if row.system} if paper else {}
+    rows = []
+    for system in systems:
+        theirs = rows_of_paper.get(system.name)
+        cells = [_cell(system, seed, dev, test) for seed in seeds]
+        label = f"{system.name} (paper: {theirs.label})" if theirs else system.name
+        rows.append([label, *cells, *_padded(theirs.cells if theirs else (), columns)])
+    ours = {system.name for system in systems}
+    for row in paper.rows if paper else ():
+        if row.system not in ours:
+            rows.append([f"paper only: {row.label}", *[NOTHING] * len(seeds), *_padded(row.cells, columns)])
+    return Table(name, header, rows)
+
+
+def cell_name(experiment: Experiment) -> str:
+    """What stands in our cells."""
+    if experiment.kind is LANGUAGE:
+        return f"perplexity dev/{experiment.set_name}"
+    return f"{experiment.dev_name} / {experiment.test_name}"
+
+
+def _cell(system: System, seed: int, dev: Mapping[str, float], test: Mapping[str, float]) -> str:
+    node = system.nodes.get(seed, "")
+    if node not in dev and node not in test:
+        return NOTHING
+    mark = " (not taken)" if seed in system.rejected else ""
+    return f"{_short(dev.get(node))}/{_short(test.get(node))}{mark}"
+
+
+def _short(value: float | None) -> str:
+    return NOTHING if value is None else f"{value:.1f}"
+
+
+def _padded(cells: Sequence[str], columns: int) -> list[str]:
+    return [cell or NOTHING for cell in [*cells, *[""] * (columns - len(cells))]]

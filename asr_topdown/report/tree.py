@@ -1,0 +1,142 @@
+"""Who was trained from whom: the nodes of an experiment as trees, parent to child."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+from asr_topdown.report.records import Experiment, Training
+from asr_topdown.topdown.node import Node
+from asr_topdown.topdown.search import CONTROLS, SEED_STRIDE
+
+FROZEN, FRESH, KEPT = "frozen", "new weights", "trained on"
+
+
+@dataclass(frozen=True)
+class Branch:
+    """A training and those that started from it.
+
+    Attributes:
+        id: of the node.
+        training: what is known of it.
+        role: what it was in the searches; several are joined by "; ", "" if none asked for it.
+        schedule: M(i, j, ..., r) of the paper, or words where its notation has none.
+        cells: what was done with each layer, input first: (name, FROZEN, FRESH or KEPT).
+        taken: how the searches went on: "final" (one ended with it), "taken", "not taken", "".
+        dev: error as it is shown.
+        test: likewise.
+        children: by seed of the initial weights.
+    """
+
+    id: str
+    training: Training
+    role: str
+    schedule: str
+    cells: tuple[tuple[str, str], ...]
+    taken: str
+    dev: float | None
+    test: float | None
+    children: tuple["Branch", ...]
+
+    @property
+    def seed(self) -> int:
+        """The base seed of its study."""
+        return self.training.node.init_seed % SEED_STRIDE
+
+    def walk(self, depth: int = 0) -> Iterator[tuple[int, "Branch"]]:
+        """(depth, branch) of this one and all below it, parents first."""
+        yield depth, self
+        for child in self.children:
+            yield from child.walk(depth + 1)
+
+
+def forest(experiment: Experiment) -> list[Branch]:
+    """The trees, by seed: their roots are trainings without a parent, or whose parent is not here."""
+    trainings = experiment.trainings
+    children: dict[str, list[str]] = {}
+    roots = []
+    for key, training in trainings.items():
+        parent = training.node.parent
+        if parent is not None and parent.node in trainings:
+            children.setdefault(parent.node, []).append(key)
+        else:
+            roots.append(key)
+    roles, taken = _roles(experiment), _taken(experiment)
+    dev, test = experiment.dev(), experiment.test()
+    schedules: dict[str, tuple[int, ...] | None] = {}
+
+    def order(key: str) -> tuple[int, int, str]:
+        seed = trainings[key].node.init_seed
+        return seed % SEED_STRIDE, seed, key
+
+    def branch(key: str) -> Branch:
+        training = trainings[key]
+        composition = _composition(key, trainings, schedules)
+        return Branch(
+            id=key,
+            training=training,
+            role="; ".join(roles.get(key, ())),
+            schedule=f"M({', '.join(map(str, composition))})" if composition else _in_words(training.node),
+            cells=layer_cells(training),
+            taken=taken.get(key, ""),
+            dev=dev.get(key),
+            test=test.get(key),
+            children=tuple(branch(child) for child in sorted(children.get(key, ()), key=order)),
+        )
+
+    return [branch(key) for key in sorted(roots, key=order)]
+
+
+def layer_cells(training: Training) -> tuple[tuple[str, str], ...]:
+    """What was done with each layer, input first; of a network that is not known, the frozen ones alone."""
+    node = training.node
+    names = training.layers if set(node.frozen) <= set(training.layers) else node.frozen
+    free = FRESH if node.start == "reinit" else KEPT
+    return tuple((name, FROZEN if name in node.frozen else free) for name in names)
+
+
+def _composition(
+    key: str, trainings: Mapping[str, Training], known: dict[str, tuple[int, ...] | None]
+) -> tuple[int, ...] | None:
+    """(i, j, ..., r) of a cascade from above, counted in layers; None if the training is something else."""
+    if key not in known:
+        known[key] = None
+        training = trainings[key]
+        node, layers = training.node, training.layers
+        count = len(node.frozen)
+        is_top = bool(layers) and set(layers[len(layers) - count :]) == set(node.frozen)
+        if node.parent is None:
+            known[key] = (len(layers),) if layers else None
+        elif is_top and count and node.start == "reinit" and node.parent.node in trainings:
+            before = _composition(node.parent.node, trainings, known)
+            last = count - sum(before[:-1]) if before else 0
+            if before and last > 0 and sum(before) == len(layers):
+                known[key] = (*before[:-1], last, len(layers) - count)
+    return known[key]
+
+
+def _in_words(node: Node) -> str:
+    frozen = f"{', '.join(node.frozen) or 'nothing'} frozen"
+    return frozen if node.start == "reinit" else f"{frozen}, start: {node.start}"
+
+
+def _roles(experiment: Experiment) -> dict[str, list[str]]:
+    roles: dict[str, list[str]] = {}
+    for results in experiment.studies.values():
+        for result in sorted(results, key=lambda result: result.seed):
+            for step in result.steps:
+                known = roles.setdefault(step.node, [])
+                if step.role not in known:
+                    known.append(step.role)
+    return roles
+
+
+def _taken(experiment: Experiment) -> dict[str, str]:
+    """How the search that asked for a node first went on with it; a control has no choice to make."""
+    taken: dict[str, str] = {}
+    results = [result for found in experiment.studies.values() for result in found]
+    for result in results:
+        for step in result.steps[1:] if result.search not in CONTROLS else ():
+            taken.setdefault(step.node, "taken" if step.accepted else "not taken")
+    for result in results:
+        if result.search not in CONTROLS:
+            taken[result.final] = "final"
+    return taken

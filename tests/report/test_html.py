@@ -1,0 +1,150 @@
+"""The page without a browser: well-formed, whole, self-contained, escaped, with the numbers of report.md."""
+
+import csv
+import json
+import re
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from asr_topdown.report.collect import collect
+from asr_topdown.report.html import page
+from asr_topdown.report.page import build
+from asr_topdown.topdown.store import Store
+
+VOID = {"meta", "link", "br", "img", "input", "hr"}
+LOADS = {"src", "href", "srcset", "poster", "action", "xlink:href"}
+
+
+class Page(HTMLParser):
+    """What is in a page; fails where elements do not close as they opened."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.texts: dict[str, list[str]] = {}
+        self.tables: dict[str, list[list[str]]] = {}
+        self._rows: list[list[str]] = []
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.elements.append((tag, dict(attrs)))
+        if tag == "table":
+            self._rows = self.tables[str(dict(attrs)["id"])] = []
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th"):
+            self._rows[-1].append("")
+        if tag == "br":
+            self._rows[-1][-1] += " "
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag, self.getpos()
+
+    def handle_data(self, data: str) -> None:
+        self.texts.setdefault(self.open[-1] if self.open else "", []).append(data)
+        if {"td", "th"} & set(self.open):
+            self._rows[-1][-1] += data
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def markdown_tables(text: str) -> list[list[list[str]]]:
+    found = re.findall(r"(?:^\|.*\|\n)+", text, re.MULTILINE)
+    rows = [[line.strip("| \n").split(" | ") for line in table.splitlines()] for table in found]
+    return [[[cell.strip("`") for cell in row] for row in [table[0], *table[2:]]] for table in rows]
+
+
+@pytest.fixture(scope="module")
+def written(reported: Path) -> Page:
+    return Page((reported / "report" / "report.html").read_text())
+
+
+def test_every_node_is_in_the_tree_once(written: Page, reported: Path) -> None:
+    nodes = [one["data-node"] for one in written.all("li") if "data-node" in one]
+    assert sorted(nodes) == sorted(node.id for node in Store(reported).nodes())
+    buttons = [one for one in written.all("button") if one.get("class") == "node"]
+    assert [one["aria-controls"] for one in buttons] == [f"c-{node}" for node in nodes]
+    ids = [attributes["id"] for _, attributes in written.elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    linked = [str(one["href"])[1:] for one in written.all("a")]
+    assert set(linked) <= set(ids)
+
+
+def test_children_are_below_their_parents(reported: Path) -> None:
+    text = (reported / "report" / "report.html").read_text()
+    steps = {step.role: step.node for step in Store(reported).load_results("study")[0].steps}
+    places = [text.index(f'id="n-{steps[role]}"') for role in ("joint", "step 1", "step 2")]
+    between = text[places[0] : places[1]], text[places[1] : places[2]]
+    assert all(part.count('<ul class="below">') == 1 and "</ul>" not in part for part in between)
+    # the frozen layers of step 2, said in words for those who do not see the strip
+    assert 'aria-label="blstm.0 new weights; blstm.1 frozen; softmax frozen"' in text
+    assert "M(1, 1, 1)" in text
+
+
+def test_nothing_is_loaded(written: Page) -> None:
+    for tag, attributes in written.elements:
+        for name in LOADS & attributes.keys():
+            assert str(attributes[name]).startswith(("#", "data:")), (tag, attributes)
+    styles = "".join(written.texts["style"])
+    assert "@import" not in styles
+    assert "url(" not in styles
+    policy = [one for one in written.all("meta") if one.get("http-equiv") == "Content-Security-Policy"]
+    assert str(policy[0]["content"]).startswith("default-src 'none'")
+
+
+def test_the_numbers_are_those_of_report_md_and_of_the_csv_files(written: Page, reported: Path) -> None:
+    folder = reported / "report"
+    in_markdown = markdown_tables((folder / "report.md").read_text())
+    assert list(written.tables.values()) == in_markdown
+    assert list(written.tables) == ["table-systems-study", "table-paper-study", "table-trainings"]
+    for name, rows in written.tables.items():
+        with (folder / f"{name.removeprefix('table-')}.csv").open(newline="") as file:
+            assert list(csv.reader(file)) == rows
+
+
+def test_the_curves_are_those_of_metrics_jsonl(written: Page, reported: Path) -> None:
+    data = json.loads(written.texts["script"][0])
+    for node in Store(reported).nodes():
+        lines = (Store(reported).node_dir(node) / "metrics.jsonl").read_text().splitlines()
+        epochs = [record for record in map(json.loads, lines) if record["kind"] == "epoch"]
+        drawn = data["nodes"][node.id]
+        assert drawn["epochs"] == [record["epoch"] for record in epochs]
+        assert drawn["train"] == pytest.approx([record["train_loss"] for record in epochs], rel=1e-4)
+        assert drawn["error"] == pytest.approx([100 * record["dev_cer"] for record in epochs], rel=1e-4)
+        assert drawn["best"] == 6
+
+
+def test_every_text_is_escaped(experiment: Path) -> None:
+    evil = "<script>alert(1)</script>&\"'"
+    results = json.loads((experiment / "results" / "study.json").read_text())
+    for search in results["searches"]:
+        search["search"] = search["search"].replace("keep", evil)
+        for step in search["steps"]:
+            step["role"] = step["role"].replace("keep", evil)
+    (experiment / "results" / "study.json").write_text(json.dumps(results))
+    moved = experiment.rename(experiment.with_name("a <b>&"))
+    found = collect(moved)
+    text = page(found, build(found))
+    assert "<script>alert" not in text
+    assert len(Page(text).all("script")) == 2  # the data and the program
+    assert "a &lt;b&gt;&amp;" in text
+
+
+def test_a_training_that_only_began(experiment: Path) -> None:
+    node = Store(experiment).nodes()[0]
+    folder = Store(experiment).node_dir(node)
+    for name in ("metrics.jsonl", "done.json", "config.yaml"):
+        (folder / name).unlink()
+    found = collect(experiment)
+    text = page(found, build(found))
+    assert f'id="n-{node.id}"' in text
+    assert json.loads(Page(text).texts["script"][0])["nodes"][node.id]["epochs"] == []
+    assert "not finished" in text
