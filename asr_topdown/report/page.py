@@ -6,14 +6,14 @@ from pathlib import Path
 
 import asr_topdown
 from asr_topdown.files import write_text
-from asr_topdown.report import html, markdown
+from asr_topdown.report import html, markdown, scans
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import Comparison
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
 from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
-from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, systems
+from asr_topdown.report.systems import EXHAUSTIVE, HALVING, JOINT, SCRATCH, TOP_DOWN, System, systems
 from asr_topdown.report.tables import (
     compare_systems,
     p_text,
@@ -82,9 +82,25 @@ def _made(experiment: Experiment) -> str:
 def _study(
     experiment: Experiment, tag: str, results: Sequence[Result], roots: Sequence[Branch]
 ) -> list[Part]:
-    rows = systems(results)
-    differences = compare_systems(experiment, rows)
     parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
+    rows = systems(results)
+    if rows:
+        parts += _compared(experiment, tag, rows)
+    if any(result.search == "greedy" for result in results):
+        parts.append(cascade(experiment, results, f"cascade-{tag}"))
+    parts += _section_3(experiment, tag, results)
+    for seed in sorted({result.seed for result in results}):
+        nodes = {step.node: step.role for one in results if one.seed == seed for step in one.steps}
+        parts.append(Heading(3, f"Seed {seed}", f"tree-{tag}-{seed}"))
+        parts.append(Tree(f"tree-{tag}-seed{seed}", _having(roots, nodes)))
+        parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
+    return parts
+
+
+def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:
+    """The systems, their differences, and the same in the paper's form."""
+    parts: list[Part] = []
+    differences = compare_systems(experiment, rows)
     if verdict := _verdict(experiment, differences):
         parts.append(Text(verdict))
     parts.append(systems_table(experiment, rows, differences, name=f"systems-{tag}"))
@@ -99,15 +115,23 @@ def _study(
         text = f"Ours: {cell_name(experiment)}. The paper's: {paper.cell}."
     else:
         title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment)}."
-    parts += [Heading(3, title, f"paper-{tag}"), Text(text)]
-    parts.append(paper_table(experiment, rows, paper, name=f"paper-{tag}"))
-    if any(result.search == "greedy" for result in results):
-        parts.append(cascade(experiment, results, f"cascade-{tag}"))
-    for seed in sorted({result.seed for result in results}):
-        nodes = {step.node: step.role for one in results if one.seed == seed for step in one.steps}
-        parts.append(Heading(3, f"Seed {seed}", f"tree-{tag}-{seed}"))
-        parts.append(Tree(f"tree-{tag}-seed{seed}", _having(roots, nodes)))
-        parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
+    table = paper_table(experiment, rows, paper, name=f"paper-{tag}")
+    return [*parts, Heading(3, title, f"paper-{tag}"), Text(text), table]
+
+
+def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> list[Part]:
+    """Table 1 and Figures 1 and 2 of the paper, and the depth sweep, as far as they were run."""
+    parts: list[Part] = []
+    table = scans.table_1(experiment, results, f"subsets-{tag}")
+    if table:
+        parts += [Heading(3, "Joint training on subsets, as the paper's Table 1", f"subsets-{tag}"), table]
+    figures = [
+        ("Figure 1", scans.figure_1(experiment, results, f"figure1-{tag}")),
+        ("Figure 2", scans.figure_2(experiment, results, f"figure2-{tag}")),
+        ("Depth sweep", scans.depth_figure(experiment, results, f"depth-{tag}")),
+    ]
+    for title, figure in figures:
+        parts += [Heading(3, title, f"part-{figure.name}"), figure] if figure else []
     return parts
 
 
@@ -119,22 +143,24 @@ def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -
 
 def _verdict(experiment: Experiment, differences: Mapping[str, Mapping[str, Comparison | None]]) -> str:
     """Whether top-down training helped, in a sentence for each baseline."""
-    sentences = []
+    titles = {TOP_DOWN: "Top-down", EXHAUSTIVE: "The exhaustive search", HALVING: "The search over both"}
     names = {JOINT: "joint training", SCRATCH: "the control with equal compute"}
-    for baseline, found in differences.items():
-        one = found.get(TOP_DOWN)
-        if one is None:
-            continue
-        kind = "more errors" if one.difference > 0 else "fewer errors"
-        if experiment.kind is LANGUAGE:
-            kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
-        how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
-        numbers = (
-            f"{signed(one.difference)} {experiment.kind.difference}, 95 % interval {signed(one.low)} to "
-        )
-        numbers += f"{signed(one.high)}, {p_text(one.p_value)}, better in {one.better} of {one.seeds} seeds"
-        sentences.append(f"Top-down against {names[baseline]}: {how} ({numbers}).")
-    return " ".join(sentences)
+    return " ".join(
+        f"{title} against {names[baseline]}: {_difference(experiment, one)}."
+        for system, title in titles.items()
+        for baseline, found in differences.items()
+        if (one := found.get(system)) is not None
+    )
+
+
+def _difference(experiment: Experiment, one: Comparison) -> str:
+    kind = "more errors" if one.difference > 0 else "fewer errors"
+    if experiment.kind is LANGUAGE:
+        kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
+    how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
+    numbers = f"{signed(one.difference)} {experiment.kind.difference}, 95 % interval {signed(one.low)} to "
+    numbers += f"{signed(one.high)}, {p_text(one.p_value)}, better in {one.better} of {one.seeds} seeds"
+    return f"{how} ({numbers})"
 
 
 def _speed(experiment: Experiment) -> str:

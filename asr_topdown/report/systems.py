@@ -8,14 +8,22 @@ from asr_topdown.topdown.search import Result, Step
 JOINT = "joint"
 SCRATCH = "from scratch, best of 1 + k"
 TOP_DOWN = "top-down"
+EXHAUSTIVE = "exhaustive search, best on dev"
+HALVING = "search over layers and epochs, best on dev"
 _NAMES = {
     "greedy": TOP_DOWN,
+    "exhaustive": EXHAUSTIVE,
+    "halving": HALVING,
     "transplant": "",  # named by its source
     "scratch": SCRATCH,
     "freeze_lowest": "lowest layer frozen, upper ones retrained",
     "keep": "nothing frozen, trained on",
     "same_init": "top frozen, the joint training's initial weights",
 }
+
+_SCANS = ("epoch_scan", "subset_scan")
+# Of these each training is a row, not only the one that they ended with.
+_ALL_ROLES = ("exhaustive", "depth_sweep")
 
 
 @dataclass(frozen=True)
@@ -34,10 +42,17 @@ class System:
 
 
 def systems(results: Sequence[Result]) -> list[System]:
-    """Joint training, each step of the top-down search, where it ended, and then the controls."""
+    """Joint training, each step of the top-down search, where it ended, and then the controls.
+
+    Scans (`report.scans`) train on other data than the joint training did: they have no row here.
+    """
+    results = [result for result in results if result.search not in _SCANS]
+    if not results:
+        return []
     joint = {result.seed: result.steps[0].node for result in results}
     rows = [System(JOINT, dict(sorted(joint.items())))]
     rows.extend(_greedy_steps(results))
+    rows.extend(_by_role([result for result in results if result.search in _ALL_ROLES]))
     names = {_name(result): result.search for result in results}
     for name in sorted(names, key=lambda name: _rank(names[name])):
         final = {result.seed: result.final for result in results if _name(result) == name}
@@ -67,6 +82,15 @@ def errors_so_far(result: Result, error_of: Mapping[str, float]) -> list[float]:
     for step in result.steps:
         errors.append(error_of[step.node] if step.accepted else errors[-1])
     return errors
+
+
+def _by_role(results: Sequence[Result]) -> list[System]:
+    """A row for each role that the trainings have besides the joint one."""
+    found: dict[str, dict[int, str]] = {}
+    for result in sorted(results, key=lambda result: result.seed):
+        for step in result.steps[1:]:
+            found.setdefault(step.role, {}).setdefault(result.seed, step.node)
+    return [System(role, nodes) for role, nodes in found.items()]
 
 
 def _greedy_steps(results: Sequence[Result]) -> list[System]:

@@ -53,6 +53,6 @@ stage 5 decode --in "$exp/results/study.json" data/{dev,test}/feats.scp "$config
 # 6 · Score: joint against top-down on the test set, with the paired test. 1 s.
 stage 6 score -- asr-topdown score --exp "$exp" data/test
 
-# 7 · Report: tables and plots. 10 s.
-stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.md" -- \
+# 7 · Report: one page with tables, figures and the tree of trainings. 10 s.
+stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.html" -- \
     asr-topdown report "$exp"

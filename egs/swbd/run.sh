@@ -72,6 +72,6 @@ for test in "${tests[@]}"; do
         asr-topdown score "$test" --exp "$exp" --stm "$test/stm" --glm "$test/glm"
 done
 
-# 7 · Report: tables and plots; its error rates are those of plain transcripts, higher than NIST's. 10 s.
-stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.md" -- \
+# 7 · Report: one page with tables and figures; its error rates are those of plain transcripts, higher than NIST's. 10 s.
+stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.html" -- \
     asr-topdown report "$exp" --set-name eval2000

@@ -44,6 +44,6 @@ stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
 # 6 · Score: perplexity of every network on the test text. 1 min.
 stage 6 score -- asr-topdown score "$data/test.txt" --exp "$exp" --device "$device"
 
-# 7 · Report: tables and learning curves. 10 s.
-stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.md" -- \
+# 7 · Report: one page with tables, learning curves and the tree of trainings. 10 s.
+stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.html" -- \
     asr-topdown report "$exp"

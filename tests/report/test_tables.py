@@ -97,8 +97,12 @@ def test_a_study_without_controls_or_greedy():
         (JOINT, {1: "j1"}),
         ("nothing frozen, trained on", {1: "k1"}),
     ]
-    future = systems([Result("exhaustive", 1, steps, "k1")])
-    assert [row.name for row in future] == [JOINT, "exhaustive"]
+    steps = (steps[0], Step("M(1, 1)", "k1", 0.2, True))
+    assert [row.name for row in systems([Result("exhaustive", 1, steps, "k1")])] == [
+        JOINT, "M(1, 1)", "exhaustive search, best on dev"
+    ]  # fmt: skip
+    future = systems([Result("some other search", 1, steps, "k1")])
+    assert [row.name for row in future] == [JOINT, "some other search"]
 
 
 def test_steps_come_in_the_order_of_their_numbers():

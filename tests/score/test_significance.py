@@ -154,3 +154,20 @@ def test_many_utterances_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> 
     whole = bootstrap_rate(errors, references)
     monkeypatch.setattr("asr_topdown.score.significance._DRAWS_AT_ONCE", 1000)
     assert bootstrap_rate(errors, references) == whole
+
+
+def test_a_measure_of_the_rates_is_compared_seed_by_seed():
+    """exp of each seed's rate, then the mean: by brute force on the same draws, and with one seed by hand."""
+    generator = np.random.default_rng(5)
+    references = np.full(60, 10)
+    first, second = generator.uniform(40, 60, (2, 3, 60))
+    found = paired_seeds(first, second, references, same_seeds=True, measure=np.exp)
+    rates = np.exp(np.stack([first, second]).sum(2) / references.sum())
+    assert found.difference == pytest.approx(float((rates[0] - rates[1]).mean()))
+    assert found.low < found.difference < found.high
+    one = paired_seeds(first[0], second[0], references, measure=np.exp)
+    plain = paired_seeds(first[0], second[0], references)
+    # exp is nearly linear over so small a range: its slope scales the interval
+    slope = float(np.exp((first[0].sum() + second[0].sum()) / 2 / references.sum()))
+    assert (one.low, one.high) == pytest.approx((plain.low * slope, plain.high * slope), rel=0.1, abs=0.5)
+    assert one.p_value == pytest.approx(plain.p_value, abs=0.02)

@@ -1,0 +1,174 @@
+"""Language models in the report: perplexities with intervals, from the losses of the test text's spans."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from asr_topdown.report.collect import collect
+from asr_topdown.report.compare import compare
+from asr_topdown.report.page import build, write_report
+from asr_topdown.report.published import AWD_LSTM, published
+from asr_topdown.report.records import LANGUAGE, Score
+from asr_topdown.report.systems import JOINT, systems
+from asr_topdown.report.table import Table
+from asr_topdown.report.tables import compare_systems, scores_of, systems_table
+from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown.search import study
+from asr_topdown.topdown.store import Store
+
+BLOCKS = (("lstm.0",), ("softmax",))
+SEEDS, SPANS, WORDS = (1, 2, 3), 250, 70
+
+
+def joint(seed: int) -> Node:
+    return Node(experiment="e", train_set="t", init_seed=seed, epochs=3, patience=0)
+
+
+def loss_of(node: Node) -> float:
+    """Nats per word; retraining gains 0.1."""
+    return 5.0 + 0.02 * (node.init_seed % 1000) - (0.1 if node.frozen == ("softmax",) else 0.0)
+
+
+def pretend(store: Store, node: Node, text: np.ndarray) -> None:
+    """Train and score `node`; `text` is how much harder each span is than the mean."""
+    loss = loss_of(node)
+    with store.lock(node) as folder:
+        lines = []
+        for i in (1, 2, 3):
+            now = loss + 0.3 - i / 10
+            values = {"train_loss": 6 - i / 10, "dev_loss": now, "dev_ppl": math.exp(now)}
+            lines.append({"kind": "epoch", "epoch": i, "step": i, **values, "best": True, "seconds": 1.0})
+        (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+        (folder / "config.yaml").write_text(
+            "model: {kind: awd_lstm, layers: 1, embedding: 4}\ntrain: {metric: loss}\n"
+        )
+        metrics = {"loss": loss, "ppl": math.exp(loss)}
+        store.finish(Outcome(node=node, error=loss, best_epoch=3, epochs=3, seconds=9.0, metrics=metrics))
+    noise = np.random.default_rng(node.init_seed % 2**31).normal(0, 0.2, SPANS)
+    nats = WORDS * (loss + text + noise - noise.mean())
+    target = store.root / "decode" / node.id / "test"
+    target.mkdir(parents=True)
+    total = nats.sum() / (SPANS * WORDS)
+    (target / "spans.json").write_text(json.dumps({"nats": nats.tolist(), "words": [WORDS] * SPANS}))
+    result = {"loss": total, "ppl": math.exp(total), "seconds": 2.0, "node": node.id}
+    (target / "result.json").write_text(json.dumps(result))
+
+
+@pytest.fixture(scope="module")
+def language(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = Store(tmp_path_factory.mktemp("egs") / "wikitext2" / "exp" / "lm")
+    text = np.random.default_rng(0).normal(0, 0.5, SPANS)
+    text -= text.mean()
+    results = []
+    for search in study([joint(seed) for seed in SEEDS], BLOCKS, controls=("scratch", "same_init")):
+        told = None
+        while True:
+            try:
+                wanted = next(search) if told is None else search.send(told)
+            except StopIteration as stop:
+                results.append(stop.value)
+                break
+            for node in wanted:
+                if store.outcome(node) is None:
+                    pretend(store, node, text)
+            told = [outcome for node in wanted if (outcome := store.outcome(node))]
+    store.save_results("study", results)
+    return store.root
+
+
+def test_a_difference_is_that_of_the_perplexities_in_the_table(language: Path) -> None:
+    found = collect(language)
+    assert (found.kind, found.notes) == (LANGUAGE, ())
+    rows = systems(found.studies["study"])
+    differences = compare_systems(found, rows)
+    one = differences[JOINT]["step 1"]
+    assert one is not None
+    # loss 5 + 0.02 seed of the joint models, 0.1 less of the retrained ones
+    expected = np.mean([math.exp(5 + 0.02 * seed - 0.1) - math.exp(5 + 0.02 * seed) for seed in SEEDS])
+    assert one.difference == pytest.approx(expected)
+    assert one.low < expected < one.high < 0
+    assert one.p_value < 0.001
+    assert (one.better, one.seeds) == (3, 3)
+    table = systems_table(found, rows, differences)
+    assert list(table.header[3:5]) == ["dev perplexity", "test perplexity"]
+    (cells,) = [row for row in table.rows if row[0] == "step 1"]
+    assert cells[5].startswith(f"−{abs(expected):.2f} [−")
+
+
+def test_no_difference_is_found_where_there_is_none() -> None:
+    """Of 60 pairs of equally good models about one in twenty may come out beyond chance."""
+    generator, found = np.random.default_rng(1), 0
+    for _ in range(60):
+        text = generator.normal(5, 0.5, 100)
+        first, second = ({s: score(text + generator.normal(0, 0.3, 100)) for s in (1, 2)} for _ in range(2))
+        one = compare(first, second, LANGUAGE)
+        assert one is not None
+        found += one.beyond_chance
+    assert found <= 9
+
+
+def test_the_interval_is_that_of_the_difference_s_spread() -> None:
+    """One seed, 100 pieces: the standard error of the mean difference, times the perplexity."""
+    generator = np.random.default_rng(2)
+    text, change = generator.normal(5, 0.5, 100), generator.normal(-0.05, 0.1, 100)
+    one = compare({1: score(text + change)}, {1: score(text)}, LANGUAGE)
+    assert one is not None
+    perplexity = math.exp(float(text.mean()))
+    spread = perplexity * float(change.std()) / 10
+    assert one.difference == pytest.approx(math.exp(float((text + change).mean())) - perplexity)
+    assert (one.high - one.low) / (2 * 1.96 * spread) == pytest.approx(1, abs=0.2)
+
+
+def score(nats: np.ndarray) -> Score:
+    parts = {str(i): (50 * float(value), 50.0) for i, value in enumerate(nats)}
+    return Score(float(nats.mean()), parts, {}, 1.0)
+
+
+def test_table_4_stands_beside_ours(language: Path) -> None:
+    found = collect(language)
+    assert published(found) is AWD_LSTM
+    (table,) = [part for part in build(found) if isinstance(part, Table) and part.name == "paper-study"]
+    rows = {row[0]: list(row[1:]) for row in table.rows}
+    assert rows["joint (paper: joint)"][-3:] == ["68.7/65.6", "–", "–"]
+    retrained = rows["step 1 (paper: topmost layer frozen, rest retrained)"]
+    assert retrained[-3:] == ["–", "68.2/65.2", "68.1/65.2"]
+    ppl = [math.exp(5 + 0.02 * seed - 0.1) for seed in SEEDS]
+    assert retrained[:3] == [f"{one:.1f}/{one:.1f}" for one in ppl]
+    assert "paper only: AWD-LSTM as published (Merity et al. 2018)" in rows
+
+
+def test_the_report_says_whether_it_helped(language: Path) -> None:
+    text = write_report(language).read_text()
+    assert "Top-down against joint training: a lower perplexity, beyond chance (−" in text
+    assert "Scoring test took 2.0 s (mean of 12)." in text
+    html = (language / "report" / "report.html").read_text()
+    assert '"error":"dev perplexity"' in html
+    assert "M(1, 1)" in html
+
+
+def test_scores_of_another_cut_of_the_text_are_not_compared(language: Path) -> None:
+    found = collect(language)
+    by_name = {row.name: scores_of(found, row) for row in systems(found.studies["study"])}
+    other = {seed: Score(5.0, {"0": (5.0, 1.0)}, {}, 1.0) for seed in SEEDS}
+    assert compare(other, by_name[JOINT], LANGUAGE) is None
+
+
+def test_what_was_scored_before_spans_were_kept_is_said(language: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "lm"
+    copy.mkdir()
+    for name in ("nodes", "results"):
+        (copy / name).symlink_to(language / name)
+    for result in language.glob("decode/*/test/result.json"):
+        target = copy / result.relative_to(language)
+        target.parent.mkdir(parents=True)
+        target.write_text(result.read_text())
+    found = collect(copy)
+    assert found.notes == (
+        "Some perplexities were computed without the loss of each span: "
+        "run `asr-topdown score` again for intervals.",
+    )
+    differences = compare_systems(found, systems(found.studies["study"]))
+    assert all(one is None for each in differences.values() for one in each.values())

@@ -1,0 +1,105 @@
+"""Table 1, Figures 1 and 2 and the depth sweep, from searches whose outcomes are known."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from asr_topdown.report.collect import collect
+from asr_topdown.report.figures import Figure
+from asr_topdown.report.page import build, write_report
+from asr_topdown.report.scans import depth_figure, figure_1, figure_2, table_1
+from asr_topdown.report.systems import systems
+from asr_topdown.topdown.search import Result, Step
+from asr_topdown.topdown.store import Store
+
+
+@pytest.fixture
+def scanned(experiment: Path) -> Path:
+    """Results of three searches; only the joint trainings' nodes exist."""
+    joints = {one.seed: one.steps[0].node for one in Store(experiment).load_results("study")}
+    results = []
+    for seed, node in joints.items():
+        shift = 0.01 * (seed - 1)
+        steps = [Step("joint", node, 0.3, True)]
+        for p in (1, 2, 3):
+            steps.append(
+                Step(f"p {p}", f"e{seed}{p}", abs(p - 2) / 10 + 0.2 + shift, False, {"p": p, "repeat": 1})
+            )
+        results.append(Result("epoch_scan", seed, tuple(steps), f"e{seed}2"))
+        steps = []
+        for percent in (5.0, 80.0):
+            point = {"subset": f"part{percent:g}", "utterances": int(10 * percent), "percent": percent}
+            error = 0.5 - percent / 200 + shift
+            steps.append(Step(f"joint {point['subset']}", node, error, True, point))
+            for repeat in (1, 2):
+                step = Step(
+                    "", f"s{seed}{percent}{repeat}", error + repeat / 100, False, {**point, "repeat": repeat}
+                )
+                steps.append(step)
+        results.append(Result("subset_scan", seed, tuple(steps), steps[1].node))
+        steps = [Step("joint", node, 0.3, True)]
+        for side in ("bottom", "top"):
+            for frozen in (1, 2):
+                point = {"side": side, "frozen": frozen, "start": "reinit", "source": ""}
+                steps.append(
+                    Step(f"{side} {frozen} reinit", f"d{seed}{side}{frozen}", frozen / 10, False, point)
+                )
+        results.append(Result("depth_sweep", seed, tuple(steps), steps[1].node))
+    Store(experiment).save_results("scans", results)
+    return experiment
+
+
+def means(figure: Figure | None, chart: int = 0) -> dict[str, list[tuple[float, float]]]:
+    assert figure is not None
+    return {one.name: list(one.points) for one in figure.charts[chart].series if one.name}
+
+
+def test_figures_show_means_of_what_was_found(scanned: Path) -> None:
+    found = collect(scanned)
+    results = found.studies["scans"]
+    one = figure_1(found, results, "f1")
+    (line,) = means(one).values()
+    # 5 %: 0.475 and 0.485, plus 0.01 and 0.02 of the repeats; 80 %: 0.1 and 0.11
+    assert [x for x, _ in line] == [5, 80]
+    assert [y for _, y in line] == pytest.approx([49.5, 12.0])
+    assert one is not None
+    assert one.charts[0].log_x
+    (faint,) = [series for series in one.charts[0].series if series.faint]
+    assert len(faint.points) == 8
+    two = figure_2(found, results, "f2")
+    assert means(two, 0)["dev loss"][:2] == [(1, 50.0), (2, 46.0)]
+    (line,) = means(two, 1).values()
+    assert line == [(1, pytest.approx(30.5)), (2, pytest.approx(20.5)), (3, pytest.approx(30.5))]
+    depth = means(depth_figure(found, results, "d"))
+    assert depth["top frozen, reinit"] == [(1, pytest.approx(10)), (2, pytest.approx(20))]
+    assert depth.keys() == {"top frozen, reinit", "bottom frozen, reinit"}
+
+
+def test_table_1_has_a_row_for_each_subset(scanned: Path) -> None:
+    found = collect(scanned)
+    table = table_1(found, found.studies["scans"], "t")
+    assert table is not None
+    assert [list(row[:4]) for row in table.rows] == [["5", "part5", "50", "2"], ["80", "part80", "800", "2"]]
+
+
+def test_scans_have_no_rows_among_the_systems(scanned: Path) -> None:
+    rows = systems(collect(scanned).studies["scans"])
+    assert [row.name for row in rows][:3] == ["joint", "bottom 1 reinit", "bottom 2 reinit"]
+    assert not [row for row in rows if "scan" in row.name]
+
+
+def test_the_report_has_them(scanned: Path) -> None:
+    names = [part.name for part in build(collect(scanned)) if isinstance(part, Figure)]
+    assert names == ["figure1-scans", "figure2-scans", "depth-scans", "cascade-study"]
+    page = write_report(scanned)
+    assert (page.parent / "figure1-scans.png").stat().st_size > 10_000
+    html = page.with_suffix(".html").read_text()
+    assert len(re.findall(r'<svg class="chart"', html.split('<h2 id="study-study"')[0])) == 5
+
+
+def test_a_study_without_scans_has_none_of_them(experiment: Path) -> None:
+    found = collect(experiment)
+    results = found.studies["study"]
+    assert table_1(found, results, "t") is None
+    assert [make(found, results, "f") for make in (figure_1, figure_2, depth_figure)] == [None] * 3
