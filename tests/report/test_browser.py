@@ -52,6 +52,7 @@ class Browser:
         self._session = self.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Runtime", "Network", "Log", "Page"):
             self.call(f"{domain}.enable")
+        self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
         message = {"id": next(self._numbers), "method": method, "params": parameters}
@@ -64,9 +65,17 @@ class Browser:
         return dict(answer["result"])
 
     def open(self, path: Path) -> None:
+        self._go("about:blank")  # so that what comes is a new document, not a new place in the old one
         self.events.clear()
-        self.call("Page.navigate", url=path.as_uri())
-        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+        self._go(path.as_uri())
+
+    def _go(self, url: str) -> None:
+        loader = self.call("Page.navigate", url=url)["loaderId"]
+        while not any(
+            event.get("method") == "Page.lifecycleEvent"
+            and (event["params"]["loaderId"], event["params"]["name"]) == (loader, "load")
+            for event in self.events
+        ):
             self.events.append(self._message())
 
     def ask(self, expression: str) -> Any:
@@ -115,7 +124,6 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
 @pytest.fixture
 def opened(browser: Browser, reported: Path) -> Browser:
     browser.size(1200, 900)
-    browser.call("Page.navigate", url="about:blank")
     browser.open(reported / "report" / "report.html")
     return browser
 

@@ -95,7 +95,7 @@ def test_the_report_has_them(scanned: Path) -> None:
     page = write_report(scanned)
     assert (page.parent / "figure1-scans.png").stat().st_size > 10_000
     html = page.with_suffix(".html").read_text()
-    assert len(re.findall(r'<svg class="chart"', html.split('<h2 id="study-study"')[0])) == 5
+    assert len(re.findall(r'<svg class="chart"', html.split('<h2 id="study-study"')[0])) == 4
 
 
 def test_a_study_without_scans_has_none_of_them(experiment: Path) -> None:
