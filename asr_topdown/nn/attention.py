@@ -39,12 +39,17 @@ class SelfAttention(nn.Module):
         query, key, value = (_split(part, self.heads) for part in self.inputs(frames).chunk(3, dim=-1))
         return self.outputs(_attend(query, key, value, may_look, self.dropout, causal=may_look is None))
 
-    def step(self, frames: Tensor, cache: KeyValue | None) -> tuple[Tensor, KeyValue]:
-        """One frame (N, 1, D) after those in the cache -> (N, 1, D) and the longer cache."""
-        query, key, value = (_split(part, self.heads) for part in self.inputs(frames).chunk(3, dim=-1))
-        if cache is not None:
-            key, value = torch.cat([cache[0], key], dim=2), torch.cat([cache[1], value], dim=2)
-        return self.outputs(_attend(query, key, value, None, self.dropout)), (key, value)
+    def step(self, frames: Tensor, cache: Tensor | None) -> tuple[Tensor, Tensor]:
+        """One frame (N, 1, D) after those in the cache -> (N, 1, D) and the longer cache.
+
+        The cache holds a key and a value of each frame, (N, L, 2 D), frame after frame: that is the fewest
+        pieces to copy when a search reorders its hypotheses.
+        """
+        dim = frames.shape[-1]
+        query, fresh = self.inputs(frames).split([dim, 2 * dim], dim=-1)
+        cache = fresh if cache is None else torch.cat([cache, fresh], dim=1)
+        query, key, value = (_split(part, self.heads) for part in (query, *cache.chunk(2, dim=-1)))
+        return self.outputs(_attend(query, key, value, None, self.dropout)), cache
 
 
 class CrossAttention(nn.Module):

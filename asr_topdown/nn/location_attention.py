@@ -18,14 +18,12 @@ SHARPENING = 2.0
 class Memory:
     """Encoder output, with all that attention needs of it and that does not change from label to label.
 
-    N = B x k rows are `k` hypotheses of each of B utterances, an utterance's side by side.
-
     Attributes:
         frames: (B, T, D) encoder output, zero in the padding.
-        keys: (N, T, A) its projection, at least float32; rows of one utterance are equal.
+        keys: (B, T, A) its projection, at least float32.
         energy: (A,) weight of the energies.
         tape: of the gradients of `keys` and `energy`.
-        bias: (N, T) 0 on real frames, -inf on padding.
+        bias: (B, T) 0 on real frames, -inf on padding.
         filters: the location filters as one matrix, or None where they are applied as a convolution.
     """
 
@@ -36,16 +34,10 @@ class Memory:
     bias: Tensor
     filters: DeferredWeight | None
 
-    def with_rows(self, rows: int, utterances: Tensor | None = None) -> "Memory":
-        """The same for `rows` rows, of the `utterances` only if some are given; for searches."""
-        frames = self.frames.weight
-        if utterances is None and rows == len(self.keys):
-            return self
-        first = torch.arange(0, len(self.keys), len(self.keys) // len(frames), device=self.keys.device)
-        if utterances is not None:
-            first, frames = first[utterances], frames[utterances]
-        each = first.repeat_interleave(rows // len(frames))
-        return replace(self, frames=DeferredWeight(frames), keys=self.keys[each], bias=self.bias[each])
+    def of(self, utterances: Tensor) -> "Memory":
+        """That of the `utterances` (B',) only."""
+        frames = DeferredWeight(self.frames.weight[utterances])
+        return replace(self, frames=frames, keys=self.keys[utterances], bias=self.bias[utterances])
 
 
 class LocationAttention(nn.Module):
@@ -87,7 +79,7 @@ class LocationAttention(nn.Module):
         return memory, real.to(exact) / lengths[:, None]
 
     def forward(self, memory: Memory, query: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """One label.
+        """One label of N = B x k hypotheses, k of each of B utterances side by side; k > 1 is for searches.
 
         Args:
             memory: from `prepare`.
@@ -98,17 +90,16 @@ class LocationAttention(nn.Module):
             (N, D) context and (N, T) weights; exactly zero on padding.
         """
         rows, time = previous.shape
-        energies = _Energies.apply(
-            memory.keys,
-            memory.energy,
-            self._filtered(previous, memory.filters).to(memory.keys.dtype),
-            self.location.weight.to(memory.keys.dtype),
-            query.to(memory.keys.dtype),
-            memory.tape,
+        filtered, location, query = (
+            part.to(memory.keys.dtype)
+            for part in (self._filtered(previous, memory.filters), self.location.weight, query)
         )
-        weights = (energies + memory.bias).softmax(dim=-1)
-        context = memory.frames(weights.view(len(memory.frames.weight), -1, time))
-        return context.view(rows, -1), weights
+        if rows == len(memory.keys):
+            energies = _Energies.apply(memory.keys, memory.energy, filtered, location, query, memory.tape)
+        else:
+            energies = _search_energies(memory.keys, memory.energy, filtered, location, query)
+        weights = (energies.view(len(memory.keys), -1, time) + memory.bias[:, None]).softmax(dim=-1)
+        return memory.frames(weights).view(rows, -1), weights.view(rows, time)
 
     def _filtered(self, weights: Tensor, filters: DeferredWeight | None) -> Tensor:
         """(N, T) -> (N, T, filters)."""
@@ -181,11 +172,8 @@ class _Energies(torch.autograd.Function):
         tape: _EnergyTape,
     ) -> Tensor:
         """(N, T, A), (A,), (N, T, F), (A, F), (N, A) -> (N, T)."""
-        rows, time, _ = keys.shape
         with torch.autocast(keys.device.type, enabled=False):
-            # The query rides along as one more filter whose output is 1: one fused product, not two sums.
-            filtered = torch.cat([filtered, filtered.new_ones(rows, time, 1)], 2)
-            mixing = torch.cat([location.t().expand(rows, -1, -1), query[:, None]], 1)
+            filtered, mixing = _with_query(filtered, location, query)
             hidden = torch.baddbmm(keys, filtered, mixing, beta=2, alpha=2).sigmoid_()
             ctx.save_for_backward(hidden, filtered, location, energy)
             ctx.tape = tape
@@ -201,3 +189,36 @@ class _Energies(torch.autograd.Function):
         d_filtered = (slopes @ (weight[:, None] * location)).mul_(each)
         d_mixing = torch.bmm((filtered * each).mT, slopes).mul_(weight)
         return None, None, d_filtered, d_mixing[:, :-1].sum(0).t(), d_mixing[:, -1], None
+
+
+def _with_query(filtered: Tensor, location: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
+    """(N, T, F), (A, F), (N, A) -> (N, T, F + 1), (N, F + 1, A), whose product is their sum.
+
+    The query rides along as one more filter whose output is 1: one fused product, not two sums.
+    """
+    rows, time, _ = filtered.shape
+    mixing = torch.cat([location.t().expand(rows, -1, -1), query[:, None]], 1)
+    return torch.cat([filtered, filtered.new_ones(rows, time, 1)], 2), mixing
+
+
+def _search_energies(
+    keys: Tensor, energy: Tensor, filtered: Tensor, location: Tensor, query: Tensor
+) -> Tensor:
+    """What `_Energies` computes, for N = B x k rows over keys (B, T, A), without gradients: (N, T).
+
+    On a CPU utterance by utterance, so that all between keys and energies stays in its cache.
+    """
+    with torch.autocast(keys.device.type, enabled=False):
+        filtered, mixing = _with_query(filtered.detach(), location.detach(), query.detach())
+        keys, energy, each = keys.detach(), 2 * energy.detach(), len(query) // len(keys)
+        if keys.device.type != "cpu":
+            keys = keys.repeat_interleave(each, dim=0)
+            return torch.baddbmm(keys, filtered, mixing, beta=2, alpha=2).sigmoid_() @ energy
+        return torch.cat(
+            [
+                torch.baddbmm(one, rows, mix, beta=2, alpha=2).sigmoid_() @ energy
+                for one, rows, mix in zip(
+                    keys.split(1), filtered.split(each), mixing.split(each), strict=True
+                )
+            ]
+        )

@@ -20,12 +20,14 @@ class LstmState:
         cell: (N, H).
         weights: (N, T) attention weights of the last label.
         memory: the encoder output.
+        loop: the matrices that every step multiplies with, from `LstmDecoder._loop_weights`.
     """
 
     hidden: Tensor
     cell: Tensor
     weights: Tensor
     memory: Memory
+    loop: tuple[DeferredWeight, DeferredWeight]
 
 
 class LstmDecoder(nn.Module):
@@ -84,13 +86,10 @@ class LstmDecoder(nn.Module):
         """
         state = self.init_state(frames, lengths)
         hidden, cell, weights = state.hidden, state.cell, state.weights
-        recurrent, from_context = self._loop_weights()
         outputs = []
         # Time first, so that a step's gates lie together.
         for gates in self._label_gates(tokens.t()):
-            hidden, cell, weights = self._step(
-                gates, hidden, cell, weights, state.memory, recurrent, from_context
-            )
+            hidden, cell, weights = self._step(gates, hidden, cell, weights, state.memory, *state.loop)
             outputs.append(hidden)
         out: Tensor = self.dropout(torch.stack(outputs, dim=1))
         return out
@@ -99,7 +98,7 @@ class LstmDecoder(nn.Module):
         """(B, T, D), (B,) lengths >= 1 -> the state before any label, one hypothesis per utterance."""
         memory, weights = self.attention.prepare(frames, lengths)
         zeros = weights.new_zeros(len(frames), self.outputs)
-        return LstmState(zeros, zeros, weights, memory)
+        return LstmState(zeros, zeros, weights, memory, self._loop_weights())
 
     def step(self, state: LstmState, tokens: Tensor) -> tuple[Tensor, LstmState]:
         """Read one label (N,) per hypothesis -> (N, H) output, and the state after it."""
@@ -109,7 +108,7 @@ class LstmDecoder(nn.Module):
             state.cell,
             state.weights,
             state.memory,
-            *self._loop_weights(),
+            *state.loop,
         )
         after = replace(state, hidden=hidden, cell=cell, weights=weights)
         return self.dropout(hidden), after
@@ -119,11 +118,12 @@ class LstmDecoder(nn.Module):
 
         With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
         """
-        return LstmState(
-            state.hidden[rows],
-            state.cell[rows],
-            state.weights[rows],
-            state.memory.with_rows(len(rows), utterances),
+        return replace(
+            state,
+            hidden=state.hidden.index_select(0, rows),
+            cell=state.cell.index_select(0, rows),
+            weights=state.weights.index_select(0, rows),
+            memory=state.memory if utterances is None else state.memory.of(utterances),
         )
 
     def _label_gates(self, tokens: Tensor) -> Tensor:

@@ -76,8 +76,8 @@ class DecoderBlock(nn.Module):
         return self._rest(labels, memory, may_look)
 
     def step(
-        self, label: Tensor, cache: KeyValue | None, memory: KeyValue, may_look: Tensor
-    ) -> tuple[Tensor, KeyValue]:
+        self, label: Tensor, cache: Tensor | None, memory: KeyValue, may_look: Tensor
+    ) -> tuple[Tensor, Tensor]:
         """The newest label (N, 1, D) of k hypotheses of each of B utterances -> (N, 1, D), longer cache."""
         added, cache = self.attention.step(self.norms[0](label), cache)
         label = label + self.dropout(added)
@@ -96,13 +96,13 @@ class TransformerState:
     """Where each of N = B x k hypotheses stands.
 
     Attributes:
-        caches: per block, keys and values (N, heads, L, D / heads) of the labels so far; empty at first.
+        caches: per block, keys and values (N, L, 2 D) of the labels so far; empty at first.
         memory: per block, keys and values (B, heads, T, D / heads) of the encoder output.
         may_look: (B, 1, 1, T).
         position: how many labels have been read.
     """
 
-    caches: tuple[KeyValue, ...]
+    caches: tuple[Tensor, ...]
     memory: tuple[KeyValue, ...]
     may_look: Tensor
     position: int
@@ -191,7 +191,7 @@ class TransformerDecoder(nn.Module):
 
         With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
         """
-        caches = tuple((key[rows], value[rows]) for key, value in state.caches)
+        caches = tuple(cache.index_select(0, rows) for cache in state.caches)
         memory, may_look = state.memory, state.may_look
         if utterances is not None:
             memory = tuple((key[utterances], value[utterances]) for key, value in memory)
