@@ -50,6 +50,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = importlib.import_module(f"asr_topdown.bin.{top.command}")
     arguments = [argument for argument in top.arguments if argument != "--debug"]
     args = _command_parser(top.command, command).parse_args(arguments)
+    args.command_line = [*(["--debug"] if top.debug else []), top.command, *top.arguments]
     debug = (
         top.debug or arguments != top.arguments or os.environ.get("ASR_TOPDOWN_DEBUG", "") not in ("", "0")
     )

@@ -2,6 +2,7 @@
 
 import argparse
 import logging
+import os
 import sys
 from pathlib import Path
 
@@ -51,6 +52,33 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
+def add_ddp(parser: argparse.ArgumentParser) -> None:
+    """`--ddp`."""
+    parser.add_argument(
+        "--ddp",
+        type=int,
+        default=1,
+        metavar="N",
+        help="train each network by N processes together, each with a GPU of its own (or, with --device cpu, "
+        "none): this command starts itself again under torchrun (default: %(default)s)",
+    )
+
+
+def start_ddp(args: argparse.Namespace) -> None:
+    """Become torchrun with `--ddp` processes of this very command; return if that is not wanted or done."""
+    if args.ddp < 1:
+        raise ValueError(f"--ddp {args.ddp}: must be at least 1")
+    if args.ddp == 1 or "LOCAL_RANK" in os.environ:
+        return
+    if args.device == "cuda" and args.ddp > _visible_gpus():
+        raise ValueError(f"--ddp {args.ddp}: there are {_visible_gpus()} GPUs")
+    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={args.ddp}"]
+    sys.stdout.flush()
+    os.execv(  # noqa: S606 - no shell is wanted
+        sys.executable, [sys.executable, *launcher, "-m", "asr_topdown.bin.main", *args.command_line]
+    )
+
+
 def add_engine(parser: argparse.ArgumentParser, jobs: str) -> None:
     """`--workers --gpus --retries`: where and how many at a time `jobs` run."""
     parser.add_argument(
@@ -94,7 +122,9 @@ def _visible_gpus() -> int:
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
-    """Show the package's log on stderr, with the time of day."""
+    """Show the package's log on stderr, with the time of day; of several processes, that of rank 0."""
+    if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
+        level = max(level, logging.ERROR)
     logging.basicConfig(
         level=level, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
     )

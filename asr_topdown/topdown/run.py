@@ -1,9 +1,9 @@
 """Run one node: build a fresh model, transplant and freeze what the node says, train, and say how it went."""
 
+import contextlib
 import functools
 import hashlib
 import logging
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -30,6 +30,7 @@ from asr_topdown.text import Vocabulary
 from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
+from asr_topdown.train import distributed
 from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.epochs import EpochWeights
@@ -137,40 +138,47 @@ class Experiment:
 def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
     """Train `node`, or answer from disk if it is finished; killed in between, go on from its checkpoint.
 
+    Of several processes (`train.distributed`) each calls this; rank 0 alone locks and writes.
+
     Raises:
         ValueError: naming what does not fit: the node and the experiment, a parent's layer, the data.
     """
-    with store.lock(node) as folder:
-        finished = store.outcome(node)
+    world = distributed.current()
+    with store.lock(node) if world.leads else contextlib.nullcontext(store.node_dir(node)) as folder:
+        finished = world.from_leader(lambda: store.outcome(node))
         if finished is not None:
             return finished
         if node.experiment != experiment.id or node.train_set != experiment.train_set:
             raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
         torch.set_num_threads(experiment.config.train.threads)
         keep_freed_memory()
-        _write_surroundings(folder, experiment)
+        if world.leads:
+            _write_surroundings(folder, experiment)
         progress = _train(node, experiment, store, folder)
-        outcome = Outcome(
-            node=node,
-            error=progress.best_error,
-            best_epoch=progress.best_epoch,
-            epochs=progress.epoch,
-            seconds=round(progress.seconds, 2),
-            metrics=progress.best_metrics,
-        )
-        store.finish(outcome)
-        # Only now: a kill before done.json is there must find the checkpoint that says "finished".
-        Rotation(folder).clear()
-        EpochWeights(folder, experiment.config.train).finish(progress.errors)
-        return outcome
+        return world.from_leader(lambda: _finish(node, experiment, store, progress))
+
+
+def _finish(node: Node, experiment: Experiment, store: Store, progress: Progress) -> Outcome:
+    outcome = Outcome(
+        node=node,
+        error=progress.best_error,
+        best_epoch=progress.best_epoch,
+        epochs=progress.epoch,
+        seconds=round(progress.seconds, 2),
+        metrics=progress.best_metrics,
+    )
+    store.finish(outcome)
+    # Only now: a kill before done.json is there must find the checkpoint that says "finished".
+    Rotation(store.node_dir(node)).clear()
+    EpochWeights(store.node_dir(node), experiment.config.train).finish(progress.errors)
+    return outcome
 
 
 def _write_surroundings(folder: Path, experiment: Experiment) -> None:
     """What makes the folder a model that can be taken away: settings, units, normalisation."""
     write_text(folder / "config.yaml", configuration.dump(experiment.config))
     experiment.units().save(folder / "tokens.txt")
-    cmvn = experiment.cmvn()
-    if cmvn is not None:
+    if (cmvn := experiment.cmvn()) is not None:
         cmvn.save(folder / "cmvn.ark")
 
 
@@ -191,15 +199,11 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
         patience=node.patience,
         seed=node.init_seed,
         folder=folder,
-        device=torch.device(experiment.device),
+        device=distributed.local_device(experiment.device),
     )
-    started = time.monotonic()
     progress = trainer.run()
-    log.info(
-        "%s: best epoch %d of %d, dev %s %.4f, %.0f s in this run",
-        node.id, progress.best_epoch, progress.epoch, experiment.config.train.metric, progress.best_error,
-        time.monotonic() - started,
-    )  # fmt: skip
+    best, error, metric = progress.best_epoch, progress.best_error, experiment.config.train.metric
+    log.info("%s: best epoch %d of %d, dev error (%s) %.4f", node.id, best, progress.epoch, metric, error)
     return progress
 
 

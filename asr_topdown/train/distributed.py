@@ -7,6 +7,7 @@ rank 0 writes. When a process dies, torchrun stops the others; started again, al
 
 import contextlib
 import datetime
+import inspect
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -77,7 +78,13 @@ class World:
         To be wrapped afresh at each retraining, after freezing: what is frozen or thawed later would be
         missed. Buffers are each rank's own until `settle`.
         """
-        return network if self.alone else DistributedDataParallel(network, broadcast_buffers=False)
+        if self.alone:
+            return network
+        # Renamed in PyTorch 2.13, where the old name warns.
+        known = inspect.signature(DistributedDataParallel).parameters
+        buffers = "forward_sync_buffers" if "forward_sync_buffers" in known else "broadcast_buffers"
+        settings: Any = {buffers: False}
+        return DistributedDataParallel(network, **settings)
 
     def settle(self, model: nn.Module) -> None:
         """Give every rank the buffers of rank 0, and make sure that all have the same weights.
@@ -111,10 +118,15 @@ def join(device: str) -> Iterator[World]:
 
     Args:
         device: "cuda" or "cpu".
+
+    Raises:
+        ValueError: if several processes are to share one GPU.
     """
     if not {"RANK", "WORLD_SIZE"} <= os.environ.keys() or os.environ["WORLD_SIZE"] == "1":
         yield World()
         return
+    if device not in ("cuda", "cpu"):
+        raise ValueError(f"--device {device}: several processes cannot share it, say cuda")
     if device == "cuda":
         torch.cuda.set_device(local_device(device))
     distributed.init_process_group("nccl" if device == "cuda" else "gloo", timeout=_PATIENCE)

@@ -6,6 +6,8 @@ Each letter is a tone, so that a tiny network learns to read in seconds.
 import json
 import random
 import shutil
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +16,7 @@ import pytest
 
 import asr_topdown
 from asr_topdown.bin.main import main
+from asr_topdown.train.metrics import read_metrics
 
 CONFIG = """
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
@@ -197,3 +200,54 @@ def test_too_short_a_sound(
 ) -> None:
     blip = write_tones(broken.root / "blip.wav", "a", seconds_each=0.01)
     assert str(blip) in error_of(["transcribe", str(broken.model), str(blip)], capsys)
+
+
+# --- several processes --------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+def test_a_study_by_two_processes_is_that_of_one(toy: Toy, tmp_path: Path) -> None:
+    """`--ddp 2` through torchrun: the same nodes with the same errors, written once."""
+    settings = ["--set", "train.epochs=2", "--set", "topdown.controls=[]", "--set", "topdown.seeds=[3]"]
+    options = [*toy.experiment[:-2], *settings]  # but for --exp
+    studies = []
+    for name, ddp in (("one", "1"), ("two", "2")):
+        command = [sys.executable, "-m", "asr_topdown.bin.main", "topdown", *options, "--workers", "1"]
+        command += ["--exp", str(tmp_path / name), "--ddp", ddp]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("saved to") == 1
+        studies.append(json.loads((tmp_path / name / "results" / "study.json").read_text())["searches"])
+        for node in (tmp_path / name / "nodes").iterdir():
+            assert {path.name for path in node.iterdir()} >= {"config.yaml", "tokens.txt", "done.json"}
+            assert not (node / "last.pt").exists()
+    (one,), (two,) = studies
+    assert [step["role"] for step in one["steps"]] == [step["role"] for step in two["steps"]]
+    assert one["steps"][0]["node"] == two["steps"][0]["node"]  # how many train it is no part of its name
+    curves = [
+        [
+            record["train_loss"]
+            for record in read_metrics(tmp_path / name / "nodes" / one["steps"][0]["node"] / "metrics.jsonl")
+            if record["kind"] == "epoch"
+        ]
+        for name in ("one", "two")
+    ]
+    assert curves[0] == pytest.approx(curves[1], rel=1e-3)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--ddp", "0"], "--ddp 0: must be at least 1"),
+        (["--ddp", "3", "--device", "cuda"], "--ddp 3: there are 2 GPUs"),
+    ],
+)
+def test_impossible_numbers_of_processes(
+    options: list[str],
+    message: str,
+    toy: Toy,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("torch.cuda.device_count", lambda: 2)
+    assert message in error_of(["train", *toy.experiment, *options], capsys)
