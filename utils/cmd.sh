@@ -1,9 +1,17 @@
 # shellcheck shell=bash
-# Sourced by each recipe's cmd.sh: where the trainings of a study run. Here: on this machine, one process for each GPU, or
-# $nj processes of one thread each on the CPU.
+# Sourced by each recipe's cmd.sh: where a recipe's work runs. Here: on this machine, one training for each GPU, or $nj
+# of one thread each on the CPU. A recipe's cmd.sh may set these otherwise, after it has sourced this one:
+#
+#     device          cpu or cuda
+#     train_engine    options of `asr-topdown train` that say where it trains
+#     search_engine   of `asr-topdown topdown`: where, and how many trainings at a time
+#     feats_engine    of `asr-topdown features`
+#     decode_engine   of `asr-topdown decode`
+#
 # shellcheck disable=SC2034,SC2154
+train_engine=() decode_engine=() feats_engine=(--nj "$nj")
 if ((ngpu)); then
-    device=cuda workers=$ngpu
+    device=cuda search_engine=(--gpus "$ngpu" --workers "$ngpu")
 else
-    device=cpu workers=$nj
+    device=cpu search_engine=(--workers "$nj")
 fi

@@ -4,11 +4,19 @@ import argparse
 import os
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
 
+if TYPE_CHECKING:
+    from asr_topdown.config import FeaturesConfig
+    from asr_topdown.engines.job import Engine
+
 HELP = "compute features of data directories, and the mean and variance of the first one"
-EXAMPLE = "asr-topdown features data/train data/dev data/test --config conf/blstm_ctc.yaml --nj 4"
+EXAMPLE = """
+asr-topdown features data/train data/dev data/test --config conf/blstm_ctc.yaml --nj 4
+asr-topdown features data/train --config conf/blstm_ctc.yaml --nj 32 --engine slurm --slurm partition=cpu
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,23 +36,29 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes, of one thread each; default: the CPUs there are",
     )
+    options.add_engine(parser, "processes", spread=False)
 
 
 def run(args: argparse.Namespace) -> None:
     """Dump the features of each directory, then the statistics of the first."""
+    settings = options.read_config(args).features
+    with options.engine_elsewhere(args) as engine:
+        for folder in args.dirs:
+            _dump(folder, settings, args.nj, engine)
+    if settings.cmvn == "global":
+        _write_cmvn(args.dirs[0])
+
+
+def _dump(folder: Path, settings: "FeaturesConfig", nj: int, engine: "Engine | None") -> None:
     from asr_topdown import datadir
     from asr_topdown.features.dump import dump
 
-    settings = options.read_config(args).features
-    for folder in args.dirs:
-        begin = time.monotonic()
-        clips = datadir.read(folder).clips()
-        dumped = dump(clips, folder, fbank=settings.fbank, deltas=settings.deltas, nj=args.nj)
-        hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
-        done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
-        print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")
-    if settings.cmvn == "global":
-        _write_cmvn(args.dirs[0])
+    begin = time.monotonic()
+    clips = datadir.read(folder).clips()
+    dumped = dump(clips, folder, fbank=settings.fbank, deltas=settings.deltas, nj=nj, engine=engine)
+    hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
+    done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
+    print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")
 
 
 def _write_cmvn(folder: Path) -> None:

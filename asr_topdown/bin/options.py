@@ -1,14 +1,18 @@
 """Options that several commands share."""
 
 import argparse
+import contextlib
 import logging
 import os
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown.config import Config
-from asr_topdown.engines.choice import Choice
+from asr_topdown.engines import slurm_options
+from asr_topdown.engines.choice import ENGINES, Choice, opened
+from asr_topdown.engines.job import Engine
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -70,6 +74,8 @@ def start_ddp(args: argparse.Namespace) -> None:
         raise ValueError(f"--ddp {args.ddp}: must be at least 1")
     if args.ddp == 1 or "LOCAL_RANK" in os.environ:
         return
+    if args.engine != "local":
+        raise ValueError(f"--ddp {args.ddp} is for this machine, not for --engine {args.engine}")
     if args.device == "cuda" and args.ddp > _visible_gpus():
         raise ValueError(f"--ddp {args.ddp}: there are {_visible_gpus()} GPUs")
     launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={args.ddp}"]
@@ -79,19 +85,24 @@ def start_ddp(args: argparse.Namespace) -> None:
     )
 
 
-def add_engine(parser: argparse.ArgumentParser, jobs: str) -> None:
-    """`--workers --gpus --retries`: where and how many at a time `jobs` run."""
+def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = True) -> None:
+    """`--engine --slurm --ray --retries`: where `jobs` run; if they `spread`, also `--workers --gpus`."""
     parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help=f"{jobs} side by side; default: one per GPU, or as many as the CPUs have threads for",
+        "--engine",
+        choices=ENGINES,
+        default="local",
+        help=f"where to run the {jobs}: on this machine or on a cluster (default: %(default)s)",
     )
     parser.add_argument(
-        "--gpus",
-        type=int,
-        metavar="N",
-        help="spread the workers over so many GPUs; default: with --device cuda all of them",
+        "--slurm",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE,…|FILE",
+        help="what each job asks of Slurm: time, gpus, cpus, mem, notice, requeues, poll, setup and every "
+        "long option of sbatch; or a YAML file of them (conf/engine/slurm.yaml); may be given several times",
+    )
+    parser.add_argument(
+        "--ray", metavar="ADDRESS", help="a running Ray cluster; without it, --engine ray is here"
     )
     parser.add_argument(
         "--retries",
@@ -101,18 +112,56 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str) -> None:
         help="try one that dies (killed, out of memory) so often again, from its last checkpoint; not one "
         "that fails of its own doing (default: %(default)s)",
     )
+    if not spread:
+        return
+    parser.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help=f"{jobs} side by side; default: here one per GPU, or as many as the CPUs have threads for, on a "
+        "cluster no limit",
+    )
+    parser.add_argument(
+        "--gpus",
+        type=int,
+        metavar="N",
+        help="spread the workers over so many GPUs of this machine; default: with --device cuda all",
+    )
 
 
 def read_engine(args: argparse.Namespace, *, threads: int = 1) -> Choice:
     """The engine that `add_engine`'s options name; each job has so many threads."""
-    for name in ("workers", "gpus", "retries"):
-        value = getattr(args, name)
+    workers, gpus = getattr(args, "workers", None), getattr(args, "gpus", None)
+    for name, value in (("workers", workers), ("gpus", gpus), ("retries", args.retries)):
         if value is not None and value < 0:
             raise ValueError(f"--{name} {value}: must not be negative")
-    gpus = args.gpus
+    if args.slurm and args.engine != "slurm":
+        raise ValueError("--slurm needs --engine slurm")
+    if args.ray and args.engine != "ray":
+        raise ValueError("--ray needs --engine ray")
     if gpus is None:
-        gpus = _visible_gpus() if args.device == "cuda" else 0
-    return Choice(workers=args.workers, gpus=gpus, threads=threads, retries=args.retries)
+        here = args.engine == "local" and getattr(args, "device", "") == "cuda"
+        gpus = _visible_gpus() if here else 0
+    return Choice(
+        engine=args.engine,
+        workers=workers,
+        gpus=gpus,
+        threads=threads,
+        retries=args.retries,
+        slurm=slurm_options.parse(args.slurm),
+        ray=args.ray or "",
+    )
+
+
+@contextlib.contextmanager
+def engine_elsewhere(args: argparse.Namespace) -> Iterator[Engine | None]:
+    """The engine that `add_engine`'s options name, opened; None for this machine."""
+    chosen = read_engine(args)
+    if chosen.engine == "local":
+        yield None
+        return
+    with opened(chosen) as engine:
+        yield engine
 
 
 def _visible_gpus() -> int:

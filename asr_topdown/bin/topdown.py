@@ -22,6 +22,7 @@ EXAMPLE = """
 asr-topdown topdown --config conf/blstm_ctc.yaml --train data/train --dev data/dev \\
     --tokens data/tokens.txt --exp exp/a --workers 2 --set topdown.seeds=[1,2,3]
 asr-topdown topdown … --device cuda --ddp 4
+asr-topdown topdown … --device cuda --engine slurm --slurm partition=gpu,gpus=1,time=4:00:00 --workers 8
 """
 
 

@@ -1,14 +1,22 @@
 """`asr-topdown train`: joint training of one network."""
 
 import argparse
+import functools
+from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
+
+if TYPE_CHECKING:
+    from asr_topdown.config import Config
+    from asr_topdown.topdown.node import Outcome
+    from asr_topdown.topdown.store import Store
 
 HELP = "train a network jointly, all layers from scratch"
 EXAMPLE = """
 asr-topdown train --config conf/blstm_ctc.yaml --train data/train --dev data/dev --tokens data/tokens.txt \\
     --exp exp/a --seed 1
 asr-topdown train … --device cuda --ddp 4
+asr-topdown train … --device cuda --engine slurm --slurm partition=gpu,gpus=1,time=4:00:00
 """
 
 
@@ -16,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     options.add_experiment(parser)
     options.add_ddp(parser)
+    options.add_engine(parser, "training", spread=False)
     parser.add_argument("--seed", type=int, default=1, help="of the initial weights (default: %(default)s)")
 
 
@@ -29,12 +38,29 @@ def run(args: argparse.Namespace) -> None:
     options.log_to_stderr()
     config = options.read_config(args)
     store = Store(args.exp)
+    if args.engine != "local":
+        _print(_train_elsewhere(args, config, store), store)
+        return
     with distributed.join(args.device) as world:
         experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
-        node = experiment.joint(args.seed)
-        outcome = run_node(node, experiment, store)
+        outcome = run_node(experiment.joint(args.seed), experiment, store)
         if world.leads:
-            numbers = ", ".join(f"dev {name} {value:.4g}" for name, value in outcome.metrics.items())
-            print(
-                f"{store.node_dir(node.id)}: best epoch {outcome.best_epoch} of {outcome.epochs}, {numbers}"
-            )
+            _print(outcome, store)
+
+
+def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store") -> "Outcome":
+    from asr_topdown.bin.topdown import train_node
+    from asr_topdown.engines import choice
+    from asr_topdown.topdown import dispatch
+    from asr_topdown.topdown.run import Experiment
+
+    experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+    train = functools.partial(train_node, experiment=experiment, store=store)
+    with choice.opened(options.read_engine(args, threads=config.train.threads)) as engine:
+        submit = dispatch.on(engine, train, store=store)
+        return dispatch.train_one(experiment.joint(args.seed), submit, store=store)
+
+
+def _print(outcome: "Outcome", store: "Store") -> None:
+    numbers = ", ".join(f"dev {name} {value:.4g}" for name, value in outcome.metrics.items())
+    print(f"{store.node_dir(outcome.node)}: best epoch {outcome.best_epoch} of {outcome.epochs}, {numbers}")

@@ -3,13 +3,16 @@
 import contextlib
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.local import Here, Processes
+from asr_topdown.engines.ray_cluster import Ray
 from asr_topdown.engines.retry import Retrying
+from asr_topdown.engines.slurm import Slurm
+from asr_topdown.engines.slurm_options import SlurmOptions
 
-ENGINES = ("local",)
+ENGINES = ("local", "slurm", "ray")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,10 +21,12 @@ class Choice:
 
     Attributes:
         engine: one of `ENGINES`.
-        workers: jobs at a time; None = one per GPU, or one per `threads` CPUs.
-        gpus: GPUs of this machine that the workers are spread over.
+        workers: jobs at a time; None = here one per GPU, or one per `threads` CPUs; on a cluster no limit.
+        gpus: GPUs of this machine that the workers are spread over; with the engine ray, GPUs of each job.
         threads: OpenMP threads of each job.
         retries: how often a job that died (killed, out of memory, lost) is tried again.
+        slurm: what is asked of the cluster, with the engine slurm.
+        ray: address of the cluster, with the engine ray; "" = this machine alone.
     """
 
     engine: str = "local"
@@ -29,6 +34,8 @@ class Choice:
     gpus: int = 0
     threads: int = 1
     retries: int = 2
+    slurm: SlurmOptions = field(default_factory=SlurmOptions)
+    ray: str = ""
 
     @property
     def local_workers(self) -> int:
@@ -40,14 +47,26 @@ class Choice:
 
 @contextlib.contextmanager
 def opened(choice: Choice) -> Iterator[Engine]:
-    """The engine, while the block runs. Leaving it, by Ctrl-C too, stops the processes of this machine.
+    """The engine, while the block runs.
 
-    With a single worker here, jobs run in this very process.
+    Leaving the block, by Ctrl-C too, stops the processes of this machine and Ray's; Slurm's jobs stay in the
+    queue, and opened again for the same jobs the engine waits for them. With one worker of this machine a job
+    runs in this very process.
+
+    Raises:
+        ValueError: if the engine is not installed.
     """
-    workers = choice.local_workers
-    if workers <= 1:
+    if choice.engine == "local" and choice.local_workers <= 1:
         yield Here()
         return
-    processes = Processes(workers, threads=choice.threads, gpus=choice.gpus)
-    with contextlib.closing(processes):
-        yield Retrying(processes, choice.retries)
+    with contextlib.closing(_engine(choice)) as engine:
+        yield Retrying(engine, choice.retries)
+
+
+def _engine(choice: Choice) -> Processes | Slurm | Ray:
+    if choice.engine == "slurm":
+        return Slurm(choice.slurm, at_once=choice.workers or 0, threads=choice.threads)
+    if choice.engine == "ray":
+        return Ray(choice.ray, at_once=choice.workers or 0, threads=choice.threads, gpus=choice.gpus)
+    assert choice.engine == "local", choice.engine
+    return Processes(choice.local_workers, threads=choice.threads, gpus=choice.gpus)

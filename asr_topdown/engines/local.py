@@ -15,6 +15,7 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Any
 
+from asr_topdown.engines import interruption
 from asr_topdown.engines.job import Answer, Job, JobError, attempt, log_to
 
 _SECONDS_TO_STOP = 10.0
@@ -114,12 +115,19 @@ def _child(sender: Connection, work: bytes, environment: Mapping[str, str], log:
     os.environ.update(environment)
     log_to(log)
     try:
+        interruption.listen(signal.SIGTERM)
+        sender.send(_answer(work))
+    except interruption.Interrupted as asked:
+        os._exit(128 + asked.signal)  # at once, since the parent waits for it
+
+
+def _answer(work: bytes) -> Answer:
+    try:
         job = pickle.loads(work)  # noqa: S301 - our own parent wrote it
     except Exception as error:
         traceback.print_exc()
-        sender.send(Answer(problem=f"{type(error).__name__}: {error}"))
-    else:
-        sender.send(attempt(job))
+        return Answer(problem=f"{type(error).__name__}: {error}")
+    return attempt(job)
 
 
 def _die_with_parent() -> None:

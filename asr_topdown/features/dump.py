@@ -7,6 +7,7 @@ of them, and features.json, which says what they were made from, is last.
 import dataclasses
 import hashlib
 import json
+import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,10 +18,11 @@ import torch
 
 from asr_topdown import files
 from asr_topdown.audio import Clip, read
+from asr_topdown.engines.job import Engine
+from asr_topdown.engines.parts import Tick, run_parts
 from asr_topdown.features import store
 from asr_topdown.features.fbank import FbankOptions
 from asr_topdown.features.front_end import front_end, front_end_dim
-from asr_topdown.features.jobs import Tick, run_jobs
 
 _VERSION = 1
 """Raised when the same options give other features than before."""
@@ -48,7 +50,13 @@ class _Entry(NamedTuple):
 
 
 def dump(
-    clips: Mapping[str, Clip], folder: Path | str, *, fbank: FbankOptions, deltas: int = 0, nj: int = 1
+    clips: Mapping[str, Clip],
+    folder: Path | str,
+    *,
+    fbank: FbankOptions,
+    deltas: int = 0,
+    nj: int = 1,
+    engine: Engine | None = None,
 ) -> Dumped:
     """Write feats.scp, utt2num_frames and the archives of all `clips`, sorted by utterance.
 
@@ -61,6 +69,7 @@ def dump(
         fbank: the filter bank.
         deltas: how many derivatives to append.
         nj: number of processes, of one thread each; 1 = this process.
+        engine: where the processes run; None = here.
 
     Raises:
         ValueError: naming the first utterance that cannot be read, has another sampling rate or is too short.
@@ -76,8 +85,11 @@ def dump(
     if known:
         return known
     jobs = _jobs(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
-    entries = [entry for part in run_jobs(_run, jobs, len(clips), f"features {folder}") for entry in part]
+    folders = [folder / store.ARKS / "jobs" / job.ark.stem for job in jobs] if engine else []
+    parts = dict(run_parts(_run, jobs, len(clips), f"features {folder}", engine=engine, folders=folders))
+    entries = [entry for index in range(len(jobs)) for entry in parts[index]]
     settings = {"key": key, "fbank": dataclasses.asdict(fbank), "deltas": deltas}
+    shutil.rmtree(folder / store.ARKS / "jobs", ignore_errors=True)
     return _publish(folder, entries, [job.ark for job in jobs], settings)
 
 

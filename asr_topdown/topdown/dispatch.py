@@ -69,6 +69,22 @@ def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = N
     return results
 
 
+def train_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outcome:
+    """Train a single node, or answer from disk, and say meanwhile how it goes.
+
+    Raises:
+        SearchError: naming the node, if it failed.
+    """
+    told: list[Outcome] = []
+
+    def one() -> Search:
+        told.extend((yield [node]))
+        return Result("one", node.init_seed, (), node.id)
+
+    drive([one()], submit, store=store)
+    return told[0]
+
+
 def on(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
     """What `drive` submits to, so that `engine` trains the nodes.
 

@@ -2,7 +2,7 @@
 
 exp/<recipe>/nodes/<id>/node.json    what is trained; written first
                         done.json    the outcome; written last, so its presence means "finished"
-                        lock         held by the process that trains the node
+                        lock, lease  held by the process that trains the node
                         worker.log   what a worker process printed
                         ...          what training writes: weights, metrics.jsonl, ...
 exp/<recipe>/results/<tag>.json      what the searches of a study did
@@ -27,14 +27,13 @@ The steps of a control have no point. Figure 2 (a) is the learning curve of an `
 """
 
 import contextlib
-import fcntl
 import re
-import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from asr_topdown.engines.lock import held
 from asr_topdown.files import read_json, write_json
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.search import Result, Step
@@ -96,17 +95,9 @@ class Store:
     def lock(self, node: Node) -> Iterator[Path]:
         """Hold the node for this thread alone and yield its folder; wait, and say so, while another has it.
 
-        The lock is the operating system's (flock), so a killed process never leaves it behind. The empty
-        lock file stays. On a network disk this works as far as the file system's flock does.
+        A process that dies, on whatever machine, never leaves it locked for long: see `engines.lock`.
         """
-        path = self.node_dir(node) / "lock"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("ab") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                print(f"node {node.id}: another process trains it, waiting", file=sys.stderr, flush=True)
-                fcntl.flock(handle, fcntl.LOCK_EX)
+        with held(self.node_dir(node), f"node {node.id}"):
             yield self.start(node)
 
     def node(self, node_id: str) -> Node:

@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.engines import interruption
 from asr_topdown.train import distributed, optim, precision, rng
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.epochs import EpochWeights, dev_error
@@ -74,6 +75,7 @@ class Trainer:
 
         Raises:
             ValueError: if a loss is not finite (naming the utterances), or the checkpoint cannot be used.
+            Interrupted: after a checkpoint, if the process was asked to end.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         if remark := precision.slowness(self.config.precision, self.device):
@@ -82,11 +84,16 @@ class Trainer:
         self._resume()
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
-        with MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics:
+        with (
+            MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics,
+            interruption.deferred(),
+        ):
             while not self.progress.finished:
                 started = time.monotonic()
                 self._train_epoch(metrics)
                 self._end_epoch(metrics, started)
+                if not self.progress.finished:
+                    interruption.check()
         if self.config.average:
             self._average()
         return self.progress
@@ -107,7 +114,7 @@ class Trainer:
             self.updates.step(self.task, batches, epoch=progress.epoch, number=progress.step, window=window)
             progress.batches_done += len(batches)
             last = progress.batches_done == len(plan)
-            due = time.monotonic() - saved > 60 * config.checkpoint_minutes
+            due = interruption.requested() or time.monotonic() - saved > 60 * config.checkpoint_minutes
             reading = last or progress.step % config.log_interval == 0
             if not self.world.alone:  # one clock for all, and asked only where they meet anyway
                 due = reading and self.world.from_leader(lambda due=due: due)  # type: ignore[misc]
@@ -116,6 +123,7 @@ class Trainer:
                 window = Window()
             if due and not last:
                 self._save()
+                interruption.check()
                 saved = time.monotonic()
 
     def _read(self, window: Window, metrics: MetricsLog, total: int) -> None:

@@ -28,7 +28,7 @@ stage 0 validate --in data/{train,dev,test}/{wav.scp,text,utt2spk} --out data/te
 
 # 1 · Features: log mel filter banks, computed once because every training of the study reads them. 10 s.
 stage 1 features --in data/{train,dev,test}/wav.scp "$config" --out data/{train,dev,test}/feats.scp -- \
-    asr-topdown features data/train data/dev data/test --config "$config" --nj "$nj"
+    asr-topdown features data/train data/dev data/test --config "$config" "${feats_engine[@]}"
 
 # 2 · Tokens: the characters of the training transcripts. 1 s.
 stage 2 tokens --in data/train/text "$config" --out data/tokens.txt -- \
@@ -39,12 +39,13 @@ log=$exp/log
 data=(--train data/train --dev data/dev --tokens data/tokens.txt)
 inputs=(data/{train,dev}/{feats.scp,text} data/tokens.txt "$config")
 stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
-    asr-topdown train --config "$config" "${data[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}"
+    asr-topdown train --config "$config" "${data[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}" \
+    "${train_engine[@]}"
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the control. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
-    asr-topdown topdown --config "$config" "${data[@]}" --exp "$exp" --device "$device" --gpus "$ngpu" \
-    --workers "$workers" --set "topdown.seeds=[$seeds]"
+    asr-topdown topdown --config "$config" "${data[@]}" --exp "$exp" --device "$device" "${search_engine[@]}" \
+    --set "topdown.seeds=[$seeds]"
 
 # 5 · Decode: every network that the study names, dev and test. 1 min.
 stage 5 decode --in "$exp/results/study.json" data/{dev,test}/feats.scp "$config" --out "$exp/decode" -- \

@@ -46,7 +46,7 @@ fi
 # 1 · Features: log mel filter banks of 300 hours, once. 34 GB (three times that with --speeds); 20 min on one core.
 sets=("$train" "$dev" "${tests[@]}")
 stage 1 features --in "${sets[@]/%//wav.scp}" "$config" --out "${sets[@]/%//feats.scp}" -- \
-    asr-topdown features "${sets[@]}" --config "$config" --nj "$nj"
+    asr-topdown features "${sets[@]}" --config "$config" "${feats_engine[@]}"
 
 # 2 · Tokens: the characters of the training transcripts; a noise is one. 1 s.
 stage 2 tokens --in "$train/text" "$config" --out "$data/tokens.txt" -- \
@@ -56,11 +56,12 @@ stage 2 tokens --in "$train/text" "$config" --out "$data/tokens.txt" -- \
 log=$exp/log
 common=(--config "$config" --train "$train" --dev "$dev" --tokens "$data/tokens.txt" --exp "$exp" --device "$device")
 inputs=({"$train","$dev"}/{feats.scp,text} "$data/tokens.txt" "$config")
-stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- asr-topdown train "${common[@]}" --seed "${seeds%%,*}"
+stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
+    asr-topdown train "${common[@]}" --seed "${seeds%%,*}" "${train_engine[@]}"
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
-    asr-topdown topdown "${common[@]}" --gpus "$ngpu" --workers "$workers" --set "topdown.seeds=[$seeds]"
+    asr-topdown topdown "${common[@]}" "${search_engine[@]}" --set "topdown.seeds=[$seeds]"
 
 # 5 · Decode: every network that the study names, without a language model. A few minutes each.
 stage 5 decode --in "$exp/results/study.json" "${tests[@]/%//feats.scp}" "$config" --out "$exp/decode" -- \

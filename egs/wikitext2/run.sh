@@ -34,12 +34,13 @@ log=$exp/log
 texts=(--train "$data/train.txt" --dev "$data/valid.txt" --tokens "$data/words.txt")
 inputs=("$data"/{train,valid,words}.txt "$config")
 stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
-    asr-topdown train --config "$config" "${texts[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}"
+    asr-topdown train --config "$config" "${texts[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}" \
+    "${train_engine[@]}"
 
 # 4 · Top-down: freeze the tied embedding and softmax, retrain the LSTMs; and the controls. Five more trainings a seed.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
-    asr-topdown topdown --config "$config" "${texts[@]}" --exp "$exp" --device "$device" --gpus "$ngpu" \
-    --workers "$workers" --set "topdown.seeds=[$seeds]"
+    asr-topdown topdown --config "$config" "${texts[@]}" --exp "$exp" --device "$device" "${search_engine[@]}" \
+    --set "topdown.seeds=[$seeds]"
 
 # 6 · Score: perplexity of every network on the test text. 1 min.
 stage 6 score -- asr-topdown score "$data/test.txt" --exp "$exp" --device "$device"

@@ -39,7 +39,7 @@ stage 0 data --out "$data"/{train_si284,test_dev93,test_eval92}/text -- \
 # 1 · Features: decodes the compressed sound, once. On one core 4 h, with desphere-native 20 min; 15 GB.
 sets=("$data"/{train_si284,test_dev93,test_eval92})
 stage 1 features --in "${sets[@]/%//wav.scp}" "$config" --out "${sets[@]/%//feats.scp}" -- \
-    asr-topdown features "${sets[@]}" --config "$config" --nj "$nj"
+    asr-topdown features "${sets[@]}" --config "$config" "${feats_engine[@]}"
 if [[ $subset ]]; then # nested parts of si284, every speaker in each, and the rest; they share the features. 1 min.
     stage 1 nested --in "$data"/train_si284/{feats.scp,cmvn.ark} --out "$train/feats.scp" "$train/cmvn.ark" -- \
         asr-topdown prepare nested --source "$data/train_si284" --out "$data"
@@ -53,11 +53,12 @@ stage 2 tokens --in "$data/train_si284/text" "$config" --out "$data/tokens.txt" 
 log=$exp/log
 common=(--config "$config" --train "$train" --dev "$dev" --tokens "$data/tokens.txt" --exp "$exp" --device "$device")
 inputs=("$train"/{feats.scp,text} "$dev"/{feats.scp,text} "$data/tokens.txt" "$config")
-stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- asr-topdown train "${common[@]}" --seed "${seeds%%,*}"
+stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
+    asr-topdown train "${common[@]}" --seed "${seeds%%,*}" "${train_engine[@]}"
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
-    asr-topdown topdown "${common[@]}" --gpus "$ngpu" --workers "$workers" --set "topdown.seeds=[$seeds]"
+    asr-topdown topdown "${common[@]}" "${search_engine[@]}" --set "topdown.seeds=[$seeds]"
 
 # 5 · Decode: every network that the study names, without a language model. 1 min each.
 stage 5 decode --in "$exp/results/study.json" {"$dev","$test"}/feats.scp "$config" --out "$exp/decode" -- \

@@ -15,6 +15,8 @@ import soundfile
 import torch
 
 from asr_topdown.audio import Clip, read
+from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.job import JobError
 from asr_topdown.features import store
 from asr_topdown.features.dump import dump
 from asr_topdown.features.fbank import FbankOptions
@@ -61,6 +63,22 @@ def test_dumps_what_the_front_end_gives(nj: int, clips: dict[str, Clip], tmp_pat
     # An ark holds its utterances under their ids, for Kaldi's `ark:`.
     names = [key for ark in sorted((folder / "feats").iterdir()) for key, _ in kaldiio.load_ark(str(ark))]
     assert sorted(names) == sorted(clips)
+
+
+def test_an_engine_dumps_the_same(clips: dict[str, Clip], tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    dump(clips, here, fbank=FBANK, nj=2)
+    with opened(Choice(workers=2)) as engine:
+        dumped = dump(clips, there, fbank=FBANK, nj=2, engine=engine)
+        assert not list(there.glob("feats/jobs"))
+        with pytest.raises(JobError, match=r"features .*, part 2 of 2: utterance spk-two"):
+            dump({**clips, "spk-two": Clip("gone.wav")}, there, fbank=FBANK, nj=2, engine=engine)
+    assert dumped.fresh
+    assert (there / "utt2num_frames").read_text() == (here / "utt2num_frames").read_text()
+    mine, theirs = contents(here), contents(there)
+    assert list(mine) == list(theirs)
+    assert all(np.array_equal(mine[utterance], theirs[utterance]) for utterance in mine)
+    assert len(list(there.glob("feats/jobs/*.2of2/worker.log"))) == 1  # the log of what failed stays
 
 
 def test_dither_does_not_depend_on_the_number_of_processes(clips: dict[str, Clip], tmp_path: Path) -> None:

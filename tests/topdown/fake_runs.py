@@ -1,11 +1,15 @@
 """What worker processes run in the tests: functions of an importable module, so that they can be pickled."""
 
+import dataclasses
+import itertools
 import os
 import signal
 import time
 from pathlib import Path
 
-from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.files import write_text
+from asr_topdown.topdown.node import Node, Outcome, Parent
+from asr_topdown.topdown.search import Result, Search
 from asr_topdown.topdown.store import Store
 
 
@@ -100,3 +104,41 @@ def train_once(node: Node, root: Path) -> Outcome:
         time.sleep(0.05)
         store.finish(outcome(node))
         return outcome(node)
+
+
+def train_in_epochs(node: Node, root: Path, seconds: float) -> Outcome:
+    """A training of three epochs with a checkpoint after each; every epoch that is begun leaves a mark."""
+    store = Store(root)
+    with store.lock(node) as folder:
+        finished = store.outcome(node)
+        if finished is not None:
+            return finished
+        checkpoint = folder / "checkpoint"
+        while (done := int(checkpoint.read_text()) if checkpoint.exists() else 0) < 3:
+            with (folder / "epochs").open("a") as marks:
+                marks.write(f"{done + 1}\n")
+            time.sleep(seconds / 3)
+            write_text(checkpoint, str(done + 1))
+        store.finish(outcome(node))
+        with (folder / "finished").open("a") as marks:
+            marks.write(f"{os.getpid()}\n")
+        return outcome(node)
+
+
+def compositions(joint: Node, layers: int) -> list[Search]:
+    """An exhaustive search: the ways to cut `layers` layers into blocks, 2^(layers - 1) nodes in all."""
+    names = [f"layer.{index}" for index in range(layers)]
+    cuts = itertools.chain.from_iterable(
+        itertools.combinations(range(1, layers), count) for count in range(layers)
+    )
+    return [_composition(joint, [tuple(names[cut:]) for cut in sorted(cut, reverse=True)]) for cut in cuts]
+
+
+def _composition(joint: Node, tops: list[tuple[str, ...]]) -> Search:
+    """Freeze one top after the other, each time the node before is done."""
+    (told,) = yield [joint]
+    for top in tops:
+        node = told.node
+        parent = Parent(experiment=node.experiment, node=node.id, epoch=told.best_epoch)
+        (told,) = yield [dataclasses.replace(joint, parent=parent, frozen=top)]
+    return Result("composition", joint.init_seed, (), told.node.id)

@@ -111,7 +111,7 @@ def test_the_lock_lets_one_in_at_a_time(tmp_path, capsys):
     for thread in threads:
         thread.join()
     assert most == [1] * 5
-    assert f"node {JOINT.id}: another process trains it, waiting" in capsys.readouterr().err
+    assert f"node {JOINT.id}: another process has it, waiting" in capsys.readouterr().err
 
 
 def test_locks_of_different_nodes_are_independent(tmp_path):

@@ -1,0 +1,83 @@
+"""Asking a process to end: a training answers with a checkpoint first, so that it loses nothing.
+
+An engine's process calls `listen`; a loop that can save itself at any step wraps itself in `deferred` and
+looks at `requested` between its steps. Outside of such a loop the request takes effect at once.
+"""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+from typing import NoReturn
+
+GRACE_SECONDS = 45
+"""How long a loop may take to its next look; less than what Slurm (90 s) leaves."""
+
+_deferring = 0
+_asked_by: int | None = None
+_listening: tuple[int, ...] = ()
+
+
+class Interrupted(BaseException):
+    """This process was asked to end. No `Exception`, since it is no error: nothing may swallow it.
+
+    Attributes:
+        signal: what asked.
+    """
+
+    def __init__(self, number: int) -> None:
+        super().__init__(f"asked to end by {signal.Signals(number).name}")
+        self.signal = number
+
+
+def listen(*signals: int) -> None:
+    """Take each of the signals for the request to end. In the main thread only."""
+    global _listening
+    _listening = signals
+    for number in signals:
+        signal.signal(number, _ask)
+    signal.signal(signal.SIGALRM, _lose_patience)
+
+
+def requested() -> bool:
+    """Whether this process was asked to end."""
+    return _asked_by is not None
+
+
+def check() -> None:
+    """Raise `Interrupted` if this process was asked to end; to be called when everything is saved."""
+    if _asked_by is not None:
+        _end(_asked_by)
+
+
+@contextlib.contextmanager
+def deferred() -> Iterator[None]:
+    """While the block runs, requests wait for its `check`, but no longer than `GRACE_SECONDS`."""
+    global _deferring
+    _deferring += 1
+    try:
+        yield
+    finally:
+        _deferring -= 1
+
+
+def _ask(number: int, frame: FrameType | None) -> None:
+    global _asked_by
+    first, _asked_by = _asked_by is None, _asked_by or number
+    if not _deferring:
+        _end(_asked_by)
+    elif first:
+        signal.alarm(GRACE_SECONDS)
+
+
+def _lose_patience(number: int, frame: FrameType | None) -> None:
+    assert _asked_by is not None
+    _end(_asked_by)
+
+
+def _end(number: int) -> NoReturn:
+    signal.alarm(0)
+    # Asked once is enough: a second request must not break what the first one has begun to tidy up.
+    for other in _listening:
+        signal.signal(other, signal.SIG_IGN)
+    raise Interrupted(number)

@@ -1,0 +1,113 @@
+"""How jobs are submitted to Slurm: `key=value` on the command line, or a YAML file of the same keys."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+_TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SlurmOptions:
+    """What is asked of the cluster for each job.
+
+    Attributes:
+        time: time limit in minutes. Reaching it costs nothing but the queueing: the job saves its state, goes
+            back to the queue and goes on from there; so a short limit, which starts sooner, is a good one.
+        gpus: GPUs per job.
+        cpus: CPUs per job; 0 = as many as it has threads.
+        mem: memory per job, as sbatch takes it (8G).
+        notice: seconds before the limit at which the job is told to save its state.
+        requeues: how often a job may reach its limit.
+        poll: most seconds between two looks at the queue, one look for all jobs.
+        setup: shell lines to run before the job (module load …).
+        sbatch: every other option of sbatch, by its long name without the dashes.
+    """
+
+    time: int = 240
+    gpus: int = 0
+    cpus: int = 0
+    mem: str = ""
+    notice: int = 90
+    requeues: int = 100
+    poll: int = 30
+    setup: tuple[str, ...] = ()
+    sbatch: Mapping[str, str] = field(default_factory=dict)
+
+
+def parse(given: Sequence[str]) -> SlurmOptions:
+    """The options in `given`, each a YAML file or `key=value[,key=value…]`; later ones win.
+
+    Raises:
+        ValueError: naming the option that cannot be.
+        FileNotFoundError: if a file is missing.
+    """
+    values: dict[str, str | tuple[str, ...]] = {}
+    for words in given:
+        values |= _pairs(words) if "=" in words else _file(Path(words))
+    known: dict[str, object] = {}
+    sbatch: dict[str, str] = {}
+    for key, value in values.items():
+        name = key.replace("-", "_")
+        if name == "sbatch" or name not in SlurmOptions.__dataclass_fields__:
+            sbatch[key.replace("_", "-")] = _text(key, value)
+        elif name == "setup":
+            known[name] = value if isinstance(value, tuple) else (value,)
+        elif name == "time":
+            known[name] = _minutes(_text(key, value))
+        elif name == "mem":
+            known[name] = _text(key, value)
+        else:
+            known[name] = _whole(key, _text(key, value))
+    return SlurmOptions(sbatch=sbatch, **known)  # type: ignore[arg-type]
+
+
+def _pairs(words: str) -> dict[str, str | tuple[str, ...]]:
+    pairs: dict[str, str | tuple[str, ...]] = {}
+    # A comma belongs to the value unless a key follows: nodelist=a,b,time=60
+    for pair in re.split(r",(?=[a-z_-]+=)", words):
+        key, equals, value = pair.partition("=")
+        if not equals or not re.fullmatch(r"[a-z_-]+", key):
+            raise ValueError(f"--slurm {words}: must read key=value,key=value or name a YAML file")
+        pairs[key] = value
+    return pairs
+
+
+def _file(path: Path) -> dict[str, str | tuple[str, ...]]:
+    try:
+        # BaseLoader leaves all as text: YAML would take 4:00:00 for a number.
+        values = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506 - builds text only
+    except yaml.YAMLError as error:
+        raise ValueError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(values, dict):
+        raise ValueError(f"{path}: must hold options (key: value)")
+    return {key: tuple(value) if isinstance(value, list) else value for key, value in values.items()}
+
+
+def _text(key: str, value: str | tuple[str, ...]) -> str:
+    if not isinstance(value, str):
+        raise ValueError(f"--slurm {key}: must be one value, got {value!r}")
+    return value
+
+
+def _whole(key: str, value: str) -> int:
+    if not value.isdecimal():
+        raise ValueError(f"--slurm {key}={value}: must be a whole number")
+    return int(value)
+
+
+def _minutes(value: str) -> int:
+    """Slurm's own forms: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; rounded up."""
+    match = _TIME.fullmatch(value)
+    if match is None:
+        raise ValueError(f"--slurm time={value}: must be minutes, H:M:S or D-H:M:S")
+    parts = [int(part) for part in match["parts"].split(":")]
+    if match["days"]:
+        hours, minutes, seconds = (*parts, 0, 0)[:3]
+        return 1440 * int(match["days"]) + 60 * hours + minutes + math.ceil(seconds / 60)
+    hours, minutes, seconds = {1: (0, *parts, 0), 2: (0, *parts), 3: (*parts,)}[len(parts)]
+    return 60 * hours + minutes + math.ceil(seconds / 60)

@@ -1,0 +1,43 @@
+"""A local Ray; skips itself where Ray is not installed."""
+
+import functools
+import operator
+import os
+import sys
+
+import pytest
+
+from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.job import Job, JobError
+
+
+@pytest.mark.slow
+def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
+    pytest.importorskip("ray", reason="no Ray: pip install 'asr_topdown[ray]'")
+    monkeypatch.syspath_prepend(os.path.dirname(__file__))
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    import ray_runs
+
+    with opened(Choice(engine="ray", workers=2, retries=1)) as engine:
+        jobs = [
+            Job(f"job {index}", functools.partial(operator.truediv, index, 2), tmp_path / str(index))
+            for index in range(4)
+        ]
+        futures = [engine.submit(job) for job in jobs]
+        killed = engine.submit(
+            Job("killed", functools.partial(ray_runs.die_once, tmp_path / "mark"), tmp_path / "k")
+        )
+        failing = engine.submit(Job("failing", functools.partial(open, "/nowhere/text"), tmp_path / "f"))
+        assert [future.result(timeout=300) for future in futures] == [0.0, 0.5, 1.0, 1.5]
+        assert killed.result(timeout=300) == "1"
+        error = failing.exception(timeout=300)
+    assert isinstance(error, JobError)
+    assert not error.lost
+    assert str(error).startswith("failing: [Errno 2] No such file or directory: '/nowhere/text'")
+    assert (tmp_path / "k" / "worker.log").read_text() == "said\n"
+
+
+def test_without_ray_it_is_said(monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", None)
+    with pytest.raises(ValueError, match=r"pip install 'asr_topdown\[ray\]'"), opened(Choice(engine="ray")):
+        pass
