@@ -41,7 +41,7 @@ class Ray:
                 include_dashboard=None if address else False,
                 namespace="asr_topdown",
             )
-        except (ConnectionError, RuntimeError) as error:
+        except Exception as error:  # of any kind, if it does not start or does not answer
             raise ValueError(f"--engine ray: {' '.join(str(error).split())}") from error
         environment = {"OMP_NUM_THREADS": str(threads), "MKL_NUM_THREADS": str(threads)}
         if path := os.environ.get("PYTHONPATH"):
