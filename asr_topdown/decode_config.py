@@ -10,10 +10,10 @@ from asr_topdown.model_config import Section
 class DecodeConfig(Section):
     """From a network's outputs to text."""
 
-    method: Literal["greedy", "prefix_beam", "joint_beam", "attention"] = Field(
+    method: Literal["greedy", "prefix_beam", "joint_beam", "attention", "transducer_beam"] = Field(
         "greedy",
         description="greedy, prefix_beam: by the CTC output; joint_beam: by CTC and the attention decoder; "
-        "attention: by the decoder alone",
+        "attention: by the decoder alone; of a transducer, greedy and transducer_beam",
     )
     beam: int = Field(10, ge=1, description="hypotheses kept per utterance")
     nbest: int = Field(1, ge=1, description="hypotheses written per utterance, at most `beam`")
@@ -24,7 +24,9 @@ class DecodeConfig(Section):
         description="joint_beam: of CTC's score, the decoder's has the rest; 1 = CTC alone",
     )
     max_symbols: int = Field(5, ge=1, description="most labels that a transducer puts out in one frame")
-    length_bonus: float = Field(0.0, description="joint_beam, attention: added for each label, in nats")
+    length_bonus: float = Field(
+        0.0, description="in a beam search but prefix_beam: added for each label, in nats"
+    )
     max_length_ratio: float = Field(
         1.0, ge=0.0, description="joint_beam, attention: most labels, as a share of the encoder's frames"
     )
@@ -33,7 +35,9 @@ class DecodeConfig(Section):
         0, ge=0, description="joint_beam: labels per hypothesis that CTC scores, the decoder's best; 0 = all"
     )
     lm: str = Field(
-        "", description="joint_beam, attention: folder of a language model over the same units; empty = none"
+        "",
+        description="in a beam search but prefix_beam: folder of a language model over the same units; "
+        "empty = none",
     )
     lm_weight: float = Field(0.0, ge=0.0, description="of its log-probabilities (shallow fusion)")
     unscored: tuple[str, ...] = Field(
@@ -48,5 +52,8 @@ class DecodeConfig(Section):
         if self.lm_weight and not self.lm:
             raise ValueError(f"an lm_weight of {self.lm_weight} and no lm: which language model?")
         if self.lm and self.method in ("greedy", "prefix_beam"):
-            raise ValueError(f"a language model needs the method joint_beam or attention, not {self.method}")
+            raise ValueError(
+                "a language model needs the method joint_beam, attention or transducer_beam, "
+                f"not {self.method}"
+            )
         return self

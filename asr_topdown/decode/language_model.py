@@ -1,5 +1,6 @@
 """A trained language model over a recogniser's units, as a search sees it (`decode.scorer.Scorer`)."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -50,6 +51,10 @@ class LanguageModelScorer:
     def select(self, state: State, rows: Tensor, utterances: Tensor | None = None) -> State:
         """The hypotheses `rows` (N',); nothing is kept per utterance."""
         return tuple(part.index_select(1, rows) for part in state)
+
+    def join(self, states: Sequence[State]) -> State:
+        """The hypotheses of several states in one, those of the first state first."""
+        return tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
 
 
 def load_language_model(

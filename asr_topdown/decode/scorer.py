@@ -1,5 +1,6 @@
 """What a label-synchronous search asks of a model that scores the next label: decoder or language model."""
 
+from collections.abc import Sequence
 from typing import Any, Protocol
 
 from torch import Tensor
@@ -38,4 +39,12 @@ class Scorer(Protocol):
         dropped, and `rows` (indices into the N old rows) lists hypotheses of these only; a state that holds
         nothing per utterance may ignore it.
         """
+        ...
+
+
+class LabelScorer(Scorer, Protocol):
+    """A scorer of labels alone, whose state holds rows and nothing per utterance: a language model."""
+
+    def join(self, states: Sequence[Any]) -> Any:
+        """The hypotheses of several states in one, those of the first state first."""
         ...

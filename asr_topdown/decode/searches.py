@@ -12,7 +12,8 @@ from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.decode.language_model import load_language_model
 from asr_topdown.decode.prefix_beam import ctc_prefix_beam
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.decode.scorer import Scorer
+from asr_topdown.decode.scorer import LabelScorer, Scorer
+from asr_topdown.decode.transducer_beam import transducer_beam
 from asr_topdown.decode.transducer_greedy import MAX_SYMBOLS, transducer_greedy
 from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.models.ctc_attention import CtcAttention
@@ -21,8 +22,13 @@ from asr_topdown.text import Vocabulary
 
 Search = Callable[[Tensor, Tensor], list[DecodeResult]]
 """(B, T, D) features and (B,) lengths -> a result for each utterance."""
-METHODS = {"ctc": ("greedy", "prefix_beam", "joint_beam", "attention"), "transducer": ("greedy",)}
+METHODS = {
+    "ctc": ("greedy", "prefix_beam", "joint_beam", "attention"),
+    "transducer": ("greedy", "transducer_beam"),
+}
 """What a model's `forward` gives (its `output_kind`) -> what `decode.method` can be."""
+BEAM_METHODS = {"ctc": "prefix_beam", "transducer": "transducer_beam"}
+"""The beam search of a model that reads its outputs alone."""
 
 
 def build_search(model: nn.Module, config: DecodeConfig, vocabulary: Vocabulary) -> Search:
@@ -42,15 +48,17 @@ def build_search(model: nn.Module, config: DecodeConfig, vocabulary: Vocabulary)
         return lambda feats, lengths: ctc_prefix_beam(
             *model(feats, lengths), beam=config.beam, nbest=config.nbest
         )
+    lm = None
+    if config.lm and config.lm_weight:
+        lm = load_language_model(config.lm, vocabulary, next(model.parameters()).device)
+    if config.method == "transducer_beam":
+        return _transducer_search(model, config, lm)
     options = beam_options(config)
     if options.ctc_weight < 1 and not isinstance(model, CtcAttention):
         raise ValueError(
             f"decode.method: {config.method} needs an attention decoder, and this model has none; "
             "use prefix_beam, or joint_beam with a ctc_weight of 1"
         )
-    lm = None
-    if config.lm and config.lm_weight:
-        lm = load_language_model(config.lm, vocabulary, next(model.parameters()).device)
     return _label_search(model, options, len(vocabulary), lm)
 
 
@@ -69,9 +77,24 @@ def beam_options(config: DecodeConfig) -> BeamOptions:
 
 def with_beam(model: nn.Module, config: DecodeConfig, beam: int) -> DecodeConfig:
     """`config` with a beam search of this width: its own, or if it is greedy the model's usual one."""
-    usual = "joint_beam" if isinstance(model, CtcAttention) else "prefix_beam"
+    usual = "joint_beam" if isinstance(model, CtcAttention) else BEAM_METHODS[str(model.output_kind)]
     method = usual if config.method == "greedy" else config.method
     return config.model_copy(update={"method": method, "beam": beam, "nbest": min(beam, config.nbest)})
+
+
+def _transducer_search(model: nn.Module, config: DecodeConfig, lm: LabelScorer | None) -> Search:
+    assert isinstance(model, Transducer)
+    search = functools.partial(
+        transducer_beam,
+        model,
+        beam=config.beam,
+        nbest=config.nbest,
+        max_symbols=config.max_symbols,
+        lm=lm,
+        lm_weight=config.lm_weight,
+        length_bonus=config.length_bonus,
+    )
+    return lambda feats, lengths: search(*model(feats, lengths))
 
 
 def _label_search(model: nn.Module, options: BeamOptions, units: int, lm: Scorer | None) -> Search:

@@ -101,6 +101,12 @@ def test_batched_is_one_by_one_and_rows_can_be_taken_anew(scorer: LanguageModelS
     for index, (row, label) in enumerate([(3, 2), (3, 3), (0, 2)]):
         torch.testing.assert_close(log_probs[index], read(scorer, [*texts[row], label])[-1])
 
+    # Rows of two states in one: the second's come after the four of the first.
+    joined = scorer.select(scorer.join([before, state]), torch.tensor([1, 4 + 3, 4 + 0]))
+    log_probs, _ = scorer.score(joined, torch.tensor([EOS, 3, 2]))
+    for index, labels in enumerate([[], [*texts[3], 3], [*texts[0], 2]]):
+        torch.testing.assert_close(log_probs[index], read(scorer, labels)[-1])
+
 
 def enumerated(
     scorer: LanguageModelScorer, log_probs: torch.Tensor, longest: int, lm_weight: float

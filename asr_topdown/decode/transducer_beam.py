@@ -1,0 +1,276 @@
+"""Transducer beam search, frame by frame, vectorised over utterances and beam.
+
+Time-synchronous decoding (Saon et al. 2020, "Alignment-length synchronous decoding for RNN transducer",
+section 2.2): in each frame a hypothesis puts out 0, 1, … `max_symbols` labels, the best `beam` of each number
+go on, and then a blank ends the frame. Hypotheses with the same labels, which come to it by other alignments,
+are then one: their probabilities are added. So a wide enough beam sums over all alignments with at most so
+many labels in a frame.
+
+Which hypotheses are the same is told by a key of 62 bits, two polynomials of the labels modulo two primes:
+two different sequences of n labels share it with a probability of about (n / 2 ** 31) ** 2.
+
+Labels are not carried along: each frame leaves a note of where its hypotheses came from, and what the best at
+the end have said is read back from these notes. Nothing is sent to the host before.
+"""
+
+import math
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from asr_topdown.decode.prefix_beam import IMPOSSIBLE
+from asr_topdown.decode.result import DecodeResult, Hypothesis
+from asr_topdown.decode.scorer import LabelScorer
+from asr_topdown.decode.transducer_greedy import BLANK, MAX_SYMBOLS
+from asr_topdown.models.transducer import Transducer
+from asr_topdown.nn.predictor import PredictorState
+
+PRIMES = (2_147_483_647, 2_147_483_629)
+FACTORS = (1_103_515_245, 1_664_525_017)
+
+
+class Rows(NamedTuple):
+    """What N = B x K hypotheses have read; each of them is a function of its labels alone."""
+
+    outputs: Tensor  # (N, H) of the predictor
+    state: PredictorState
+    lm_log_probs: Tensor | None  # (N, V + 1) of what the language model expects next
+    lm_state: Any
+
+
+class Level(NamedTuple):
+    """Hypotheses that have put out equally many labels in this frame."""
+
+    score: Tensor  # (B, K); IMPOSSIBLE where there is none
+    key: Tensor  # (B, K, 2) the two polynomials
+    rows: Rows
+
+
+class Note(NamedTuple):
+    """What a frame did: which of its hypotheses were kept, and where those of each level came from."""
+
+    kept: Tensor  # (B, K) level x K + place
+    origins: list[Tensor]  # of level 1, 2, …: (B, K) places in the level before
+    labels: list[Tensor]  # (B, K) the labels that led there
+
+
+@torch.no_grad()
+def transducer_beam(
+    model: Transducer,
+    memory: Tensor,
+    lengths: Tensor,
+    *,
+    beam: int,
+    nbest: int = 1,
+    max_symbols: int = MAX_SYMBOLS,
+    lm: LabelScorer | None = None,
+    lm_weight: float = 0.0,
+    length_bonus: float = 0.0,
+) -> list[DecodeResult]:
+    """Decode each utterance into its most probable label sequences.
+
+    Args:
+        model: a transducer in eval mode.
+        memory: (B, T, D) what `model` gives for the features.
+        lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
+        beam: hypotheses kept per utterance, after each frame and each label.
+        nbest: hypotheses returned per utterance, at most `beam`; fewer where fewer are possible.
+        max_symbols: most labels in one frame.
+        lm: a language model for shallow fusion: its log-probabilities of the labels and of the end are added.
+        lm_weight: times this.
+        length_bonus: added for each label.
+
+    Returns:
+        Per utterance, hypotheses with different labels, best first; a score is the natural logarithm of the
+        sequence's probability, summed over the alignments within the beam, plus the other terms.
+
+    Raises:
+        ValueError: for a beam or nbest out of range, or log-probabilities that are NaN.
+    """
+    if not 1 <= nbest <= beam:
+        raise ValueError(f"nbest {nbest} must be between 1 and the beam, {beam}")
+    counts: list[int] = lengths.tolist()
+    # Longest first: the utterances still running are then always the first rows.
+    order = sorted(range(len(counts)), key=lambda row: -counts[row])
+    rows = torch.tensor(order, dtype=torch.long, device=memory.device)
+    search = _Search(model, beam, max_symbols, lm if lm_weight else None, lm_weight, length_bonus)
+    results = search.run(memory[rows], [counts[row] for row in order], nbest)
+    ordered = [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+    for row, result in enumerate(ordered):
+        if math.isnan(result.best.score):
+            raise ValueError(f"utterance {row} of the batch: its log-probabilities hold NaN")
+    return ordered
+
+
+class _Search:
+    """One batch of utterances in order of falling length."""
+
+    def __init__(
+        self,
+        model: Transducer,
+        beam: int,
+        max_symbols: int,
+        lm: LabelScorer | None,
+        lm_weight: float,
+        length_bonus: float,
+    ) -> None:
+        self.model = model
+        self.beam = beam
+        self.max_symbols = max_symbols
+        self.lm = lm
+        self.lm_weight = lm_weight
+        self.length_bonus = length_bonus
+        self.units = model.softmax.output.out_features
+
+    def run(self, memory: Tensor, lengths: list[int], nbest: int) -> list[DecodeResult]:
+        """Results in the order of `lengths`."""
+        level, notes = self._start(memory), []
+        done: list[Tensor] = []  # final scores of those that have left, the shortest first
+        for time in range(max(lengths, default=0)):
+            active = sum(length > time for length in lengths)
+            if active < len(level.score):
+                done.append(self._final(level)[active:])
+                level = self._keep_first(level, active)
+            level, note = self._frame(level, memory[:active, time])
+            notes.append(note)
+        done.append(self._final(level))
+        score, place = torch.cat(done[::-1]).sort(dim=1, descending=True, stable=True)
+        labels = _read_back(notes, place[:, :nbest])
+        return _results(score[:, :nbest], labels)
+
+    def _start(self, memory: Tensor) -> Level:
+        """The empty hypothesis, and `beam` - 1 impossible ones."""
+        batch = len(memory)
+        dtype = torch.float64 if memory.dtype == torch.float64 else torch.float32
+        score = torch.full((batch, self.beam), IMPOSSIBLE, dtype=dtype, device=memory.device)
+        score[:, 0] = 0.0
+        key = torch.zeros(batch, self.beam, 2, dtype=torch.long, device=memory.device)
+        rows = batch * self.beam
+        lm_state = lm_log_probs = None
+        if self.lm is not None:
+            ones = torch.ones(batch, dtype=torch.long, device=memory.device)
+            lm_state = self.lm.init_state(memory, ones)
+            widen = torch.arange(batch, device=memory.device).repeat_interleave(self.beam)
+            lm_state = self.lm.select(lm_state, widen)
+            lm_log_probs, lm_state = self.lm.score(lm_state, torch.full_like(widen, self.units))
+        return Level(score, key, Rows(*self.model.predictor.start(rows), lm_log_probs, lm_state))
+
+    def _frame(self, level: Level, memory: Tensor) -> tuple[Level, Note]:
+        """Take in one frame, (B, D)."""
+        levels, ended = [level], []
+        origins, labels = [], []
+        for symbols in range(self.max_symbols + 1):
+            outputs = level.rows.outputs.unflatten(0, level.score.shape)
+            log_probs = self.model.softmax(memory[:, None], outputs).to(level.score.dtype).log_softmax(-1)
+            ended.append(level.score + log_probs[..., BLANK])
+            if symbols == self.max_symbols:
+                break
+            level, origin, label = self._grow(level, log_probs[..., BLANK + 1 :])
+            levels.append(level)
+            origins.append(origin)
+            labels.append(label)
+        key = torch.cat([one.key for one in levels], 1)
+        score, kept = _merge(torch.cat(ended, 1), key).topk(self.beam, dim=1)
+        chosen = self._choose(levels, kept)
+        return Level(score, key.gather(1, kept[..., None].expand(-1, -1, 2)), chosen), Note(
+            kept, origins, labels
+        )
+
+    def _grow(self, level: Level, log_probs: Tensor) -> tuple[Level, Tensor, Tensor]:
+        """The best hypotheses with one label more, (B, K, V - 1) log-probabilities; whence and with which."""
+        grown = level.score[..., None] + log_probs + self.length_bonus
+        if level.rows.lm_log_probs is not None:
+            expected = level.rows.lm_log_probs[:, BLANK + 1 : self.units].unflatten(0, level.score.shape)
+            grown = grown + self.lm_weight * expected
+        choices = log_probs.shape[-1]
+        score, pick = grown.flatten(1).topk(self.beam, dim=1)
+        origin, label = pick // choices, pick % choices + BLANK + 1
+        key = level.key.gather(1, origin[..., None].expand(-1, -1, 2))
+        factors, primes = (torch.tensor(two, device=key.device) for two in (FACTORS, PRIMES))
+        key = (key * factors + label[..., None]) % primes
+        rows = self._step(self._select(level.rows, _flat(origin, self.beam)), label.flatten())
+        return Level(score, key, rows), origin, label
+
+    def _step(self, rows: Rows, label: Tensor) -> Rows:
+        outputs, state = self.model.predictor.step(rows.state, label)
+        if self.lm is None:
+            return Rows(outputs, state, None, None)
+        return Rows(outputs, state, *self.lm.score(rows.lm_state, label))
+
+    def _select(self, rows: Rows, index: Tensor) -> Rows:
+        outputs = rows.outputs[index]
+        state = PredictorState(*(part[:, index] for part in rows.state))
+        if self.lm is None or rows.lm_log_probs is None:
+            return Rows(outputs, state, None, None)
+        return Rows(outputs, state, rows.lm_log_probs[index], self.lm.select(rows.lm_state, index))
+
+    def _choose(self, levels: list[Level], kept: Tensor) -> Rows:
+        """The rows of the hypotheses `kept` (B, K), level x K + place."""
+        batch = len(kept)
+        offset = torch.arange(batch, device=kept.device)[:, None] * self.beam
+        index = (kept // self.beam * (batch * self.beam) + offset + kept % self.beam).flatten()
+        every = [level.rows for level in levels]
+        outputs = torch.cat([rows.outputs for rows in every])
+        states = zip(*(rows.state for rows in every), strict=True)
+        state = PredictorState(*(torch.cat(parts, 1) for parts in states))
+        expected = lm_state = None
+        if self.lm is not None:
+            expected = torch.cat([rows.lm_log_probs for rows in every if rows.lm_log_probs is not None])
+            lm_state = self.lm.join([rows.lm_state for rows in every])
+        return self._select(Rows(outputs, state, expected, lm_state), index)
+
+    def _keep_first(self, level: Level, active: int) -> Level:
+        """The first utterances, which are still running."""
+        index = torch.arange(active * self.beam, device=level.score.device)
+        return Level(level.score[:active], level.key[:active], self._select(level.rows, index))
+
+    def _final(self, level: Level) -> Tensor:
+        """(B, K) scores with the language model's of the end."""
+        if level.rows.lm_log_probs is None:
+            return level.score
+        return level.score + self.lm_weight * level.rows.lm_log_probs[:, self.units].view_as(level.score)
+
+
+def _flat(origin: Tensor, beam: int) -> Tensor:
+    """(B, K) places -> (B x K,) rows."""
+    return (origin + torch.arange(len(origin), device=origin.device)[:, None] * beam).flatten()
+
+
+def _merge(score: Tensor, key: Tensor) -> Tensor:
+    """(B, M) scores: the first of equal hypotheses gets the sum of their probabilities."""
+    possible = ~(score <= IMPOSSIBLE / 2)  # NaN is, so that it comes to light
+    same = (key[:, :, None] == key[:, None, :]).all(-1) & possible[:, :, None] & possible[:, None, :]
+    summed = score[:, None, :].masked_fill(~same, IMPOSSIBLE).logsumexp(-1)
+    first = ~same.tril(-1).any(-1)
+    return torch.where(possible & first, summed, IMPOSSIBLE)
+
+
+def _read_back(notes: list[Note], place: Tensor) -> Tensor:
+    """What the hypotheses at `place` (B, n) of the last frame's beam have said: (B, n, L), 0 for nothing."""
+    batch, nbest = place.shape
+    place, said = place.clone(), []
+    for note in reversed(notes):
+        active, beam = note.kept.shape
+        kept = note.kept.gather(1, place[:active])
+        level, at = kept // beam, kept % beam
+        for number in range(len(note.labels), 0, -1):
+            column = place.new_zeros(batch, nbest)
+            there = level >= number
+            column[:active] = note.labels[number - 1].gather(1, at).where(there, 0)
+            said.append(column)
+            at = note.origins[number - 1].gather(1, at).where(there, at)
+        place[:active] = at
+    return torch.stack(said[::-1], -1) if said else place.new_zeros(batch, nbest, 0)
+
+
+def _results(score: Tensor, labels: Tensor) -> list[DecodeResult]:
+    results = []
+    for scores, sequences in zip(score.tolist(), labels.tolist(), strict=True):
+        found = [
+            Hypothesis(tuple(unit for unit in ids if unit), value)
+            for value, ids in zip(scores, sequences, strict=True)
+            if not value <= IMPOSSIBLE / 2
+        ]
+        results.append(DecodeResult(tuple(found) or (Hypothesis((), float("-inf")),)))
+    return results
