@@ -28,6 +28,7 @@ from asr_topdown.model_config import (
     Section,
     TransducerConfig,
 )
+from asr_topdown.topdown_config import TopdownConfig
 from asr_topdown.train_config import TrainConfig
 
 
@@ -48,42 +49,6 @@ class TextConfig(Section):
     vocab_size: int = Field(
         500, ge=4, description="number of pieces, <blank> and <unk> among them; of bpe and unigram only"
     )
-
-
-class TopdownConfig(Section):
-    """The layer schedule."""
-
-    search: tuple[Literal["greedy", "transplant"], ...] = Field(
-        ("greedy",), min_length=1, description="one, or several in one study"
-    )
-    go_on: bool = Field(False, description="greedy: go on after a worse step, from the best model so far")
-    source: str = Field(
-        "",
-        description="transplant: the classifier comes from the study EXP/results/SOURCE.json, of another "
-        "configuration, from its network of the same seed",
-    )
-    source_network: Literal["joint", "final"] = Field(
-        "joint", description="of that study: the joint training, or where its first search ended"
-    )
-    groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
-    frozen_dropout: Literal["keep", "off"] = "keep"
-    controls: tuple[Literal["scratch", "freeze_lowest", "keep", "same_init"], ...] = (
-        "scratch",
-        "freeze_lowest",
-        "keep",
-    )
-    seeds: tuple[int, ...] = Field((1,), min_length=1, description="one whole search per seed")
-
-    @field_validator("search", mode="before")
-    @classmethod
-    def _one_is_a_list(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _source_is_named(self) -> "TopdownConfig":
-        if "transplant" in self.search and not self.source:
-            raise ValueError("search transplant needs topdown.source, the tag of another study's results")
-        return self
 
 
 class LanguageModelConfig(Section):
@@ -125,6 +90,13 @@ class Config(Section):
     def _accumulation_fits(self) -> "Config":
         if self.is_language_model and self.train.accumulate > 1:
             raise ValueError("train.accumulate: a language model takes a step with every batch")
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_are_kept(self) -> "Config":
+        if self.topdown.reads_every_epoch and self.train.keep_epochs != "all":
+            names = ", ".join(self.topdown.search)
+            raise ValueError(f"topdown.search {names} reads earlier epochs: set train.keep_epochs to all")
         return self
 
     @property

@@ -45,7 +45,7 @@ def tensors_by_layer(model: nn.Module) -> dict[str, dict[str, Tensor]]:
     owner: dict[str, str] = {}
     groups: dict[str, dict[str, Tensor]] = {}
     prefix_of = {id(module): name for name, module in model.named_modules()}
-    for layer in _layers_of(model):
+    for layer in layers_of(model):
         if layer.name in groups:
             raise ValueError(f"two layers are called {layer.name!r}")
         groups[layer.name] = {}
@@ -161,7 +161,7 @@ def freeze(model: nn.Module, names: Iterable[str], *, dropout: bool) -> None:
         names: the layers to freeze.
         dropout: whether dropout inside frozen layers stays active while training.
     """
-    layers = {layer.name: layer for layer in _layers_of(model)}
+    layers = {layer.name: layer for layer in layers_of(model)}
     for name in select(list(layers), names):
         for module in layers[name].modules:
             module.requires_grad_(False)
@@ -172,19 +172,29 @@ def freeze(model: nn.Module, names: Iterable[str], *, dropout: bool) -> None:
                     _switch_dropout_off(part)
 
 
-def fingerprint(model: nn.Module, names: Iterable[str]) -> str:
-    """SHA-256 over the parameters *and* buffers of the layers `names`, as a hexadecimal string."""
+def fingerprint(model: nn.Module, names: Iterable[str], *, ignore: str = "") -> str:
+    """SHA-256 over the parameters *and* buffers of the layers `names`, as a hexadecimal string.
+
+    Tensors with `ignore` in their name, if it is given, are left out.
+    """
     groups = tensors_by_layer(model)
     digest = hashlib.sha256()
     for name in select(list(groups), names):
-        for key, tensor in groups[name].items():
+        for key, tensor in sorted(groups[name].items()):
+            if ignore and ignore in key:
+                continue
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)
             digest.update(raw.numpy().tobytes())
     return digest.hexdigest()
 
 
-def _layers_of(model: nn.Module) -> tuple[Layer, ...]:
+def layers_of(model: nn.Module) -> tuple[Layer, ...]:
+    """The model's layers, input first.
+
+    Raises:
+        TypeError: if it cannot say.
+    """
     if not isinstance(model, Layered):
         raise TypeError(f"{type(model).__name__} has no layers()")
     return model.layers()

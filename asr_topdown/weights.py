@@ -13,8 +13,12 @@ AVERAGE = "average.safetensors"  # in a model's folder: the mean of several epoc
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the parameters and buffers of `model`, whole or not at all; tied ones once each."""
-    save_state(model.state_dict(), path)
+    """Write the parameters and buffers of `model`, whole or not at all; tied ones once each.
+
+    A model with a method `plain_state` says by it what others are to load (`topdown.lora`).
+    """
+    state = getattr(model, "plain_state", model.state_dict)
+    save_state(state(), path)
 
 
 def save_state(state: Mapping[str, Tensor], path: Path) -> None:

@@ -17,7 +17,7 @@ RANKS = """
 files progress
 text audio layers losses nn engines
 features score weights model_config
-train_config decode_config
+train_config decode_config topdown_config
 datadir config models
 data corpora
 build
@@ -27,11 +27,14 @@ report
 bin
 """
 RANK = {name: rank for rank, row in enumerate(RANKS.strip().splitlines()) for name in row.split()}
-STDLIB_ONLY = {f"topdown.{name}" for name in ("node", "steps", "cascades", "controls", "transfer", "search")}
+STDLIB_ONLY = {
+    f"topdown.{name}"
+    for name in ("node", "steps", "cascades", "controls", "transfer", "scans", "halving", "search")
+}
 ENGINES = {"submitit", "ray", "dask", "joblib", "executorlib"}
 NEVER = {"egs", "tests", "benchmarks", "torchaudio", "warp_rnnt"}
 # Other implementations that a user may have, imported inside a function where they are used.
-OPTIONAL = {"nn.transducer_loss": {"torchaudio", "warp_rnnt"}}
+OPTIONAL = {"nn.transducer_loss": {"torchaudio", "warp_rnnt"}, "topdown.lora": {"peft"}}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

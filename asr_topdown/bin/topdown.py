@@ -2,18 +2,20 @@
 
 import argparse
 import contextlib
+import dataclasses
 import functools
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
     from asr_topdown.topdown.dispatch import Submit
+    from asr_topdown.topdown.experiment import Experiment
     from asr_topdown.topdown.node import Node, Outcome
-    from asr_topdown.topdown.run import Experiment
-    from asr_topdown.topdown.search import Result
+    from asr_topdown.topdown.search import Result, Search
     from asr_topdown.topdown.store import Store
     from asr_topdown.train.distributed import World
 
@@ -32,37 +34,55 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_engine(parser, "trainings")
     options.add_ddp(parser)
     parser.add_argument("--results", default="study", metavar="TAG", help="write EXP/results/TAG.json")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="train nothing: print what there is to train, and how long"
+    )
+    parser.add_argument(
+        "--seconds-per-epoch",
+        type=float,
+        metavar="S",
+        help="with --dry-run: how long an epoch takes (default: as in the trainings that are finished)",
+    )
+    parser.add_argument(
+        "--joint-data",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="what the joint trainings of subset_scan (all of these) and epoch_scan (the last of them) are "
+        "trained on; --train is then what is retrained on",
+    )
+    parser.add_argument(
+        "--source-exp",
+        type=Path,
+        metavar="DIR",
+        help="experiment folder with the study topdown.source, of another recipe (default: EXP)",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
-    from asr_topdown import layers
-    from asr_topdown.topdown import dispatch, search, together
-    from asr_topdown.topdown.run import Experiment
-    from asr_topdown.topdown.sources import source_outcomes
+    from asr_topdown.topdown import dispatch, together
+    from asr_topdown.topdown.experiment import Experiment
     from asr_topdown.topdown.store import Store
+    from asr_topdown.topdown.study import searches_of
     from asr_topdown.train import distributed
 
+    config = options.read_config(args)
+    experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+    experiments = [experiment, *(dataclasses.replace(experiment, train=data) for data in args.joint_data)]
+    store = Store(args.exp, [args.source_exp] if args.source_exp else [])
+    source = Store(args.source_exp or args.exp)
+    make = functools.partial(searches_of, experiment, store, joint_data=args.joint_data, source_store=source)
+    if args.dry_run:
+        workers = options.read_engine(args, threads=config.train.threads).local_workers
+        print(_forecast(make, store, args.seconds_per_epoch, workers))
+        return
     options.start_ddp(args)
     # Every training logs to its own file; here only what goes wrong is shown.
     options.log_to_stderr(logging.WARNING)
-    config = options.read_config(args)
-    experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
-    blocks = layers.group_names(experiment.layer_names(), config.topdown.groups)
-    store, chosen = Store(args.exp), config.topdown
-    searches = search.study(
-        [experiment.joint(seed) for seed in chosen.seeds],
-        blocks,
-        searches=chosen.search,
-        controls=chosen.controls,
-        frozen_dropout=chosen.frozen_dropout,
-        go_on=chosen.go_on,
-        sources=source_outcomes(store, chosen.source, chosen.source_network, chosen.seeds)
-        if chosen.source
-        else None,
-        source_name=f"{chosen.source} ({chosen.source_network})",
-    )
-    train = functools.partial(train_node, experiment=experiment, store=store)
+    searches = make()
+    train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:
         if not world.leads:
             together.follow(train, world)
@@ -102,12 +122,41 @@ def _engine(
         yield submit
 
 
-def train_node(node: "Node", *, experiment: "Experiment", store: "Store") -> "Outcome":
+def train_node(node: "Node", *, experiments: "Sequence[Experiment]", store: "Store") -> "Outcome":
     """What a worker does: train one node, logging to its own file."""
-    from asr_topdown.topdown.run import run_node
+    from asr_topdown.topdown.study import run_one_of
 
     options.log_to_stderr()
-    return run_node(node, experiment, store)
+    return run_one_of(node, experiments, store)
+
+
+def _forecast(
+    searches: "Callable[[], Sequence[Search]]", store: "Store", seconds_per_epoch: float | None, workers: int
+) -> str:
+    """What `--dry-run` prints."""
+    from asr_topdown.topdown.forecast import forecast
+
+    told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch)
+    lines = [
+        f"{one.node.id}  finished: dev error {one.error:.4f}, {one.epochs} epochs, {one.seconds:.0f} s"
+        f"  {one.node.describe()}"
+        for one in told.finished
+    ]
+    lines += [f"{node.id}  to train: {node.epochs} epochs at most  {node.describe()}" for node in told.ready]
+    more = f"{told.least}" if told.least == told.most else f"{told.least} to {told.most}"
+    done, ready = len(told.finished), len(told.ready)
+    lines.append(f"{done + ready} trainings known: {done} finished, {ready} to do; {more} more will follow")
+    if told.seconds is None or told.seconds_per_epoch is None:
+        lines.append("time: nothing is finished yet to tell by; give --seconds-per-epoch")
+    else:
+        low, high = (_duration(seconds / max(workers, 1)) for seconds in told.seconds)
+        span = low if low == high else f"{low} to {high}"
+        lines.append(f"time: {span} on {workers} workers, at {told.seconds_per_epoch:.2f} s an epoch")
+    return "\n".join(lines)
+
+
+def _duration(seconds: float) -> str:
+    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def _line(result: "Result") -> str:

@@ -30,7 +30,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, or say that it is done already; prints the model's folder."""
-    from asr_topdown.topdown.run import Experiment, run_node
+    from asr_topdown.topdown.experiment import Experiment
+    from asr_topdown.topdown.run import run_node
     from asr_topdown.topdown.store import Store
     from asr_topdown.train import distributed
 

@@ -19,8 +19,13 @@ _NAMES = {
     "freeze_lowest": "lowest layer frozen, upper ones retrained",
     "keep": "nothing frozen, trained on",
     "same_init": "top frozen, the joint training's initial weights",
+    "best_of": "from scratch, best of k",
+    "freeze_keep": "top frozen, the rest trained on",
+    "random_top": "a random top frozen, the rest trained",
+    "freeze_up": "Algorithm 1 from the bottom up",
+    "bottom_up": "lower layers kept, those above re-initialised, nothing frozen",
+    "depth_sweep": "the best of the depth sweep",
 }
-
 _SCANS = ("epoch_scan", "subset_scan")
 # Of these each training is a row, not only the one that they ended with.
 _ALL_ROLES = ("exhaustive", "depth_sweep")

@@ -11,7 +11,7 @@ from typing import Protocol
 from asr_topdown.engines.choice import Choice, opened
 from asr_topdown.engines.job import Engine, Job, JobError, last_lines, say
 from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.search import Result, Search
+from asr_topdown.topdown.search import Result, Search, Soonest
 from asr_topdown.topdown.store import Store
 
 _HEARTBEAT_SECONDS = 30.0
@@ -182,11 +182,13 @@ class _Driver:
             self._tell(index)
 
     def _tell(self, index: int) -> None:
-        """Advance search `index` if everything it waits for is there, or something of it failed."""
-        answers = [self._answers.get(node.id) for node in self._wanted[index]]
+        """Advance search `index` if what it waits for is there, or something of it failed."""
+        wanted = self._wanted[index]
+        answers = [self._answers.get(node.id) for node in wanted]
         failures = [answer for answer in answers if isinstance(answer, NodeError)]
         outcomes = [answer for answer in answers if isinstance(answer, Outcome)]
-        if failures or len(outcomes) == len(answers):
+        enough = bool(outcomes) if isinstance(wanted, Soonest) else len(outcomes) == len(answers)
+        if failures or enough:
             del self._wanted[index]
             self._advance(index, failures[0] if failures else outcomes)
 

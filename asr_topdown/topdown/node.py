@@ -1,5 +1,6 @@
 """A node is one training run, named by what decides its result; an outcome is what came of it."""
 
+import functools
 import hashlib
 import json
 import math
@@ -35,20 +36,24 @@ class Parent:
 class Node:
     """One training run.
 
-    `frozen` is a set: it is kept sorted, so that the id does not depend on the order it was given in.
-    `frozen_dropout` means nothing where nothing is frozen and is then "keep", for the same reason.
+    `frozen` and `fresh` are sets: they are kept sorted, so that the id does not depend on the order they were
+    given in. `frozen_dropout` means nothing where nothing is frozen and is then "keep", for the same reason.
 
     Attributes:
         experiment: hash of config and data.
         train_set: hash of the content of the data directory trained on.
         parent: the trained network to start from; None = joint training from scratch.
-        frozen: names of the layers taken from the parent and not trained.
+        frozen: names of the layers taken from the parent and not trained; without a parent, of the layers
+            that keep their initial weights.
         start: the layers that are not frozen: "reinit" (new weights), "keep" (the parent's) or
             "rewind:<epoch>" (the parent's, of an earlier epoch).
         init_seed: decides the new weights and every other random draw of the run.
         epochs: at most so many.
         patience: stop after so many epochs without a better dev error; 0 = never.
         frozen_dropout: whether dropout stays active in frozen layers, "keep" or "off".
+        fresh: layers with new weights although `start` is "keep" or a rewinding: an output layer for other
+            units, for one.
+        lora: rank of the low-rank adapters (LoRA) that are trained in the frozen layers; 0 = none.
 
     Raises:
         ValueError: naming the field that has a wrong value.
@@ -63,27 +68,37 @@ class Node:
     epochs: int
     patience: int
     frozen_dropout: str = "keep"
+    fresh: tuple[str, ...] = ()
+    lora: int = 0
 
     def __post_init__(self) -> None:
         _check_fields(self)
-        if len(set(self.frozen)) < len(self.frozen):
-            raise ValueError(f"node: a layer is frozen twice: {', '.join(self.frozen)}")
+        for name, least in (("init_seed", 0), ("epochs", 1), ("patience", 0), ("lora", 0)):
+            if getattr(self, name) < least:
+                raise ValueError(f"node: {name} must be at least {least}, got {getattr(self, name)}")
         if self.start not in ("reinit", "keep") and not _REWIND.fullmatch(self.start):
             raise ValueError(f"node: start must be reinit, keep or rewind:<epoch>, got {self.start!r}")
         if self.frozen_dropout not in ("keep", "off"):
             raise ValueError(f"node: frozen_dropout must be keep or off, got {self.frozen_dropout!r}")
-        for name, least in (("init_seed", 0), ("epochs", 1), ("patience", 0)):
-            if getattr(self, name) < least:
-                raise ValueError(f"node: {name} must be at least {least}, got {getattr(self, name)}")
-        if self.parent is None and self.frozen:
-            raise ValueError(f"node: {', '.join(self.frozen)} cannot be frozen without a parent")
         if self.parent is None and self.start != "reinit":
             raise ValueError(f"node: start {self.start!r} needs a parent")
+        self._check_layers()
         object.__setattr__(self, "frozen", tuple(sorted(self.frozen)))
+        object.__setattr__(self, "fresh", tuple(sorted(set(self.fresh))))
         if not self.frozen:
             object.__setattr__(self, "frozen_dropout", "keep")
 
-    @property
+    def _check_layers(self) -> None:
+        if len(set(self.frozen)) < len(self.frozen):
+            raise ValueError(f"node: a layer is frozen twice: {', '.join(self.frozen)}")
+        if both := [name for name in self.fresh if name in self.frozen]:
+            raise ValueError(f"node: {', '.join(both)} cannot be both frozen and fresh")
+        if self.fresh and self.start == "reinit":
+            raise ValueError('node: fresh says what is new where start is not "reinit"')
+        if self.lora and not self.frozen:
+            raise ValueError("node: lora needs frozen layers to adapt")
+
+    @functools.cached_property
     def id(self) -> str:
         """16 hexadecimal digits of the SHA-256 of the canonical JSON."""
         text = json.dumps(self.to_json(), sort_keys=True, separators=(",", ":"), ensure_ascii=False)
@@ -96,8 +111,9 @@ class Node:
         return int(found.group(1)) if found else None
 
     def to_json(self) -> dict[str, Any]:
-        """The node as plain JSON values."""
-        return {**asdict(self), "frozen": list(self.frozen)}
+        """The node as plain JSON values; `fresh` and `lora`, which came later, only where they are used."""
+        values = {**asdict(self), "frozen": list(self.frozen), "fresh": list(self.fresh)}
+        return {key: value for key, value in values.items() if value or key not in ("fresh", "lora")}
 
     @classmethod
     def from_json(cls, values: Any) -> "Node":
@@ -106,23 +122,31 @@ class Node:
         Raises:
             ValueError: on an unknown or missing key, or a value of the wrong type.
         """
+        if isinstance(values, dict):
+            values = {"fresh": [], "lora": 0, **values}
         known = _exactly(cls, values, "node")
-        if isinstance(known["frozen"], list):
-            known["frozen"] = tuple(known["frozen"])
+        for name in ("frozen", "fresh"):
+            if isinstance(known[name], list):
+                known[name] = tuple(known[name])
         if known["parent"] is not None:
             known["parent"] = Parent(**_exactly(Parent, known["parent"], "parent"))
         return cls(**known)
 
     def describe(self) -> str:
         """What is trained from what, in a few words for people."""
+        frozen = f"{', '.join(self.frozen)} frozen"
         if self.parent is None:
-            return f"all layers from scratch, seed {self.init_seed}"
+            what = f"{frozen} at random, the rest" if self.frozen else "all layers"
+            return f"{what} from scratch, seed {self.init_seed}"
         weights = {"reinit": "re-initialised", "keep": "kept"}.get(
             self.start, f"from epoch {self.rewind_epoch}"
         )
+        if self.fresh:
+            weights += f", {', '.join(self.fresh)} new"
+        adapted = f", LoRA of rank {self.lora} in it" if self.lora else ""
         if not self.frozen:
             return f"nothing frozen, weights {weights}, seed {self.init_seed}"
-        return f"{', '.join(self.frozen)} frozen, the rest {weights}, seed {self.init_seed}"
+        return f"{frozen}{adapted}, the rest {weights}, seed {self.init_seed}"
 
 
 @dataclass(frozen=True)
@@ -204,7 +228,7 @@ def _check_fields(value: Node | Parent) -> None:
         content = getattr(value, field.name)
         if field.name == "parent":
             fits = content is None or isinstance(content, Parent)
-        elif field.name == "frozen":
+        elif field.name in ("frozen", "fresh"):
             fits = isinstance(content, tuple) and all(isinstance(name, str) and name for name in content)
         elif field.type is int:
             fits = type(content) is int

@@ -1,33 +1,27 @@
-"""Run one node: build a fresh model, transplant and freeze what the node says, train, and say how it went."""
+"""Run one node: prepare its network, train it, and say how it went."""
 
 import contextlib
-import functools
-import hashlib
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from asr_topdown import config as configuration
-from asr_topdown import datadir, layers
-from asr_topdown.build import fresh_model
-from asr_topdown.config import Config
+from asr_topdown import layers
 from asr_topdown.data.augmentation import augment
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
-from asr_topdown.data.language_model import Dictionary
-from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.decode.recognize import dev_metrics
-from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.files import write_text
 from asr_topdown.models.ctc_attention import CtcAttention
-from asr_topdown.text import Vocabulary
+from asr_topdown.topdown import continuation, lora
+from asr_topdown.topdown.experiment import Experiment
 from asr_topdown.topdown.language import language_task
+from asr_topdown.topdown.network import prepare_model
 from asr_topdown.topdown.node import Node, Outcome
 from asr_topdown.topdown.store import Store
 from asr_topdown.train import distributed
@@ -35,104 +29,10 @@ from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.epochs import EpochWeights
 from asr_topdown.train.rng import derive
-from asr_topdown.train.task import Progress, Task, weights_of_epoch
+from asr_topdown.train.task import Progress, Task
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.weights import load_weights
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Experiment:
-    """A configuration and the data it is trained on.
-
-    Attributes:
-        config: all settings.
-        train: data directory to train on, holds cmvn.ark; of a language model, a text.
-        dev: data directory, or text, that chooses and stops.
-        tokens: the vocabulary's file; of a language model, a word in each line.
-        device: where to train.
-    """
-
-    config: Config
-    train: Path
-    dev: Path
-    tokens: Path
-    device: str = "cpu"
-
-    @functools.cached_property
-    def id(self) -> str:
-        """Hash of what decides a training besides its node: settings, dev set, units, normalisation."""
-        digest = hashlib.sha256(self.config.identity().encode())
-        digest.update(self._content_hash(self.dev).encode())
-        digest.update(self.tokens.read_bytes())
-        if not self.config.is_language_model:
-            digest.update(self.vocabulary().model)
-        if self._has_cmvn:
-            digest.update(self._cmvn_file.read_bytes())
-        return digest.hexdigest()[:16]
-
-    @functools.cached_property
-    def train_set(self) -> str:
-        """Hash of the training data's content."""
-        return self._content_hash(self.train)
-
-    def joint(self, seed: int) -> Node:
-        """The joint training with initial weights `seed`."""
-        return Node(
-            experiment=self.id,
-            train_set=self.train_set,
-            init_seed=seed,
-            epochs=self.config.train.epochs,
-            patience=self.config.train.patience,
-        )
-
-    def vocabulary(self) -> Vocabulary:
-        """The units that a recogniser puts out.
-
-        Raises:
-            ValueError: naming the file, if it holds other units than the configuration asks for.
-        """
-        vocabulary, text = Vocabulary.load(self.tokens), self.config.text
-        size = text.vocab_size if vocabulary.model else len(vocabulary)
-        if (vocabulary.unit, len(vocabulary)) != (text.unit, size):
-            raise ValueError(
-                f"{self.tokens}: holds {len(vocabulary)} {vocabulary.unit} units, the configuration wants "
-                f"{f'{size} ' if vocabulary.unit == text.unit else ''}{text.unit}: "
-                "make it again with `asr-topdown tokens`"
-            )
-        return vocabulary
-
-    def dictionary(self) -> Dictionary:
-        """The words that a language model knows."""
-        return Dictionary.load(self.tokens)
-
-    def units(self) -> Vocabulary | Dictionary:
-        """What the network puts out, whatever its kind."""
-        return self.dictionary() if self.config.is_language_model else self.vocabulary()
-
-    def fresh_model(self, init_seed: int) -> nn.Module:
-        """A network with the initial weights of `init_seed`."""
-        return fresh_model(self.config, len(self.units()), init_seed)
-
-    def layer_names(self) -> tuple[str, ...]:
-        """The network's layers, input first."""
-        return layers.layer_names(self.fresh_model(0))  # type: ignore[arg-type]
-
-    def cmvn(self) -> Cmvn | None:
-        """Global normalisation statistics, if the configuration wants them."""
-        return Cmvn.load(self._cmvn_file) if self._has_cmvn else None
-
-    def _content_hash(self, path: Path) -> str:
-        return text_hash(path) if self.config.is_language_model else datadir.content_hash(path)
-
-    @property
-    def _has_cmvn(self) -> bool:
-        return self.config.features.cmvn == "global" and not self.config.is_language_model
-
-    @property
-    def _cmvn_file(self) -> Path:
-        return self.train / "cmvn.ark"
 
 
 def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
@@ -152,8 +52,8 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
             raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
         torch.set_num_threads(experiment.config.train.threads)
         keep_freed_memory()
-        if world.leads:
-            _write_surroundings(folder, experiment)
+        # No rank goes on before rank 0 has laid out the folder: a checkpoint may be put there.
+        world.from_leader(lambda: _lay_out(folder, node, experiment, store))
         progress = _train(node, experiment, store, folder)
         return world.from_leader(lambda: _finish(node, experiment, store, progress))
 
@@ -169,25 +69,28 @@ def _finish(node: Node, experiment: Experiment, store: Store, progress: Progress
     )
     store.finish(outcome)
     # Only now: a kill before done.json is there must find the checkpoint that says "finished".
-    Rotation(store.node_dir(node)).clear()
+    if not (experiment.config.topdown.continues and node.epochs < experiment.config.train.epochs):
+        Rotation(store.node_dir(node)).clear()
     EpochWeights(store.node_dir(node), experiment.config.train).finish(progress.errors)
     return outcome
 
 
-def _write_surroundings(folder: Path, experiment: Experiment) -> None:
+def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> None:
     """What makes the folder a model that can be taken away: settings, units, normalisation."""
     write_text(folder / "config.yaml", configuration.dump(experiment.config))
     experiment.units().save(folder / "tokens.txt")
     if (cmvn := experiment.cmvn()) is not None:
         cmvn.save(folder / "cmvn.ark")
+    if experiment.config.topdown.continues:
+        continuation.take_up(node, store)
 
 
 def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Progress:
     model = prepare_model(node, experiment, store)
-    before = layers.fingerprint(model, node.frozen)
+    before = layers.fingerprint(model, node.frozen, ignore=lora.MARK)
 
     def check_frozen(epoch: int) -> None:
-        now = layers.fingerprint(model, node.frozen)
+        now = layers.fingerprint(model, node.frozen, ignore=lora.MARK)
         assert now == before, f"{folder}: frozen layers {node.frozen} changed in epoch {epoch}"
 
     make_task = _language_task if experiment.config.is_language_model else _task
@@ -205,47 +108,6 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
     best, error, metric = progress.best_epoch, progress.best_error, experiment.config.train.metric
     log.info("%s: best epoch %d of %d, dev error (%s) %.4f", node.id, best, progress.epoch, metric, error)
     return progress
-
-
-def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module:
-    """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen."""
-    model = experiment.fresh_model(node.init_seed)
-    layers.check_partition(model)
-    names = list(layers.tensors_by_layer(model))
-    frozen = layers.select(names, node.frozen, what="frozen")
-    free = [name for name in names if name not in frozen]
-    if node.parent is not None:
-        _check_units(node, experiment, store, names[-1] in frozen or node.start != "reinit")
-        layers.transplant(_parent_weights(node, store), model, frozen)
-        if node.rewind_epoch is not None:
-            layers.transplant(_weights(store, node.parent.node, node.rewind_epoch), model, free)
-        elif node.start == "keep":
-            layers.transplant(_parent_weights(node, store), model, free)
-    layers.freeze(model, frozen, dropout=node.frozen_dropout == "keep")
-    for name in names:
-        done = "frozen" if name in frozen else {"reinit": "new weights"}.get(node.start, node.start)
-        log.info("layer %s: %s", name, "joint" if node.parent is None else done)
-    return model
-
-
-def _check_units(node: Node, experiment: Experiment, store: Store, output_is_parents: bool) -> None:
-    """Refuse an output layer whose units mean something else here, though its shape may fit."""
-    assert node.parent is not None
-    theirs, units = store.node_dir(node.parent.node) / "tokens.txt", experiment.units()
-    if output_is_parents and type(units).load(theirs) != units:
-        raise ValueError(
-            f"node {node.id}: the units of its parent, {theirs}, are not those of {experiment.tokens}: "
-            "the output layer must be new"
-        )
-
-
-def _parent_weights(node: Node, store: Store) -> dict[str, Tensor]:
-    assert node.parent is not None
-    return _weights(store, node.parent.node, node.parent.epoch)
-
-
-def _weights(store: Store, node: str, epoch: int) -> dict[str, Tensor]:
-    return load_weights(weights_of_epoch(store.node_dir(node), epoch))
 
 
 def _language_task(

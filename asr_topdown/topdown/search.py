@@ -10,9 +10,21 @@ of them ask for is trained once. `steps` says which seeds they take.
 
 from collections.abc import Callable, Mapping, Sequence
 
-from asr_topdown.topdown.cascades import greedy
-from asr_topdown.topdown.controls import freeze_lowest, keep, same_init, scratch
-from asr_topdown.topdown.node import Node, Outcome
+from asr_topdown.topdown.cascades import exhaustive, greedy
+from asr_topdown.topdown.controls import (
+    best_of_scratch,
+    bottom_up,
+    freeze_keep,
+    freeze_lowest,
+    freeze_up,
+    keep,
+    random_top,
+    same_init,
+    scratch,
+)
+from asr_topdown.topdown.halving import halving
+from asr_topdown.topdown.node import Node
+from asr_topdown.topdown.scans import Subset, epoch_scan, subset_scan
 from asr_topdown.topdown.steps import (
     SEED_STRIDE,
     Blocks,
@@ -24,42 +36,59 @@ from asr_topdown.topdown.steps import (
     derived_seed,
     retrained,
 )
-from asr_topdown.topdown.transfer import transplant
+from asr_topdown.topdown.transfer import depth_sweep, transplant
 
 __all__ = [
     "CONTROLS",
-    "SEARCHES",
     "SEED_STRIDE",
     "Blocks",
     "Result",
     "Search",
     "Soonest",
     "Step",
+    "Subset",
+    "best_of_scratch",
+    "bottom_up",
+    "depth_sweep",
     "derived_seed",
+    "epoch_scan",
+    "exhaustive",
+    "freeze_keep",
     "freeze_lowest",
+    "freeze_up",
     "greedy",
+    "halving",
     "keep",
+    "random_top",
     "retrained",
     "same_init",
     "scratch",
     "study",
+    "subset_scan",
     "transplant",
 ]
 
-SEARCHES = ("greedy", "transplant")
-CONTROLS = ("scratch", "freeze_lowest", "keep", "same_init")
+CONTROLS = (
+    "scratch",
+    "best_of",
+    "freeze_lowest",
+    "keep",
+    "same_init",
+    "freeze_keep",
+    "random_top",
+    "freeze_up",
+    "bottom_up",
+)
 
 
 def study(
     joints: Sequence[Node],
     blocks: Blocks,
     *,
-    searches: Sequence[str] = ("greedy",),
+    searches: Sequence[Callable[[Node], Search]] = (),
     controls: Sequence[str] = ("scratch", "freeze_lowest", "keep"),
     frozen_dropout: str = "keep",
-    go_on: bool = False,
-    sources: Mapping[int, Outcome] | None = None,
-    source_name: str = "",
+    best_of: int = 2,
 ) -> list[Search]:
     """The searches and their controls for every joint training (one per base seed).
 
@@ -69,45 +98,32 @@ def study(
     Args:
         joints: the joint trainings.
         blocks: see `greedy`.
-        searches: of `SEARCHES`.
+        searches: each from a joint training to a search over it; none = the greedy one.
         controls: of `CONTROLS`; "scratch" follows the first of the searches.
         frozen_dropout: see `Node`.
-        go_on: see `greedy`.
-        sources: of `transplant`: base seed -> what came of the other experiment's training.
-        source_name: of `transplant`: what the other experiment is called in the results.
+        best_of: how many trainings the control of this name makes.
 
     Raises:
-        ValueError: on an unknown name, a base seed that comes twice, or as the searches.
+        ValueError: on an unknown control, a base seed that comes twice, or as the searches.
     """
-    _check_names("search", searches, SEARCHES)
-    _check_names("control", controls, CONTROLS)
+    if unknown := [name for name in controls if name not in CONTROLS]:
+        raise ValueError(f"no control is called {', '.join(unknown)}; there are {', '.join(CONTROLS)}")
     for joint in joints:
         check_blocks(joint, blocks)
     seeds = [joint.init_seed for joint in joints]
     if len(set(seeds)) < len(seeds):
         raise ValueError(f"a seed is listed twice: {', '.join(map(str, seeds))}")
-
-    def source(joint: Node) -> Outcome:
-        assert sources is not None, "transplant needs a source for each seed"
-        return sources[joint.init_seed]
-
-    def followed(joint: Node) -> Search:
-        return make[searches[0]](joint)
-
-    make: dict[str, Callable[[Node], Search]] = {
-        "greedy": lambda joint: greedy(joint, blocks, frozen_dropout=frozen_dropout, go_on=go_on),
-        "transplant": lambda joint: transplant(
-            joint, blocks, source(joint), name=source_name, frozen_dropout=frozen_dropout
-        ),
-        "scratch": lambda joint: scratch(joint, followed(joint)),
+    chosen = searches or [lambda joint: greedy(joint, blocks, frozen_dropout=frozen_dropout)]
+    make: Mapping[str, Callable[[Node], Search]] = {
+        "scratch": lambda joint: scratch(joint, chosen[0](joint)),
+        "best_of": lambda joint: best_of_scratch(joint, best_of),
         "freeze_lowest": lambda joint: freeze_lowest(joint, blocks, frozen_dropout=frozen_dropout),
         "keep": keep,
         "same_init": lambda joint: same_init(joint, blocks, frozen_dropout=frozen_dropout),
+        "freeze_keep": lambda joint: freeze_keep(joint, blocks, frozen_dropout=frozen_dropout),
+        "random_top": lambda joint: random_top(joint, blocks, frozen_dropout=frozen_dropout),
+        "freeze_up": lambda joint: freeze_up(joint, blocks, frozen_dropout=frozen_dropout),
+        "bottom_up": lambda joint: bottom_up(joint, blocks),
     }
-    main = [make[name](joint) for name in searches for joint in joints]
+    main = [search(joint) for search in chosen for joint in joints]
     return main + [make[name](joint) for joint in joints for name in controls]
-
-
-def _check_names(what: str, names: Sequence[str], known: Sequence[str]) -> None:
-    if unknown := [name for name in names if name not in known]:
-        raise ValueError(f"no {what} is called {', '.join(unknown)}; there are {', '.join(known)}")

@@ -82,9 +82,11 @@ def retrained(
     frozen: tuple[str, ...] = (),
     start: str = "reinit",
     frozen_dropout: str = "keep",
+    fresh: tuple[str, ...] = (),
+    epoch: int = 0,
     like: Node | None = None,
 ) -> Node:
-    """The node that goes on from the best epoch of `parent`.
+    """The node that goes on from an epoch of `parent`, the best if none is given.
 
     Args:
         parent: what the frozen and the kept layers come from.
@@ -92,9 +94,11 @@ def retrained(
         frozen: layers that are not trained.
         start: of the other layers, see `Node`.
         frozen_dropout: see `Node`.
+        fresh: see `Node`.
+        epoch: of the parent; 0 = its best.
         like: where configuration, data, epochs and patience come from; None = from the parent.
     """
-    source = Parent(experiment=parent.node.experiment, node=parent.node.id, epoch=parent.best_epoch)
+    source = Parent(experiment=parent.node.experiment, node=parent.node.id, epoch=epoch or parent.best_epoch)
     return replace(
         like or parent.node,
         parent=source,
@@ -102,6 +106,8 @@ def retrained(
         start=start,
         init_seed=init_seed,
         frozen_dropout=frozen_dropout,
+        fresh=fresh,
+        lora=0,
     )
 
 
@@ -115,6 +121,11 @@ def derived_seed(base: int, kind: str, i: int) -> int:
     return base + SEED_STRIDE * (_PER_KIND * KINDS.index(kind) + i)
 
 
+def retraining_seed(base: int, repeat: int = 1) -> int:
+    """`init_seed` of the first retraining of a network, and of its repeats 2, 3, ... with other seeds."""
+    return derived_seed(base, "step", 1) if repeat == 1 else derived_seed(base, "repeat", repeat - 1)
+
+
 def top(blocks: Blocks, count: int) -> tuple[str, ...]:
     """The layers of the `count` blocks nearest the output."""
     return tuple(name for block in blocks[len(blocks) - count :] for name in block)
@@ -123,6 +134,11 @@ def top(blocks: Blocks, count: int) -> tuple[str, ...]:
 def bottom(blocks: Blocks, count: int) -> tuple[str, ...]:
     """The layers of the `count` blocks nearest the input."""
     return tuple(name for block in blocks[:count] for name in block)
+
+
+def best_of(steps: Sequence[Step]) -> Step:
+    """The step with the smallest error, of equal ones the first."""
+    return min(steps, key=lambda step: step.error)
 
 
 def check_blocks(joint: Node, blocks: Blocks) -> None:
@@ -137,7 +153,8 @@ def check_blocks(joint: Node, blocks: Blocks) -> None:
 
 def check_joint(joint: Node) -> None:
     """Raise ValueError unless `joint` is a joint training with a base seed."""
-    if joint.parent is not None:
-        raise ValueError(f"node {joint.id}: a search starts from a joint training, this one has a parent")
+    if joint.parent is not None or joint.frozen:
+        what = "frozen layers" if joint.frozen else "a parent"
+        raise ValueError(f"node {joint.id}: a search starts from a joint training, this one has {what}")
     if not 0 <= joint.init_seed < SEED_STRIDE:
         raise ValueError(f"the seed must be from 0 to {SEED_STRIDE - 1}, got {joint.init_seed}")

@@ -46,14 +46,21 @@ class Store:
 
     Args:
         root: the folder, exp/<recipe>; made when something is written.
+        sources: other such folders, whose networks may be parents here; nothing is written there.
     """
 
-    def __init__(self, root: Path | str) -> None:
+    def __init__(self, root: Path | str, sources: Sequence[Path | str] = ()) -> None:
         self.root = Path(root)
+        self.sources = tuple(Path(source) for source in sources)
 
     def node_dir(self, node: Node | str) -> Path:
         """The folder of a node or node id."""
         return self.root / "nodes" / (node.id if isinstance(node, Node) else node)
+
+    def parent_dir(self, node_id: str) -> Path:
+        """The folder of a network that others start from, here or in one of the sources."""
+        folders = [root / "nodes" / node_id for root in (self.root, *self.sources)]
+        return next((folder for folder in folders if folder.is_dir()), folders[0])
 
     def log(self, node: Node | str) -> Path:
         """The file that a worker process writes its output to."""

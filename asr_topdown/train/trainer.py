@@ -191,8 +191,7 @@ class Trainer:
     def _ahead(self) -> str:
         """The longest that the rest can take, in words."""
         progress = self.progress
-        impatient = bool(self.patience) and progress.bad_epochs >= self.patience
-        left = 0 if impatient else self.epochs - progress.epoch
+        left = 0 if self._out_of_patience else self.epochs - progress.epoch
         return f", at most {left * progress.seconds / progress.epoch / 60:.1f} min to go" if left else ""
 
     # --- the dev metric ------------------------------------------------------------------------------
@@ -231,12 +230,22 @@ class Trainer:
 
     def _advance(self) -> None:
         progress = self.progress
-        out_of_patience = bool(self.patience) and progress.bad_epochs >= self.patience
-        progress.finished = out_of_patience or progress.epoch >= self.epochs
+        progress.finished = self._out_of_patience or progress.epoch >= self.epochs
         if not progress.finished:
             progress.epoch += 1
         progress.batches_done = 0
         progress.loss_sum, progress.utterances = 0.0, 0
+
+    def _reopen(self) -> None:
+        """A run that ended because its epochs were over goes on, as if it never had, if it has more now."""
+        progress = self.progress
+        if progress.finished and not self._out_of_patience and progress.epoch < self.epochs:
+            progress.finished = False
+            progress.epoch += 1
+
+    @property
+    def _out_of_patience(self) -> bool:
+        return bool(self.patience) and self.progress.bad_epochs >= self.patience
 
     def _average(self) -> None:
         """Leave the average's weights in the folder and in the model, and say how good they are."""
@@ -278,6 +287,7 @@ class Trainer:
             self._best_state = state["best"]
             self.updates.carried = tuple(tensor.to(self.device) for tensor in state.get("carried", []))
             self.progress = Progress(**state["progress"])
+            self._reopen()
             self._restore_dropout(state["rng"])
             log.info("resuming in epoch %d at step %d", self.progress.epoch, self.progress.step)
         # Nobody writes before all have read, and all must have read the same.

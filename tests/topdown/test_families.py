@@ -1,6 +1,7 @@
 """Layer-scheduled training of every speech model: frozen, transplanted within and across architectures."""
 
 import dataclasses
+import functools
 import random
 from pathlib import Path
 from typing import Any
@@ -18,11 +19,15 @@ from asr_topdown.losses import unit_prior
 from asr_topdown.report.systems import systems
 from asr_topdown.text import Vocabulary
 from asr_topdown.topdown import dispatch
+from asr_topdown.topdown.experiment import Experiment
+from asr_topdown.topdown.network import prepare_model
 from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.run import Experiment, prepare_model, run_node
-from asr_topdown.topdown.search import Result, Step, greedy, retrained, study
+from asr_topdown.topdown.run import run_node
+from asr_topdown.topdown.search import Result, Step, greedy, retrained
 from asr_topdown.topdown.sources import source_outcomes
 from asr_topdown.topdown.store import Store
+from asr_topdown.topdown.study import searches_of
+from asr_topdown.topdown_config import TopdownConfig
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import weights_of_epoch
 from asr_topdown.weights import load_weights
@@ -300,17 +305,18 @@ def test_a_study_takes_its_classifier_from_another_architecture(
     data: Path, store: Store, joint: dict[str, Outcome]
 ) -> None:
     """The paper's "softmax layers frozen from B" in A, by the tag that B's study saved."""
-    a, b = (make_experiment(data, family) for family in ("blstm_ctc_attention", "vgg_ctc_attention"))
+    b = make_experiment(data, "vgg_ctc_attention")
+    a = make_experiment(data, "blstm_ctc_attention")
+    chosen = TopdownConfig(search=("transplant",), source="b", controls=())
+    a = dataclasses.replace(a, config=a.config.model_copy(update={"topdown": chosen}))
     theirs = joint["vgg_ctc_attention"]
     step = Step("joint", theirs.node.id, theirs.error, accepted=True)
     store.save_results("b", [Result("greedy", 1, (step,), theirs.node.id)])
     sources = source_outcomes(store, "b", "joint", [1])
     assert sources == {1: theirs}
-    blocks = layers.group_names(a.layer_names(), {})
-    searches = study(
-        [a.joint(1)], blocks, searches=["transplant"], controls=(), sources=sources, source_name="b (joint)"
-    )
-    with dispatch.local(lambda node: run_node(node, a, store), 1) as submit:
+    searches = searches_of(a, store)
+    train = functools.partial(run_node, experiment=a, store=store)
+    with dispatch.local(train, 1) as submit:
         (result,) = dispatch.drive(searches, submit, store=store)
     final = store.outcome(store.node(result.final))
     assert final is not None

@@ -16,9 +16,11 @@ from asr_topdown import layers
 from asr_topdown.build import fresh_model
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.topdown import dispatch, search
+from asr_topdown.topdown.experiment import Experiment
 from asr_topdown.topdown.language import language_task
+from asr_topdown.topdown.network import prepare_model
 from asr_topdown.topdown.node import Outcome
-from asr_topdown.topdown.run import Experiment, prepare_model, run_node
+from asr_topdown.topdown.run import run_node
 from asr_topdown.topdown.store import Store
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import weights_of_epoch

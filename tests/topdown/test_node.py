@@ -27,7 +27,9 @@ def test_ids_never_change():
 
 
 def test_json_round_trip():
-    for node in (JOINT, STEP, dataclasses.replace(STEP, start="rewind:3", frozen_dropout="off")):
+    tuned = dataclasses.replace(STEP, start="keep", fresh=("b", "a"), lora=2)
+    assert tuned.fresh == ("a", "b")
+    for node in (JOINT, STEP, tuned, dataclasses.replace(STEP, start="rewind:3", frozen_dropout="off")):
         again = Node.from_json(json.loads(json.dumps(node.to_json())))
         assert again == node
         assert again.id == node.id
@@ -60,7 +62,10 @@ def test_frozen_dropout_means_nothing_without_frozen_layers():
         ({"frozen": "softmax"}, "frozen"),
         ({"frozen": ("",)}, "frozen"),
         ({"experiment": ""}, "experiment"),
-        ({"parent": None}, "softmax"),
+        ({"start": "keep", "fresh": ("softmax",)}, "both frozen and fresh"),
+        ({"fresh": ("blstm.0",)}, "reinit"),
+        ({"lora": -1}, "lora"),
+        ({"lora": 2, "frozen": ()}, "frozen layers"),
         ({"parent": None, "frozen": (), "start": "keep"}, "keep"),
         ({"parent": None, "frozen": (), "start": "rewind:2"}, "rewind:2"),
     ],

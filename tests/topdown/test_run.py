@@ -4,6 +4,7 @@ import dataclasses
 import logging
 import random
 from pathlib import Path
+from typing import Any
 
 import kaldiio
 import numpy as np
@@ -15,11 +16,16 @@ from asr_topdown import layers
 from asr_topdown.decode.model import load_trained
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.text import Vocabulary
+from asr_topdown.topdown.experiment import Experiment
+from asr_topdown.topdown.network import prepare_model
 from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.run import Experiment, prepare_model, run_node
+from asr_topdown.topdown.run import run_node
 from asr_topdown.topdown.search import retrained
 from asr_topdown.topdown.store import Store
+from asr_topdown.topdown_config import TopdownConfig
+from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import weights_of_epoch
+from asr_topdown.train.trainer import Trainer
 from asr_topdown.train_config import AverageConfig
 from asr_topdown.weights import load_weights
 
@@ -270,3 +276,100 @@ def test_units_of_another_kind_than_configured_are_an_error(experiment: Experime
     words = configuration.parse({**experiment.config.model_dump(mode="json"), "text": {"unit": "word"}})
     with pytest.raises(ValueError, match=r"tokens.txt: holds 5 char units, the configuration wants word:"):
         dataclasses.replace(experiment, config=words).joint(1)
+
+
+def halving_config(experiment: Experiment, epochs: int) -> Experiment:
+    config = experiment.config
+    config = config.model_copy(
+        update={
+            "topdown": TopdownConfig(search=("halving",)),
+            "train": config.train.model_copy(update={"epochs": epochs, "patience": 0}),
+        }
+    )
+    return dataclasses.replace(experiment, config=config)
+
+
+@pytest.mark.parametrize("plateau", ["none", "decay_eps"])
+def test_a_larger_budget_continues_the_smaller_one_bit_for_bit(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plateau: str
+) -> None:
+    """Budgets of 2, 3 and 5 epochs one after the other are five in one go: weights, log and outcome."""
+    optimizer = experiment.config.train.optimizer.model_copy(update={"plateau": plateau})
+    train = experiment.config.train.model_copy(update={"optimizer": optimizer})
+    config = experiment.config.model_copy(update={"train": train})
+    experiment = halving_config(dataclasses.replace(experiment, config=config), 5)
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = run_node(experiment.joint(3), experiment, whole)
+    trained: list[int] = []
+    original = Trainer._train_epoch
+
+    def counted(self: Trainer, *args: Any) -> None:
+        trained.append(self.progress.epoch)
+        original(self, *args)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", counted)
+    for epochs in (2, 3, 5):
+        outcome = run_node(dataclasses.replace(experiment.joint(3), epochs=epochs), experiment, parts)
+    assert trained == [1, 2, 3, 4, 5]
+    assert dataclasses.replace(outcome, seconds=0) == dataclasses.replace(expected, seconds=0)
+    for epoch in range(1, 6):
+        assert equal(weights(whole, expected, epoch), weights(parts, outcome, epoch))
+    logs = [
+        [{**line, "seconds": 0, "frames_per_second": 0} for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (whole.node_dir(expected.node), parts.node_dir(outcome.node))
+    ]
+    assert logs[0] == logs[1]
+    # What has its full budget is never continued, and needs no checkpoint.
+    assert not list(parts.node_dir(outcome.node).glob("*.pt"))
+
+
+def test_a_continuation_that_was_killed_while_it_began_begins_again(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    experiment = halving_config(experiment, 4)
+    store = Store(tmp_path)
+    short = dataclasses.replace(experiment.joint(3), epochs=2)
+    run_node(short, experiment, store)
+    folder = store.start(experiment.joint(3))
+    (folder / "metrics.jsonl").write_text("")  # copied before the checkpoint, which is not there yet
+    outcome = run_node(experiment.joint(3), experiment, store)
+    lines = [line for line in read_metrics(folder / "metrics.jsonl") if line["kind"] == "epoch"]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert outcome.epochs == 4
+
+
+@pytest.mark.parametrize("start", ["keep", "rewind:1"])
+def test_fresh_layers_are_new_where_the_others_are_kept(
+    experiment: Experiment, store: Store, joint: Outcome, start: str
+) -> None:
+    node = retrained(joint, init_seed=9, frozen=("blstm.0",), start=start, fresh=("softmax",))
+    state = dict(prepare_model(node, experiment, store).state_dict())
+    new = dict(experiment.fresh_model(9).state_dict())
+    then = weights(store, joint, 1 if start == "rewind:1" else None)
+    assert equal(of_layer(state, "softmax"), of_layer(new, "softmax"))
+    assert equal(of_layer(state, "blstm.1"), of_layer(then, "blstm.1"))
+    assert equal(of_layer(state, "blstm.0"), of_layer(weights(store, joint), "blstm.0"))
+
+
+def test_a_random_top_keeps_its_initial_weights(experiment: Experiment, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    node = dataclasses.replace(experiment.joint(8), frozen=("softmax",), epochs=2)
+    outcome = run_node(node, experiment, store)
+    new = dict(experiment.fresh_model(8).state_dict())
+    assert equal(of_layer(weights(store, outcome), "softmax"), of_layer(new, "softmax"))
+    assert not equal(of_layer(weights(store, outcome), "blstm.0"), of_layer(new, "blstm.0"))
+
+
+def test_adapters_are_trained_resumed_and_left_as_a_plain_model(
+    experiment: Experiment, store: Store, joint: Outcome
+) -> None:
+    pytest.importorskip("peft", reason="wants the extra lora")
+    node = retrained(joint, init_seed=9, frozen=("blstm.0", "blstm.1"), start="keep", fresh=("softmax",))
+    outcome = run_node(dataclasses.replace(node, lora=2), experiment, store)
+    model = load_trained(store.node_dir(outcome.node))
+    state, parents = dict(model.network.state_dict()), weights(store, joint)
+    assert state.keys() == parents.keys()
+    assert not torch.equal(state["blstm.0.forwards.weight_hh_l0"], parents["blstm.0.forwards.weight_hh_l0"])
+    assert torch.equal(state["blstm.0.forwards.bias_hh_l0"], parents["blstm.0.forwards.bias_hh_l0"])
+    difference = state["blstm.1.forwards.weight_ih_l0"] - parents["blstm.1.forwards.weight_ih_l0"]
+    assert torch.linalg.matrix_rank(difference.double(), rtol=1e-4) == 2

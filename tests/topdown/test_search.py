@@ -3,7 +3,6 @@ import random
 
 import pytest
 
-from asr_topdown.topdown import search as searches
 from asr_topdown.topdown.node import Node, Outcome, Parent
 from asr_topdown.topdown.search import (
     Step,
@@ -262,4 +261,3 @@ def test_step_is_plain():
     _, result = play(greedy(joint(), BLOCKS), [0.5, 0.6])
     first = Step("joint", joint().id, 0.5, True, {"composition": [4]})
     assert dataclasses.asdict(result)["steps"][0] == dataclasses.asdict(first)
-    assert set(searches.CONTROLS) == {"scratch", "freeze_lowest", "keep", "same_init"}
