@@ -107,8 +107,7 @@ def _training(store: Store, node: Node, config: Config | None) -> Training:
 
 
 def _curve(path: Path) -> Curve:
-    records = read_metrics(path) if path.exists() else []
-    epochs = [record for record in records if record.get("kind") == "epoch"]
+    epochs = read_metrics(path, "epoch") if path.exists() else []
     names = {key for record in epochs for key in record if key.startswith("dev_")}
     try:
         return Curve(

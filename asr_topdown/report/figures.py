@@ -110,7 +110,7 @@ def intervals(
         name,
         "Differences with 95 % intervals. Left of the line: fewer errors than the baseline. Filled marks: "
         "the interval leaves zero out.",
-        f"Δ {words} ({experiment.kind.difference})",
+        f"Δ {words} ({experiment.kind.difference})" if experiment.kind.difference else f"Δ {words}",
         groups,
     )
 

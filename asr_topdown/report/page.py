@@ -1,6 +1,7 @@
 """The report of an experiment folder: report/report.html, report.md, and the plots and tables beside them."""
 
 import datetime
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, 
 from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
-from asr_topdown.report.systems import EXHAUSTIVE, HALVING, JOINT, SCRATCH, TOP_DOWN, System, systems
+from asr_topdown.report.systems import EXHAUSTIVE, HALVING, JOINT, NAMED, SCRATCH, TOP_DOWN, System, systems
 from asr_topdown.report.tables import (
     compare_systems,
     p_text,
@@ -31,6 +32,9 @@ draws {drawn} and seeds, so that it speaks of other {drawn} *and* other seeds; p
 the number of rows. "Step i" froze the top i layers; "{top_down}" is where the search ended, by the dev \
 error; "not taken" are steps whose dev error grew, which ends the search. The equal-compute control is \
 "{scratch}": it trains from scratch as often as the search retrained and takes the best on dev."""
+
+# More than these are not compared: it would take long, and nobody reads so long a table.
+_MOST_SYSTEMS = 40
 
 
 def write_report(root: Path | str, set_name: str = "test") -> Path:
@@ -100,6 +104,11 @@ def _study(
 def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:
     """The systems, their differences, and the same in the paper's form."""
     parts: list[Part] = []
+    if len(rows) > _MOST_SYSTEMS:
+        count, rows = len(rows), _foremost(experiment, rows)
+        parts.append(
+            Text(f"The study has {count} systems; here are the {len(rows)} that are best on dev or named.")
+        )
     differences = compare_systems(experiment, rows)
     if verdict := _verdict(experiment, differences):
         parts.append(Text(verdict))
@@ -117,6 +126,19 @@ def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
         title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment)}."
     table = paper_table(experiment, rows, paper, name=f"paper-{tag}")
     return [*parts, Heading(3, title, f"paper-{tag}"), Text(text), table]
+
+
+def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
+    """The systems with names of their own, and of the others those with the smallest dev errors."""
+    dev = experiment.dev()
+
+    def error(row: System) -> float:
+        values = [dev[node] for node in row.nodes.values() if node in dev]
+        return sum(values) / len(values) if values else math.inf
+
+    others = sorted((row for row in rows if row.name not in NAMED), key=error)
+    kept = {row.name for row in others[:_MOST_SYSTEMS]}
+    return [row for row in rows if row.name in NAMED or row.name in kept]
 
 
 def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> list[Part]:
@@ -158,7 +180,8 @@ def _difference(experiment: Experiment, one: Comparison) -> str:
     if experiment.kind is LANGUAGE:
         kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
     how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
-    numbers = f"{signed(one.difference)} {experiment.kind.difference}, 95 % interval {signed(one.low)} to "
+    numbers = f"{signed(one.difference)} {experiment.kind.difference}".rstrip()
+    numbers += f", 95 % interval {signed(one.low)} to "
     numbers += f"{signed(one.high)}, {p_text(one.p_value)}, better in {one.better} of {one.seeds} seeds"
     return f"{how} ({numbers})"
 

@@ -20,7 +20,7 @@ class Kind:
 
     Attributes:
         error: name and unit of an error as it is shown.
-        difference: unit of a difference of two.
+        difference: unit of a difference of two, "" where it needs none.
         metric: the dev metric that is the same error, as metrics.jsonl calls it.
         loss: unit of the loss.
         drawn: what the bootstrap draws.
@@ -46,7 +46,7 @@ class Kind:
 
 
 SPEECH = Kind("CER %", "points", "cer", "nats/utterance", "utterances")
-LANGUAGE = Kind("perplexity", "of perplexity", "ppl", "nats/word", "pieces of the text")
+LANGUAGE = Kind("perplexity", "", "ppl", "nats/word", "pieces of the text")
 
 
 @dataclass(frozen=True)

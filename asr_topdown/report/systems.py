@@ -26,6 +26,8 @@ _NAMES = {
     "bottom_up": "lower layers kept, those above re-initialised, nothing frozen",
     "depth_sweep": "the best of the depth sweep",
 }
+# Systems with a name of their own; the others are called by what a search says of a training.
+NAMED = frozenset([JOINT, *_NAMES.values()])
 _SCANS = ("epoch_scan", "subset_scan")
 # Of these each training is a row, not only the one that they ended with.
 _ALL_ROLES = ("exhaustive", "depth_sweep")

@@ -57,11 +57,13 @@ class MetricsLog:
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
 
-def read_metrics(path: Path) -> list[dict[str, Any]]:
-    """The records of a `metrics.jsonl`; a last line cut off by a kill is passed over."""
+def read_metrics(path: Path, kind: str = "") -> list[dict[str, Any]]:
+    """The records of a `metrics.jsonl`, or those of a kind; a last line cut off by a kill is passed over."""
     records = []
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):
+        if kind and f'"kind": "{kind}"' not in line:  # as `MetricsLog` writes it: most lines are steps
+            continue
         try:
             records.append(json.loads(line))
         except json.JSONDecodeError as error:

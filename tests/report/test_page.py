@@ -5,6 +5,8 @@ import struct
 import pytest
 
 from asr_topdown.bin import main
+from asr_topdown.report import page as page_module
+from asr_topdown.report.collect import collect
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.page import write_report
 from asr_topdown.report.plots import TrainingPanel, plot_figure, plot_trainings
@@ -115,3 +117,12 @@ def test_plots_of_any_size(tmp_path, count):
     chart = Chart("dev", "share (%)", "CER %", series, [(5, "5"), (10, "10")], log_x=True)
     plot_figure(tmp_path / "b.png", Figure("b", "", [chart] * min(count, 2)))
     assert all(min(png_size(path)) > 300 for path in (tmp_path / "a.png", tmp_path / "b.png"))
+
+
+def test_of_very_many_systems_the_best_on_dev_are_compared(experiment, monkeypatch):
+    monkeypatch.setattr(page_module, "_MOST_SYSTEMS", 1)
+    found = collect(experiment)
+    (table,) = [part for part in page_module.build(found) if getattr(part, "name", "") == "systems-study"]
+    # steps 1 and 2 have no names of their own; on dev both have 27 %: 26 and 28, 25 and 29
+    assert [row[0] for row in table.rows if row[0].startswith("step")] == ["step 1"]
+    assert {"joint", "top-down", "nothing frozen, trained on"} < {row[0] for row in table.rows}
