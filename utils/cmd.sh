@@ -8,6 +8,7 @@
 #     feats_engine    of `asr-topdown features`
 #     decode_engine   of `asr-topdown decode`
 #
+# Four GPUs that train each network together, one after the other: train_engine=(--ddp 4) search_engine=(--ddp 4).
 # shellcheck disable=SC2034,SC2154
 train_engine=() decode_engine=() feats_engine=(--nj "$nj")
 if ((ngpu)); then

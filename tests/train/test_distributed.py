@@ -37,9 +37,11 @@ def losses_of(folder: Path) -> list[float]:
     return [record["loss"] for record in read_metrics(folder / "metrics.jsonl") if record["kind"] == "step"]
 
 
-@pytest.mark.parametrize("size", [2, 3])
-def test_several_processes_train_as_one(size: int, tmp_path: Path, alone: Path) -> None:
-    assert together(train_reference, tmp_path, size=size) == [0] * size
+@pytest.mark.parametrize(("size", "device"), [(2, "cpu"), (3, "cpu"), (2, "cuda")])
+def test_several_processes_train_as_one(size: int, device: str, tmp_path: Path, alone: Path) -> None:
+    if device == "cuda" and torch.cuda.device_count() < size:
+        pytest.skip(f"needs {size} GPUs, to train over NCCL")
+    assert together(train_reference, tmp_path, device, size=size, device=device) == [0] * size
     ours, theirs = losses_of(tmp_path), losses_of(alone)
     assert len(ours) == len(theirs) == 4 * len(PLAN)
     assert ours[:5] == pytest.approx(theirs[:5], rel=1e-5)

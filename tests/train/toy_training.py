@@ -11,6 +11,7 @@ from asr_topdown import layers
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.train.distributed import local_device
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import Task
 from asr_topdown.train.trainer import Trainer
@@ -63,6 +64,7 @@ def trainer(
     optimizer: OptimizerConfig | None = None,
     dropout: float = 0.3,
     epochs: int = EPOCHS,
+    device: str = "cpu",
     **settings: object,
 ) -> Trainer:
     torch.manual_seed(1)
@@ -79,7 +81,7 @@ def trainer(
         patience=0,
         seed=1,
         folder=folder,
-        device=torch.device("cpu"),
+        device=local_device(device),
     )
 
 
