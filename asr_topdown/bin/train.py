@@ -53,10 +53,10 @@ def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store")
     from asr_topdown.bin.topdown import train_node
     from asr_topdown.engines import choice
     from asr_topdown.topdown import dispatch
-    from asr_topdown.topdown.run import Experiment
+    from asr_topdown.topdown.experiment import Experiment
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
-    train = functools.partial(train_node, experiment=experiment, store=store)
+    train = functools.partial(train_node, experiments=(experiment,), store=store)
     with choice.opened(options.read_engine(args, threads=config.train.threads)) as engine:
         submit = dispatch.on(engine, train, store=store)
         return dispatch.train_one(experiment.joint(args.seed), submit, store=store)

@@ -122,6 +122,7 @@ def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
     if paper:
         title = f"In the form of the paper's {paper.title}"
         text = f"Ours: {cell_name(experiment)}. The paper's: {paper.cell}."
+        text += " The two compare only where data, vocabulary and model are the paper's."
     else:
         title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment)}."
     table = paper_table(experiment, rows, paper, name=f"paper-{tag}")
