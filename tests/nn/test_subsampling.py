@@ -1,0 +1,45 @@
+"""Convolutional subsampling: the plain network it must equal, values and gradients."""
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from asr_topdown.nn.subsampling import ConvSubsampling
+
+
+def plain(layer: ConvSubsampling, frames: torch.Tensor) -> torch.Tensor:
+    """With nothing clever."""
+    image = F.relu(layer.second(F.relu(layer.first(frames[:, None]))))
+    out: torch.Tensor = layer.linear(image.transpose(1, 2).flatten(2))
+    return out
+
+
+@pytest.mark.parametrize("time", [7, 8, 9, 10, 23])
+@pytest.mark.parametrize("size", [7, 10, 12])
+def test_values_and_gradients_are_those_of_plain_convolutions(time: int, size: int) -> None:
+    torch.manual_seed(time)
+    layer = ConvSubsampling(size, 6, channels=5).double()
+    frames = torch.randn(3, time, size, dtype=torch.float64)
+    out, lengths = layer(frames, torch.full((3,), time))
+    assert lengths.tolist() == [out.shape[1]] * 3
+    expected = plain(layer, frames)
+    torch.testing.assert_close(out, expected)
+    weight = torch.randn_like(out)
+    ours = torch.autograd.grad((out * weight).sum(), list(layer.parameters()))
+    theirs = torch.autograd.grad((expected * weight).sum(), list(layer.parameters()))
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine, other)
+
+
+def test_gradients_under_autocast() -> None:
+    torch.manual_seed(0)
+    layer = ConvSubsampling(20, 16)
+    frames, lengths = torch.randn(2, 30, 20), torch.tensor([30, 30])
+    exact = torch.autograd.grad(layer(frames, lengths)[0].square().sum(), list(layer.parameters()))
+    with torch.autocast("cpu", torch.bfloat16):
+        out = layer(frames, lengths)[0]
+    assert out.dtype == torch.bfloat16
+    rough = torch.autograd.grad(out.float().square().sum(), list(layer.parameters()))
+    for one, other in zip(rough, exact, strict=True):
+        assert one.dtype == torch.float32
+        assert (one - other).norm() < 0.05 * other.norm()
