@@ -20,14 +20,14 @@ fail() { echo "gpu.sh: error: $*" >&2; exit 1; }
 
 caller=$OLDPWD
 fsdd="" out=gpu-results peers=/nonexistent python="" device=cuda epochs=8
-sizes=(--repeats 7 --warm-up 2) tokens=60
+sizes=(--repeats 7 --warm-up 2) tokens=60 slack=1
 while (($#)); do
     case $1 in
         --fsdd) fsdd=${2:?--fsdd needs a value}; shift ;;
         --out) out=${2:?--out needs a value}; shift ;;
         --peers) peers=${2:?--peers needs a value}; shift ;;
         --python) python=${2:?--python needs a value}; shift ;;
-        --cpu-dry-run) device=cpu epochs=1 tokens=5 sizes=(--repeats 1 --warm-up 0 --scale 0.1) ;;
+        --cpu-dry-run) device=cpu epochs=1 tokens=5 slack=20 sizes=(--repeats 1 --warm-up 0 --scale 0.1) ;;
         -h | --help) sed -n '/^# /s/^# //p;/^set/q' "$0"; exit ;;
         *) fail "unknown argument $1 (see --help)" ;;
     esac
@@ -71,7 +71,7 @@ PY
 }
 
 step() { # NAME SECONDS COMMAND…: with a limit; all that it prints goes to the log
-    local name=$1 limit=$2 status=0 started=$SECONDS
+    local name=$1 limit=$(($2 * slack)) status=0 started=$SECONDS
     shift 2
     { echo "== $name: $*"; timeout --kill-after=10 "$limit" "$@" 2>&1 || status=$?; } >"$work/step.txt"
     cat "$work/step.txt" >>"$log"
@@ -80,7 +80,7 @@ step() { # NAME SECONDS COMMAND…: with a limit; all that it prints goes to the
 }
 
 lines() { # NAME SECONDS COMMAND…: likewise, but what it prints are JSON lines
-    local name=$1 limit=$2 status=0 started=$SECONDS
+    local name=$1 limit=$(($2 * slack)) status=0 started=$SECONDS
     shift 2
     echo "== $name: $*" >>"$log"
     timeout --kill-after=10 "$limit" "$@" >>"$results" 2>"$work/step.txt" || status=$?
@@ -109,7 +109,7 @@ sets+=(--set "train.epochs=$epochs" --set "train.patience=$epochs")
 families=(blstm_ctc blstm_ctc_attention vgg_ctc_attention transformer_ctc_attention conformer_ctc_attention)
 train_family() {
     local started=$SECONDS status=0
-    timeout --kill-after=10 200 "$python" -m asr_topdown.bin.main train --config "egs/fsdd/conf/$1.yaml" \
+    timeout --kill-after=10 $((200 * slack)) "$python" -m asr_topdown.bin.main train --config "egs/fsdd/conf/$1.yaml" \
         "${sets[@]}" --exp "$work/exp/$1" >"$work/$1.txt" 2>&1 || status=$?
     echo "$status $((SECONDS - started))" >"$work/$1.status"
 }

@@ -88,6 +88,8 @@ def _parts(model: str) -> tuple[Any, Any]:
             ),
             TransformerDecoder(UNITS, 256, attention_heads=4, linear_units=2048, num_blocks=6),
         )
+    if model == "transformer_narrow":
+        raise ValueError("its conv2d front end is as wide as the Transformer")
     if model == "vgg_ctc_attention":
         encoder: Any = VGGRNNEncoder(FEATURES, num_layers=4, hidden_size=320, output_size=320)
     else:

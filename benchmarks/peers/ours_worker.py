@@ -23,6 +23,7 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "blstm_ctc_attention": {"kind": "blstm_ctc_attention", "encoder": {"subsample": [2, 2, 1, 1]}},
     "vgg_ctc_attention": {"kind": "vgg_ctc_attention"},
     "transformer_ctc_attention": {"kind": "transformer_ctc_attention"},
+    "transformer_narrow": {"kind": "transformer_ctc_attention", "encoder": {"channels": 64}},
     "conformer_ctc_attention": {"kind": "transformer_ctc_attention", "encoder": {"block": "conformer"}},
 }  # fmt: skip
 

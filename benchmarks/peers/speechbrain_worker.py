@@ -97,7 +97,7 @@ class SpeechBrain:
     optimizer = staticmethod(torch_optimizer)
 
     def build(self, model: str) -> nn.Module:
-        if model == "transformer_ctc_attention":
+        if model.startswith("transformer"):
             return Transformer()
         if model == "vgg_ctc_attention":
             encoder = CRDNN(
