@@ -106,7 +106,10 @@ sets=(--train "$data/train" --dev "$data/dev" --tokens "$data/tokens.txt" --devi
 sets+=(--set "train.epochs=$epochs" --set "train.patience=$epochs")
 
 # Small networks: they train side by side. Decoded one after the other, so that the real-time factors mean something.
-families=(blstm_ctc blstm_ctc_attention vgg_ctc_attention transformer_ctc_attention conformer_ctc_attention)
+families=()
+for family in blstm_ctc {blstm,vgg,transformer,conformer}_ctc_attention transducer; do
+    [[ ! -e egs/fsdd/conf/$family.yaml ]] || families+=("$family")
+done
 train_family() {
     local started=$SECONDS status=0
     timeout --kill-after=10 $((200 * slack)) "$python" -m asr_topdown.bin.main train --config "egs/fsdd/conf/$1.yaml" \
