@@ -6,7 +6,7 @@
 #     train_engine    options of `asr-topdown train` that say where it trains
 #     search_engine   of `asr-topdown topdown`: where, and how many trainings at a time
 #     feats_engine    of `asr-topdown features`
-#     decode_engine   of `asr-topdown decode`
+#     decode_engine   of `asr-topdown decode`: (--nj 8) is eight processes here
 #
 # Four GPUs that train each network together, one after the other: train_engine=(--ddp 4) search_engine=(--ddp 4).
 # shellcheck disable=SC2034,SC2154

@@ -1,20 +1,25 @@
 """`asr-topdown decode`: from features to transcripts, with one model or with all of an experiment."""
 
 import argparse
-import time
+import hashlib
+import json
+import math
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
-    from asr_topdown.decode.model import TrainedModel
+    from asr_topdown.decode.parts import Decoded
     from asr_topdown.decode_config import DecodeConfig
+    from asr_topdown.engines.job import Engine
 
 HELP = "write the transcripts of data directories, by one model or by every one of an experiment"
 EXAMPLE = """
-asr-topdown decode data/dev data/test --exp exp/a
+asr-topdown decode data/dev data/test --exp exp/a --nj 4
+asr-topdown decode data/test --exp exp/a --device cuda --nj 16 --engine slurm --slurm partition=gpu,gpus=1
 asr-topdown decode data/test --model exp/a/nodes/0123456789abcdef --out decoded
 """
 
@@ -28,24 +33,84 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="with --model: write OUT/<set>/text")
     options.add_config(parser, required=False)
     options.add_device(parser)
+    parser.add_argument(
+        "--nj", type=int, default=1, metavar="N", help="processes side by side (default: %(default)s)"
+    )
+    options.add_engine(parser, "processes", spread=False)
 
 
 def run(args: argparse.Namespace) -> None:
     """Decode what has not been decoded with these settings yet."""
-    from asr_topdown.decode.model import load_trained
-
     if args.model is not None and args.out is None:
         raise ValueError("--model needs --out")
+    if args.nj < 1:
+        raise ValueError(f"--nj {args.nj}: must be at least 1")
     wanted = _decode_config(args)
+    todo = []
     for folder, out in _models(args):
-        model = None
         for data in args.data:
             target = out / data.name
             if _is_done(target, folder, data, wanted, args.device):
                 print(f"{target}: done already")
-                continue
-            model = model or load_trained(folder, args.device)
-            print(_decode(model, data, target, wanted or model.config.decode), flush=True)
+            else:
+                todo.append(_Todo(folder, data, target, wanted, args.device))
+    with options.engine_elsewhere(args) as engine:
+        for one, decoded in _decoded(todo, args.nj, engine):
+            print(_write(one, decoded), flush=True)
+
+
+class _Todo(NamedTuple):
+    model: Path
+    data: Path
+    target: Path
+    wanted: "DecodeConfig | None"
+    device: str
+
+    @property
+    def decode(self) -> "DecodeConfig":
+        """The settings, which are the model's own unless others are wanted."""
+        from asr_topdown import config as configuration
+
+        return self.wanted or configuration.load(self.model / "config.yaml").decode
+
+    def job_folder(self, number: int, of: int) -> Path:
+        """Where an engine keeps what it must remember of a part, as long as that is not done."""
+        settings = _settings(self.model, self.data, self.decode, self.device)
+        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        return self.target / "jobs" / f"{key}.{number + 1}of{of}"
+
+
+def _decoded(todo: list[_Todo], nj: int, engine: "Engine | None") -> "Iterator[tuple[_Todo, Decoded]]":
+    """Each with what was found, as soon as all of its parts are there."""
+    from asr_topdown import datadir
+    from asr_topdown.decode.parts import Decoded, Part, decode_part, joined
+    from asr_topdown.engines.parts import run_parts
+
+    if engine is None and nj == 1:
+        for one in todo:
+            yield one, decode_part(Part(one.model, one.data, one.wanted, one.device), lambda: None)
+        return
+    sizes = [len(datadir.read_table(one.data / "text")) for one in todo]
+    counts = [max(1, min(math.ceil(nj / len(todo)), size)) for size in sizes]
+    owners = [index for index, count in enumerate(counts) for _ in range(count)]
+    parts = [
+        Part(one.model, one.data, one.wanted, one.device, number, of)
+        for one, of in zip(todo, counts, strict=True)
+        for number in range(of)
+    ]
+    folders = (
+        [todo[owner].job_folder(part.number, part.of) for owner, part in zip(owners, parts, strict=True)]
+        if engine
+        else []
+    )
+    found: dict[int, list[Decoded]] = {}
+    for index, result in run_parts(
+        decode_part, parts, sum(sizes), "decode", at_once=nj, engine=engine, folders=folders
+    ):
+        owner = owners[index]
+        found.setdefault(owner, []).append(result)
+        if len(found[owner]) == counts[owner]:
+            yield todo[owner], joined(found.pop(owner))
 
 
 def _decode_config(args: argparse.Namespace) -> "DecodeConfig | None":
@@ -95,40 +160,40 @@ def _is_done(target: Path, model: Path, data: Path, decode: "DecodeConfig | None
     return all(made.get(key) == value for key, value in _settings(model, data, decode, device).items())
 
 
-def _decode(model: "TrainedModel", data: Path, target: Path, decode: "DecodeConfig") -> str:
-    """Decode one data directory; returns a line that says how it went."""
+def _write(one: _Todo, decoded: "Decoded") -> str:
+    """Write the transcripts of one data directory; returns a line that says how it went."""
+    from asr_topdown import config as configuration
     from asr_topdown import datadir
-    from asr_topdown.data.dataset import SpeechDataset
-    from asr_topdown.decode.recognize import recognize, write_nbest
+    from asr_topdown.decode.recognize import write_nbest
     from asr_topdown.files import write_json
     from asr_topdown.score.report import score
+    from asr_topdown.text import Vocabulary
 
-    dataset = SpeechDataset.read(data, model.vocabulary, model.cmvn)
-    started = time.perf_counter()
-    found = recognize(model.network, dataset, model.vocabulary, decode)
-    seconds = time.perf_counter() - started
-    spoken = sum(dataset.frames) * model.config.features.fbank.frame_shift_ms / 1000
-    texts = {name: model.vocabulary.decode(result.best.ids) for name, result in found.items()}
-    datadir.write_table(target / "text", texts)
-    write_nbest(target, found, model.vocabulary, decode)
-    reference = datadir.read_table(data / "text")
+    decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
+    frame_shift = configuration.load(one.model / "config.yaml").features.fbank.frame_shift_ms / 1000
+    spoken = decoded.frames * frame_shift
+    texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
+    datadir.write_table(one.target / "text", texts)
+    write_nbest(one.target, decoded.found, vocabulary, decode)
+    reference = datadir.read_table(one.data / "text")
     rates = {
         "cer": score(reference, texts, "char", unscored=decode.unscored).rate,
         "wer": score(reference, texts, "word", unscored=decode.unscored).rate,
     }
     write_json(
-        target / "result.json",
+        one.target / "result.json",
         {
-            **_settings(model.folder, data, decode, str(model.device)),
+            **_settings(one.model, one.data, decode, one.device),
             **rates,
-            "node": model.folder.name,
-            "set": data.name,
-            "seconds": seconds,
+            "node": one.model.name,
+            "set": one.data.name,
+            "seconds": decoded.seconds,
             "audio_seconds": spoken,
-            "real_time_factor": seconds / spoken,
+            "real_time_factor": decoded.seconds / spoken,
         },
     )
+    shutil.rmtree(one.target / "jobs", ignore_errors=True)
     return (
-        f"{target}: CER {100 * rates['cer']:.2f} %, WER {100 * rates['wer']:.2f} %, "
-        f"real-time factor {seconds / spoken:.4f} on {model.device}"
+        f"{one.target}: CER {100 * rates['cer']:.2f} %, WER {100 * rates['wer']:.2f} %, "
+        f"real-time factor {decoded.seconds / spoken:.4f} on {one.device}"
     )

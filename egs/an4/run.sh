@@ -49,7 +49,8 @@ stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
 
 # 5 · Decode: every network that the study names, dev and test. 1 min.
 stage 5 decode --in "$exp/results/study.json" data/{dev,test}/feats.scp "$config" --out "$exp/decode" -- \
-    asr-topdown decode --exp "$exp" data/dev data/test --config "$config" --device "$device"
+    asr-topdown decode --exp "$exp" data/dev data/test --config "$config" --device "$device" \
+    "${decode_engine[@]}"
 
 # 6 · Score: joint against top-down on the test set, with the paired test. 1 s.
 stage 6 score -- asr-topdown score --exp "$exp" data/test

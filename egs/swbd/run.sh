@@ -65,7 +65,8 @@ stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
 
 # 5 · Decode: every network that the study names, without a language model. A few minutes each.
 stage 5 decode --in "$exp/results/study.json" "${tests[@]/%//feats.scp}" "$config" --out "$exp/decode" -- \
-    asr-topdown decode --exp "$exp" "$dev" "${tests[@]}" --config "$config" --device "$device"
+    asr-topdown decode --exp "$exp" "$dev" "${tests[@]}" --config "$config" --device "$device" \
+    "${decode_engine[@]}"
 
 # 6 · Score: joint against top-down, as hubscr does: Switchboard, CallHome and all. 20 s each.
 for test in "${tests[@]}"; do

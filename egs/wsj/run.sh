@@ -62,7 +62,8 @@ stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
 
 # 5 · Decode: every network that the study names, without a language model. 1 min each.
 stage 5 decode --in "$exp/results/study.json" {"$dev","$test"}/feats.scp "$config" --out "$exp/decode" -- \
-    asr-topdown decode --exp "$exp" "$dev" "$test" --config "$config" --device "$device"
+    asr-topdown decode --exp "$exp" "$dev" "$test" --config "$config" --device "$device" \
+    "${decode_engine[@]}"
 
 # 6 · Score: joint against top-down on eval92, with the paired test. 1 s.
 stage 6 score -- asr-topdown score --exp "$exp" "$test"

@@ -169,3 +169,21 @@ def test_the_search_is_no_part_of_a_training(models: dict[str, Path]) -> None:
         models["attention"] / "config.yaml", ["decode.method=joint_beam", "decode.ctc_weight=0.5"]
     )
     assert other.identity() == config.identity()
+
+
+def test_in_parts_it_finds_the_same(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    whole, parts = tmp_path / "whole", tmp_path / "parts"
+    arguments = ["decode", str(data), "--model", str(models["ctc"]), "--out"]
+    assert main([*arguments, str(whole)]) == 0
+    assert main([*arguments, str(parts), "--nj", "2"]) == 0
+    left, right = ((out / "dev" / "text").read_text() for out in (whole, parts))
+    assert left == right
+    assert len(left.splitlines()) == 3
+    results = [json.loads((out / "dev" / "result.json").read_text()) for out in (whole, parts)]
+    for key in ("cer", "wer", "audio_seconds", "content", "node", "set"):
+        assert results[0][key] == results[1][key]
+    assert not (parts / "dev" / "jobs").exists()
+    assert main([*arguments, str(parts)]) == 0
+    assert "done already" in capsys.readouterr().out

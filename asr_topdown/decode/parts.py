@@ -1,0 +1,64 @@
+"""Decoding in parts: some utterances of a data set by one model, in a process that may be anywhere."""
+
+import functools
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.decode.model import TrainedModel, load_trained
+from asr_topdown.decode.recognize import recognize
+from asr_topdown.decode.result import DecodeResult
+from asr_topdown.decode_config import DecodeConfig
+from asr_topdown.engines.parts import Tick
+
+
+class Part(NamedTuple):
+    """Every `of`-th utterance of `data` by length, from the `number`-th on (from 0)."""
+
+    model: Path
+    data: Path
+    decode: DecodeConfig | None  # None: the model's own
+    device: str
+    number: int = 0
+    of: int = 1
+
+
+class Decoded(NamedTuple):
+    """What was found for each utterance, the seconds that it took, and the input frames of them all."""
+
+    found: dict[str, DecodeResult]
+    seconds: float
+    frames: int
+
+
+def decode_part(part: Part, tick: Tick) -> Decoded:
+    """Decode a part; `tick` is called for each utterance.
+
+    Raises:
+        ValueError: naming the file that is missing or does not fit, or the search that the model cannot do.
+    """
+    model = _model(part.model, part.device)
+    whole = SpeechDataset.read(part.data, model.vocabulary, model.cmvn)
+    # Neighbours in length go to different parts, so that all take as long.
+    chosen = sorted(whole.utterances, key=lambda one: (one.frames, one.id))[part.number :: part.of]
+    dataset = SpeechDataset(whole.folder, sorted(chosen, key=lambda one: one.id), whole.cmvn)
+    started = time.perf_counter()
+    found = recognize(model.network, dataset, model.vocabulary, part.decode or model.config.decode)
+    seconds = time.perf_counter() - started
+    for _ in found:
+        tick()
+    return Decoded(found, seconds, sum(dataset.frames))
+
+
+def joined(parts: list[Decoded]) -> Decoded:
+    """The parts as one: utterances in the order of their ids, the seconds of all together."""
+    found = {name: result for part in parts for name, result in part.found.items()}
+    return Decoded(
+        dict(sorted(found.items())), sum(part.seconds for part in parts), sum(part.frames for part in parts)
+    )
+
+
+@functools.lru_cache(maxsize=1)
+def _model(folder: Path, device: str) -> TrainedModel:
+    return load_trained(folder, device)
