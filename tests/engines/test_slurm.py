@@ -140,8 +140,12 @@ def test_a_search_survives_scancel_kill_and_the_time_limit(cluster, tmp_path, ca
             wait_for(lambda node=node: len(lines(marks / f"{node.id}.steps")) >= 8)
         subprocess.run(["scancel", job_of(cancelled, store)], check=True)
         os.kill(int(lines(marks / f"{killed.id}.tries")[0]), signal.SIGKILL)
-        # The shortest limit there is; `notice` before it, the job is told.
-        subprocess.run(["scontrol", "update", f"JobId={job_of(over_time, store)}", "TimeLimit=1"], check=True)
+        # The shortest limit there is; `notice` before it, the job is told, and goes back to the queue.
+        number = job_of(over_time, store)
+        subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=1"], check=True)
+        state = ["squeue", "--noheader", "--states=all", f"--jobs={number}", "--format=%T"]
+        wait_for(lambda: "PENDING" in subprocess.check_output(state, text=True))
+        subprocess.run(["scontrol", "update", f"JobId={number}", "TimeLimit=10"], check=True)
 
     remote, marks = Store(tmp_path / "remote"), tmp_path / "marks"
     train = run(remote, marks, True)
