@@ -109,7 +109,15 @@ class Config(Section):
 
         Left out as well: the decoder, and what changes the speed but not the result.
         """
-        train = {"epochs", "patience", "log_interval", "checkpoint_minutes", "keep_epochs", "threads"}
+        train = {
+            "epochs",
+            "patience",
+            "log_interval",
+            "checkpoint_minutes",
+            "keep_epochs",
+            "threads",
+            "cache_frozen",
+        }
         kept = self.model_dump(mode="json", exclude={"topdown": True, "decode": True, "train": train})
         if not self.is_language_model:
             del kept["language_model"]

@@ -44,6 +44,7 @@ class BlstmCtc(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.below = 0  # so many layers are done already: the input is what the last of them gave
         self.stack = stack
         self.blstm = BlstmStack(
             inputs * stack,
@@ -63,10 +64,19 @@ class BlstmCtc(nn.Module):
 
     def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D) features and (B,) lengths -> (B, T', V) log-probabilities in float32, (B,) lengths."""
-        feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
-        hidden, lengths = stack_frames(feats, lengths, self.stack)
-        hidden, lengths = self.blstm(hidden, lengths)
+        if self.below == 0:
+            feats, lengths = self._stacked(feats, lengths)
+        hidden, lengths = self.blstm(feats, lengths, self.below)
         return F.log_softmax(self.softmax(hidden).float(), dim=-1), lengths
+
+    def bottom(self, feats: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """What the lowest `count` layers give."""
+        out: tuple[Tensor, Tensor] = self.blstm(*self._stacked(feats, lengths), 0, count)
+        return out
+
+    def _stacked(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
+        return stack_frames(feats, lengths, self.stack)
 
     def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
         """Mean CTC loss per utterance in nats, of a batch as `data.batch.SpeechBatch` describes it."""

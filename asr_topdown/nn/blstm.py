@@ -113,9 +113,11 @@ class BlstmStack(nn.ModuleList):
             self.append(layer)
             self.outputs = layer.outputs
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D), (B,) -> (B, T', outputs), (B,) lengths."""
-        for layer in self._layers():
+    def forward(
+        self, frames: Tensor, lengths: Tensor, first: int = 0, last: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """(B, T, D), (B,) -> (B, T', outputs), (B,) lengths; of the layers from `first` to before `last`."""
+        for layer in self._layers()[first:last]:
             frames = layer(frames, reversal(lengths, frames.shape[1]))
             lengths = layer.output_length(lengths)
         return frames, lengths

@@ -56,6 +56,7 @@ class BlstmEncoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.below = 0  # so many layers are done already: the input is what the last of them gave
         self.stack = stack
         self.blstm = BlstmStack(
             inputs * stack,
@@ -70,10 +71,19 @@ class BlstmEncoder(nn.Module):
 
     def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As `Encoder`."""
-        feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
-        hidden, lengths = stack_frames(feats, lengths, self.stack)
-        out: tuple[Tensor, Tensor] = self.blstm(hidden, lengths)
+        if self.below == 0:
+            feats, lengths = self._stacked(feats, lengths)
+        out: tuple[Tensor, Tensor] = self.blstm(feats, lengths, self.below)
         return out
+
+    def bottom(self, feats: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """What the lowest `count` layers give."""
+        out: tuple[Tensor, Tensor] = self.blstm(*self._stacked(feats, lengths), 0, count)
+        return out
+
+    def _stacked(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
+        return stack_frames(feats, lengths, self.stack)
 
     def output_length(self, length: Tensor) -> Tensor:
         """As `Encoder`."""
@@ -100,6 +110,7 @@ class VggBlstmEncoder(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.below = 0  # as `BlstmEncoder`
         self.vgg = Vgg(inputs, channels=channels)
         self.blstm = BlstmStack(
             self.vgg.outputs,
@@ -114,7 +125,14 @@ class VggBlstmEncoder(nn.Module):
 
     def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As `Encoder`."""
-        out: tuple[Tensor, Tensor] = self.blstm(*self.vgg(feats, lengths))
+        if self.below == 0:
+            feats, lengths = self.vgg(feats, lengths)
+        out: tuple[Tensor, Tensor] = self.blstm(feats, lengths, max(0, self.below - 1))
+        return out
+
+    def bottom(self, feats: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """What the lowest `count` layers give."""
+        out: tuple[Tensor, Tensor] = self.blstm(*self.vgg(feats, lengths), 0, count - 1)
         return out
 
     def output_length(self, length: Tensor) -> Tensor:

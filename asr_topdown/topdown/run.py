@@ -18,7 +18,7 @@ from asr_topdown.decode.recognize import dev_metrics
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.files import write_text
 from asr_topdown.models.ctc_attention import CtcAttention
-from asr_topdown.topdown import continuation, lora
+from asr_topdown.topdown import bottom, continuation, lora
 from asr_topdown.topdown.experiment import Experiment
 from asr_topdown.topdown.language import language_task
 from asr_topdown.topdown.network import prepare_model
@@ -136,6 +136,8 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
         log.warning("left out of training: %s", line)
     if not len(train):
         raise ValueError(f"{experiment.train}: no utterance is long enough for its transcript")
+    device = distributed.local_device(experiment.device)
+    train, dev = bottom.compute_once(model, node, config, train, dev, device)
     if isinstance(model, CtcAttention):
         model.set_prior(utterance.tokens for utterance in train.utterances)
 
