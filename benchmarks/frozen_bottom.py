@@ -1,0 +1,90 @@
+"""What freezing the lowest layers saves: seconds and memory of an epoch. Prints JSON.
+
+    python benchmarks/frozen_bottom.py [--layers 4] [--cells 320] [--utterances 64]
+
+For each number k of frozen lowest layers of a BLSTM-CTC: an epoch in which they are computed (without a
+gradient), one in which their output is read from memory, and what computing it once takes. k = 0 is joint
+training. Each measurement has a process of its own; `megabytes` is the largest it ever used beyond what it
+had before training.
+"""
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import torch
+
+from asr_topdown import layers
+from asr_topdown.data.batch import SpeechBatch, collate
+from asr_topdown.models.ctc import BlstmCtc
+
+FRAMES, INPUTS, UNITS, BATCH = 400, 83, 50, 16
+
+
+def measure(args: argparse.Namespace) -> dict[str, float]:
+    """One epoch, in this process."""
+    torch.set_num_threads(1)
+    torch.manual_seed(0)
+    model = BlstmCtc(INPUTS, UNITS, layers=args.layers, cells=args.cells)
+    layers.freeze(model, [f"blstm.{i}" for i in range(args.frozen)], dropout=True)
+    batches = [made(seed) for seed in range(args.utterances // BATCH)]
+    optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
+    once = 0.0
+    if args.cached:
+        began = time.perf_counter()
+        with torch.no_grad():
+            hidden = [model.bottom(batch.feats, batch.feat_lengths, args.frozen) for batch in batches]
+        once = time.perf_counter() - began
+        batches = [b._replace(feats=h, feat_lengths=n) for b, (h, n) in zip(batches, hidden, strict=True)]
+        model.below = args.frozen
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    began = time.perf_counter()
+    for batch in batches:
+        optimizer.zero_grad(set_to_none=True)
+        model.loss(*batch.inputs).total.backward()
+        optimizer.step()
+    seconds = time.perf_counter() - began
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    return {"seconds": round(seconds, 2), "once": round(once, 2), "megabytes": round(grown / 1024)}
+
+
+def made(seed: int) -> SpeechBatch:
+    """A batch of noise."""
+    generator = torch.Generator().manual_seed(seed)
+    feats = [torch.randn(FRAMES, INPUTS, generator=generator) for _ in range(BATCH)]
+    tokens = [torch.randint(1, UNITS, (40,), generator=generator).tolist() for _ in range(BATCH)]
+    return collate([str(i) for i in range(BATCH)], feats, tokens)
+
+
+def main() -> None:
+    """Measure everything, or, with --frozen, one case."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser.add_argument("--layers", type=int, default=4)
+    parser.add_argument("--cells", type=int, default=320)
+    parser.add_argument("--utterances", type=int, default=64)
+    parser.add_argument("--frozen", type=int)
+    parser.add_argument("--cached", action="store_true")
+    args = parser.parse_args()
+    if args.frozen is not None:
+        print(json.dumps(measure(args)))
+        return
+    rows = []
+    for frozen in range(args.layers + 1):
+        for cached in (False, True) if frozen else (False,):
+            command = [sys.executable, Path(__file__), "--layers", args.layers, "--cells", args.cells]
+            command += ["--utterances", args.utterances, "--frozen", frozen]
+            told = subprocess.run(
+                [*map(str, command), *(["--cached"] if cached else [])], capture_output=True, text=True
+            )
+            if told.returncode:
+                sys.exit(told.stderr)
+            rows.append({"frozen": frozen, "cached": cached, **json.loads(told.stdout)})
+    print(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    main()
