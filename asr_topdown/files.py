@@ -38,6 +38,23 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def link(target: Path | str, path: Path | str) -> None:
+    """Make `path` a symbolic link to `target`, relative to where it is; an old link is replaced at once.
+
+    Raises:
+        FileExistsError: if `path` is there and no link.
+        OSError: naming `path`, if it cannot be written.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_symlink():
+        raise FileExistsError(f"{path}: there, and not a symbolic link")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
+        new = Path(aside) / path.name
+        new.symlink_to(os.path.relpath(Path(target).resolve(), path.parent.resolve()))
+        os.replace(new, path)
+
+
 def write_text(path: Path | str, text: str) -> None:
     """Write `text` (UTF-8) to `path`, whole or not at all."""
     with written_aside(path) as aside:

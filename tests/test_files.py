@@ -47,3 +47,14 @@ def test_what_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(ValueError, match=r"x\.json: not a JSON file"):
         files.read_json(tmp_path / "x.json")
+
+
+def test_a_link_is_relative_and_replaced_at_once(tmp_path: Path) -> None:
+    for name in ("one", "two"):
+        (tmp_path / "nodes" / name).mkdir(parents=True)
+        files.link(tmp_path / "nodes" / name, tmp_path / "exp" / "model")
+        assert (tmp_path / "exp" / "model").resolve() == tmp_path / "nodes" / name
+        assert str((tmp_path / "exp" / "model").readlink()) == f"../nodes/{name}"
+    assert [path.name for path in (tmp_path / "exp").iterdir()] == ["model"]
+    with pytest.raises(FileExistsError, match="there, and not a symbolic link"):
+        files.link(tmp_path / "nodes" / "one", tmp_path / "nodes" / "two")

@@ -103,12 +103,17 @@ def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[Path]]]:
 
     store = Store(exp)
     results = [
-        (tag, one) for tag in store.tags() for one in store.load_results(tag) if one.search == "greedy"
+        (tag, one)
+        for tag in store.tags()
+        for one in store.load_results(tag)
+        if one.search in ("greedy", "transplant")
     ]
     if not results:
         raise ValueError(f"{exp}: no top-down search has been run; `asr-topdown topdown` runs one")
     for tag, result in results:
         kept = [step.role for step in result.steps if step.accepted]
+        if result.search == "transplant":
+            kept[-1] = f"classifier of {result.steps[-1].point['source']}"
         ends = dict.fromkeys([result.steps[0].node, result.final])
         title = f"{tag}, seed {result.seed}: joint against top-down ({kept[-1]})"
         if len(ends) == 1:

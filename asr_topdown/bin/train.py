@@ -2,8 +2,10 @@
 
 import argparse
 import functools
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr_topdown import files
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
@@ -26,6 +28,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_ddp(parser)
     options.add_engine(parser, "training", spread=False)
     parser.add_argument("--seed", type=int, default=1, help="of the initial weights (default: %(default)s)")
+    parser.add_argument(
+        "--link", type=Path, metavar="PATH", help="make this a symbolic link to the model's folder"
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -40,13 +45,13 @@ def run(args: argparse.Namespace) -> None:
     config = options.read_config(args)
     store = Store(args.exp)
     if args.engine != "local":
-        _print(_train_elsewhere(args, config, store), store)
+        _finish(_train_elsewhere(args, config, store), store, args.link)
         return
     with distributed.join(args.device) as world:
         experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
         outcome = run_node(experiment.joint(args.seed), experiment, store)
         if world.leads:
-            _print(outcome, store)
+            _finish(outcome, store, args.link)
 
 
 def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store") -> "Outcome":
@@ -62,6 +67,9 @@ def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store")
         return dispatch.train_one(experiment.joint(args.seed), submit, store=store)
 
 
-def _print(outcome: "Outcome", store: "Store") -> None:
+def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:
+    """Link to the model's folder, if that is wanted, and say how the training went."""
+    if link is not None:
+        files.link(store.node_dir(outcome.node), link)
     numbers = ", ".join(f"dev {name} {value:.4g}" for name, value in outcome.metrics.items())
     print(f"{store.node_dir(outcome.node)}: best epoch {outcome.best_epoch} of {outcome.epochs}, {numbers}")

@@ -14,6 +14,7 @@ tag=blstm_ctc                # results go to exp/TAG_foldN
 seeds="1"                    # initial weights, a whole study for each: 1,2,3
 fold=0                       # the speaker to test on, 0 to 5; the next one is the dev set
 fsdd=""                      # folder with the recordings; empty = download
+lm=""                        # weight of a language model over the same units in decoding (0.5); empty = none
 . ../../utils/parse_options.sh
 . ../../utils/stages.sh
 . ./path.sh
@@ -44,6 +45,19 @@ stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
     asr-topdown train --config "$config" "${sets[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}" \
     "${train_engine[@]}"
 
+# With --lm, a language model too, on the training transcripts: digits are strings, but their letters are not. 1 min.
+decoding=(--config "$config" --device "$device")
+if [[ $lm ]]; then
+    lm_exp=exp/lm_fold$fold lm_data=$data/lm
+    stage 3 lm_text --in "$data"/{train/text,dev/text,tokens.txt} --out "$lm_data"/{train,dev,units}.txt -- \
+        asr-topdown prepare lm-text --tokens "$data/tokens.txt" --train "$data/train" --dev "$data/dev" --out "$lm_data"
+    stage 3 lm --in "$lm_data"/{train,dev,units}.txt conf/lm.yaml --out "$lm_exp/model" -- \
+        asr-topdown train --config conf/lm.yaml --train "$lm_data/train.txt" --dev "$lm_data/dev.txt" \
+        --tokens "$lm_data/units.txt" --exp "$lm_exp" --link "$lm_exp/model" --device "$device"
+    lm_model=$lm_exp/$(readlink "$lm_exp/model" || true)
+    decoding+=(--set decode.method=joint_beam --set "decode.lm=$lm_model" --set "decode.lm_weight=$lm")
+fi
+
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
     asr-topdown topdown --config "$config" "${sets[@]}" --exp "$exp" --device "$device" "${search_engine[@]}" \
@@ -51,8 +65,7 @@ stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
 
 # 5 · Decode: every network that the study names, dev and test. 1 min.
 stage 5 decode --in "$exp/results/study.json" "$data"/{dev,test}/feats.scp "$config" --out "$exp/decode" -- \
-    asr-topdown decode --exp "$exp" "$data/dev" "$data/test" --config "$config" --device "$device" \
-    "${decode_engine[@]}"
+    asr-topdown decode --exp "$exp" "$data/dev" "$data/test" "${decoding[@]}" "${decode_engine[@]}"
 
 # 6 · Score: joint against top-down on the test set, with the paired test. 1 s.
 stage 6 score -- asr-topdown score --exp "$exp" "$data/test"

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Switchboard-1: 286 hours of telephone conversations, from LDC's discs (licensed), tested on eval2000 as NIST scores
-# it; characters; BLSTM-CTC trained jointly and top-down. README.md tells what to buy and what each stage costs:
+# it; the Transformer of the paper's Table 3, trained jointly, then with its softmax layers frozen. README.md tells what
+# to buy and what each stage costs:
 #     egs/swbd/run.sh --swbd DIR --eval2000-speech DIR --eval2000-transcripts DIR --ngpu 1
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -9,8 +10,8 @@ stage=0                      # first stage to run
 stop_stage=7                 # last stage to run
 nj=$(nproc)                  # processes side by side
 ngpu=0                       # GPUs to train on; 0 = the CPU, which takes weeks
-config=conf/blstm_ctc.yaml   # the experiment
-tag=blstm_ctc                # results go to exp/TAG
+config=conf/transformer_ctc_attention.yaml   # the experiment; conf/blstm_ctc.yaml is another
+tag=transformer              # results go to exp/TAG
 seeds="1"                    # initial weights, a whole study for each: 1,2,3
 swbd=""                      # folder with the .sph files of LDC97S62, at any depth
 transcripts=""               # folder with the MS98 transcripts; empty = in --swbd, or download
@@ -26,7 +27,7 @@ data=data                    # data directories; other features need a folder of
 . ./path.sh
 . ./cmd.sh
 callers_path config swbd transcripts eval2000_speech eval2000_transcripts rt03
-exp=exp/$tag train=$data/train dev=$data/dev tests=("$data/eval2000" ${rt03:+"$data/rt03"})
+exp=exp/$tag tokens=exp/$tag/tokens.txt train=$data/train dev=$data/dev tests=("$data/eval2000" ${rt03:+"$data/rt03"})
 
 # 0 · Data: sides of calls, mapped words, acronyms, the dev set, at most 300 copies; counts asserted. 2 min, 50 MB.
 log=$data/log
@@ -48,18 +49,18 @@ sets=("$train" "$dev" "${tests[@]}")
 stage 1 features --in "${sets[@]/%//wav.scp}" "$config" --out "${sets[@]/%//feats.scp}" -- \
     asr-topdown features "${sets[@]}" --config "$config" "${feats_engine[@]}"
 
-# 2 · Tokens: the characters of the training transcripts; a noise is one. 1 s.
-stage 2 tokens --in "$train/text" "$config" --out "$data/tokens.txt" -- \
-    asr-topdown tokens --config "$config" --train "$train" --out "$data/tokens.txt"
-
-# 3 · Train: all layers jointly, until the CER of the dev set has not improved for five epochs.
+# 2 · Tokens: pieces of words, or characters, of the training transcripts; a noise is one. 10 s.
 log=$exp/log
-common=(--config "$config" --train "$train" --dev "$dev" --tokens "$data/tokens.txt" --exp "$exp" --device "$device")
-inputs=({"$train","$dev"}/{feats.scp,text} "$data/tokens.txt" "$config")
+stage 2 tokens --in "$train/text" "$config" --out "$tokens" -- \
+    asr-topdown tokens --config "$config" --train "$train" --out "$tokens"
+
+# 3 · Train: all layers jointly; the Transformer for 100 epochs.
+common=(--config "$config" --train "$train" --dev "$dev" --tokens "$tokens" --exp "$exp" --device "$device")
+inputs=({"$train","$dev"}/{feats.scp,text} "$tokens" "$config")
 stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
     asr-topdown train "${common[@]}" --seed "${seeds%%,*}" "${train_engine[@]}"
 
-# 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
+# 4 · Top-down: freeze the softmax layers, retrain the rest; a BLSTM one layer further down each time; and the controls.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
     asr-topdown topdown "${common[@]}" "${search_engine[@]}" --set "topdown.seeds=[$seeds]"
 

@@ -14,6 +14,7 @@ text: {unit: word}
 model: {layers: 1, cells: 24, stack: 4}
 train: {epochs: 8, patience: 8, utterances_per_batch: 4, optimizer: {lr: 0.01}}
 topdown: {controls: []}
+decode: {ctc_weight: 1.0}
 """
 
 
@@ -51,3 +52,13 @@ def test_from_recordings_to_report(recordings, copy, run_recipe):
     assert len(results) >= 2  # joint, and one step down
     assert min(result["wer"] for result in results) < 0.5  # guessing gives about 90 %
     assert "CER" in (exp / "report" / "report.md").read_text()
+
+    again = run_recipe("fsdd", *options, "--lm", "0.3", "--stage", "3", "--stop-stage", "5")
+    assert again.returncode == 0, again.stdout
+    model = recipe / "exp" / "lm_fold4" / "model"
+    assert again.stdout.count("up to date") == 2  # train, topdown
+    for path in (exp / "decode").glob("*/test/result.json"):
+        made = json.loads(path.read_text())
+        assert made["decode"]["lm"] == f"exp/lm_fold4/{model.readlink()}"
+        assert made["decode"]["lm_weight"] == 0.3
+        assert made["wer"] < 0.6

@@ -5,7 +5,8 @@ import re
 
 import pytest
 
-from asr_topdown import config
+from asr_topdown import config, layers
+from asr_topdown.build import build_model
 from asr_topdown.corpora.fake import swbd as fake
 
 TINY = """
@@ -21,6 +22,24 @@ train:
 topdown: {controls: []}
 """
 
+TINY_TRANSFORMER = """
+include: [transformer_ctc_attention.yaml]
+features: {fbank: {sample_rate: 8000, num_mels: 20, dither: 0.0}}
+text: {vocab_size: 60}
+model:
+  encoder: {blocks: 1, dim: 32, heads: 2, hidden: 64, channels: 8, dropout: 0.0}
+  decoder: {blocks: 1, heads: 2, hidden: 64, dropout: 0.0}
+train:
+  epochs: 6
+  accumulate: 1
+  utterances_per_batch: 8
+  optimizer: {lr: 2}
+  schedule: {warmup_steps: 30, dim: 32}
+  average: {last: 2}
+topdown: {groups: {network: [subsample, enc.0, dec.0]}, controls: []}
+decode: {beam: 3}
+"""
+
 
 def test_every_configuration_has_the_features_of_its_sound(repository):
     wide = config.load(repository / "egs/swbd/conf/blstm_ctc.yaml")
@@ -28,6 +47,22 @@ def test_every_configuration_has_the_features_of_its_sound(repository):
     narrow = config.load(repository / "egs/swbd/conf/blstm_ctc_8k.yaml")
     assert (narrow.features.fbank.sample_rate, narrow.features.fbank.num_mels) == (8000, 40)
     assert narrow.model == wide.model
+
+
+def test_the_transformer_of_table_3(repository):
+    """Karita et al. 2019: 12 + 6 blocks of 256, four heads, 2048; as ESPnet trains it."""
+    row = config.load(repository / "egs/swbd/conf/transformer_ctc_attention.yaml")
+    assert (row.text.unit, row.text.vocab_size) == ("bpe", 2000)
+    assert (row.features.fbank.sample_rate, row.features.fbank.num_mels) == (16000, 80)
+    encoder, decoder = row.model.encoder, row.model.decoder
+    assert (encoder.blocks, encoder.dim, encoder.heads, encoder.hidden) == (12, 256, 4, 2048)
+    assert (decoder.blocks, decoder.heads, decoder.hidden, row.model.ctc_weight) == (6, 4, 2048, 0.2)
+    assert (row.train.accumulate, row.train.epochs, row.train.optimizer.lr) == (8, 100, 5)
+    assert row.train.specaugment is not None
+    assert (row.decode.method, row.decode.beam) == ("joint_beam", 20)
+    names = layers.layer_names(build_model(row, 2000))
+    blocks = layers.group_names(names, row.topdown.groups)
+    assert blocks == [names[:-1], ("softmax",)]  # M(1, n - 1)
 
 
 @pytest.fixture
@@ -55,7 +90,7 @@ def test_from_discs_to_nists_error_rates(options, copy, run_recipe):
         for part in ("train", "dev", "eval2000", "rt03")
     }
     assert sizes == {"train": 124, "dev": 20, "eval2000": 44, "rt03": 24}
-    assert "<noise>" in (recipe / "data" / "tokens.txt").read_text().split()
+    assert "<noise>" in (recipe / "exp" / "tiny" / "tokens.txt").read_text().split()
 
     # SWBD, CallHome, all; Fisher, SWBD, all: of each system, by our own scorer.
     rates = [
@@ -75,9 +110,32 @@ def test_from_discs_to_nists_error_rates(options, copy, run_recipe):
 
 
 @pytest.mark.slow
+def test_table_3_in_small(options, copy, run_recipe):
+    """Pieces of words, Noam's schedule, an average to decode with, joint search, softmax layers frozen."""
+    recipe = copy / "egs" / "swbd"
+    (recipe / "conf" / "tiny.yaml").write_text(TINY_TRANSFORMER)
+    done = run_recipe("swbd", *options, "--config", "conf/tiny.yaml", "--tag", "tiny", "--rate", "8000")
+    assert done.returncode == 0, done.stdout
+    exp = recipe / "exp" / "tiny"
+    assert (exp / "tokens.txt").read_text().startswith("# unit: bpe\n")
+    (study,) = json.loads((exp / "results" / "study.json").read_text())["searches"]
+    joint, step = study["steps"]
+    assert (joint["role"], step["role"]) == ("joint", "step 1")
+    for role in (joint, step):
+        folder = exp / "nodes" / role["node"]
+        assert (folder / "average.safetensors").exists()
+        assert (folder / "tokens.model").read_bytes() == (exp / "tokens.model").read_bytes()
+    node = json.loads((exp / "nodes" / step["node"] / "node.json").read_text())
+    assert node["frozen"] == ["softmax"]
+    made = [json.loads(path.read_text()) for path in (exp / "decode").glob("*/eval2000/result.json")]
+    assert [one["decode"]["method"] for one in made] == ["joint_beam", "joint_beam"]
+    assert re.search(r"^all +\d+ +\d+ ", done.stdout, re.MULTILINE)  # as NIST scores
+
+
+@pytest.mark.slow
 def test_upsampled_and_perturbed_features(options, copy, run_recipe):
     recipe = copy / "egs" / "swbd"
-    done = run_recipe("swbd", *options, "--speeds", "0.9 1.0", "--stop-stage", "2")
+    done = run_recipe("swbd", *options, "--speeds", "0.9 1.0", "--stop-stage", "1")
     assert done.returncode == 0, done.stdout
     text = (recipe / "data" / "train_sp" / "text").read_text().splitlines()
     assert len(text) == 2 * 124

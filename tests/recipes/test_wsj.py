@@ -87,7 +87,7 @@ def test_without_discs_one_line_says_what_is_wanted(copy, run_recipe):
 def test_table_2_runs_every_row(copy, run_recipe):
     """With a stand-in for the program: what would be run."""
     command = copy / "bin" / "asr-topdown"
-    command.write_text('#!/bin/sh\n[ "$1" != train ] || echo "$@" >>calls\n')
+    command.write_text('#!/bin/sh\n[ "$1" != topdown ] || echo "$@" >>calls\n')
     recipe = copy / "egs" / "wsj"
     assert run_recipe("wsj", "--table", "1").returncode == 2
     for name in (
@@ -96,17 +96,24 @@ def test_table_2_runs_every_row(copy, run_recipe):
     ):
         (recipe / "data" / name).parent.mkdir(parents=True, exist_ok=True)
         (recipe / "data" / name).touch()
-    rows = [line.split() for line in (recipe / "conf" / "table2.txt").read_text().splitlines()]
-    for name, _ in rows:
+    lines = (recipe / "conf" / "table2.txt").read_text().splitlines()
+    rows = [line.split() for line in lines if not line.startswith("#")]
+    for name, tag, results, *_ in rows:
         assert (recipe / "conf" / f"{name}.yaml").is_file()
-        (recipe / "exp" / name / "nodes").mkdir(parents=True)
-    done = run_recipe("wsj", "--table", "2", "--stage", "3", "--stop-stage", "3")
+        (recipe / "exp" / tag / "results").mkdir(parents=True, exist_ok=True)
+        (recipe / "exp" / tag / "results" / f"{results}.json").touch()
+    done = run_recipe("wsj", "--table", "2", "--stage", "4", "--stop-stage", "4")
     assert done.returncode == 0, done.stdout
     calls = [line.split() for line in (recipe / "calls").read_text().splitlines()]
-    for call, (name, seeds) in zip(calls, rows, strict=True):
+    assert len({(tag, results) for _, tag, results, *_ in rows}) == len(calls)
+    for call, (name, tag, results, seeds, *source) in zip(calls, rows, strict=True):
         assert f"conf/{name}.yaml" in call
-        assert f"exp/{name}" in call
-        assert call[call.index("--seed") + 1] == seeds.split(",")[0]
+        assert f"exp/{tag}" in call
+        assert call[call.index("--results") + 1] == results
+        assert f"topdown.seeds=[{seeds}]" in call
+        assert [word for word in call if word.startswith("topdown.source=")] == [
+            f"topdown.source={one}" for one in source
+        ]
 
 
 @pytest.mark.parametrize(
@@ -119,6 +126,48 @@ def test_the_rows_of_table_2(repository, name, size, dropout):
     assert (row.model.layers, row.model.cells, row.model.dropout) == (4, 320, dropout)
     assert row.train.patience == 5
     assert "freeze_lowest" in row.topdown.controls
+
+
+TINY_A = """
+include: [blstm_ctc_attention.yaml]
+features: {fbank: {num_mels: 20, energy: false}, deltas: 0}
+model:
+  encoder: {layers: 1, cells: 32, projection: 24, stack: 3, subsample: []}
+  decoder: {embedding: 8, cells: 24, attention: 16, filters: 2, width: 5}
+train: {epochs: 4, patience: 4, utterances_per_batch: 8, optimizer: {name: adam, lr: 0.01, plateau: none}}
+topdown: {groups: {network: [blstm.0, decoder]}, controls: []}
+decode: {beam: 2}
+"""
+TINY_B = (
+    TINY_A.replace("blstm_ctc_attention.yaml", "vgg_ctc_attention.yaml")
+    .replace("stack: 3, subsample: []", "channels: 1")
+    .replace("[blstm.0,", "[vgg, blstm.0,")
+)
+
+
+@pytest.mark.slow
+def test_softmax_layers_from_the_other_architecture(discs, copy, run_recipe):
+    """Rows "A", "B" and "A, softmax layers frozen from B" of Table 2, in small, in one folder."""
+    recipe = copy / "egs" / "wsj"
+    (recipe / "conf" / "a.yaml").write_text(TINY_A)
+    (recipe / "conf" / "b.yaml").write_text(TINY_B)
+    for name, results, source in (("b", "B", []), ("a", "A", []), ("a", "A_from_B", ["--source", "B"])):
+        done = run_recipe(
+            "wsj", "--wsj0", str(discs.wsj0), "--wsj1", str(discs.wsj1), "--config", f"conf/{name}.yaml",
+            "--tag", "both", "--results", results, *source, "--stop-stage", "6",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stdout
+    exp = recipe / "exp" / "both"
+    studies = {
+        tag: json.loads((exp / "results" / f"{tag}.json").read_text())["searches"][0]["steps"]
+        for tag in ("A", "B", "A_from_B")
+    }
+    joint, moved = studies["A_from_B"]
+    assert joint["node"] == studies["A"][0]["node"]
+    node = json.loads((exp / "nodes" / moved["node"] / "node.json").read_text())
+    assert (node["parent"]["node"], node["frozen"]) == (studies["B"][0]["node"], ["softmax"])
+    assert len(list((exp / "decode").glob("*/test_eval92/result.json"))) == 5
+    assert "A_from_B, seed 1: joint against top-down (classifier of B (joint))" in done.stdout
 
 
 def test_softmax_layers_of_a_fit_b(repository):

@@ -1,0 +1,125 @@
+"""What the trainings of a recipe cost: measured on this CPU, estimated for a GPU by counting operations.
+
+For a configuration of egs/wsj or egs/swbd: one batch as large as its batches are on the corpus (utterances of
+the corpus's mean length), one training step, measured in processor seconds of one thread; and the floating
+point operations of its matrix products, convolutions and LSTMs, forward and backward. From these, per epoch
+of the whole corpus: core hours here, and *estimated* hours of a GPU that does so many operations in a second
+on such a network (`--teraflops`; else 3 of LSTMs, whose steps wait for each other, and 10 of Transformers).
+That number is an assumption, not a measurement: the estimate is as good as it is.
+
+Printed: one JSON line per configuration.
+
+    python benchmarks/recipe_hours.py egs/wsj/conf/blstm_ctc.yaml egs/swbd/conf/transformer_ctc_attention.yaml
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from asr_topdown import config as configuration
+from asr_topdown.build import fresh_model
+from asr_topdown.config import Config
+from asr_topdown.features.front_end import front_end_dim
+from asr_topdown.train.allocator import keep_freed_memory
+from asr_topdown.train.optim import build_optimizer
+
+sys.path.append(str(Path(__file__).parent / "peers"))
+from ours_worker import lstm_flops
+
+Batch = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+class Corpus(NamedTuple):
+    """Sizes of a training set, from its recipe's README."""
+
+    utterances: int
+    frames: int
+    labels: dict[str, int]  # unit -> labels of the mean utterance
+    units: dict[str, int]  # unit -> size of the vocabulary
+
+
+CORPORA = {
+    "wsj": Corpus(37_416, 29_200_000, {"char": 97}, {"char": 49}),
+    "swbd": Corpus(193_000, 103_000_000, {"char": 75, "bpe": 23}, {"char": 50, "bpe": 2000}),
+}
+
+
+def make_batch(config: Config, corpus: Corpus) -> Batch:
+    """Random features and labels of as many mean utterances as one batch of this configuration holds."""
+    frames = corpus.frames // corpus.utterances
+    size = min(config.train.utterances_per_batch, config.train.frames_per_batch // frames)
+    labels = corpus.labels[config.text.unit]
+    return (
+        torch.randn(size, frames, front_end_dim(config.features.fbank, config.features.deltas)),
+        torch.full((size,), frames),
+        torch.randint(1, corpus.units[config.text.unit], (size, labels)),
+        torch.full((size,), labels),
+    )
+
+
+def count_flops(model: nn.Module, batch: Batch) -> float:
+    """Forward and backward of a batch of equal lengths: one utterance tells what the others cost."""
+    with FlopCounterMode(display=False) as counter:
+        model.loss(*(part[:1] for part in batch)).total.backward()  # type: ignore[operator, union-attr]
+    return len(batch[0]) * float(counter.get_total_flops()) + lstm_flops(model, batch[1])
+
+
+def step_seconds(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> float:
+    """Processor time of one training step."""
+    started = time.process_time()
+    optimizer.zero_grad(set_to_none=True)
+    model.loss(*batch).total.backward()  # type: ignore[operator, union-attr]
+    nn.utils.clip_grad_norm_(model.parameters(), 5.0)
+    optimizer.step()
+    return time.process_time() - started
+
+
+def measure(path: Path, repeats: int, teraflops: float | None) -> dict[str, object]:
+    """One configuration."""
+    config = configuration.load(path)
+    teraflops = teraflops or (10.0 if "transformer" in config.model.kind else 3.0)
+    corpus = CORPORA[path.resolve().parts[-3]]
+    model = fresh_model(config, corpus.units[config.text.unit], 0)
+    batch = make_batch(config, corpus)
+    optimizer = build_optimizer(model, config.train.optimizer)
+    flops = count_flops(model, batch)
+    took = statistics.median(step_seconds(model, batch, optimizer) for _ in range(repeats))
+    batches = corpus.utterances / len(batch[0])
+    return {
+        "configuration": str(path),
+        "batch": list(batch[0].shape),
+        "cpu_seconds_per_batch": round(took, 2),
+        "cpu_gflops": round(flops / took / 1e9, 1),
+        "batches_per_epoch": round(batches),
+        "cpu_core_hours_per_epoch": round(batches * took / 3600, 1),
+        "teraflop_per_epoch": round(batches * flops / 1e12),
+        "assumed_gpu_teraflops": teraflops,
+        "estimated_gpu_hours_per_epoch": round(batches * flops / (teraflops * 1e12) / 3600, 3),
+    }
+
+
+def main() -> None:
+    """Measure the configurations asked for."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("configurations", nargs="+", type=Path, help="egs/{wsj,swbd}/conf/*.yaml")
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--teraflops", type=float, help="assumed of the GPU")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    keep_freed_memory()  # as in every training
+    for path in args.configurations:
+        print(json.dumps(measure(path, args.repeats, args.teraflops)), flush=True)
+
+
+if __name__ == "__main__":
+    main()
