@@ -27,7 +27,7 @@ case $1 in
     train) mkdir -p "$exp/nodes" ;;
     topdown) mkdir -p "$exp/results" && touch "$exp/results/study.json" ;;
     decode) mkdir -p "$exp/decode" ;;
-    report) mkdir -p "$exp/report" && touch "$exp/report/report.md" ;;
+    report) mkdir -p "$exp/report" && touch "$exp/report/report.html" ;;
 esac
 """
 ALL = ["prepare", "validate", "features", "tokens", "train", "topdown", "decode", "score", "report"]
