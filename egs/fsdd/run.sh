@@ -45,18 +45,9 @@ stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
     asr-topdown train --config "$config" "${sets[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}" \
     "${train_engine[@]}"
 
-# With --lm, a language model too, on the training transcripts: digits are strings, but their letters are not. 1 min.
+# With --lm, a language model too; it adds itself to how networks are decoded. 1 min.
 decoding=(--config "$config" --device "$device")
-if [[ $lm ]]; then
-    lm_exp=exp/lm_fold$fold lm_data=$data/lm
-    stage 3 lm_text --in "$data"/{train/text,dev/text,tokens.txt} --out "$lm_data"/{train,dev,units}.txt -- \
-        asr-topdown prepare lm-text --tokens "$data/tokens.txt" --train "$data/train" --dev "$data/dev" --out "$lm_data"
-    stage 3 lm --in "$lm_data"/{train,dev,units}.txt conf/lm.yaml --out "$lm_exp/model" -- \
-        asr-topdown train --config conf/lm.yaml --train "$lm_data/train.txt" --dev "$lm_data/dev.txt" \
-        --tokens "$lm_data/units.txt" --exp "$lm_exp" --link "$lm_exp/model" --device "$device"
-    lm_model=$lm_exp/$(readlink "$lm_exp/model" || true)
-    decoding+=(--set decode.method=joint_beam --set "decode.lm=$lm_model" --set "decode.lm_weight=$lm")
-fi
+. ./local/language_model.sh
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
