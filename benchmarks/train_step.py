@@ -8,7 +8,8 @@ channels in its front end where ESPnet's and ours have 256: `transformer_narrow`
 
 Ours runs in float32 and under bf16 autocast, the peers in float32 (`--peer-precision`). All take turns, step
 by step, each in a process of its own. With more than one thread, other work on the machine misleads by far
-more than its share; one thread and `--clock cpu` stand it.
+more than its share; one thread and `--clock cpu` stand it. On a GPU in float32, cuDNN's convolutions and
+LSTMs use TF32 and the square matrices do not: read the shares in bfloat16.
 
 Printed: one JSON line per case: `contestants` with the median, the least and the most seconds, parameters and
 loss; `times_faster`, the seconds of the fastest peer over each of ours; `share_of_matrix_rate`, ours against

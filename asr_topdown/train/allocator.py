@@ -9,7 +9,7 @@ def keep_freed_memory() -> None:
     """Tell the C library to keep what is freed; does nothing where that library is not glibc.
 
     By itself it gives large tensors back to the system at once, and the next step has all their pages
-    filled with zeros and mapped again: up to a third of a step's time on a CPU. In return the process keeps
+    filled with zeros and mapped again: a tenth of a training's processor time. In return the process keeps
     its peak memory until it ends.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
