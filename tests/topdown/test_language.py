@@ -1,5 +1,6 @@
 """Language models as nodes: the published procedure restated, killed and resumed, frozen layers, searches."""
 
+import functools
 import dataclasses
 import math
 import random
@@ -357,7 +358,9 @@ def test_equal_seeds_give_the_baselines_initial_weights(
 def test_the_greedy_search_and_its_controls_run_on_it(experiment: Experiment, store: Store) -> None:
     blocks = layers.group_names(experiment.layer_names(), {})
     searches = search.study([experiment.joint(1)], blocks)
-    with dispatch.local(lambda node: run_node(node, experiment, store), 1, store=store) as submit:
+    with dispatch.local(
+        functools.partial(run_node, experiment=experiment, store=store), 1, store=store
+    ) as submit:
         results = dispatch.drive(searches, submit, store=store)
     assert [result.search for result in results] == ["greedy", "scratch", "freeze_lowest", "keep"]
     assert all(math.isfinite(step.error) for result in results for step in result.steps)
