@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # WikiText-2: a word language model (AWD-LSTM) trained jointly, and retrained below its frozen top (Table 4 of the
-# paper). By default a small model on the first tenth of the text, about ten minutes per training on one core.
+# paper). By default a small model on the first tenth of the text, about four minutes per training on one core.
 # The published model wants a GPU:
 #     egs/wikitext2/run.sh --share 1 --min-count 1 --config conf/awd_lstm.yaml --tag awd_lstm --ngpu 1
 set -euo pipefail
@@ -29,7 +29,7 @@ stage 0 data ${wikitext2:+--in "$wikitext2"} --out "$data"/{train,valid,test,wor
     asr-topdown prepare wikitext2 --out "$data" --share "$share" --min-count "$min_count" \
     --downloads downloads ${wikitext2:+--wikitext2 "$wikitext2"}
 
-# 3 · Train: all layers jointly. Ten minutes; the published model: see README.md.
+# 3 · Train: all layers jointly. Four minutes; the published model: see README.md.
 log=$exp/log
 texts=(--train "$data/train.txt" --dev "$data/valid.txt" --tokens "$data/words.txt")
 inputs=("$data"/{train,valid,words}.txt "$config")

@@ -1,7 +1,7 @@
 """Language models as nodes: the published procedure restated, killed and resumed, frozen layers, searches."""
 
-import functools
 import dataclasses
+import functools
 import math
 import random
 from collections.abc import Iterator, Sequence
