@@ -6,8 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import yaml
-
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
 
@@ -78,6 +76,8 @@ def _pairs(words: str) -> dict[str, str | tuple[str, ...]]:
 
 
 def _file(path: Path) -> dict[str, str | tuple[str, ...]]:
+    import yaml  # here, since searches and what runs them need the standard library alone
+
     try:
         # BaseLoader leaves all as text: YAML would take 4:00:00 for a number.
         values = yaml.load(path.read_text(encoding="utf-8"), yaml.BaseLoader)  # noqa: S506 - builds text only
