@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from asr_topdown.model_config import Section
 
@@ -120,12 +120,6 @@ class TopdownConfig(Section):
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
         return (value,) if isinstance(value, str) else value
-
-    @model_validator(mode="after")
-    def _source_is_named(self) -> "TopdownConfig":
-        if "transplant" in self.search and not self.source:
-            raise ValueError("search transplant needs topdown.source, the tag of another study's results")
-        return self
 
     @property
     def reads_every_epoch(self) -> bool:

@@ -39,6 +39,8 @@ def searches_of(
     chosen = experiment.config.topdown
     blocks = layers.group_names(experiment.layer_names(), chosen.groups)
     sources: dict[int, Outcome] = {}
+    if "transplant" in chosen.search and not chosen.source:
+        raise ValueError("search transplant needs topdown.source, the tag of another study's results")
     if chosen.source:
         where = source_store or store
         sources = source_outcomes(where, chosen.source, chosen.source_network, chosen.seeds)
