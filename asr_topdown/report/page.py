@@ -28,10 +28,11 @@ from asr_topdown.topdown.search import Result
 _HOW_TO_READ = """\
 Means over the seeds ± standard deviation. Δ is the difference of {mean} \
 (negative: fewer errors than the baseline) with its 95 % interval and two-sided p from a bootstrap that \
-draws {drawn} and seeds, so that it speaks of other {drawn} *and* other seeds (of a single seed: of other {drawn} \
-only); p is not corrected for the number of rows. "Step i" froze the top i layers; "{top_down}" is where the search ended, by the dev \
-error; "not taken" are steps whose dev error grew, which ends the search. The equal-compute control is \
-"{scratch}": it trains from scratch as often as the search retrained and takes the best on dev."""
+draws {drawn} and seeds, so that it speaks of other {drawn} *and* other seeds (of a single seed: of other \
+{drawn} only); p is not corrected for the number of rows. "Step i" froze the top i layers; "{top_down}" is \
+where the search ended, by the dev error; "not taken" are steps whose dev error grew, which ends the \
+search. The equal-compute control is "{scratch}": it trains from scratch as often as the search retrained \
+and takes the best on dev."""
 
 # More than these are not compared: it would take long, and nobody reads so long a table.
 _MOST_SYSTEMS = 40
