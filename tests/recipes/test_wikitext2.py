@@ -60,7 +60,7 @@ def test_from_texts_to_report(texts: Path, copy: Path, run_recipe: Callable) -> 
     assert "top frozen, the joint training's initial weights" in report
     assert "test perplexity" in report
     assert "Missing" not in report
-    assert (exp / "report" / "curves.png").exists()
+    assert (exp / "report" / "curves-study-seed1.png").exists()
     assert report[report.index("| system") : report.index("Perplexity,")].strip() in done.stdout
 
     again = run_recipe("wikitext2", *options)
