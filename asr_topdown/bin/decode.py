@@ -1,17 +1,20 @@
 """`asr-topdown decode`: from features to transcripts, with one model or with all of an experiment."""
 
 import argparse
+import functools
 import hashlib
 import json
 import math
 import shutil
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
+    from asr_topdown.config import Config
     from asr_topdown.decode.parts import Decoded
     from asr_topdown.decode_config import DecodeConfig
     from asr_topdown.engines.job import Engine
@@ -49,34 +52,63 @@ def run(args: argparse.Namespace) -> None:
     todo = []
     for folder, out in _models(args):
         for data in args.data:
-            target = out / data.name
-            if _is_done(target, folder, data, wanted, args.device):
-                print(f"{target}: done already")
+            one = _Todo(folder, data, out / data.name, wanted, args.device)
+            if one.is_done():
+                print(f"{one.target}: done already")
             else:
-                todo.append(_Todo(folder, data, target, wanted, args.device))
+                todo.append(one)
     with options.engine_elsewhere(args) as engine:
         for one, decoded in _decoded(todo, args.nj, engine):
             print(_write(one, decoded), flush=True)
 
 
-class _Todo(NamedTuple):
+@dataclass(frozen=True)
+class _Todo:
+    """A data directory to be decoded with a model, unless that has been done."""
+
     model: Path
     data: Path
     target: Path
     wanted: "DecodeConfig | None"
     device: str
 
+    @functools.cached_property
+    def config(self) -> "Config":
+        """The model's own configuration."""
+        from asr_topdown import config as configuration
+
+        return configuration.load(self.model / "config.yaml")
+
     @property
     def decode(self) -> "DecodeConfig":
         """The settings, which are the model's own unless others are wanted."""
-        from asr_topdown import config as configuration
+        return self.wanted or self.config.decode
 
-        return self.wanted or configuration.load(self.model / "config.yaml").decode
+    @functools.cached_property
+    def settings(self) -> dict[str, Any]:
+        """What the decoding is made with: if it is the same, so is the result."""
+        from asr_topdown import datadir
+
+        return {
+            "model": str(self.model),
+            "reference": str(self.data / "text"),
+            "content": datadir.content_hash(self.data),
+            "decode": self.decode.model_dump(mode="json"),
+            "device": self.device,
+        }
+
+    def is_done(self) -> bool:
+        """Whether the target holds what would come out."""
+        from asr_topdown.files import read_json
+
+        if not (self.target / "result.json").exists() or not (self.target / "text").exists():
+            return False
+        made = read_json(self.target / "result.json")
+        return all(made.get(key) == value for key, value in self.settings.items())
 
     def job_folder(self, number: int, of: int) -> Path:
         """Where an engine keeps what it must remember of a part, as long as that is not done."""
-        settings = _settings(self.model, self.data, self.decode, self.device)
-        key = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()[:16]
+        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
         return self.target / "jobs" / f"{key}.{number + 1}of{of}"
 
 
@@ -136,33 +168,8 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
         yield store.node_dir(node), args.exp / "decode" / node
 
 
-def _settings(model: Path, data: Path, decode: "DecodeConfig", device: str) -> dict[str, Any]:
-    """What a decoding is made with: if it is the same, so is the result."""
-    from asr_topdown import datadir
-
-    return {
-        "model": str(model),
-        "reference": str(data / "text"),
-        "content": datadir.content_hash(data),
-        "decode": decode.model_dump(mode="json"),
-        "device": device,
-    }
-
-
-def _is_done(target: Path, model: Path, data: Path, decode: "DecodeConfig | None", device: str) -> bool:
-    from asr_topdown import config as configuration
-    from asr_topdown.files import read_json
-
-    if not (target / "result.json").exists() or not (target / "text").exists():
-        return False
-    decode = decode or configuration.load(model / "config.yaml").decode
-    made = read_json(target / "result.json")
-    return all(made.get(key) == value for key, value in _settings(model, data, decode, device).items())
-
-
 def _write(one: _Todo, decoded: "Decoded") -> str:
     """Write the transcripts of one data directory; returns a line that says how it went."""
-    from asr_topdown import config as configuration
     from asr_topdown import datadir
     from asr_topdown.decode.recognize import write_nbest
     from asr_topdown.files import write_json
@@ -170,8 +177,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
     from asr_topdown.text import Vocabulary
 
     decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
-    frame_shift = configuration.load(one.model / "config.yaml").features.fbank.frame_shift_ms / 1000
-    spoken = decoded.frames * frame_shift
+    spoken = decoded.frames * one.config.features.fbank.frame_shift_ms / 1000
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
@@ -183,7 +189,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
     write_json(
         one.target / "result.json",
         {
-            **_settings(one.model, one.data, decode, one.device),
+            **one.settings,
             **rates,
             "node": one.model.name,
             "set": one.data.name,
