@@ -122,6 +122,9 @@ class _Search:
         self.lm_weight = lm_weight
         self.length_bonus = length_bonus
         self.units = model.softmax.output.out_features
+        # Once, not for each label: on a GPU each of these is a copy that the host waits for.
+        device = model.softmax.output.weight.device
+        self.factors, self.primes = (torch.tensor(two, device=device) for two in (FACTORS, PRIMES))
 
     def run(self, memory: Tensor, lengths: list[int], nbest: int) -> list[DecodeResult]:
         """Results in the order of `lengths`."""
@@ -187,8 +190,7 @@ class _Search:
         score, pick = grown.flatten(1).topk(self.beam, dim=1)
         origin, label = pick // choices, pick % choices + BLANK + 1
         key = level.key.gather(1, origin[..., None].expand(-1, -1, 2))
-        factors, primes = (torch.tensor(two, device=key.device) for two in (FACTORS, PRIMES))
-        key = (key * factors + label[..., None]) % primes
+        key = (key * self.factors + label[..., None]) % self.primes
         rows = self._step(self._select(level.rows, _flat(origin, self.beam)), label.flatten())
         return Level(score, key, rows), origin, label
 

@@ -27,20 +27,10 @@ from asr_topdown.engines.job import Answer, Job, JobError, attempt, log_to, say
 from asr_topdown.engines.slurm_options import SlurmOptions
 from asr_topdown.files import write_text
 
-_ACTIVE = frozenset(
-    (
-        *("PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "SIGNALING"),
-        *(
-            "STAGE_OUT",
-            "RESIZING",
-            "REQUEUED",
-            "REQUEUE_FED",
-            "REQUEUE_HOLD",
-            "RESV_DEL_HOLD",
-            "SPECIAL_EXIT",
-        ),
-    )
-)
+_ACTIVE = frozenset((
+    "PENDING", "CONFIGURING", "RUNNING", "SUSPENDED", "STOPPED", "COMPLETING", "SIGNALING", "STAGE_OUT",
+    "RESIZING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT",
+))  # fmt: skip
 _RESULT_SECONDS = 10.0
 """How long a network disk may take to show the result of a job that has left the queue."""
 

@@ -132,12 +132,11 @@ def _utterances(data: Path) -> int:
 def _check_features(experiment: Experiment, store: Store, node_id: str) -> None:
     """Layers near the input mean something only over the features that they were trained on."""
     path = store.node_dir(node_id) / "config.yaml"
-    theirs = configuration.load(path).features.model_dump(mode="json")
-    ours = experiment.config.features.model_dump(mode="json")
-    for key, value in _flat(ours).items():
-        if _flat(theirs).get(key) != value:
+    theirs = _flat(configuration.load(path).features.model_dump(mode="json"))
+    for key, value in _flat(experiment.config.features.model_dump(mode="json")).items():
+        if theirs.get(key) != value:
             raise ValueError(
-                f"{path}: its features are not this configuration's: {key} is {_flat(theirs).get(key)} there "
+                f"{path}: its features are not this configuration's: {key} is {theirs.get(key)} there "
                 f"and {value} here; layers cannot be exchanged"
             )
 
