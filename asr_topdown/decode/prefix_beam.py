@@ -15,7 +15,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.result import DecodeResult, Hypothesis, check_ctc_input
+from asr_topdown.decode.result import DecodeResult, Hypothesis, check_ctc_input, longest_first
 
 # Stands for log 0: finite, so that differences of two of them are numbers, and lower than any real score.
 IMPOSSIBLE = -1e30
@@ -67,12 +67,8 @@ def ctc_prefix_beam(
     if not 1 <= nbest <= beam:
         raise ValueError(f"nbest {nbest} must be between 1 and the beam, {beam}")
     counts = check_ctc_input(log_probs, lengths, blank)
-    # Longest first: the utterances still running are then always the first rows.
-    order = sorted(range(len(counts)), key=lambda row: -counts[row])
     log_probs = log_probs.to(torch.float64 if log_probs.dtype == torch.float64 else torch.float32)
-    log_probs = log_probs[torch.tensor(order, dtype=torch.long, device=log_probs.device)]
-    results = _search(log_probs, [counts[row] for row in order], beam, nbest, blank)
-    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+    return longest_first(lambda rows, lengths: _search(rows, lengths, beam, nbest, blank), log_probs, counts)
 
 
 def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int, blank: int) -> list[DecodeResult]:

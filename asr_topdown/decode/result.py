@@ -1,5 +1,6 @@
 """What every decoder returns, and what every CTC decoder asks of its input."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,3 +42,16 @@ def check_ctc_input(log_probs: Tensor, lengths: Tensor, blank: int) -> list[int]
     if broken.any():
         raise ValueError(f"utterance {int(broken.nonzero()[0])} of the batch: its log-probabilities hold NaN")
     return counts
+
+
+def longest_first(
+    search: Callable[[Tensor, list[int]], list[DecodeResult]], inputs: Tensor, counts: Sequence[int]
+) -> list[DecodeResult]:
+    """`search` of (B, T, …) inputs in order of falling length; its results in the order of `inputs`.
+
+    So the utterances that are still running are always the first rows.
+    """
+    order = sorted(range(len(counts)), key=lambda row: -counts[row])
+    rows = torch.tensor(order, dtype=torch.long, device=inputs.device)
+    results = search(inputs[rows], [counts[row] for row in order])
+    return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]

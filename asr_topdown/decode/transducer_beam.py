@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from asr_topdown.decode.prefix_beam import IMPOSSIBLE
-from asr_topdown.decode.result import DecodeResult, Hypothesis
+from asr_topdown.decode.result import DecodeResult, Hypothesis, longest_first
 from asr_topdown.decode.scorer import LabelScorer
 from asr_topdown.decode.transducer_greedy import BLANK, MAX_SYMBOLS
 from asr_topdown.models.transducer import Transducer
@@ -90,13 +90,8 @@ def transducer_beam(
     """
     if not 1 <= nbest <= beam:
         raise ValueError(f"nbest {nbest} must be between 1 and the beam, {beam}")
-    counts: list[int] = lengths.tolist()
-    # Longest first: the utterances still running are then always the first rows.
-    order = sorted(range(len(counts)), key=lambda row: -counts[row])
-    rows = torch.tensor(order, dtype=torch.long, device=memory.device)
     search = _Search(model, beam, max_symbols, lm if lm_weight else None, lm_weight, length_bonus)
-    results = search.run(memory[rows], [counts[row] for row in order], nbest)
-    ordered = [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]
+    ordered = longest_first(lambda rows, counts: search.run(rows, counts, nbest), memory, lengths.tolist())
     for row, result in enumerate(ordered):
         if math.isnan(result.best.score):
             raise ValueError(f"utterance {row} of the batch: its log-probabilities hold NaN")
