@@ -50,6 +50,9 @@ class VggEncoderConfig(BlstmStackConfig):
 
     projection: int = Field(320, ge=0, description="size of the linear layer after each layer; 0 = none")
     channels: int = Field(1, ge=1, description="cut a frame into so many images; features.deltas + 1, or 1")
+    filters: tuple[Annotated[int, Field(ge=1)], Annotated[int, Field(ge=1)]] = Field(
+        (64, 128), description="of the convolutions in the first block and in the second"
+    )
 
 
 class TransformerEncoderConfig(Section):

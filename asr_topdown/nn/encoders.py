@@ -13,7 +13,7 @@ from asr_topdown.nn.positions import ScaledPositions
 from asr_topdown.nn.stacking import stack_frames
 from asr_topdown.nn.subsampling import ConvSubsampling
 from asr_topdown.nn.transformer import EncoderBlock
-from asr_topdown.nn.vgg import Vgg
+from asr_topdown.nn.vgg import FILTERS, Vgg
 
 Parts = list[tuple[str, tuple[nn.Module, ...]]]
 
@@ -102,6 +102,7 @@ class VggBlstmEncoder(nn.Module):
         inputs: int,
         *,
         channels: int = 1,
+        filters: Sequence[int] = FILTERS,
         layers: int = 4,
         cells: int = 320,
         projection: int = 320,
@@ -111,7 +112,7 @@ class VggBlstmEncoder(nn.Module):
     ) -> None:
         super().__init__()
         self.below = 0  # as `BlstmEncoder`
-        self.vgg = Vgg(inputs, channels=channels)
+        self.vgg = Vgg(inputs, channels=channels, filters=filters)
         self.blstm = BlstmStack(
             self.vgg.outputs,
             layers=layers,

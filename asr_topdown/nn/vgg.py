@@ -1,6 +1,7 @@
 """The VGG front end of Hori et al. 2017: four convolutions and two poolings, time and frequency / 4."""
 
 import itertools
+from collections.abc import Sequence
 
 import torch
 import torch.nn.functional as F
@@ -9,11 +10,11 @@ from torch import Tensor, nn
 from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.subsampling import channels_last_image
 
-CHANNELS = (64, 128)
+FILTERS = (64, 128)
 
 
 class Vgg(nn.Module):
-    """Two blocks of [3 x 3 convolution, ReLU] twice and 2 x 2 max pooling, of 64 and of 128 channels.
+    """Two blocks of [3 x 3 convolution, ReLU] twice and 2 x 2 max pooling.
 
     A frame that pooling meets alone at the end is kept, so T frames become ceil(T / 4). What lies just
     behind an utterance's last frame is kept at zero, as it is at the end of a batch, wherever a convolution
@@ -23,12 +24,13 @@ class Vgg(nn.Module):
         inputs: size of a feature frame.
         channels: the frame is cut into so many channels of equal size (3: static, first and second
             derivatives).
+        filters: of both convolutions of the first block, and of the second.
 
     Raises:
         ValueError: if the frame cannot be cut so.
     """
 
-    def __init__(self, inputs: int, *, channels: int = 1) -> None:
+    def __init__(self, inputs: int, *, channels: int = 1, filters: Sequence[int] = FILTERS) -> None:
         super().__init__()
         if inputs % channels:
             raise ValueError(
@@ -36,11 +38,12 @@ class Vgg(nn.Module):
                 f"(channels must be 1, or the number of derivatives plus 1)"
             )
         self.channels = channels
-        sizes = [channels, CHANNELS[0], CHANNELS[0], CHANNELS[1], CHANNELS[1]]
+        first, second = filters
+        sizes = [channels, first, first, second, second]
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1) for before, after in itertools.pairwise(sizes)
         )
-        self.outputs = CHANNELS[1] * -(-inputs // channels // 4)
+        self.outputs = second * -(-inputs // channels // 4)
 
     def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """(B, T, D), (B,) -> (B, ceil(T / 4), outputs), (B,) lengths."""

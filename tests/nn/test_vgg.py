@@ -15,11 +15,12 @@ def plain(vgg: Vgg, image: torch.Tensor) -> torch.Tensor:
     return image.transpose(1, 2).flatten(2)
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_each_length_in_a_batch_gives_what_it_gives_alone(channels: int) -> None:
+@pytest.mark.parametrize(("channels", "filters"), [(1, (64, 128)), (3, (8, 12))])
+def test_each_length_in_a_batch_gives_what_it_gives_alone(channels: int, filters: tuple[int, int]) -> None:
     """Values and gradients: what is zeroed behind autograd's back must not show."""
     torch.manual_seed(0)
-    vgg = Vgg(12, channels=channels)
+    vgg = Vgg(12, channels=channels, filters=filters)
+    assert vgg.outputs == filters[1] * -(-12 // channels // 4)
     sizes = list(range(1, 14))
     feats = [torch.randn(size, 12) for size in sizes]
     batch = torch.full((len(sizes), 13, 12), 5.0)
