@@ -87,10 +87,11 @@ class TrainConfig(Section):
     )
     specaugment: SpecAugmentOptions | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
-    cache_frozen: bool = Field(
-        True,
+    cache_frozen: float = Field(
+        4.0,
+        ge=0,
         description="compute what frozen lowest layers give once and keep it in memory, where neither "
-        "augmentation nor dropout changes it",
+        "augmentation nor dropout changes it and it takes no more GiB than this; 0 = never",
     )
     threads: int = Field(1, ge=1, description="OpenMP threads of one run; RESULTS.md says why it is 1")
     log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")

@@ -1,6 +1,6 @@
 """Encoders: from features to the memory that a CTC output and a decoder read, as a list of named parts."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Protocol
 
 from torch import Tensor, nn
@@ -180,6 +180,7 @@ class TransformerEncoder(nn.Module):
         attention_dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.below = 0  # as `BlstmEncoder`
         self.subsample = ConvSubsampling(inputs, dim, channels=channels)
         self.positions = ScaledPositions(dim, dropout=dropout)
         self.blocks = nn.ModuleList()
@@ -201,10 +202,21 @@ class TransformerEncoder(nn.Module):
 
     def forward(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As `Encoder`."""
+        if self.below == 0:
+            feats, lengths = self._placed(feats, lengths)
+        return self._through(self.blocks[max(0, self.below - 1) :], feats, lengths)
+
+    def bottom(self, feats: Tensor, lengths: Tensor, count: int) -> tuple[Tensor, Tensor]:
+        """What the lowest `count` layers give."""
+        return self._through(self.blocks[: count - 1], *self._placed(feats, lengths))
+
+    def _placed(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         hidden, lengths = self.subsample(feats, lengths)
-        hidden = self.positions(hidden)
+        return self.positions(hidden), lengths
+
+    def _through(self, blocks: Iterable[nn.Module], hidden: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         may_look = key_mask(lengths, hidden.shape[1])
-        for block in self.blocks:
+        for block in blocks:
             hidden = block(hidden, may_look)
         return hidden, lengths
 
@@ -214,7 +226,7 @@ class TransformerEncoder(nn.Module):
 
     def parts(self) -> Parts:
         """The layers `subsample`, `enc.0`, `enc.1` and so on."""
-        return [("subsample", (self.subsample,)), *_numbered("enc", self.blocks)]
+        return [("subsample", (self.subsample, self.positions)), *_numbered("enc", self.blocks)]
 
 
 def _numbered(name: str, modules: nn.ModuleList) -> Parts:

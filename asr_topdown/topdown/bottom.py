@@ -30,8 +30,8 @@ def compute_once(
 ) -> tuple[SpeechDataset, SpeechDataset]:
     """The same data behind the frozen lowest layers, which `model` then leaves out; or all as it was.
 
-    Nothing is done if `config.cache_frozen` is off, the lowest layer is not frozen, the input or the frozen
-    layers are random, or the network cannot be entered in the middle (Transformers).
+    Nothing is done if it would take more memory than `config.cache_frozen` allows, the lowest layer is not
+    frozen, the input or the frozen layers are random, or the network cannot be entered in the middle.
     """
     encoder = next((part for part in model.modules() if hasattr(part, "below")), None)
     count = _frozen_bottom(model, encoder, node) if encoder is not None else 0
@@ -41,8 +41,10 @@ def compute_once(
     model.to(device)
     run: Callable[..., tuple[Tensor, Tensor]] = encoder.bottom  # type: ignore[assignment]
     with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
-        trained_on = _through(run, count, train, config.frames_per_batch, device)
-    judged_on = _through(run, count, dev, config.frames_per_batch, device)
+        trained_on = _through(run, count, train, config, device)
+    judged_on = _through(run, count, dev, config, device)
+    if trained_on is None or judged_on is None:
+        return train, dev
     encoder.below = count  # type: ignore[assignment]
     log.info("the %d lowest layers are frozen: their output is computed once", count)
     return trained_on, judged_on
@@ -55,7 +57,7 @@ def _frozen_bottom(model: nn.Module, encoder: nn.Module, node: Node) -> int:
     for layer in layers.layers_of(model):
         parts = [part for module in layer.modules for part in module.modules()]
         random = any(isinstance(part, nn.modules.dropout._DropoutNd) and part.p > 0 for part in parts)
-        of_encoder = any(isinstance(part, nn.LSTM | nn.Conv2d) and id(part) in inside for part in parts)
+        of_encoder = all(id(module) in inside for module in layer.modules)
         if layer.name not in node.frozen or random or not of_encoder:
             break
         count += 1
@@ -67,14 +69,24 @@ def _through(
     run: Callable[..., tuple[Tensor, Tensor]],
     count: int,
     data: SpeechDataset,
-    frames_per_batch: int,
+    config: TrainConfig,
     device: torch.device,
-) -> ComputedDataset:
+) -> ComputedDataset | None:
+    """None if all of it would not fit, which the first batches show."""
     hidden: dict[int, Tensor] = {}
-    for indices in length_batches(data.frames, frames_per_batch=frames_per_batch, utterances_per_batch=64):
+    size = seen = 0
+    for indices in length_batches(
+        data.frames, frames_per_batch=config.frames_per_batch, utterances_per_batch=64
+    ):
         batch = data.batch(indices).to(device)
         frames, lengths = run(batch.feats, batch.feat_lengths, count)
         rows = zip(indices, frames.cpu(), lengths.tolist(), strict=True)
         # Copies: a view would keep the padding.
         hidden.update({index: row[:length].clone() for index, row, length in rows})
+        size += sum(hidden[index].nbytes for index in indices)
+        seen += sum(data.frames[index] for index in indices)
+        gib = size / seen * sum(data.frames) / 2**30
+        if gib > config.cache_frozen:
+            log.info("the frozen layers' output, %.1f GiB, is not kept (train.cache_frozen)", gib)
+            return None
     return ComputedDataset(data, [hidden[index] for index in range(len(data))])

@@ -9,6 +9,7 @@ import torch
 
 from asr_topdown import config as configuration
 from asr_topdown.nn.blstm import BlstmLayer
+from asr_topdown.nn.subsampling import ConvSubsampling
 from asr_topdown.text import Vocabulary
 from asr_topdown.topdown.experiment import Experiment
 from asr_topdown.topdown.run import run_node
@@ -30,6 +31,24 @@ MODELS = {
         "kind": "vgg_ctc_attention",
         "encoder": {"layers": 2, "cells": 6, "projection": 6},
         "decoder": LSTM,
+    },
+    "transformer_ctc_attention": {
+        "kind": "transformer_ctc_attention",
+        "encoder": {"blocks": 2, "dim": 8, "heads": 2, "hidden": 12, "dropout": 0.0},
+        "decoder": {"blocks": 1, "heads": 2, "hidden": 12},
+    },
+    "conformer_ctc_attention": {
+        "kind": "transformer_ctc_attention",
+        "encoder": {
+            "block": "conformer",
+            "blocks": 2,
+            "dim": 8,
+            "heads": 2,
+            "hidden": 12,
+            "kernel": 3,
+            "dropout": 0.0,
+        },
+        "decoder": {"blocks": 1, "heads": 2, "hidden": 12},
     },
 }
 
@@ -68,9 +87,10 @@ def test_the_results_are_those_of_computing_every_time(
 ) -> None:
     calls = {True: 0, False: 0}
     states, errors = {}, {}
-    original = BlstmLayer.forward
+    counting = BlstmLayer if model.startswith(("blstm", "vgg")) else ConvSubsampling
+    original = counting.forward
     for cached in (True, False):
-        experiment, store = make(data, model, cache_frozen=cached), Store(tmp_path / str(cached))
+        experiment, store = make(data, model, cache_frozen=4.0 * cached), Store(tmp_path / str(cached))
 
         def counted(self, *args, cached=cached):
             calls[cached] += 1
@@ -78,9 +98,9 @@ def test_the_results_are_those_of_computing_every_time(
 
         joint = run_node(experiment.joint(1), experiment, store)
         frozen = experiment.layer_names()[:count]
-        monkeypatch.setattr(BlstmLayer, "forward", counted)
+        monkeypatch.setattr(counting, "forward", counted)
         outcome = run_node(retrained(joint, init_seed=2, frozen=frozen), experiment, store)
-        monkeypatch.setattr(BlstmLayer, "forward", original)
+        monkeypatch.setattr(counting, "forward", original)
         states[cached] = load_weights(weights_of_epoch(store.node_dir(outcome.node), 2))
         errors[cached] = outcome.error
     assert errors[True] == pytest.approx(errors[False], rel=1e-5)
@@ -90,10 +110,11 @@ def test_the_results_are_those_of_computing_every_time(
         assert calls[True] < calls[False]
 
 
-@pytest.mark.parametrize("reason", ["dropout", "augmentation", "top"])
+@pytest.mark.parametrize("reason", ["dropout", "augmentation", "top", "memory"])
 def test_what_changes_is_computed_every_time(data: Path, tmp_path: Path, reason: str, caplog) -> None:
     augmented = {"specaugment": {"freq_masks": 1, "freq_width": 2, "time_masks": 0}}
-    experiment = make(data, "blstm_ctc", **(augmented if reason == "augmentation" else {}))
+    settings = {"augmentation": augmented, "memory": {"cache_frozen": 1e-6}}
+    experiment = make(data, "blstm_ctc", **settings.get(reason, {}))
     if reason == "dropout":
         model = experiment.config.model.model_copy(update={"dropout": 0.2})
         changed = experiment.config.model_copy(update={"model": model})
@@ -104,3 +125,4 @@ def test_what_changes_is_computed_every_time(data: Path, tmp_path: Path, reason:
     with caplog.at_level("INFO"):
         run_node(retrained(joint, init_seed=2, frozen=frozen), experiment, store)
     assert "computed once" not in caplog.text
+    assert ("is not kept (train.cache_frozen)" in caplog.text) == (reason == "memory")
