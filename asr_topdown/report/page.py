@@ -150,12 +150,14 @@ def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> l
     if table:
         parts += [Heading(3, "Joint training on subsets, as the paper's Table 1", f"subsets-{tag}"), table]
     figures = [
-        ("Figure 1", scans.figure_1(experiment, results, f"figure1-{tag}")),
-        ("Figure 2", scans.figure_2(experiment, results, f"figure2-{tag}")),
-        ("Depth sweep", scans.depth_figure(experiment, results, f"depth-{tag}")),
+        ("Figure 1", scans.figure_1(experiment, results, f"figure1-{tag}"), "subset_scan"),
+        ("Figure 2", scans.figure_2(experiment, results, f"figure2-{tag}"), "epoch_scan"),
+        ("Depth sweep", scans.depth_figure(experiment, results, f"depth-{tag}"), ""),
     ]
-    for title, figure in figures:
+    for title, figure, search in figures:
         parts += [Heading(3, title, f"part-{figure.name}"), figure] if figure else []
+        if search and (table := scans.extractors_table(experiment, results, search, f"{search}-{tag}")):
+            parts.append(table)
     return parts
 
 

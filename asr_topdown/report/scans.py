@@ -15,6 +15,11 @@ from asr_topdown.topdown.search import Result, Step
 # Zhang et al. 2021, Table 1: CER dev93/eval92 of the joint models, by percent of si284.
 _TABLE_1 = {5: "34.4/32.9", 10: "28.3/26.1", 20: "22.5/19.9", 40: "17.5/14.7", 80: "13.2/10.6"}
 _LOOKS = 5
+# Of a scan: the key in a step's point that says where it lies, and what that is.
+_PLACES = {
+    "subset_scan": ("percent", "classifier's data (%)"),
+    "epoch_scan": ("p", "classifier's epoch"),
+}
 
 
 def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Table | None:
@@ -32,7 +37,7 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
     rows = []
     for percent, steps in sorted(by_percent.items()):
         point, nodes = steps[0].point, [step.node for step in steps]
-        row = [f"{percent:g}", str(point["subset"]), str(point["utterances"]), str(len(nodes))]
+        row = [f"{percent:.2g}", str(point["subset"]), str(point["utterances"]), str(len(nodes))]
         row += [mean_sd(known[node] for node in nodes if node in known) for known in (dev, test)]
         rows.append(row + ([_TABLE_1.get(round(percent), NOTHING)] if on_paper else []))
     return Table(name, header, rows, left=2)
@@ -40,26 +45,22 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
 
 def figure_1(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
     """New extractors on unseen data under classifiers that were trained on more and more."""
-    steps = [step for step in _steps(results, "subset_scan") if "repeat" in step.point]
-    charts = _by_point(experiment, steps, lambda step: float(step.point["percent"]), "classifier's data (%)")
+    charts = _by_point(experiment, results, "subset_scan")
     caption = (
         "Figure 1 of the paper: the classifier of each subset's joint training is frozen, extractors are "
         "trained below it on unseen data. Small marks: single trainings; line: their mean."
     )
-    ticks = sorted({float(step.point["percent"]) for step in steps})
-    labelled = [
-        Chart(
-            one.title, one.x_name, one.y_name, one.series, [(tick, f"{tick:g}") for tick in ticks], log_x=True
-        )
-        for one in charts
-    ]
+    labelled = []
+    for one in charts:
+        ticks = sorted({x for series in one.series for x, _ in series.points})
+        named = [(tick, f"{tick:.2g}") for tick in ticks]
+        labelled.append(Chart(one.title, one.x_name, one.y_name, one.series, named, log_x=True))
     return Figure(name, caption, labelled) if charts else None
 
 
 def figure_2(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
     """(a) the joint training's losses over the epochs, (b) extractors under each epoch's classifier."""
-    steps = [step for step in _steps(results, "epoch_scan") if "p" in step.point]
-    charts = _by_point(experiment, steps, lambda step: float(step.point["p"]), "classifier's epoch")
+    charts = _by_point(experiment, results, "epoch_scan")
     if not charts:
         return None
     losses: list[Series] = []
@@ -78,6 +79,24 @@ def figure_2(experiment: Experiment, results: Sequence[Result], name: str) -> Fi
     )
     first = [Chart("(a) joint training", "epoch", f"loss ({experiment.kind.loss})", losses)] if losses else []
     return Figure(name, caption, first + [_titled(chart, "(b) ") for chart in charts])
+
+
+def extractors_table(
+    experiment: Experiment, results: Sequence[Result], search: str, name: str
+) -> Table | None:
+    """What Figure 1 ("subset_scan") or Figure 2 ("epoch_scan") shows, in numbers: all repeats and seeds."""
+    key, title = _PLACES[search]
+    steps = [step for step in _steps(results, search) if "repeat" in step.point]
+    if not steps:
+        return None
+    header = [title, "trainings", experiment.dev_name, experiment.test_name]
+    sides = (_dev(experiment), _test(experiment))
+    rows = []
+    for place in sorted({float(step.point[key]) for step in steps}):
+        own = [step for step in steps if float(step.point[key]) == place]
+        errors = [[error for step in own if (error := side(step)) is not None] for side in sides]
+        rows.append([f"{place:.2g}", str(len(own)), *(mean_sd(side) for side in errors)])
+    return Table(name, header, rows, left=0)
 
 
 def depth_figure(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
@@ -104,11 +123,15 @@ def _steps(results: Sequence[Result], search: str) -> list[Step]:
     return [step for result in results if result.search == search for step in result.steps if step.point]
 
 
-def _by_point(
-    experiment: Experiment, steps: Sequence[Step], place: Callable[[Step], float], x_name: str
-) -> list[Chart]:
-    """One chart for the dev error and, if something is scored, one for the set's."""
+def _by_point(experiment: Experiment, results: Sequence[Result], search: str) -> list[Chart]:
+    """One chart for the dev error of the extractors and, if something is scored, one for the set's."""
     charts = []
+    key, x_name = _PLACES[search]
+    steps = [step for step in _steps(results, search) if "repeat" in step.point]
+
+    def place(step: Step) -> float:
+        return float(step.point[key])
+
     sides = ((experiment.dev_name, _dev(experiment)), (experiment.test_name, _test(experiment)))
     for look, (title, error_of) in enumerate(sides):
         series = _spread(steps, place, error_of, "mean of the extractors", look)

@@ -8,7 +8,7 @@ import pytest
 from asr_topdown.report.collect import collect
 from asr_topdown.report.figures import Figure
 from asr_topdown.report.page import build, write_report
-from asr_topdown.report.scans import depth_figure, figure_1, figure_2, table_1
+from asr_topdown.report.scans import depth_figure, extractors_table, figure_1, figure_2, table_1
 from asr_topdown.report.systems import systems
 from asr_topdown.topdown.search import Result, Step
 from asr_topdown.topdown.store import Store
@@ -81,6 +81,25 @@ def test_table_1_has_a_row_for_each_subset(scanned: Path) -> None:
     table = table_1(found, found.studies["scans"], "t")
     assert table is not None
     assert [list(row[:4]) for row in table.rows] == [["5", "part5", "50", "2"], ["80", "part80", "800", "2"]]
+
+
+def test_what_the_figures_show_stands_in_tables(scanned: Path) -> None:
+    found = collect(scanned)
+    one = extractors_table(found, found.studies["scans"], "subset_scan", "t")
+    two = extractors_table(found, found.studies["scans"], "epoch_scan", "t")
+    assert one is not None
+    assert two is not None
+    assert one.header[0] == "classifier's data (%)"
+    # 5 %: 48.5, 49.5, 49.5 and 50.5; none of these trainings is decoded
+    assert [list(row) for row in one.rows] == [
+        ["5", "4", "49.50 ± 0.82", "–"],
+        ["80", "4", "12.00 ± 0.82", "–"],
+    ]
+    assert [list(row[:3]) for row in two.rows] == [
+        ["1", "2", "30.50 ± 0.71"],
+        ["2", "2", "20.50 ± 0.71"],
+        ["3", "2", "30.50 ± 0.71"],
+    ]
 
 
 def test_scans_have_no_rows_among_the_systems(scanned: Path) -> None:
