@@ -18,7 +18,7 @@ from asr_topdown.report.table import Table
 from asr_topdown.topdown.commands import Command
 
 # Beyond these a plot takes minutes to draw and cannot be read; the page has them all.
-_MOST_PANELS, _MOST_LINES = 40, 80
+_MOST_PANELS, _MOST_LINES = 12, 40
 
 
 def write(experiment: Experiment, parts: Sequence[Part], folder: Path) -> None:
