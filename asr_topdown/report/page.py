@@ -87,7 +87,7 @@ def _made(experiment: Experiment) -> str:
 def _study(
     experiment: Experiment, tag: str, results: Sequence[Result], roots: Sequence[Branch]
 ) -> list[Part]:
-    parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
+    parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}"), Text(_cost(experiment, results))]
     rows = systems(results)
     if rows:
         parts += _compared(experiment, tag, rows)
@@ -100,6 +100,16 @@ def _study(
         parts.append(Tree(f"tree-{tag}-seed{seed}", _having(roots, nodes)))
         parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
     return parts
+
+
+def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
+    nodes = {step.node for result in results for step in result.steps}
+    outcomes = [experiment.trainings[node].outcome for node in nodes if node in experiment.trainings]
+    seconds = sum(outcome.seconds for outcome in outcomes if outcome)
+    took = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+    return (
+        f"{len(nodes)} trainings, which took {took}, one after the other (some may be another study's too)."
+    )
 
 
 def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:

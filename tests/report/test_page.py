@@ -30,7 +30,7 @@ def test_report_of_a_study(reported):
     text = page.read_text()
     assert text.startswith("# tiny\n")
     assert "Missing" not in text
-    assert "## Study `study`" in text
+    assert "## Study `study`\n\n14 trainings, which took 16.8 minutes, one after the other" in text
     assert text.count("all layers from scratch") == 6
     assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in text
     assert [path.name for path in images(page)] == [
