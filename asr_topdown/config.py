@@ -123,6 +123,8 @@ class Config(Section):
             del kept["language_model"]
         if isinstance(self.model, TransducerConfig):
             del kept["model"]["loss"]
+        if self.train.max_frames is None:  # an option younger than many a trained network
+            del kept["train"]["max_frames"]
         return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()[:16]
 
 

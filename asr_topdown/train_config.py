@@ -75,6 +75,9 @@ class TrainConfig(Section):
     )
     frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
     utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")
+    max_frames: int | None = Field(
+        None, ge=1, description="leave longer utterances out of training: a few can cost more than all others"
+    )
     accumulate: int = Field(1, ge=1, description="batches that make one step of the optimiser")
     sorted_epochs: int = Field(
         0, ge=0, description="show the batches of the first epochs shortest first (SortaGrad)"

@@ -87,6 +87,7 @@ def test_identity_is_of_what_decides_the_network() -> None:
         "features.deltas=1",
         "text.unit=word",
         "train.accumulate=2",
+        "train.max_frames=9",
     ):
         assert config.parse({}, [other]).identity() != base.identity(), other
 

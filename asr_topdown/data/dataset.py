@@ -99,12 +99,14 @@ class SpeechDataset:
         self,
         output_length: Callable[[Tensor], Tensor],
         frames_needed: Callable[[Sequence[int]], int] = ctc_frames_needed,
+        max_frames: int | None = None,
     ) -> tuple["SpeechDataset", list[str]]:
-        """Leave out the utterances that the network cannot align, and say which.
+        """Leave out the utterances that the network cannot align or that are too long, and say which.
 
         Args:
             output_length: frames that the network gives for so many input frames.
             frames_needed: fewest such frames that can carry these units.
+            max_frames: most input frames of an utterance; None for any number.
 
         Returns:
             the dataset of the others, and a line for each utterance left out.
@@ -115,6 +117,8 @@ class SpeechDataset:
             needed = frames_needed(utterance.tokens)
             if not utterance.tokens:
                 dropped.append(f"{utterance.id}: empty transcript")
+            elif max_frames and utterance.frames > max_frames:
+                dropped.append(f"{utterance.id}: {utterance.frames} frames, train.max_frames is {max_frames}")
             elif length < needed:
                 dropped.append(f"{utterance.id}: {length} output frames for a transcript that needs {needed}")
             else:

@@ -159,15 +159,15 @@ def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> l
     table = scans.table_1(experiment, results, f"subsets-{tag}")
     if table:
         parts += [Heading(3, "Joint training on subsets, as the paper's Table 1", f"subsets-{tag}"), table]
-    figures = [
+    for title, figure, search in (
         ("Figure 1", scans.figure_1(experiment, results, f"figure1-{tag}"), "subset_scan"),
         ("Figure 2", scans.figure_2(experiment, results, f"figure2-{tag}"), "epoch_scan"),
-        ("Depth sweep", scans.depth_figure(experiment, results, f"depth-{tag}"), ""),
-    ]
-    for title, figure, search in figures:
+    ):
         parts += [Heading(3, title, f"part-{figure.name}"), figure] if figure else []
-        if search and (table := scans.extractors_table(experiment, results, search, f"{search}-{tag}")):
-            parts.append(table)
+        numbers = scans.extractors_table(experiment, results, search, f"{search}-{tag}")
+        parts += [numbers] if numbers else []
+    depth = scans.depth_figure(experiment, results, f"depth-{tag}")
+    parts += [Heading(3, "Depth sweep", f"part-{depth.name}"), depth] if depth else []
     return parts
 
 

@@ -4,7 +4,7 @@ What a step's `point` holds is listed in `topdown/store.py`.
 """
 
 import statistics
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.records import Experiment
@@ -86,16 +86,16 @@ def extractors_table(
 ) -> Table | None:
     """What Figure 1 ("subset_scan") or Figure 2 ("epoch_scan") shows, in numbers: all repeats and seeds."""
     key, title = _PLACES[search]
-    steps = [step for step in _steps(results, search) if "repeat" in step.point]
+    steps = _extractors(results, search)
     if not steps:
         return None
-    header = [title, "trainings", experiment.dev_name, experiment.test_name]
-    sides = (_dev(experiment), _test(experiment))
+    sides = _sides(experiment)
+    header = [title, "trainings", *(side for side, _ in sides)]
     rows = []
     for place in sorted({float(step.point[key]) for step in steps}):
         own = [step for step in steps if float(step.point[key]) == place]
-        errors = [[error for step in own if (error := side(step)) is not None] for side in sides]
-        rows.append([_short(place), str(len(own)), *(mean_sd(side) for side in errors)])
+        errors = [[error for step in own if (error := error_of(step)) is not None] for _, error_of in sides]
+        rows.append([_short(place), str(len(own)), *map(mean_sd, errors)])
     return Table(name, header, rows, left=0)
 
 
@@ -107,9 +107,8 @@ def depth_figure(experiment: Experiment, results: Sequence[Result], name: str) -
         point = step.point
         source = f", from {point['source']}" if point.get("source") else ""
         arms.setdefault(f"{point['side']} frozen, {point['start']}{source}", []).append(step)
-    sides = [(experiment.dev_name, _dev(experiment)), (experiment.test_name, _test(experiment))]
     charts = []
-    for title, error_of in sides:
+    for title, error_of in _sides(experiment):
         series = []
         for number, (arm, own) in enumerate(arms.items()):
             series += _spread(own, lambda step: float(step.point["frozen"]), error_of, arm, number % _LOOKS)
@@ -128,17 +127,21 @@ def _steps(results: Sequence[Result], search: str) -> list[Step]:
     return [step for result in results if result.search == search for step in result.steps if step.point]
 
 
+def _extractors(results: Sequence[Result], search: str) -> list[Step]:
+    """The steps of a scan that were trained below a frozen classifier."""
+    return [step for step in _steps(results, search) if "repeat" in step.point]
+
+
 def _by_point(experiment: Experiment, results: Sequence[Result], search: str) -> list[Chart]:
     """One chart for the dev error of the extractors and, if something is scored, one for the set's."""
     charts = []
     key, x_name = _PLACES[search]
-    steps = [step for step in _steps(results, search) if "repeat" in step.point]
+    steps = _extractors(results, search)
 
     def place(step: Step) -> float:
         return float(step.point[key])
 
-    sides = ((experiment.dev_name, _dev(experiment)), (experiment.test_name, _test(experiment)))
-    for look, (title, error_of) in enumerate(sides):
+    for look, (title, error_of) in enumerate(_sides(experiment)):
         series = _spread(steps, place, error_of, "mean of the extractors", look)
         if series:
             charts.append(Chart(title, x_name, title, [_renamed(one, title) for one in series]))
@@ -175,10 +178,10 @@ def _titled(chart: Chart, before: str) -> Chart:
     return Chart(before + chart.title, chart.x_name, chart.y_name, chart.series, chart.x_ticks, chart.log_x)
 
 
-def _dev(experiment: Experiment) -> Callable[[Step], float | None]:
-    return lambda step: experiment.shown_dev(step.error)
-
-
-def _test(experiment: Experiment) -> Callable[[Step], float | None]:
-    known: Mapping[str, float] = experiment.test()
-    return lambda step: known.get(step.node)
+def _sides(experiment: Experiment) -> list[tuple[str, Callable[[Step], float | None]]]:
+    """Name and value of a step's error, on the dev set and on the scored one."""
+    tested = experiment.test()
+    return [
+        (experiment.dev_name, lambda step: experiment.shown_dev(step.error)),
+        (experiment.test_name, lambda step: tested.get(step.node)),
+    ]

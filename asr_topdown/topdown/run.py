@@ -131,11 +131,14 @@ def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Ca
     train, dropped = everything.keep_trainable(
         lambda frames: model.output_length(stretched_lengths(frames, 1 - config.stretch)),  # type: ignore[operator]
         model.frames_needed,  # type: ignore[arg-type]
+        config.max_frames,
     )
     for line in dropped:
         log.warning("left out of training: %s", line)
     if not len(train):
-        raise ValueError(f"{experiment.train}: no utterance is long enough for its transcript")
+        raise ValueError(
+            f"{experiment.train}: every utterance is too short for its transcript or too long for max_frames"
+        )
     device = distributed.local_device(experiment.device)
     train, dev = bottom.compute_once(model, node, config, train, dev, device)
     if isinstance(model, CtcAttention):

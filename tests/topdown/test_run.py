@@ -238,6 +238,22 @@ def test_an_utterance_too_short_for_its_transcript_is_named_and_left_out(
     assert "left out of training: spk-001: empty transcript" in caplog.text
 
 
+def test_an_utterance_longer_than_max_frames_is_left_out_of_training_alone(
+    experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = (experiment.train / "utt2num_frames").read_text().split()
+    frames = sorted(map(int, table[1::2]))
+    most = frames[len(frames) // 2]
+    limited = experiment.config.train.model_copy(update={"max_frames": most})
+    here = dataclasses.replace(experiment, config=experiment.config.model_copy(update={"train": limited}))
+    with caplog.at_level(logging.WARNING):
+        run_node(here.joint(1), here, Store(tmp_path / "exp"))
+    longer = [count for count in frames if count > most]
+    assert 0 < len(longer) < len(frames)
+    assert caplog.text.count(f"frames, train.max_frames is {most}") == len(longer)
+    assert here.id != experiment.id
+
+
 def test_identity_follows_content(experiment: Experiment) -> None:
     faster = experiment.config.model_copy(
         update={"train": experiment.config.train.model_copy(update={"log_interval": 7})}
