@@ -33,9 +33,9 @@ def fix(path: Path | str) -> Fixed:
 
     Complete is an utterance with a line in every one of utt2spk, wav.scp (through segments, if there are
     any), text, segments, feats.scp, utt2num_frames, utt2dur and utt2lang that the directory has. Unlike in
-    Kaldi, an empty transcript, a segment that does not end after its start and a number that is none count
-    as no line, for `validate` refuses them; and carriage returns and Unicode spaces in transcripts become
-    blanks. spk2utt is made anew. The files as they were are kept in `.backup`.
+    Kaldi, a line whose value `validate` refuses (an empty transcript, a segment that does not end after its
+    start, a number that is none, two languages) counts as no line; and carriage returns and Unicode spaces
+    in transcripts become blanks. spk2utt is made anew. The files as they were are kept in `.backup`.
 
     Raises:
         FileNotFoundError: if there is no utt2spk.
@@ -61,7 +61,7 @@ def _usable(path: Path) -> dict[str, str]:
     for row in read_rows(path):
         key = row.key.rstrip("\r")
         value = _repaired(path.name, row.value.rstrip("\r \t"))
-        if value is not None and key:
+        if value is not None and key and "\r" not in key + value:
             table.setdefault(key, value)
     return table
 
@@ -71,17 +71,10 @@ def _repaired(name: str, value: str) -> str | None:
         transcript = " ".join(value.split())
         return transcript if transcript and not transcript_problem(transcript) else None
     try:
-        if name == "segments":
-            parsing.parse_segment(value)
-        elif name == "utt2num_frames":
-            parsing.parse_count(value)
-        elif name in ("utt2dur", "utt2speed", "reco2dur"):
-            parsing.parse_positive(value)
-        elif name == "utt2spk":
-            parsing.parse_word(value)
+        parsing.PARSERS[name](value)
     except ValueError:
         return None
-    return value or None
+    return value
 
 
 def _complete(tables: Tables) -> set[str]:

@@ -1,5 +1,6 @@
 """What stands after the key in the lines of a data directory's tables."""
 
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -94,3 +95,23 @@ def parse_word(value: str) -> str:
     if len(fields(value)) != 1:
         raise ValueError(f"needs exactly 2 fields, has {len(fields(value)) + 1}")
     return value
+
+
+PARSERS: Mapping[str, Callable[[str], object]] = {
+    "utt2spk": parse_word,
+    "spk2utt": parse_source,
+    "wav.scp": parse_source,
+    "segments": parse_segment,
+    "utt2speed": parse_positive,
+    "feats.scp": parse_source,
+    "utt2num_frames": parse_count,
+    "utt2dur": parse_positive,
+    "reco2dur": parse_positive,
+    "utt2uniq": parse_word,
+    "utt2lang": parse_word,
+    "vad.scp": parse_source,
+    "cmvn.scp": parse_source,
+    "spk2gender": parse_word,
+    "reco2file_and_channel": parse_side,
+}
+"""For each table but `text`, what its values must be; a ValueError says what is wrong."""

@@ -12,24 +12,6 @@ from asr_topdown.features import store
 SHOWN = 10
 """So many problems are listed; of the rest, the number."""
 
-_PARSERS: dict[str, Callable[[str], object]] = {
-    "utt2spk": parsing.parse_word,
-    "spk2utt": parsing.parse_source,
-    "wav.scp": parsing.parse_source,
-    "segments": parsing.parse_segment,
-    "utt2speed": parsing.parse_positive,
-    "feats.scp": parsing.parse_source,
-    "utt2num_frames": parsing.parse_count,
-    "utt2dur": parsing.parse_positive,
-    "reco2dur": parsing.parse_positive,
-    "utt2uniq": parsing.parse_word,
-    "utt2lang": parsing.parse_word,
-    "vad.scp": parsing.parse_source,
-    "cmvn.scp": parsing.parse_source,
-    "spk2gender": parsing.parse_word,
-    "reco2file_and_channel": parsing.parse_side,
-}
-
 Tables = dict[str, list[Row]]
 
 
@@ -58,14 +40,14 @@ def validate(
 def _problems(path: Path, needed: set[str]) -> list[str]:
     found = [f"{path / name}: missing" for name in sorted(needed) if not (path / name).exists()]
     tables: Tables = {}
-    for name in ("utt2spk", "text", *sorted(_PARSERS.keys() - {"utt2spk"})):
+    for name in ("utt2spk", "text", *sorted(parsing.PARSERS.keys() - {"utt2spk"})):
         if (path / name).exists():
             try:
                 tables[name] = read_rows(path / name)
             except ValueError as error:
                 found.append(str(error))
             else:
-                found += _lines(path / name, tables[name], _PARSERS.get(name))
+                found += _lines(path / name, tables[name], parsing.PARSERS.get(name))
     try:
         parsing.read_sample_rate(path / "sample_rate")
     except ValueError as error:

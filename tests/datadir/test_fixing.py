@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from asr_topdown import datadir
@@ -69,6 +69,22 @@ broken_rows = st.lists(
 
 
 @settings(max_examples=50)
+@example(
+    {
+        "text": "ann-1 x\n",
+        "wav.scp": "ann-1 x\n",
+        "utt2num_frames": "ann-1 5\n",
+        "utt2lang": "ann-1  a\tb\nann-2 a\rb\n",
+    }
+)
+@example(
+    {
+        "text": "ann-1 x\nann-2 y\n",
+        "wav.scp": "ann-1 x\nann-2 x\n",
+        "utt2num_frames": "ann-1 5\nann-2 5\n",
+        "utt2lang": "ann-1 x\nann-2 a\rb\n",
+    }
+)
 @given(st.fixed_dictionaries(dict.fromkeys(("text", "wav.scp", "utt2num_frames", "utt2lang"), broken_rows)))
 def test_what_fix_leaves_validates(tmp_path_factory, tables):
     folder = tmp_path_factory.getbasetemp() / "fixed"
