@@ -7,14 +7,14 @@ import torch
 from torch import nn
 
 from asr_topdown.config import Config
-from asr_topdown.features.front_end import front_end_dim
-from asr_topdown.model_config import (
+from asr_topdown.config.model import (
     BlstmCtcAttentionConfig,
     CtcAttentionConfig,
     TransducerConfig,
     TransformerCtcAttentionConfig,
     VggCtcAttentionConfig,
 )
+from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.models.ctc_attention import CtcAttention

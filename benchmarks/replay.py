@@ -15,10 +15,10 @@ import tempfile
 import time
 from concurrent.futures import Future
 
-from asr_topdown.topdown import dispatch
-from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.search import exhaustive
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import exhaustive
+from asr_topdown.study import driver as dispatch
 
 
 def main() -> None:

@@ -15,8 +15,8 @@ from asr_topdown.bin import options
 
 if TYPE_CHECKING:
     from asr_topdown.config import Config
+    from asr_topdown.config.decode import DecodeConfig
     from asr_topdown.decode.parts import Decoded
-    from asr_topdown.decode_config import DecodeConfig
     from asr_topdown.engines.job import Engine
 
 HELP = "write the transcripts of data directories, by one model or by every one of an experiment"
@@ -155,7 +155,7 @@ def _decode_config(args: argparse.Namespace) -> "DecodeConfig | None":
 
 def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
     """(model folder, where its transcripts go)."""
-    from asr_topdown.topdown.store import Store
+    from asr_topdown.runs.store import Store
 
     if args.model is not None:
         yield args.model, args.out

@@ -97,7 +97,7 @@ def _record(args: argparse.Namespace, argv: Sequence[str]) -> None:
     """What was done to an experiment (`--exp`) is kept there, for its report."""
     exp = getattr(args, "exp", None)
     if isinstance(exp, Path) and exp.is_dir():
-        from asr_topdown.topdown.commands import record
+        from asr_topdown.runs.journal import record
 
         record(exp, argv)
 

@@ -99,7 +99,7 @@ def _scored_by_perplexity(args: argparse.Namespace) -> bool:
 
 def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[Path]]]:
     """For each top-down search of the experiment: its title, and the transcripts of its two ends."""
-    from asr_topdown.topdown.store import Store
+    from asr_topdown.runs.store import Store
 
     store = Store(exp)
     results = [

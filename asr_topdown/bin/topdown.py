@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
-    from asr_topdown.topdown.dispatch import Submit
-    from asr_topdown.topdown.experiment import Experiment
-    from asr_topdown.topdown.node import Node, Outcome
-    from asr_topdown.topdown.search import Result, Search
-    from asr_topdown.topdown.store import Store
+    from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.runs.store import Store
+    from asr_topdown.schedule.node import Node, Outcome
+    from asr_topdown.schedule.search import Result, Search
+    from asr_topdown.study.driver import Submit
     from asr_topdown.train.distributed import World
 
 HELP = "train top-down (Algorithm 1) with its controls, and save what each training gave"
@@ -62,10 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
-    from asr_topdown.topdown import dispatch, together
-    from asr_topdown.topdown.experiment import Experiment
-    from asr_topdown.topdown.store import Store
-    from asr_topdown.topdown.study import searches_of
+    from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.runs.store import Store
+    from asr_topdown.study import driver as dispatch
+    from asr_topdown.study import ranks as together
+    from asr_topdown.study.build import searches_of
     from asr_topdown.train import distributed
 
     config = options.read_config(args)
@@ -109,7 +110,8 @@ def _engine(
 ) -> "Iterator[Submit]":
     """Where the trainings run: of several processes each in all of them, else where the options say."""
     from asr_topdown.engines import choice
-    from asr_topdown.topdown import dispatch, together
+    from asr_topdown.study import driver as dispatch
+    from asr_topdown.study import ranks as together
 
     wanted = options.read_engine(args, threads=threads)
     if world.alone:
@@ -124,7 +126,7 @@ def _engine(
 
 def train_node(node: "Node", *, experiments: "Sequence[Experiment]", store: "Store") -> "Outcome":
     """What a worker does: train one node, logging to its own file."""
-    from asr_topdown.topdown.study import run_one_of
+    from asr_topdown.study.build import run_one_of
 
     options.log_to_stderr()
     return run_one_of(node, experiments, store)
@@ -134,7 +136,7 @@ def _forecast(
     searches: "Callable[[], Sequence[Search]]", store: "Store", seconds_per_epoch: float | None, workers: int
 ) -> str:
     """What `--dry-run` prints."""
-    from asr_topdown.topdown.forecast import forecast
+    from asr_topdown.study.forecast import forecast
 
     told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch)
     lines = [

@@ -10,8 +10,8 @@ from asr_topdown.bin import options
 
 if TYPE_CHECKING:
     from asr_topdown.config import Config
-    from asr_topdown.topdown.node import Outcome
-    from asr_topdown.topdown.store import Store
+    from asr_topdown.runs.store import Store
+    from asr_topdown.schedule.node import Outcome
 
 HELP = "train a network jointly, all layers from scratch"
 EXAMPLE = """
@@ -35,9 +35,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, or say that it is done already; prints the model's folder."""
-    from asr_topdown.topdown.experiment import Experiment
-    from asr_topdown.topdown.run import run_node
-    from asr_topdown.topdown.store import Store
+    from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.runs.run_node import run_node
+    from asr_topdown.runs.store import Store
     from asr_topdown.train import distributed
 
     options.start_ddp(args)
@@ -57,8 +57,8 @@ def run(args: argparse.Namespace) -> None:
 def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store") -> "Outcome":
     from asr_topdown.bin.topdown import train_node
     from asr_topdown.engines import choice
-    from asr_topdown.topdown import dispatch
-    from asr_topdown.topdown.experiment import Experiment
+    from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.study import driver as dispatch
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     train = functools.partial(train_node, experiments=(experiment,), store=store)

@@ -5,11 +5,11 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.recognize import recognize
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.engines.parts import Tick
 
 

@@ -7,12 +7,12 @@ import torch
 from torch import Tensor, nn
 
 from asr_topdown import datadir
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.decode.searches import build_search, greedy_search
-from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.losses import Judgement
 from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary

@@ -7,9 +7,9 @@ import torch
 from torch import Tensor
 
 from asr_topdown import audio
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.searches import build_search, with_beam
-from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.features.front_end import front_end
 
 

@@ -6,6 +6,7 @@ from dataclasses import fields
 
 from torch import Tensor, nn
 
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.beam_options import BeamOptions
 from asr_topdown.decode.greedy import ctc_greedy
 from asr_topdown.decode.joint_beam import joint_beam
@@ -15,7 +16,6 @@ from asr_topdown.decode.result import DecodeResult
 from asr_topdown.decode.scorer import LabelScorer, Scorer
 from asr_topdown.decode.transducer_beam import transducer_beam
 from asr_topdown.decode.transducer_greedy import MAX_SYMBOLS, transducer_greedy
-from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.models.ctc_attention import CtcAttention
 from asr_topdown.models.transducer import Transducer
 from asr_topdown.text import Vocabulary

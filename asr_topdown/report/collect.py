@@ -15,11 +15,11 @@ from asr_topdown.config import Config
 from asr_topdown.files import read_json
 from asr_topdown.layers import layer_names
 from asr_topdown.report.records import LANGUAGE, SPEECH, Curve, Experiment, Kind, Score, Training
+from asr_topdown.runs import journal as commands
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node
+from asr_topdown.schedule.search import Result
 from asr_topdown.score.errors import ErrorCounts, characters, count_all, words
-from asr_topdown.topdown import commands
-from asr_topdown.topdown.node import Node
-from asr_topdown.topdown.search import Result
-from asr_topdown.topdown.store import Store
 from asr_topdown.train.metrics import read_metrics
 
 _PIECES = 100

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from asr_topdown.report.figures import Figure, Intervals
 from asr_topdown.report.table import Table
 from asr_topdown.report.tree import Branch
-from asr_topdown.topdown.commands import Command
+from asr_topdown.runs.journal import Command
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from asr_topdown.report.compare import Comparison
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import TOP_DOWN, errors_so_far
-from asr_topdown.topdown.search import Result
+from asr_topdown.schedule.search import Result
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from asr_topdown.report.plots import (
 )
 from asr_topdown.report.records import LANGUAGE, Experiment
 from asr_topdown.report.table import Table
-from asr_topdown.topdown.commands import Command
+from asr_topdown.runs.journal import Command
 
 # Beyond these a plot takes minutes to draw and cannot be read; the page has them all.
 _MOST_PANELS, _MOST_LINES = 12, 40

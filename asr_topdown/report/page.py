@@ -23,7 +23,7 @@ from asr_topdown.report.tables import (
     trainings_table,
 )
 from asr_topdown.report.tree import Branch, forest
-from asr_topdown.topdown.search import Result
+from asr_topdown.schedule.search import Result
 
 _HOW_TO_READ = """\
 Means over the seeds ± standard deviation. Δ is the difference of {mean} \

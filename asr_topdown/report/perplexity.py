@@ -7,7 +7,7 @@ from asr_topdown.progress import progress
 from asr_topdown.report.collect import collect
 from asr_topdown.report.systems import systems
 from asr_topdown.report.tables import systems_table, trainings_table
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
 
 
 def score_experiment(root: Path, text: Path, device: str = "cpu") -> str:

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from asr_topdown.topdown.commands import Command
-from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.search import Result
+from asr_topdown.runs.journal import Command
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import Result
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.table import NOTHING, Table
 from asr_topdown.report.tables import mean_sd
-from asr_topdown.topdown.search import Result, Step
+from asr_topdown.schedule.search import Result, Step
 
 # Zhang et al. 2021, Table 1: CER dev93/eval92 of the joint models, by percent of si284.
 _TABLE_1 = {5: "34.4/32.9", 10: "28.3/26.1", 20: "22.5/19.9", 40: "17.5/14.7", 80: "13.2/10.6"}

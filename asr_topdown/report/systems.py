@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from asr_topdown.topdown.search import Result, Step
+from asr_topdown.schedule.search import Result, Step
 
 JOINT = "joint"
 SCRATCH = "from scratch, best of 1 + k"

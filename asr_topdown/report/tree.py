@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 from asr_topdown.report.records import Experiment, Training
-from asr_topdown.topdown.node import Node
-from asr_topdown.topdown.search import CONTROLS, SEED_STRIDE
+from asr_topdown.schedule.node import Node
+from asr_topdown.schedule.search import CONTROLS, SEED_STRIDE
 
 FROZEN, FRESH, KEPT = "frozen", "new weights", "trained on"
 

@@ -6,8 +6,8 @@ from pathlib import Path
 
 from torch import nn
 
+from asr_topdown.config.train import AverageConfig, TrainConfig
 from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.train_config import AverageConfig, TrainConfig
 from asr_topdown.weights import AVERAGE, average_weights, save_state, save_weights
 
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import torch
 from torch import nn
 
+from asr_topdown.config.train import OptimizerConfig
 from asr_topdown.train.nt_asgd import NtAsgd
-from asr_topdown.train_config import OptimizerConfig
 
 
 def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:

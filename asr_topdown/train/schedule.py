@@ -1,6 +1,6 @@
 """What the learning rate is multiplied by in each step of the optimiser: pure functions of the step."""
 
-from asr_topdown.train_config import ScheduleConfig
+from asr_topdown.config.train import ScheduleConfig
 
 
 def lr_factor(config: ScheduleConfig, step: int) -> float:

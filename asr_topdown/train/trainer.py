@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.config.train import TrainConfig
 from asr_topdown.engines import interruption
 from asr_topdown.train import distributed, optim, precision, rng
 from asr_topdown.train.checkpoint import Rotation
@@ -19,7 +20,6 @@ from asr_topdown.train.metrics import MetricsLog
 from asr_topdown.train.nt_asgd import NtAsgd
 from asr_topdown.train.task import Progress, Task, Window
 from asr_topdown.train.updates import Updates
-from asr_topdown.train_config import TrainConfig
 from asr_topdown.weights import load_weights
 
 log = logging.getLogger(__name__)

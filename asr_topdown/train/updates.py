@@ -6,12 +6,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.config.train import TrainConfig
 from asr_topdown.losses import Loss
 from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
 from asr_topdown.train.schedule import lr_factor
 from asr_topdown.train.task import Batch, Divisible, Task, Window
-from asr_topdown.train_config import TrainConfig
 
 
 class LossOf(nn.Module):

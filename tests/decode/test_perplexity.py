@@ -10,9 +10,9 @@ from asr_topdown.bin import main
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.decode.model import load_trained
 from asr_topdown.decode.perplexity import score_text
-from asr_topdown.topdown.experiment import Experiment
-from asr_topdown.topdown.run import run_node
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.experiment import Experiment
+from asr_topdown.runs.run_node import run_node
+from asr_topdown.runs.store import Store
 
 
 @pytest.fixture(scope="module")

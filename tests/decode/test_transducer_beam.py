@@ -8,10 +8,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.searches import build_search, with_beam
 from asr_topdown.decode.transducer_beam import transducer_beam
 from asr_topdown.decode.transducer_greedy import transducer_greedy
-from asr_topdown.decode_config import DecodeConfig
 from asr_topdown.models.transducer import Transducer
 from asr_topdown.nn.encoders import BlstmEncoder
 from asr_topdown.nn.predictor import LstmPredictor

@@ -12,10 +12,10 @@ import numpy as np
 from asr_topdown import config as configuration
 from asr_topdown.engines import interruption
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.runs.run_node import Experiment, run_node
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.text import Vocabulary
-from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.run import Experiment, run_node
-from asr_topdown.topdown.store import Store
 from asr_topdown.train.trainer import Trainer
 
 LETTERS = "abc"

@@ -16,10 +16,10 @@ import torch
 from asr_topdown.engines.choice import Choice, opened
 from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.slurm_options import SlurmOptions, parse
-from asr_topdown.topdown.dispatch import drive, local, on
-from asr_topdown.topdown.node import Node, Parent
-from asr_topdown.topdown.search import Result
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Parent
+from asr_topdown.schedule.search import Result
+from asr_topdown.study.driver import drive, local, on
 from asr_topdown.train.task import weights_of_epoch
 from asr_topdown.weights import load_weights
 
@@ -211,10 +211,10 @@ def test_a_driver_that_ends_leaves_its_jobs_and_finds_them_again(cluster, tmp_pa
         "import functools, sys, cluster_runs\n"
         "from asr_topdown.engines.choice import Choice, opened\n"
         "from asr_topdown.engines.slurm_options import SlurmOptions\n"
-        "from asr_topdown.topdown.dispatch import drive, on\n"
-        "from asr_topdown.topdown.node import Node\n"
-        "from asr_topdown.topdown.search import Result\n"
-        "from asr_topdown.topdown.store import Store\n"
+        "from asr_topdown.study.driver import drive, on\n"
+        "from asr_topdown.schedule.node import Node\n"
+        "from asr_topdown.schedule.search import Result\n"
+        "from asr_topdown.runs.store import Store\n"
         "def one(node):\n"
         "    (outcome,) = yield [node]\n"
         "    return Result('one', node.init_seed, (), node.id)\n"

@@ -5,9 +5,9 @@ import json
 import pytest
 
 from asr_topdown.report.page import write_report
-from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.search import study
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import study
 
 BLOCKS = (("blstm.0",), ("blstm.1",), ("softmax",))
 # Ten characters in each of ten utterances: an error is one percent of the set.

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
 
 CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs Chromium (Debian: apt-get install chromium)")

@@ -4,7 +4,7 @@ import shutil
 import pytest
 
 from asr_topdown.report.collect import collect
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
 
 
 def first_decoding(experiment):

@@ -11,7 +11,7 @@ import pytest
 from asr_topdown.report.collect import collect
 from asr_topdown.report.html import page
 from asr_topdown.report.page import build
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 LOADS = {"src", "href", "srcset", "poster", "action", "xlink:href"}

@@ -10,7 +10,7 @@ from asr_topdown.report.collect import collect
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.page import write_report
 from asr_topdown.report.plots import TrainingPanel, plot_figure, plot_trainings
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
 
 
 def png_size(path):

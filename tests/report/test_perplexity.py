@@ -15,9 +15,9 @@ from asr_topdown.report.records import LANGUAGE, Score
 from asr_topdown.report.systems import JOINT, systems
 from asr_topdown.report.table import Table
 from asr_topdown.report.tables import compare_systems, scores_of, systems_table
-from asr_topdown.topdown.node import Node, Outcome
-from asr_topdown.topdown.search import study
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import study
 
 BLOCKS = (("lstm.0",), ("softmax",))
 SEEDS, SPANS, WORDS = (1, 2, 3), 250, 70

@@ -10,8 +10,8 @@ from asr_topdown.report.figures import Figure
 from asr_topdown.report.page import build, write_report
 from asr_topdown.report.scans import depth_figure, extractors_table, figure_1, figure_2, table_1
 from asr_topdown.report.systems import systems
-from asr_topdown.topdown.search import Result, Step
-from asr_topdown.topdown.store import Store
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.search import Result, Step
 
 
 @pytest.fixture

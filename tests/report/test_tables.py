@@ -11,7 +11,7 @@ from asr_topdown.report.records import SPEECH
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
 from asr_topdown.report.tables import mean_sd, p_text, scores_of, systems_table
-from asr_topdown.topdown.search import Result, Step
+from asr_topdown.schedule.search import Result, Step
 
 
 def cells(table, first):

@@ -9,10 +9,10 @@ from toy_training import EPOCHS, Killed, kill_at, same, trainer
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
+from asr_topdown.config.train import AverageConfig
 from asr_topdown.train.epochs import averaged_epochs, dev_error, ranked
 from asr_topdown.train.task import Progress, Task, weights_of_epoch
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.train_config import AverageConfig
 from asr_topdown.weights import AVERAGE, average_weights, load_weights, save_state
 
 ERRORS = [5.0, 3.0, 4.0, 3.5]

@@ -6,12 +6,12 @@ import pytest
 import torch
 from toy_training import Killed, epochs_of, kill_at, same, speech, trainer
 
+from asr_topdown.config.train import OptimizerConfig, ScheduleConfig
 from asr_topdown.data.batch import collate
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.schedule import lr_factor
 from asr_topdown.train.task import Task, weights_of_epoch
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.train_config import OptimizerConfig, ScheduleConfig
 from asr_topdown.weights import load_weights
 
 NOAM = ScheduleConfig(name="noam", warmup_steps=4, dim=16)

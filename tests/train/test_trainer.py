@@ -13,11 +13,11 @@ import pytest
 from toy_training import EPOCHS, Killed, epochs_of, kill_at, same, trainer
 
 from asr_topdown import layers
+from asr_topdown.config.train import OptimizerConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import Progress, Task, weights_of_epoch
-from asr_topdown.train_config import OptimizerConfig
 from asr_topdown.weights import load_weights
 
 

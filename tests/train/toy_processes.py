@@ -12,6 +12,7 @@ import torch
 from toy_training import Killed, kill_at, speech, trainer
 
 from asr_topdown import layers
+from asr_topdown.config.train import OptimizerConfig, ScheduleConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.language_model import LanguageModelBatch
 from asr_topdown.models.ctc import BlstmCtc
@@ -19,7 +20,6 @@ from asr_topdown.train import distributed
 from asr_topdown.train.distributed import World
 from asr_topdown.train.task import Task
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.train_config import OptimizerConfig, ScheduleConfig
 
 # Of one utterance, so that the second process has none; of three, so that their parts differ.
 PLAN = [[0, 1, 2], [3], [4, 5, 6, 7], [8, 9, 10], [11]]

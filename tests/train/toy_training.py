@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from asr_topdown import layers
+from asr_topdown.config.train import OptimizerConfig, TrainConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.models.ctc import BlstmCtc
@@ -15,7 +16,6 @@ from asr_topdown.train.distributed import local_device
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.task import Task
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.train_config import OptimizerConfig, TrainConfig
 
 EPOCHS, UTTERANCES = 4, 12
 

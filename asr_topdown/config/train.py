@@ -1,0 +1,107 @@
+"""The settings of one training run: what `train:` may hold in an experiment's YAML."""
+
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from asr_topdown.config.section import Section
+from asr_topdown.features.specaug import SpecAugmentOptions
+
+
+class OptimizerConfig(Section):
+    """The optimiser and what happens to it when the dev error does not improve."""
+
+    name: Literal["adam", "adamw", "adadelta", "sgd", "nt_asgd"] = "adam"
+    lr: float = Field(1e-3, gt=0, description="times what train.schedule says; the factor of noam")
+    weight_decay: float = Field(0.0, ge=0)
+    momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
+    betas: tuple[float, float] = Field((0.9, 0.999), description="adam and adamw only")
+    rho: float = Field(0.95, description="adadelta only")
+    eps: float = Field(1e-8, gt=0)
+    plateau: Literal["none", "decay_eps", "decay_lr"] = Field(
+        "none",
+        description="after an epoch without improvement: decay_lr multiplies the learning rate by "
+        "plateau_factor; decay_eps goes back to the best weights and multiplies eps (ESPnet v1's AdaDelta)",
+    )
+    plateau_factor: float = Field(0.01, gt=0, lt=1)
+    plateau_patience: int = Field(
+        0,
+        ge=0,
+        description="epochs without improvement that are forgiven first; of nt_asgd, the epochs that its "
+        "trigger leaves out",
+    )
+
+    @model_validator(mode="after")
+    def _one_rule(self) -> "OptimizerConfig":
+        if self.name == "nt_asgd" and self.plateau != "none":
+            raise ValueError(f"nt_asgd has a rule of its own: plateau must be none, got {self.plateau}")
+        return self
+
+
+class ScheduleConfig(Section):
+    """What the learning rate is multiplied by, from step to step of the optimiser."""
+
+    name: Literal["constant", "noam", "warmup"] = Field(
+        "constant",
+        description="noam: Vaswani et al. 2017 as in ESPnet v1; warmup: the same curve, optimizer.lr being "
+        "its peak, as in ESPnet v2",
+    )
+    warmup_steps: int = Field(25000, ge=1, description="steps in which the rate grows, before it falls")
+    dim: int = Field(256, ge=1, description="noam only: the size of the model's frames")
+
+
+class AverageConfig(Section):
+    """Which epochs' weights are averaged when the training is over, for decoding."""
+
+    last: int = Field(0, ge=0, description="the last so many epochs")
+    best: int = Field(0, ge=0, description="the so many epochs with the lowest dev error")
+
+    @model_validator(mode="after")
+    def _one_of_two(self) -> "AverageConfig":
+        if (self.last > 0) == (self.best > 0):
+            raise ValueError("average needs either last or best, a number of epochs")
+        return self
+
+
+class TrainConfig(Section):
+    """One training run."""
+
+    epochs: int = Field(50, ge=1)
+    patience: int = Field(5, ge=0, description="stop after so many epochs without improvement; 0 = never")
+    metric: Literal["cer", "loss", "accuracy"] = Field(
+        "cer",
+        description="what chooses the best epoch and stops, on the dev set; accuracy is the attention "
+        "decoder's after the true labels, and the error 1 - accuracy",
+    )
+    frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
+    utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")
+    max_frames: int | None = Field(
+        None, ge=1, description="leave longer utterances out of training: a few can cost more than all others"
+    )
+    accumulate: int = Field(1, ge=1, description="batches that make one step of the optimiser")
+    sorted_epochs: int = Field(
+        0, ge=0, description="show the batches of the first epochs shortest first (SortaGrad)"
+    )
+    optimizer: OptimizerConfig = OptimizerConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    grad_clip: float = Field(5.0, gt=0, description="largest gradient norm")
+    stretch: float = Field(
+        0.0, ge=0, lt=0.5, description="change the tempo of each batch by a random share up to this"
+    )
+    specaugment: SpecAugmentOptions | None = None
+    precision: Literal["float32", "bfloat16"] = "float32"
+    cache_frozen: float = Field(
+        4.0,
+        ge=0,
+        description="compute what frozen lowest layers give once and keep it in memory, where neither "
+        "augmentation nor dropout changes it and it takes no more GiB than this; 0 = never",
+    )
+    threads: int = Field(1, ge=1, description="OpenMP threads of one run; RESULTS.md says why it is 1")
+    log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")
+    checkpoint_minutes: float = Field(5.0, gt=0, description="checkpoint at least so often within an epoch")
+    average: AverageConfig | None = Field(
+        None,
+        description="decode with the mean of several epochs' weights; retrainings start from the best "
+        "epoch's, whose error is also what a search compares",
+    )
+    keep_epochs: Literal["best", "all"] = Field("best", description="whose weights stay when it is over")

@@ -1,0 +1,1 @@
+"""One node: from what it says to a trained network in its folder."""

@@ -1,0 +1,110 @@
+"""A configuration and the data it is trained on, and the nodes that begin there."""
+
+import functools
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from torch import nn
+
+from asr_topdown import datadir, layers
+from asr_topdown.build import fresh_model
+from asr_topdown.config import Config
+from asr_topdown.data.language_model import Dictionary
+from asr_topdown.data.language_model import content_hash as text_hash
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.schedule.node import Node
+from asr_topdown.text import Vocabulary
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """A configuration and the data it is trained on.
+
+    Attributes:
+        config: all settings.
+        train: data directory to train on, holds cmvn.ark; of a language model, a text.
+        dev: data directory, or text, that chooses and stops.
+        tokens: the vocabulary's file; of a language model, a word in each line.
+        device: where to train.
+    """
+
+    config: Config
+    train: Path
+    dev: Path
+    tokens: Path
+    device: str = "cpu"
+
+    @functools.cached_property
+    def id(self) -> str:
+        """Hash of what decides a training besides its node: settings, dev set, units, normalisation."""
+        digest = hashlib.sha256(self.config.identity().encode())
+        digest.update(self._content_hash(self.dev).encode())
+        digest.update(self.tokens.read_bytes())
+        if not self.config.is_language_model:
+            digest.update(self.vocabulary().model)
+        if self._has_cmvn:
+            digest.update(self._cmvn_file.read_bytes())
+        return digest.hexdigest()[:16]
+
+    @functools.cached_property
+    def train_set(self) -> str:
+        """Hash of the training data's content."""
+        return self._content_hash(self.train)
+
+    def joint(self, seed: int) -> Node:
+        """The joint training with initial weights `seed`."""
+        return Node(
+            experiment=self.id,
+            train_set=self.train_set,
+            init_seed=seed,
+            epochs=self.config.train.epochs,
+            patience=self.config.train.patience,
+        )
+
+    def vocabulary(self) -> Vocabulary:
+        """The units that a recogniser puts out.
+
+        Raises:
+            ValueError: naming the file, if it holds other units than the configuration asks for.
+        """
+        vocabulary, text = Vocabulary.load(self.tokens), self.config.text
+        size = text.vocab_size if vocabulary.model else len(vocabulary)
+        if (vocabulary.unit, len(vocabulary)) != (text.unit, size):
+            raise ValueError(
+                f"{self.tokens}: holds {len(vocabulary)} {vocabulary.unit} units, the configuration wants "
+                f"{f'{size} ' if vocabulary.unit == text.unit else ''}{text.unit}: "
+                "make it again with `asr-topdown tokens`"
+            )
+        return vocabulary
+
+    def dictionary(self) -> Dictionary:
+        """The words that a language model knows."""
+        return Dictionary.load(self.tokens)
+
+    def units(self) -> Vocabulary | Dictionary:
+        """What the network puts out, whatever its kind."""
+        return self.dictionary() if self.config.is_language_model else self.vocabulary()
+
+    def fresh_model(self, init_seed: int) -> nn.Module:
+        """A network with the initial weights of `init_seed`."""
+        return fresh_model(self.config, len(self.units()), init_seed)
+
+    def layer_names(self) -> tuple[str, ...]:
+        """The network's layers, input first."""
+        return layers.layer_names(self.fresh_model(0))  # type: ignore[arg-type]
+
+    def cmvn(self) -> Cmvn | None:
+        """Global normalisation statistics, if the configuration wants them."""
+        return Cmvn.load(self._cmvn_file) if self._has_cmvn else None
+
+    def _content_hash(self, path: Path) -> str:
+        return text_hash(path) if self.config.is_language_model else datadir.content_hash(path)
+
+    @property
+    def _has_cmvn(self) -> bool:
+        return self.config.features.cmvn == "global" and not self.config.is_language_model
+
+    @property
+    def _cmvn_file(self) -> Path:
+        return self.train / "cmvn.ark"

@@ -1,0 +1,177 @@
+"""Where nodes and results live on disk: a node that is finished answers from here, whoever asks.
+
+exp/<recipe>/nodes/<id>/node.json    what is trained; written first
+                        done.json    the outcome; written last, so its presence means "finished"
+                        lock, lease  held by the process that trains the node
+                        worker.log   what a worker process printed
+                        ...          what training writes: weights, metrics.jsonl, ...
+exp/<recipe>/results/<tag>.json      what the searches of a study did
+
+A results file is {"tag", "searches": [{"search", "seed", "steps", "final"}, ...]}, one entry per search and
+base seed; a step is {"role", "node", "error", "accepted", "point"} (`steps.Step`). The first step is the
+joint training (of `subset_scan`, the first one). `point` says where in its search's space a training lies:
+
+search        role          point
+greedy        joint         composition
+              step I        composition: [i, j, ..., r], the paper's M(i, j, ..., r); the joint one's is [n]
+exhaustive    as M(...)     composition
+transplant    transplant    source: the other study; source_node: the node whose classifier is frozen
+epoch_scan    p P           p: the epoch of the joint training whose classifier is frozen; repeat: 1, 2, ...
+subset_scan   joint SET     subset: name of the data; utterances; percent: of the largest subset and the rest
+              SET repeat R  the same, of the classifier's training; repeat: 1, 2, ...
+depth_sweep   SIDE K START  side: "bottom", "top" (which end is frozen) or "none"; frozen: how many blocks;
+                            start: "reinit", "keep", "rewind:P" or "lora"; source (another study's tag, or "")
+halving       M(...) ...    composition; p: [p, ...], epoch of each parent; budget: epochs; rung: 1, 2, ...
+
+The steps of a control have no point. Figure 2 (a) is the learning curve of an `epoch_scan`'s joint training.
+"""
+
+import contextlib
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from asr_topdown.engines.lock import held
+from asr_topdown.files import read_json, write_json
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import Result, Step
+
+_TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Store:
+    """The nodes and results under one experiment folder.
+
+    Args:
+        root: the folder, exp/<recipe>; made when something is written.
+        sources: other such folders, whose networks may be parents here; nothing is written there.
+    """
+
+    def __init__(self, root: Path | str, sources: Sequence[Path | str] = ()) -> None:
+        self.root = Path(root)
+        self.sources = tuple(Path(source) for source in sources)
+
+    def node_dir(self, node: Node | str) -> Path:
+        """The folder of a node or node id."""
+        return self.root / "nodes" / (node.id if isinstance(node, Node) else node)
+
+    def parent_dir(self, node_id: str) -> Path:
+        """The folder of a network that others start from, here or in one of the sources."""
+        folders = [root / "nodes" / node_id for root in (self.root, *self.sources)]
+        return next((folder for folder in folders if folder.is_dir()), folders[0])
+
+    def log(self, node: Node | str) -> Path:
+        """The file that a worker process writes its output to."""
+        return self.node_dir(node) / "worker.log"
+
+    def start(self, node: Node) -> Path:
+        """Make the node's folder and its node.json, and return the folder.
+
+        Raises:
+            ValueError: if the folder already holds another node.
+        """
+        path = self.node_dir(node) / "node.json"
+        if path.exists():
+            self._check_same(path, node)
+        else:
+            write_json(path, node.to_json())
+        return path.parent
+
+    def outcome(self, node: Node) -> Outcome | None:
+        """The outcome of a finished node; None while it is not finished.
+
+        Raises:
+            ValueError: one line naming the file, if done.json or node.json is damaged or is another node's.
+        """
+        path = self.node_dir(node) / "done.json"
+        if not path.exists():
+            return None
+        self._check_same(path.parent / "node.json", node)
+        try:
+            return Outcome.from_json(node, read_json(path))
+        except ValueError as error:
+            raise ValueError(f"{path}: damaged ({_one_line(error)}); delete it to train again") from None
+
+    def finish(self, outcome: Outcome) -> None:
+        """Write done.json: from now on the node is finished. To be called last, under the node's lock."""
+        write_json(self.start(outcome.node) / "done.json", outcome.to_json())
+
+    @contextlib.contextmanager
+    def lock(self, node: Node) -> Iterator[Path]:
+        """Hold the node for this thread alone and yield its folder; wait, and say so, while another has it.
+
+        A process that dies, on whatever machine, never leaves it locked for long: see `engines.lock`.
+        """
+        with held(self.node_dir(node), f"node {node.id}"):
+            yield self.start(node)
+
+    def node(self, node_id: str) -> Node:
+        """The node with this id.
+
+        Raises:
+            FileNotFoundError: if the store does not have it.
+            ValueError: if its node.json is damaged or another node's.
+        """
+        path = self.node_dir(node_id) / "node.json"
+        node = _read_node(path)
+        if node.id != node_id:
+            raise ValueError(f"{path}: holds node {node.id}, edited by hand?")
+        return node
+
+    def nodes(self) -> list[Node]:
+        """Every node that was started, by id.
+
+        Raises:
+            ValueError: naming a node.json that is damaged.
+        """
+        return [self.node(path.parent.name) for path in sorted(self.root.glob("nodes/*/node.json"))]
+
+    def save_results(self, tag: str, results: Sequence[Result]) -> Path:
+        """Write results/<tag>.json, replacing an earlier one, and return its path.
+
+        Raises:
+            ValueError: if the tag cannot be a file name.
+        """
+        if not _TAG.fullmatch(tag):
+            raise ValueError(f"tag {tag!r}: use letters, digits, '.', '_' and '-'")
+        path = self.root / "results" / f"{tag}.json"
+        write_json(path, {"tag": tag, "searches": [asdict(result) for result in results]})
+        return path
+
+    def load_results(self, tag: str) -> list[Result]:
+        """What `save_results` wrote.
+
+        Raises:
+            FileNotFoundError: if there is no such tag.
+            ValueError: one line naming the file, if it is damaged.
+        """
+        path = self.root / "results" / f"{tag}.json"
+        try:
+            return [_result(values) for values in read_json(path)["searches"]]
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"{path}: damaged ({_one_line(error)})") from None
+
+    def tags(self) -> list[str]:
+        """The tags of all saved results, sorted."""
+        return sorted(path.stem for path in self.root.glob("results/*.json"))
+
+    def _check_same(self, path: Path, node: Node) -> None:
+        if _read_node(path) != node:
+            raise ValueError(f"{path}: holds another node than its folder's name says, edited by hand?")
+
+
+def _read_node(path: Path) -> Node:
+    try:
+        return Node.from_json(read_json(path))
+    except ValueError as error:
+        raise ValueError(f"{path}: damaged ({_one_line(error)})") from None
+
+
+def _result(values: dict[str, Any]) -> Result:
+    return Result(**{**values, "steps": tuple(Step(**step) for step in values["steps"])})
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())

@@ -1,0 +1,1 @@
+"""Many nodes: from a configuration to searches, driven over an engine."""

@@ -1,0 +1,240 @@
+"""Run searches side by side: hand their nodes to an engine, and each search its outcomes."""
+
+import contextlib
+import functools
+import pickle
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from typing import Protocol
+
+from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.job import Engine, Job, JobError, last_lines, say
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import Result, Search, Soonest
+
+_HEARTBEAT_SECONDS = 30.0
+
+Run = Callable[[Node], Outcome]
+
+
+class Submit(Protocol):
+    """Takes a node, has it trained somewhere, promises its outcome."""
+
+    def __call__(self, node: Node) -> "Future[Outcome]": ...
+
+
+class NodeError(ChildProcessError):
+    """The training of a node failed; the message names the node and says why."""
+
+    def __init__(self, node: Node, problem: str) -> None:
+        super().__init__(f"node {node.id} ({node.describe()}): {problem}")
+
+
+class SearchError(ChildProcessError):
+    """Some searches could not finish because a node of theirs failed.
+
+    Attributes:
+        results: of the searches that did finish.
+    """
+
+    def __init__(self, message: str, results: list[Result]) -> None:
+        super().__init__(message)
+        self.results = results
+
+
+def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = None) -> list[Result]:
+    """Run the searches, each blocked by its own nodes only, and return their results in order.
+
+    A node that several searches ask for is run once. The results do not depend on the order in which nodes
+    finish. A line per finished node goes to stderr, and now and then the last log line of the running ones.
+
+    Args:
+        searches: the searches.
+        submit: the engine.
+        store: where finished nodes answer from without a call of `submit`, and where the logs are.
+
+    Raises:
+        SearchError: at the end, naming each failed node; the other searches have run to their end.
+        ValueError: what a search raises by itself.
+    """
+    driver = _Driver(searches, submit, store)
+    driver.run()
+    results = [driver.results[index] for index in sorted(driver.results)]
+    if driver.failed:
+        lines = dict.fromkeys(str(driver.failed[index]) for index in sorted(driver.failed))
+        count = f"{len(driver.failed)} of {len(searches)} searches could not finish"
+        raise SearchError("\n".join([f"{count}; all finished nodes are kept", *lines]), results)
+    return results
+
+
+def train_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outcome:
+    """Train a single node, or answer from disk, and say meanwhile how it goes.
+
+    Raises:
+        SearchError: naming the node, if it failed.
+    """
+    told: list[Outcome] = []
+
+    def one() -> Search:
+        told.extend((yield [node]))
+        return Result("one", node.init_seed, (), node.id)
+
+    drive([one()], submit, store=store)
+    return told[0]
+
+
+def on(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
+    """What `drive` submits to, so that `engine` trains the nodes.
+
+    Args:
+        engine: where.
+        run: trains a node; picklable (a function of a module, or a partial of one).
+        store: gives each node the folder of its job, with its log.
+    """
+
+    def submit(node: Node) -> "Future[Outcome]":
+        name = f"node {node.id} ({node.describe()})"
+        return engine.submit(Job(name, functools.partial(run, node), store.node_dir(node) if store else None))
+
+    return submit
+
+
+@contextlib.contextmanager
+def local(
+    run: Run,
+    workers: int,
+    *,
+    store: Store | None = None,
+    threads: int = 1,
+    gpus: int = 0,
+    retries: int = 0,
+) -> Iterator[Submit]:
+    """This machine as the engine, to be used as a context: what `drive` submits to while it is open.
+
+    With more than one worker each node has a process of its own, so that a killed one takes no other with
+    it. With 0 or 1 a node is trained right here, when it is submitted. Leaving the block, by Ctrl-C too,
+    stops the processes that still run.
+
+    Args:
+        run: trains a node; picklable.
+        workers: how many nodes are trained at a time.
+        store: gives each process its log file; without one they write to the terminal.
+        threads: OpenMP threads of each process.
+        gpus: visible GPUs that the workers are spread over; 0 leaves the choice to `run`.
+        retries: how often a node whose process died is tried again, from its last checkpoint.
+    """
+    pickle.dumps(run)  # what cannot be sent to a process is refused now
+    with opened(Choice(workers=workers, threads=threads, gpus=gpus, retries=retries)) as engine:
+        yield on(engine, run, store=store)
+
+
+class _Driver:
+    """The loop behind `drive`."""
+
+    def __init__(self, searches: Sequence[Search], submit: Submit, store: Store | None) -> None:
+        self.searches = searches
+        self.submit = submit
+        self.store = store
+        self.results: dict[int, Result] = {}
+        self.failed: dict[int, NodeError] = {}
+        self._wanted: dict[int, list[Node]] = {}
+        self._answers: dict[str, Outcome | NodeError] = {}
+        self._running: dict[Future[Outcome], Node] = {}
+        self._backlog: deque[Node] = deque()
+        self._known: set[str] = set()
+        self._shown: dict[str, str] = {}
+
+    def run(self) -> None:
+        """Drive all searches to their end, or to the failure of a node of theirs."""
+        for index in range(len(self.searches)):
+            self._advance(index, None)
+        while self._backlog or self._running:
+            while self._backlog:
+                self._start(self._backlog.popleft())
+            done, _ = wait(self._running, _HEARTBEAT_SECONDS, FIRST_COMPLETED)
+            # In the order of submission, so that equal runs print and ask in an equal order.
+            for future in [future for future in self._running if future in done]:
+                self._settle(future)
+            if not done:
+                self._show_running()
+        assert not self._wanted
+
+    def _advance(self, index: int, told: list[Outcome] | NodeError | None) -> None:
+        """Tell search `index` its outcomes, or the failure of one; queue the nodes it asks for next."""
+        search = self.searches[index]
+        try:
+            if isinstance(told, NodeError):
+                wanted = search.throw(told)
+            else:
+                wanted = next(search) if told is None else search.send(told)
+        except StopIteration as stop:
+            self.results[index] = stop.value
+        except NodeError as error:
+            self.failed[index] = error
+        else:
+            self._wanted[index] = wanted
+            for node in wanted:
+                if node.id not in self._known:
+                    self._known.add(node.id)
+                    self._backlog.append(node)
+            self._tell(index)
+
+    def _tell(self, index: int) -> None:
+        """Advance search `index` if what it waits for is there, or something of it failed."""
+        wanted = self._wanted[index]
+        answers = [self._answers.get(node.id) for node in wanted]
+        failures = [answer for answer in answers if isinstance(answer, NodeError)]
+        outcomes = [answer for answer in answers if isinstance(answer, Outcome)]
+        enough = bool(outcomes) if isinstance(wanted, Soonest) else len(outcomes) == len(answers)
+        if failures or enough:
+            del self._wanted[index]
+            self._advance(index, failures[0] if failures else outcomes)
+
+    def _start(self, node: Node) -> None:
+        try:
+            outcome = self.store.outcome(node) if self.store else None
+        except (ValueError, OSError) as error:
+            self._answer(node, NodeError(node, str(error)))
+            return
+        if outcome is not None:
+            self._answer(node, outcome, how="from disk")
+            return
+        future = self.submit(node)
+        self._running[future] = node
+        if future.done():
+            self._settle(future)
+
+    def _settle(self, future: "Future[Outcome]") -> None:
+        node = self._running.pop(future)
+        error = future.exception()
+        if error is None:
+            self._answer(node, future.result())
+        elif isinstance(error, JobError):
+            self._answer(node, NodeError(node, error.problem))
+        else:
+            self._answer(node, NodeError(node, f"{type(error).__name__}: {error}"))
+
+    def _answer(self, node: Node, answer: Outcome | NodeError, how: str = "") -> None:
+        self._answers[node.id] = answer
+        count = f"[{len(self._answers)} of {len(self._known)} known]"
+        if isinstance(answer, Outcome):
+            end = how or f"{answer.seconds:.0f} s"
+            epochs = f"best epoch {answer.best_epoch} of {answer.epochs}"
+            say(f"{count} {node.id} {node.describe()}: dev error {answer.error:.4f}, {epochs}, {end}")
+        else:
+            say(f"{count} failed: {answer}")
+        waiting = [i for i, wanted in self._wanted.items() if any(one.id == node.id for one in wanted)]
+        for index in waiting:
+            self._tell(index)
+
+    def _show_running(self) -> None:
+        """The last log line of each running node that has a new one."""
+        if self.store is None:
+            return
+        for node in self._running.values():
+            line = last_lines(self.store.log(node), 1)
+            if line and self._shown.get(node.id) != line:
+                self._shown[node.id] = line
+                say(f"{node.id} {line}")

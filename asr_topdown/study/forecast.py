@@ -1,0 +1,114 @@
+"""What a study will train, before it does: the nodes known, how many may follow, and how long it may take."""
+
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import Search, Soonest
+
+Answer = Callable[[Node], Outcome | None]
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """What there is to do.
+
+    Attributes:
+        finished: what is done already, in the order in which the searches ask for it.
+        ready: what they ask for now.
+        least: at least so many trainings more will follow when these are done.
+        most: at most so many.
+        seconds: of training, of one worker, for `ready` and what follows: at least and at most; None if no
+            training is finished from which to tell.
+        seconds_per_epoch: that was reckoned with.
+    """
+
+    finished: tuple[Outcome, ...]
+    ready: tuple[Node, ...]
+    least: int
+    most: int
+    seconds: tuple[float, float] | None
+    seconds_per_epoch: float | None
+
+
+def forecast(
+    searches: Callable[[], Sequence[Search]], store: Store, *, seconds_per_epoch: float | None = None
+) -> Forecast:
+    """Play the searches without training anything.
+
+    They are played three times: with what is finished alone, and on to their end as if every training were
+    worse, and as if every training were better, than all before it. A training is taken to run for as many
+    epochs as the finished ones did on average, or as the node allows if none is, and to cost what theirs did.
+
+    Args:
+        searches: makes the study's searches anew.
+        store: where finished nodes are.
+        seconds_per_epoch: instead of what the finished nodes took.
+
+    Raises:
+        ValueError: as `Store.outcome` and the searches.
+    """
+    known = _play(searches(), store.outcome)
+    finished = [outcome for outcome in known.values() if outcome is not None]
+    ready = [node for node, outcome in known.items() if outcome is None]
+    ends = [_play(searches(), _pretending(store, sign)) for sign in (1, -1)]
+    counts = [len(end.keys() - known.keys()) for end in ends]
+    if seconds_per_epoch is None and finished:
+        seconds_per_epoch = sum(one.seconds for one in finished) / sum(one.epochs for one in finished)
+    seconds = None
+    if seconds_per_epoch is not None:
+        usual = statistics.fmean(one.epochs for one in finished) if finished else None
+        epochs = [_epochs([node for node in end if store.outcome(node) is None], usual) for end in ends]
+        seconds = (min(epochs) * seconds_per_epoch, max(epochs) * seconds_per_epoch)
+    return Forecast(tuple(finished), tuple(ready), min(counts), max(counts), seconds, seconds_per_epoch)
+
+
+def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | None]:
+    """Every node that the searches ask for -> its outcome, in the order of asking, as far as answers go."""
+    known: dict[Node, Outcome | None] = {}
+    for search in searches:
+        told: list[Outcome] | None = None
+        while True:
+            try:
+                wanted = next(search) if told is None else search.send(told)
+            except StopIteration:
+                break
+            for node in wanted:
+                if node not in known:
+                    known[node] = answer(node)
+            told = [outcome for node in wanted if (outcome := known[node]) is not None]
+            # Even a search that hears of its nodes one by one is told of all that can be known.
+            if len(told) < len(wanted) and not (told and isinstance(wanted, Soonest)):
+                search.close()
+                break
+    return known
+
+
+def _pretending(store: Store, sign: int) -> Answer:
+    """Finished nodes answer truly; each of the others is worse (sign 1) or better (-1) than its parent."""
+    depths: dict[str, int] = {}
+
+    def answer(node: Node) -> Outcome:
+        depth = depths.get(node.parent.node, 0) + 1 if node.parent else 0
+        depths[node.id] = depth
+        # Far beyond any error that was measured, and in a search that counts epochs the fewest, or all.
+        fewest = min(node.epochs, node.patience + 1) if node.patience else node.epochs
+        epochs = fewest if sign > 0 else node.epochs
+        true = store.outcome(node)
+        return true or Outcome(
+            node=node, error=sign * 1e9 * (depth + 1), best_epoch=1, epochs=epochs, seconds=0.0, metrics={}
+        )
+
+    return answer
+
+
+def _epochs(nodes: Sequence[Node], usual: float | None) -> float:
+    """Epochs to train; nodes that differ in their budget alone are one training, continued."""
+    budgets: dict[Node, float] = {}
+    for node in nodes:
+        same = replace(node, epochs=1)
+        expected = node.epochs if usual is None else min(node.epochs, usual)
+        budgets[same] = max(budgets.get(same, 0.0), expected)
+    return sum(budgets.values())

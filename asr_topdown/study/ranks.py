@@ -1,0 +1,36 @@
+"""Several processes, started by torchrun, that train the nodes of a study together, one after the other."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future
+
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.study.driver import Submit
+from asr_topdown.train.distributed import World
+
+Run = Callable[[Node], Outcome]
+
+
+@contextlib.contextmanager
+def lead(run: Run, world: World) -> Iterator[Submit]:
+    """In rank 0: what `dispatch.drive` submits to. Each node is trained by all ranks, when it is submitted.
+
+    What goes wrong ends this process, and with it, through torchrun, the others: they would wait for ever.
+    """
+
+    def submit(node: Node) -> "Future[Outcome]":
+        future: Future[Outcome] = Future()
+        future.set_result(run(world.from_leader(lambda: node)))
+        return future
+
+    yield submit
+    world.from_leader(lambda: None)
+
+
+def follow(run: Run, world: World) -> None:
+    """In the other ranks: take part in every training that rank 0 begins, until it has no more."""
+    while True:
+        node: Node | None = world.from_leader(lambda: None)
+        if node is None:
+            return
+        run(node)

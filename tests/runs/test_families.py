@@ -1,0 +1,354 @@
+"""Layer-scheduled training of every speech model: frozen, transplanted within and across architectures."""
+
+import dataclasses
+import functools
+import random
+from pathlib import Path
+from typing import Any
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from asr_topdown import config as configuration
+from asr_topdown import layers
+from asr_topdown.config.schedule import TopdownConfig
+from asr_topdown.decode.model import load_trained
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.losses import unit_prior
+from asr_topdown.report.systems import systems
+from asr_topdown.runs.experiment import Experiment
+from asr_topdown.runs.initialise import prepare_model
+from asr_topdown.runs.run_node import run_node
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import Result, Step, greedy, retrained
+from asr_topdown.study import driver as dispatch
+from asr_topdown.study.build import searches_of
+from asr_topdown.study.sources import source_outcomes
+from asr_topdown.text import Vocabulary
+from asr_topdown.train.metrics import read_metrics
+from asr_topdown.train.task import weights_of_epoch
+from asr_topdown.weights import load_weights
+
+LETTERS = "abcd"
+FRAMES = 10  # of a letter; six of sound, so that the letter is still there at a fourth of the time
+
+LSTM_DECODER = {"embedding": 8, "cells": 16, "attention": 8, "filters": 2, "width": 4}
+FAMILIES: dict[str, dict[str, Any]] = {
+    "blstm_ctc_attention": {
+        "encoder": {"layers": 2, "cells": 16, "projection": 16, "subsample": (2, 2), "dropout": 0.1},
+        "decoder": LSTM_DECODER,
+        "label_smoothing": 0.05,
+        "smoothing_prior": "unigram",
+    },
+    "vgg_ctc_attention": {"encoder": {"layers": 1, "cells": 16, "projection": 16}, "decoder": LSTM_DECODER},
+    "transformer_ctc_attention": {
+        "encoder": {"blocks": 2, "dim": 16, "heads": 2, "hidden": 32},
+        "decoder": {"blocks": 2, "heads": 2, "hidden": 32},
+        "label_smoothing": 0.1,
+    },
+    "conformer": {
+        "kind": "transformer_ctc_attention",
+        "encoder": {
+            "block": "conformer",
+            "blocks": 2,
+            "dim": 16,
+            "heads": 2,
+            "hidden": 32,
+            "kernel": 3,
+            "conv_norm": "batch",
+        },
+        "decoder": {"blocks": 1, "heads": 2, "hidden": 32},
+    },
+    "transducer": {
+        "encoder": {"kind": "blstm", "layers": 2, "cells": 16, "projection": 16, "subsample": (2, 2)},
+        "predictor": {"embedding": 8, "cells": 16, "dropout": 0.1},
+        "joint": 16,
+    },
+    "vgg_transducer": {
+        "kind": "transducer",
+        "encoder": {"kind": "vgg", "layers": 1, "cells": 16, "projection": 16},
+        "predictor": {"embedding": 8, "cells": 16},
+        "joint": 16,
+        "ctc_weight": 0.3,
+    },
+    "transformer_transducer": {
+        "kind": "transducer",
+        "encoder": {"kind": "transformer", "blocks": 1, "dim": 16, "heads": 2, "hidden": 32},
+        "predictor": {"embedding": 8, "cells": 16},
+        "joint": 16,
+    },
+}
+# The layer `softmax`: all that turns the networks' outputs into units.
+SOFTMAX = {
+    "transducer": {"softmax.memory.weight", "softmax.predictor.weight", "softmax.output.weight"},
+    "ctc_attention": {"softmax.ctc.weight", "softmax.decoder.weight"},
+}
+
+
+def write_data(folder: Path, count: int, seed: int) -> Path:
+    """Utterances of letters, each of which sounds in a dimension of its own."""
+    generator, noise = random.Random(seed), np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    text, feats, frames = {}, {}, {}
+    for index in range(count):
+        name = f"spk-{index:03}"
+        letters = [generator.choice(LETTERS) for _ in range(generator.randrange(3, 6))]
+        matrix = noise.normal(0, 0.2, (FRAMES * len(letters), 8)).astype(np.float32)
+        for position, letter in enumerate(letters):
+            matrix[FRAMES * position : FRAMES * position + 6, 2 * LETTERS.index(letter)] += 2
+        text[name], feats[name], frames[name] = "".join(letters), matrix, len(matrix)
+    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
+    for name, table in (("text", text), ("utt2num_frames", frames), ("utt2spk", dict.fromkeys(text, "spk"))):
+        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in sorted(table.items())))
+    Cmvn.of(feats.values()).save(folder / "cmvn.ark")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data")
+    write_data(root / "train", 48, 1)
+    write_data(root / "dev", 12, 2)
+    Vocabulary.build([LETTERS], "char").save(root / "tokens.txt")
+    return root
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    """One store for all families, as a recipe that transplants between them has."""
+    return Store(tmp_path_factory.mktemp("exp"))
+
+
+def make_experiment(data: Path, family: str, **changes: Any) -> Experiment:
+    config = configuration.parse(
+        {
+            "features": {"fbank": {"num_mels": 8}},
+            "model": {"kind": family, **FAMILIES[family], **changes},
+            "train": {
+                "epochs": 3,
+                "patience": 0,
+                "metric": "loss",
+                "utterances_per_batch": 8,
+                "optimizer": {"lr": 0.01},
+            },
+        }
+    )
+    return Experiment(config, data / "train", data / "dev", data / "tokens.txt")
+
+
+@pytest.fixture(scope="module")
+def joint(data: Path, store: Store) -> dict[str, Outcome]:
+    """Each family trained jointly, once for all tests of this file."""
+    outcomes = {}
+    for family in FAMILIES:
+        experiment = make_experiment(data, family)
+        outcomes[family] = run_node(experiment.joint(1), experiment, store)
+    return outcomes
+
+
+def weights(store: Store, outcome: Outcome) -> dict[str, torch.Tensor]:
+    return load_weights(weights_of_epoch(store.node_dir(outcome.node), outcome.best_epoch))
+
+
+def layer_weights(model: torch.nn.Module, name: str) -> dict[str, torch.Tensor]:
+    return layers.tensors_by_layer(model)[name]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_joint_training_improves_and_leaves_a_model_folder(
+    family: str, joint: dict[str, Outcome], store: Store
+) -> None:
+    outcome = joint[family]
+    epochs = [
+        line
+        for line in read_metrics(store.node_dir(outcome.node) / "metrics.jsonl")
+        if line["kind"] == "epoch"
+    ]
+    assert outcome.metrics["loss"] < epochs[0]["dev_loss"]
+    assert epochs[-1]["train_loss"] < 0.95 * epochs[0]["train_loss"]
+    trained = load_trained(store.node_dir(outcome.node))
+    assert trained.config.model.kind == FAMILIES[family].get("kind", family)
+    outputs, out = trained.network(torch.randn(2, 40, 8), torch.tensor([40, 30]))
+    if trained.config.model.kind == "transducer":
+        assert set(outcome.metrics) == {"loss", "cer"}
+        assert outputs.shape == (2, int(out.max()), 16)
+    else:
+        assert set(outcome.metrics) == {"loss", "cer", "accuracy"}
+        assert 0 < outcome.metrics["accuracy"] <= 1
+        assert outputs.shape == (2, int(out.max()), len(trained.vocabulary))
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_frozen_softmax_is_both_output_layers_and_stays(
+    family: str, joint: dict[str, Outcome], data: Path, store: Store
+) -> None:
+    node = retrained(joint[family], init_seed=2, frozen=("softmax",))
+    experiment = make_experiment(data, family)
+    before = prepare_model(node, experiment, store)
+    child = weights(store, run_node(node, experiment, store))
+    parent = weights(store, joint[family])
+    same = {key for key in parent if torch.equal(parent[key], child[key])}
+    expected = {key for key in parent if key.startswith("softmax.")}
+    assert SOFTMAX["transducer" if "transducer" in family else "ctc_attention"] <= expected
+    assert expected <= same
+    moved = {key for key in child if not torch.equal(dict(before.state_dict())[key], child[key])}
+    # Nothing is left out of training but what is frozen, and what has no gradient in this data: the rows of
+    # the embedding are all read, the subsampling and the blocks all count.
+    assert set(child) - expected <= moved
+
+
+@pytest.mark.parametrize(
+    ("family", "other"),
+    [("blstm_ctc_attention", "vgg_ctc_attention"), ("vgg_ctc_attention", "blstm_ctc_attention")],
+)
+def test_softmax_layers_come_from_the_other_architecture(
+    family: str, other: str, joint: dict[str, Outcome], data: Path, store: Store
+) -> None:
+    """The paper's Table 2: A with the softmax layers of B, and B with those of A."""
+    experiment = make_experiment(data, family)
+    node = transplanted(experiment, joint[other])
+    model = prepare_model(node, experiment, store)
+    theirs = weights(store, joint[other])
+    for key, tensor in layer_weights(model, "softmax").items():
+        assert torch.equal(tensor, theirs[key])
+        assert not tensor.requires_grad
+    ours = weights(store, run_node(node, experiment, store))
+    assert all(torch.equal(ours[key], theirs[key]) for key in theirs if key.startswith("softmax."))
+
+
+def test_layers_of_other_shapes_are_refused_with_both_shapes(
+    joint: dict[str, Outcome], data: Path, store: Store
+) -> None:
+    wide = make_experiment(data, "blstm_ctc_attention", decoder={**LSTM_DECODER, "cells": 12})
+    with pytest.raises(
+        ValueError, match=r"softmax\.decoder\.weight is \(7, 12\) here and \(7, 16\) in the parent"
+    ):
+        prepare_model(transplanted(wide, joint["vgg_ctc_attention"]), wide, store)
+    narrow = make_experiment(
+        data, "blstm_ctc_attention", encoder={"layers": 1, "cells": 8, "projection": 8, "subsample": (4,)}
+    )
+    with pytest.raises(
+        ValueError, match=r"softmax\.ctc\.weight is \(6, 8\) here and \(6, 16\) in the parent"
+    ):
+        prepare_model(transplanted(narrow, joint["vgg_ctc_attention"]), narrow, store)
+    # A norm that the parent has not: Transformers end with one, LSTMs do not.
+    transformer = make_experiment(data, "transformer_ctc_attention")
+    with pytest.raises(ValueError, match=r"layer 'softmax': the parent has no tensor softmax\.norm\.weight"):
+        prepare_model(transplanted(transformer, joint["vgg_ctc_attention"]), transformer, store)
+
+
+def test_greedy_cascade_goes_through_decoder_and_encoder(
+    joint: dict[str, Outcome], data: Path, store: Store
+) -> None:
+    experiment = make_experiment(data, "transformer_ctc_attention")
+    names = experiment.layer_names()
+    assert names == ("subsample", "enc.0", "enc.1", "dec.0", "dec.1", "softmax")
+    search = greedy(joint["transformer_ctc_attention"].node, [(name,) for name in names])
+    asked = next(search)
+    frozen = []
+    error = 100.0
+    while True:
+        outcomes = []
+        for node in asked:
+            model = prepare_model(node, experiment, store)
+            frozen.append(node.frozen)
+            free = {name for name, p in model.named_parameters() if p.requires_grad}
+            assert free == {
+                key for name in names if name not in node.frozen for key in layer_weights(model, name)
+            }
+            # No training: each step is told to be better, and starts from the joint weights.
+            error -= 1
+            finished = joint["transformer_ctc_attention"]
+            outcomes.append(Outcome(finished.node, error, finished.best_epoch, finished.epochs, 0.0, {}))
+        try:
+            asked = search.send(outcomes)
+        except StopIteration:
+            break
+    assert [len(step) for step in frozen] == [0, 1, 2, 3, 4, 5]
+    assert set(frozen[3]) == {"softmax", "dec.1", "dec.0"}
+
+
+def test_unigram_smoothing_is_told_the_training_labels(data: Path, store: Store) -> None:
+    from asr_topdown.runs.run_node import _task
+
+    experiment = make_experiment(data, "blstm_ctc_attention")
+    model = experiment.fresh_model(1)
+    assert model.prior is None
+    task = _task(experiment.joint(1), experiment, model, lambda epoch: None)
+    vocabulary = experiment.vocabulary()
+    texts = dict(line.split() for line in (data / "train" / "text").read_text().splitlines())
+    trained = [name for batch in task.plan(1) for name in task.batch(batch, 1).ids]
+    expected = unit_prior((vocabulary.encode(texts[name]) for name in trained), 7, 6)
+    assert torch.allclose(model.prior, expected)
+    assert "prior" not in model.state_dict()
+
+
+def transplanted(experiment: Experiment, parent: Outcome) -> Node:
+    """Softmax layers of another experiment's model, frozen; the rest new."""
+    child = retrained(parent, init_seed=3, frozen=("softmax",))
+    own = experiment.joint(3)
+    return Node(
+        experiment=own.experiment,
+        train_set=own.train_set,
+        parent=child.parent,
+        frozen=child.frozen,
+        init_seed=3,
+        epochs=own.epochs,
+        patience=own.patience,
+    )
+
+
+def test_a_study_takes_its_classifier_from_another_architecture(
+    data: Path, store: Store, joint: dict[str, Outcome]
+) -> None:
+    """The paper's "softmax layers frozen from B" in A, by the tag that B's study saved."""
+    b = make_experiment(data, "vgg_ctc_attention")
+    a = make_experiment(data, "blstm_ctc_attention")
+    chosen = TopdownConfig(search=("transplant",), source="b", controls=())
+    a = dataclasses.replace(a, config=a.config.model_copy(update={"topdown": chosen}))
+    theirs = joint["vgg_ctc_attention"]
+    step = Step("joint", theirs.node.id, theirs.error, accepted=True)
+    store.save_results("b", [Result("greedy", 1, (step,), theirs.node.id)])
+    sources = source_outcomes(store, "b", "joint", [1])
+    assert sources == {1: theirs}
+    searches = searches_of(a, store)
+    train = functools.partial(run_node, experiment=a, store=store)
+    with dispatch.local(train, 1) as submit:
+        (result,) = dispatch.drive(searches, submit, store=store)
+    final = store.outcome(store.node(result.final))
+    assert final is not None
+    assert final.node.experiment == a.id != b.id
+    for key, tensor in layer_weights(b.fresh_model(1), "softmax").items():
+        assert torch.equal(weights(store, final)[key], weights(store, theirs)[key])
+        assert not torch.equal(weights(store, final)[key], tensor)
+    assert [row.name for row in systems([result])] == [
+        "joint",
+        "classifier frozen from b (joint), the rest trained",
+    ]
+
+
+def test_a_source_that_is_not_there_is_named(store: Store, joint: dict[str, Outcome]) -> None:
+    theirs = joint["blstm_ctc_attention"]
+    step = Step("joint", theirs.node.id, theirs.error, accepted=True)
+    store.save_results("c", [Result("greedy", 1, (step,), theirs.node.id)])
+    with pytest.raises(FileNotFoundError, match=r"no results/x\.json \(there are: .*c"):
+        source_outcomes(store, "x", "joint", [1])
+    with pytest.raises(ValueError, match=r"results/c\.json has no seed 2 \(there are: 1\)"):
+        source_outcomes(store, "c", "joint", [1, 2])
+
+
+def test_a_classifier_of_other_units_is_refused(
+    data: Path, tmp_path: Path, store: Store, joint: dict[str, Outcome]
+) -> None:
+    """As many units, so that the shapes fit, but other ones."""
+    Vocabulary.build(["wxyz"[: len(LETTERS)]], "char").save(tmp_path / "tokens.txt")
+    experiment = make_experiment(data, "blstm_ctc_attention")
+    other = dataclasses.replace(experiment, tokens=tmp_path / "tokens.txt")
+    node = retrained(joint["blstm_ctc_attention"], init_seed=3, frozen=("softmax",), like=other.joint(1))
+    with pytest.raises(ValueError, match=r"the units of its parent, .*tokens\.txt, are not those of"):
+        prepare_model(node, other, store)
+    below = retrained(joint["blstm_ctc_attention"], init_seed=3, frozen=("blstm.0",), like=other.joint(1))
+    prepare_model(below, other, store)

@@ -1,0 +1,391 @@
+"""Running nodes for real: a tiny corpus of made-up features, a tiny network, every kind of node."""
+
+import dataclasses
+import logging
+import random
+from pathlib import Path
+from typing import Any
+
+import kaldiio
+import numpy as np
+import pytest
+import torch
+
+from asr_topdown import config as configuration
+from asr_topdown import layers
+from asr_topdown.config.schedule import TopdownConfig
+from asr_topdown.config.train import AverageConfig
+from asr_topdown.decode.model import load_trained
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.runs.experiment import Experiment
+from asr_topdown.runs.initialise import prepare_model
+from asr_topdown.runs.run_node import run_node
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import retrained
+from asr_topdown.text import Vocabulary
+from asr_topdown.train.metrics import read_metrics
+from asr_topdown.train.task import weights_of_epoch
+from asr_topdown.train.trainer import Trainer
+from asr_topdown.weights import load_weights
+
+LETTERS = "abc"
+
+
+def write_data(folder: Path, count: int, seed: int) -> Path:
+    """Utterances over three letters, each of which is four frames of its own dimension."""
+    generator = random.Random(seed)
+    noise = np.random.default_rng(seed)
+    folder.mkdir(parents=True)
+    text, feats, frames = {}, {}, {}
+    for index in range(count):
+        name = f"spk-{index:03}"
+        letters = [generator.choice(LETTERS) for _ in range(generator.randrange(2, 6))]
+        matrix = noise.normal(0, 0.3, (4 * len(letters), 4)).astype(np.float32)
+        for position, letter in enumerate(letters):
+            matrix[4 * position : 4 * position + 3, LETTERS.index(letter)] += 2
+        text[name], feats[name], frames[name] = "".join(letters), matrix, len(matrix)
+    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
+    speakers = dict.fromkeys(text, "spk")
+    for name, table in (("text", text), ("utt2num_frames", frames), ("utt2spk", speakers)):
+        lines = [f"{key} {value}\n" for key, value in sorted(table.items())]
+        (folder / name).write_text("".join(lines))
+    Cmvn.of(feats.values()).save(folder / "cmvn.ark")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
+    root = tmp_path_factory.mktemp("data")
+    train, dev = write_data(root / "train", 40, 1), write_data(root / "dev", 12, 2)
+    tokens = root / "tokens.txt"
+    Vocabulary.build([LETTERS], "char").save(tokens)
+    config = configuration.parse(
+        {
+            "features": {"fbank": {"num_mels": 4}},
+            "model": {"layers": 2, "cells": 8, "dropout": 0.2},
+            "train": {
+                "epochs": 5,
+                "patience": 3,
+                "metric": "loss",
+                "utterances_per_batch": 8,
+                "keep_epochs": "all",
+                "optimizer": {"lr": 0.02},
+                "stretch": 0.1,
+                "specaugment": {"freq_masks": 0, "time_masks": 1, "time_width": 2},
+            },
+        }
+    )
+    return Experiment(config, train, dev, tokens)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
+    return Store(tmp_path_factory.mktemp("exp"))
+
+
+@pytest.fixture(scope="module")
+def joint(experiment: Experiment, store: Store) -> Outcome:
+    return run_node(experiment.joint(1), experiment, store)
+
+
+def weights(store: Store, outcome: Outcome, epoch: int | None = None) -> dict[str, torch.Tensor]:
+    folder = store.node_dir(outcome.node)
+    return load_weights(weights_of_epoch(folder, epoch or outcome.best_epoch))
+
+
+def of_layer(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
+    return {key: value for key, value in state.items() if key.startswith(name)}
+
+
+def equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
+    return left.keys() == right.keys() and all(torch.equal(left[key], right[key]) for key in left)
+
+
+def test_joint_training_learns_and_leaves_a_model_folder(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    assert joint.error == joint.metrics["loss"] < 8
+    model = load_trained(store.node_dir(joint.node))
+    assert model.config == experiment.config
+    assert model.vocabulary.units == experiment.vocabulary().units
+    assert equal(dict(model.network.state_dict()), weights(store, joint))
+
+
+def test_a_finished_node_answers_from_disk(
+    joint: Outcome, store: Store, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("asr_topdown.runs.run_node._train", lambda *args: pytest.fail("trained again"))
+    assert run_node(joint.node, experiment, store) == joint
+
+
+def test_a_kill_just_before_done_json_costs_no_training(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = Store(tmp_path)
+    node = experiment.joint(5)
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "finish", lambda *args: pytest.fail("killed"))
+        with pytest.raises(pytest.fail.Exception):
+            run_node(node, experiment, store)
+    monkeypatch.setattr(
+        "asr_topdown.train.trainer.Trainer._train_epoch", lambda *args: pytest.fail("trained again")
+    )
+    outcome = run_node(node, experiment, store)
+    assert store.outcome(node) == outcome
+    assert not list(store.node_dir(node).glob("*.pt"))
+
+
+def test_frozen_layers_are_the_parents_and_the_rest_is_not(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    node = retrained(joint, init_seed=2, frozen=("softmax", "blstm.1"))
+    child = run_node(node, experiment, store)
+    parent_state, child_state = weights(store, joint), weights(store, child)
+    for name, frozen in (("blstm.0", False), ("blstm.1", True), ("softmax", True)):
+        assert equal(of_layer(parent_state, name), of_layer(child_state, name)) == frozen, name
+
+
+def test_reinit_starts_from_the_weights_of_its_seed(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    first = prepare_model(retrained(joint, init_seed=2, frozen=("softmax",)), experiment, store)
+    again = prepare_model(retrained(joint, init_seed=2, frozen=("softmax",)), experiment, store)
+    other = prepare_model(retrained(joint, init_seed=3, frozen=("softmax",)), experiment, store)
+    assert layers.fingerprint(first, ["blstm.0"]) == layers.fingerprint(again, ["blstm.0"])
+    assert layers.fingerprint(first, ["blstm.0"]) != layers.fingerprint(other, ["blstm.0"])
+    assert layers.fingerprint(first, ["softmax"]) == layers.fingerprint(other, ["softmax"])
+
+
+def test_keep_and_rewind_start_from_the_parents_weights(
+    joint: Outcome, store: Store, experiment: Experiment
+) -> None:
+    kept = prepare_model(retrained(joint, init_seed=2, start="keep"), experiment, store)
+    assert equal(dict(kept.state_dict()), weights(store, joint))
+    node = retrained(joint, init_seed=2, frozen=("softmax",), start="rewind:1")
+    rewound = dict(prepare_model(node, experiment, store).state_dict())
+    assert equal(of_layer(rewound, "blstm"), of_layer(weights(store, joint, 1), "blstm"))
+    assert equal(of_layer(rewound, "softmax"), of_layer(weights(store, joint), "softmax"))
+
+
+def test_same_node_elsewhere_gives_the_same_bits(
+    joint: Outcome, store: Store, experiment: Experiment, tmp_path: Path
+) -> None:
+    elsewhere = Store(tmp_path)
+    again = run_node(joint.node, experiment, elsewhere)
+    assert (again.error, again.best_epoch) == (joint.error, joint.best_epoch)
+    assert equal(weights(elsewhere, again), weights(store, joint))
+
+
+def test_a_frozen_layer_that_moves_is_a_crash(
+    joint: Outcome, experiment: Experiment, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(layers, "freeze", lambda *args, **kwargs: None)
+    with pytest.raises(AssertionError, match=r"frozen layers .* changed in epoch 1"):
+        run_node(retrained(joint, init_seed=9, frozen=("softmax",)), experiment, store)
+
+
+def test_a_model_with_an_average_decodes_with_it_and_its_children_start_from_the_best_epoch(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    train = experiment.config.train.model_copy(
+        update={"average": AverageConfig(last=3), "keep_epochs": "best", "precision": "float32"}
+    )
+    here = dataclasses.replace(experiment, config=experiment.config.model_copy(update={"train": train}))
+    store = Store(tmp_path)
+    outcome = run_node(here.joint(1), here, store)
+    folder = store.node_dir(outcome.node)
+    assert sorted(path.name for path in folder.glob("*.safetensors")) == [
+        "average.safetensors",
+        f"epoch-{outcome.best_epoch}.safetensors",
+    ]
+    average = load_weights(folder / "average.safetensors")
+    assert equal(dict(load_trained(folder).network.state_dict()), average)
+    assert set(outcome.metrics) == {"loss", "cer", "average_loss", "average_cer"}
+    assert outcome.error == outcome.metrics["loss"] != outcome.metrics["average_loss"]
+    assert store.outcome(outcome.node) == outcome
+    child = prepare_model(retrained(outcome, init_seed=2, start="keep"), here, store)
+    assert equal(dict(child.state_dict()), weights(store, outcome))
+    assert here.id != experiment.id
+
+
+def test_a_layer_name_that_matches_nothing_is_an_error(
+    joint: Outcome, experiment: Experiment, store: Store
+) -> None:
+    with pytest.raises(ValueError, match=r"frozen: no layer is called blstm; the layers are blstm\.0"):
+        run_node(retrained(joint, init_seed=2, frozen=("blstm",)), experiment, store)
+
+
+def test_a_node_of_another_experiment_is_refused(experiment: Experiment, store: Store) -> None:
+    node = dataclasses.replace(experiment.joint(1), experiment="0" * 16)
+    with pytest.raises(ValueError, match="belongs to another configuration"):
+        run_node(node, experiment, store)
+
+
+def test_an_utterance_too_short_for_its_transcript_is_named_and_left_out(
+    experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    train = write_data(tmp_path / "train", 10, 3)
+    lines = (train / "text").read_text().splitlines()
+    lines[0] = "spk-000 " + "ab" * 40
+    lines[1] = "spk-001"
+    (train / "text").write_text("\n".join(lines) + "\n")
+    here = dataclasses.replace(experiment, train=train)
+    with caplog.at_level(logging.WARNING):
+        run_node(here.joint(1), here, Store(tmp_path / "exp"))
+    assert "left out of training: spk-000:" in caplog.text
+    assert "output frames for a transcript that needs 80" in caplog.text
+    assert "left out of training: spk-001: empty transcript" in caplog.text
+
+
+def test_an_utterance_longer_than_max_frames_is_left_out_of_training_alone(
+    experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    table = (experiment.train / "utt2num_frames").read_text().split()
+    frames = sorted(map(int, table[1::2]))
+    most = frames[len(frames) // 2]
+    limited = experiment.config.train.model_copy(update={"max_frames": most})
+    here = dataclasses.replace(experiment, config=experiment.config.model_copy(update={"train": limited}))
+    with caplog.at_level(logging.WARNING):
+        run_node(here.joint(1), here, Store(tmp_path / "exp"))
+    longer = [count for count in frames if count > most]
+    assert 0 < len(longer) < len(frames)
+    assert caplog.text.count(f"frames, train.max_frames is {most}") == len(longer)
+    assert here.id != experiment.id
+
+
+def test_identity_follows_content(experiment: Experiment) -> None:
+    faster = experiment.config.model_copy(
+        update={"train": experiment.config.train.model_copy(update={"log_interval": 7})}
+    )
+    wider = experiment.config.model_copy(
+        update={"model": experiment.config.model.model_copy(update={"cells": 9})}
+    )
+    assert dataclasses.replace(experiment, config=faster).id == experiment.id
+    assert dataclasses.replace(experiment, config=wider).id != experiment.id
+    assert isinstance(experiment.joint(1), Node)
+
+
+def test_pieces_of_words_are_part_of_the_experiment_and_go_with_the_model(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    texts = [line.split()[1] for line in (experiment.train / "text").read_text().splitlines()]
+    tokens = tmp_path / "tokens.txt"
+    Vocabulary.build(texts, "bpe", 10).save(tokens)
+    settings = configuration.parse(
+        {**experiment.config.model_dump(mode="json"), "text": {"unit": "bpe", "vocab_size": 10}}
+    )
+    pieces = dataclasses.replace(experiment, config=settings, tokens=tokens)
+    store = Store(tmp_path / "exp")
+    outcome = run_node(dataclasses.replace(pieces.joint(1), epochs=1), pieces, store)
+    trained = load_trained(store.node_dir(outcome.node))
+    assert trained.vocabulary == pieces.vocabulary()
+    assert [trained.vocabulary.decode(trained.vocabulary.encode(text)) for text in texts] == texts
+    # The same list of units, another model behind it (protobuf field 1000, empty): another experiment.
+    changed = dataclasses.replace(pieces.vocabulary(), model=pieces.vocabulary().model + b"\xc2\x3e\x00")
+    changed.save(tmp_path / "other.txt")
+    assert (tmp_path / "other.txt").read_bytes() == tokens.read_bytes()
+    assert dataclasses.replace(pieces, tokens=tmp_path / "other.txt").id != pieces.id
+
+
+def test_units_of_another_kind_than_configured_are_an_error(experiment: Experiment) -> None:
+    words = configuration.parse({**experiment.config.model_dump(mode="json"), "text": {"unit": "word"}})
+    with pytest.raises(ValueError, match=r"tokens.txt: holds 5 char units, the configuration wants word:"):
+        dataclasses.replace(experiment, config=words).joint(1)
+
+
+def halving_config(experiment: Experiment, epochs: int) -> Experiment:
+    config = experiment.config
+    config = config.model_copy(
+        update={
+            "topdown": TopdownConfig(search=("halving",)),
+            "train": config.train.model_copy(update={"epochs": epochs, "patience": 0}),
+        }
+    )
+    return dataclasses.replace(experiment, config=config)
+
+
+@pytest.mark.parametrize("plateau", ["none", "decay_eps"])
+def test_a_larger_budget_continues_the_smaller_one_bit_for_bit(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plateau: str
+) -> None:
+    """Budgets of 2, 3 and 5 epochs one after the other are five in one go: weights, log and outcome."""
+    optimizer = experiment.config.train.optimizer.model_copy(update={"plateau": plateau})
+    train = experiment.config.train.model_copy(update={"optimizer": optimizer})
+    config = experiment.config.model_copy(update={"train": train})
+    experiment = halving_config(dataclasses.replace(experiment, config=config), 5)
+    whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
+    expected = run_node(experiment.joint(3), experiment, whole)
+    trained: list[int] = []
+    original = Trainer._train_epoch
+
+    def counted(self: Trainer, *args: Any) -> None:
+        trained.append(self.progress.epoch)
+        original(self, *args)
+
+    monkeypatch.setattr(Trainer, "_train_epoch", counted)
+    for epochs in (2, 3, 5):
+        outcome = run_node(dataclasses.replace(experiment.joint(3), epochs=epochs), experiment, parts)
+    assert trained == [1, 2, 3, 4, 5]
+    assert dataclasses.replace(outcome, seconds=0) == dataclasses.replace(expected, seconds=0)
+    for epoch in range(1, 6):
+        assert equal(weights(whole, expected, epoch), weights(parts, outcome, epoch))
+    logs = [
+        [{**line, "seconds": 0, "frames_per_second": 0} for line in read_metrics(folder / "metrics.jsonl")]
+        for folder in (whole.node_dir(expected.node), parts.node_dir(outcome.node))
+    ]
+    assert logs[0] == logs[1]
+    # What has its full budget is never continued, and needs no checkpoint.
+    assert not list(parts.node_dir(outcome.node).glob("*.pt"))
+
+
+def test_a_continuation_that_was_killed_while_it_began_begins_again(
+    experiment: Experiment, tmp_path: Path
+) -> None:
+    experiment = halving_config(experiment, 4)
+    store = Store(tmp_path)
+    short = dataclasses.replace(experiment.joint(3), epochs=2)
+    run_node(short, experiment, store)
+    folder = store.start(experiment.joint(3))
+    (folder / "metrics.jsonl").write_text("")  # copied before the checkpoint, which is not there yet
+    outcome = run_node(experiment.joint(3), experiment, store)
+    lines = [line for line in read_metrics(folder / "metrics.jsonl") if line["kind"] == "epoch"]
+    assert [line["epoch"] for line in lines] == [1, 2, 3, 4]
+    assert outcome.epochs == 4
+
+
+@pytest.mark.parametrize("start", ["keep", "rewind:1"])
+def test_fresh_layers_are_new_where_the_others_are_kept(
+    experiment: Experiment, store: Store, joint: Outcome, start: str
+) -> None:
+    node = retrained(joint, init_seed=9, frozen=("blstm.0",), start=start, fresh=("softmax",))
+    state = dict(prepare_model(node, experiment, store).state_dict())
+    new = dict(experiment.fresh_model(9).state_dict())
+    then = weights(store, joint, 1 if start == "rewind:1" else None)
+    assert equal(of_layer(state, "softmax"), of_layer(new, "softmax"))
+    assert equal(of_layer(state, "blstm.1"), of_layer(then, "blstm.1"))
+    assert equal(of_layer(state, "blstm.0"), of_layer(weights(store, joint), "blstm.0"))
+
+
+def test_a_random_top_keeps_its_initial_weights(experiment: Experiment, tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    node = dataclasses.replace(experiment.joint(8), frozen=("softmax",), epochs=2)
+    outcome = run_node(node, experiment, store)
+    new = dict(experiment.fresh_model(8).state_dict())
+    assert equal(of_layer(weights(store, outcome), "softmax"), of_layer(new, "softmax"))
+    assert not equal(of_layer(weights(store, outcome), "blstm.0"), of_layer(new, "blstm.0"))
+
+
+def test_adapters_are_trained_resumed_and_left_as_a_plain_model(
+    experiment: Experiment, store: Store, joint: Outcome
+) -> None:
+    pytest.importorskip("peft", reason="wants the extra lora")
+    node = retrained(joint, init_seed=9, frozen=("blstm.0", "blstm.1"), start="keep", fresh=("softmax",))
+    outcome = run_node(dataclasses.replace(node, lora=2), experiment, store)
+    model = load_trained(store.node_dir(outcome.node))
+    state, parents = dict(model.network.state_dict()), weights(store, joint)
+    assert state.keys() == parents.keys()
+    assert not torch.equal(state["blstm.0.forwards.weight_hh_l0"], parents["blstm.0.forwards.weight_hh_l0"])
+    assert torch.equal(state["blstm.0.forwards.bias_hh_l0"], parents["blstm.0.forwards.bias_hh_l0"])
+    difference = state["blstm.1.forwards.weight_ih_l0"] - parents["blstm.1.forwards.weight_ih_l0"]
+    assert torch.linalg.matrix_rank(difference.double(), rtol=1e-4) == 2

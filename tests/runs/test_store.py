@@ -1,0 +1,165 @@
+import dataclasses
+import json
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome, Parent
+from asr_topdown.schedule.search import Result, Step
+
+JOINT = Node(experiment="e", train_set="t", init_seed=1, epochs=50, patience=5)
+STEP = dataclasses.replace(
+    JOINT, parent=Parent(experiment="e", node=JOINT.id, epoch=3), frozen=("softmax",), init_seed=1_000_001
+)
+
+
+def outcome(node=JOINT):
+    return Outcome(
+        node=node, error=0.25, best_epoch=3, epochs=8, seconds=2.5, metrics={"cer": 0.25, "loss": 31.5}
+    )
+
+
+def test_an_outcome_survives_the_disk(tmp_path):
+    store = Store(tmp_path / "exp")
+    assert store.outcome(JOINT) is None
+    assert store.nodes() == []
+    store.start(JOINT)
+    assert store.outcome(JOINT) is None  # started is not finished
+    store.finish(outcome())
+    store.finish(outcome(STEP))
+    again = Store(str(tmp_path / "exp"))
+    assert again.outcome(JOINT) == outcome()
+    assert again.outcome(STEP) == outcome(STEP)
+    assert sorted(again.nodes(), key=lambda node: node.init_seed) == [JOINT, STEP]
+    assert again.node(STEP.id) == STEP
+    assert json.loads((again.node_dir(JOINT) / "done.json").read_text())["best_epoch"] == 3
+
+
+@pytest.mark.parametrize("size", [0, 1, 20, 60])
+def test_truncated_done_json_is_one_clear_line(tmp_path, size):
+    store = Store(tmp_path)
+    store.finish(outcome())
+    path = store.node_dir(JOINT) / "done.json"
+    path.write_bytes(path.read_bytes()[:size])
+    with pytest.raises(ValueError, match=r"done\.json: damaged .*delete it to train again$") as caught:
+        store.outcome(JOINT)
+    assert str(path) in str(caught.value)
+    assert "\n" not in str(caught.value)
+    path.unlink()
+    assert store.outcome(JOINT) is None
+
+
+@pytest.mark.parametrize("content", ["[]", "{}", '{"error": "low"}', '{"errors": 1}', "\xff"])
+def test_done_json_of_something_else_is_one_clear_line(tmp_path, content):
+    store = Store(tmp_path)
+    store.finish(outcome())
+    (store.node_dir(JOINT) / "done.json").write_text(content, encoding="latin-1")
+    with pytest.raises(ValueError, match=r"done\.json: damaged") as caught:
+        store.outcome(JOINT)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folder_that_holds_another_node_is_refused(tmp_path):
+    store = Store(tmp_path)
+    store.finish(outcome())
+    path = store.node_dir(JOINT) / "node.json"
+    path.write_text(json.dumps(STEP.to_json()))
+    for ask in (store.outcome, store.start, lambda node: store.node(node.id)):
+        with pytest.raises(ValueError, match=r"node\.json: holds"):
+            ask(JOINT)
+    path.write_text("{")
+    with pytest.raises(ValueError, match=r"node\.json: damaged"):
+        store.nodes()
+
+
+def test_done_json_is_written_last(tmp_path, monkeypatch):
+    """A full disk leaves an unfinished node, never a finished one without its node.json."""
+    store = Store(tmp_path)
+    from asr_topdown.runs import store as module
+
+    def full(path, value):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module, "write_json", full)
+    with pytest.raises(OSError, match="No space"):
+        store.finish(outcome())
+    monkeypatch.undo()
+    assert store.outcome(JOINT) is None
+    assert store.nodes() == []
+
+
+def test_the_lock_lets_one_in_at_a_time(tmp_path, capsys):
+    store = Store(tmp_path)
+    inside, most = [], []
+
+    def work():
+        with Store(tmp_path).lock(JOINT) as folder:
+            assert folder == store.node_dir(JOINT)
+            inside.append(1)
+            most.append(len(inside))
+            time.sleep(0.02)
+            inside.pop()
+
+    threads = [threading.Thread(target=work) for _ in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert most == [1] * 5
+    assert f"node {JOINT.id}: another process has it, waiting" in capsys.readouterr().err
+
+
+def test_locks_of_different_nodes_are_independent(tmp_path):
+    store = Store(tmp_path)
+    with store.lock(JOINT), store.lock(STEP):
+        pass
+
+
+def test_a_killed_process_leaves_no_lock(tmp_path):
+    code = (
+        "import sys, time\n"
+        "from asr_topdown.schedule.node import Node\nfrom asr_topdown.runs.store import Store\n"
+        "node = Node(experiment='e', train_set='t', init_seed=1, epochs=50, patience=5)\n"
+        "with Store(sys.argv[1]).lock(node):\n"
+        "    print('held', flush=True)\n    time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, tmp_path], stdout=subprocess.PIPE, text=True
+    ) as holder:
+        assert holder.stdout.readline() == "held\n"
+        holder.send_signal(signal.SIGKILL)
+    began = time.monotonic()
+    with Store(tmp_path).lock(JOINT):
+        assert time.monotonic() - began < 5
+
+
+def test_results_round_trip(tmp_path):
+    store = Store(tmp_path)
+    steps = (Step("joint", JOINT.id, 0.25, True), Step("step 1", STEP.id, 0.3, False))
+    results = [Result("greedy", 1, steps, JOINT.id), Result("keep", 1, steps[:1], JOINT.id)]
+    assert store.save_results("greedy", results) == tmp_path / "results" / "greedy.json"
+    assert store.load_results("greedy") == results
+    store.save_results("v1.2-b", results[:1])
+    assert store.tags() == ["greedy", "v1.2-b"]
+
+
+@pytest.mark.parametrize("tag", ["", "../x", "a/b", ".hidden", "a b"])
+def test_a_tag_is_a_file_name(tmp_path, tag):
+    with pytest.raises(ValueError, match="tag"):
+        Store(tmp_path).save_results(tag, [])
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{}", '{"searches": [{"search": "greedy"}]}', '{"searches": 3}']
+)
+def test_damaged_results_are_one_clear_line(tmp_path, content):
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "a.json").write_text(content)
+    with pytest.raises(ValueError, match=r"results/a\.json") as caught:
+        Store(tmp_path).load_results("a")
+    assert "\n" not in str(caught.value)

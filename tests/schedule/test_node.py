@@ -1,0 +1,122 @@
+import dataclasses
+import hashlib
+import json
+import subprocess
+import sys
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from asr_topdown.schedule.node import Node, Outcome, Parent
+
+PARENT = Parent(experiment="e" * 16, node="a" * 16, epoch=11)
+JOINT = Node(experiment="e" * 16, train_set="t" * 16, init_seed=1, epochs=50, patience=5)
+STEP = dataclasses.replace(JOINT, parent=PARENT, frozen=("softmax",), init_seed=1000001)
+
+
+def test_ids_never_change():
+    """A changed id would orphan every finished node of every user. Golden: printf '%s' JSON | sha256sum."""
+    canonical = (
+        '{"epochs":50,"experiment":"eeeeeeeeeeeeeeee","frozen":["softmax"],"frozen_dropout":"keep",'
+        '"init_seed":1000001,"parent":{"epoch":11,"experiment":"eeeeeeeeeeeeeeee","node":"aaaaaaaaaaaaaaaa"},'
+        '"patience":5,"start":"reinit","train_set":"tttttttttttttttt"}'
+    )
+    assert STEP.id == hashlib.sha256(canonical.encode()).hexdigest()[:16] == "f92b0f4ded79698d"
+    assert JOINT.id == "87a56e9b0e4e4637"
+
+
+def test_json_round_trip():
+    tuned = dataclasses.replace(STEP, start="keep", fresh=("b", "a"), lora=2)
+    assert tuned.fresh == ("a", "b")
+    for node in (JOINT, STEP, tuned, dataclasses.replace(STEP, start="rewind:3", frozen_dropout="off")):
+        again = Node.from_json(json.loads(json.dumps(node.to_json())))
+        assert again == node
+        assert again.id == node.id
+
+
+@given(st.permutations(["softmax", "blstm.3", "blstm.10", "vgg"]))
+def test_order_of_frozen_names_does_not_matter(names):
+    node = dataclasses.replace(STEP, frozen=tuple(names))
+    assert node == dataclasses.replace(STEP, frozen=("blstm.10", "blstm.3", "softmax", "vgg"))
+
+
+def test_frozen_dropout_means_nothing_without_frozen_layers():
+    assert dataclasses.replace(JOINT, frozen_dropout="off") == JOINT
+    assert dataclasses.replace(STEP, frozen_dropout="off").id != STEP.id
+
+
+@pytest.mark.parametrize(
+    ("change", "word"),
+    [
+        ({"epochs": 0}, "epochs"),
+        ({"patience": -1}, "patience"),
+        ({"init_seed": -1}, "init_seed"),
+        ({"init_seed": True}, "init_seed"),
+        ({"init_seed": 1.0}, "init_seed"),
+        ({"start": "rewind"}, "start"),
+        ({"start": "rewind:-1"}, "start"),
+        ({"start": "rewind:01"}, "start"),
+        ({"frozen_dropout": "yes"}, "frozen_dropout"),
+        ({"frozen": ("softmax", "softmax")}, "softmax"),
+        ({"frozen": "softmax"}, "frozen"),
+        ({"frozen": ("",)}, "frozen"),
+        ({"experiment": ""}, "experiment"),
+        ({"start": "keep", "fresh": ("softmax",)}, "both frozen and fresh"),
+        ({"fresh": ("blstm.0",)}, "reinit"),
+        ({"lora": -1}, "lora"),
+        ({"lora": 2, "frozen": ()}, "frozen layers"),
+        ({"parent": None, "frozen": (), "start": "keep"}, "keep"),
+        ({"parent": None, "frozen": (), "start": "rewind:2"}, "rewind:2"),
+    ],
+)
+def test_wrong_values_are_named(change, word):
+    with pytest.raises(ValueError, match=word):
+        dataclasses.replace(STEP, **change)
+
+
+def test_from_json_is_strict():
+    good = STEP.to_json()
+    for bad, word in [
+        ({**good, "init_sed": 1}, "init_sed"),
+        ({key: value for key, value in good.items() if key != "start"}, "start"),
+        ({**good, "parent": {**good["parent"], "epochs": 3}}, "epochs"),
+        ({**good, "parent": {**good["parent"], "epoch": "3"}}, "epoch"),
+        ({**good, "frozen": "softmax"}, "frozen"),
+        ([], "object"),
+    ]:
+        with pytest.raises(ValueError, match=word):
+            Node.from_json(bad)
+
+
+def test_descriptions():
+    assert JOINT.describe() == "all layers from scratch, seed 1"
+    assert STEP.describe() == "softmax frozen, the rest re-initialised, seed 1000001"
+    kept = dataclasses.replace(STEP, frozen=(), start="keep")
+    assert kept.describe() == "nothing frozen, weights kept, seed 1000001"
+    assert (
+        dataclasses.replace(STEP, start="rewind:3")
+        .describe()
+        .startswith("softmax frozen, the rest from epoch 3")
+    )
+
+
+def test_outcome_round_trip_and_checks():
+    outcome = Outcome(node=STEP, error=0.25, best_epoch=3, epochs=8, seconds=1.5, metrics={"cer": 0.25})
+    assert Outcome.from_json(STEP, json.loads(json.dumps(outcome.to_json()))) == outcome
+    with pytest.raises(ValueError, match="nan"):
+        dataclasses.replace(outcome, error=float("nan"))
+    with pytest.raises(ValueError, match="best epoch 9 of 8"):
+        dataclasses.replace(outcome, best_epoch=9)
+    with pytest.raises(ValueError, match="eror"):
+        Outcome.from_json(STEP, {**outcome.to_json(), "eror": 1})
+
+
+def test_standard_library_only():
+    """Searches are for any program: no torch, no numpy comes with them."""
+    code = (
+        "import sys, asr_topdown.schedule.node, asr_topdown.schedule.search, asr_topdown.study.driver;"
+        "print([name for name in ('torch', 'numpy', 'yaml', 'pydantic') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

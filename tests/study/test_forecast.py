@@ -1,0 +1,107 @@
+"""What --dry-run tells, held against what the searches then really do."""
+
+import contextlib
+import dataclasses
+import random
+from concurrent.futures import Future
+
+import pytest
+
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.search import exhaustive, greedy, halving, study
+from asr_topdown.study import driver as dispatch
+from asr_topdown.study.forecast import forecast
+
+BLOCKS = [(f"blstm.{i}",) for i in range(4)] + [("softmax",)]
+
+
+def joint(seed=1):
+    return Node(experiment="e", train_set="t", init_seed=seed, epochs=16, patience=0)
+
+
+def outcome(node, error):
+    return Outcome(node=node, error=error, best_epoch=3, epochs=8, seconds=4.0, metrics={})
+
+
+def run(searches, store, error_of, *, most=None):
+    """Train for real, as far as `most` trainings; returns how many were made."""
+    made = []
+
+    def train(node):
+        if most is not None and len(made) >= most:
+            raise KeyboardInterrupt
+        made.append(node)
+        store.finish(outcome(node, error_of(node)))
+        return store.outcome(node)
+
+    with contextlib.suppress(KeyboardInterrupt):
+        dispatch.drive(searches, lambda node: _done(train(node)), store=store)
+    return made
+
+
+def _done(value):
+    future = Future()
+    future.set_result(value)
+    return future
+
+
+def test_nothing_is_finished_yet(tmp_path):
+    told = forecast(lambda: study([joint(1), joint(2)], BLOCKS), Store(tmp_path))
+    assert told.finished == ()
+    # The joint trainings, and of the greedy search and its controls what does not wait for them.
+    assert [node.init_seed for node in told.ready] == [1, 2]
+    # At least one step, a training from scratch for it, freeze_lowest and keep; at most four steps.
+    assert (told.least, told.most) == (2 * 4, 2 * 10)
+    assert told.seconds is None
+
+
+def test_time_is_told_by_what_is_given_or_by_what_is_finished(tmp_path):
+    store = Store(tmp_path)
+    told = forecast(lambda: [exhaustive(joint(), BLOCKS)], store, seconds_per_epoch=2.0)
+    assert told.seconds == (16 * 16 * 2.0, 16 * 16 * 2.0)  # 16 trainings of at most 16 epochs
+    store.finish(outcome(joint(), 0.5))
+    told = forecast(lambda: [exhaustive(joint(), BLOCKS)], store)
+    assert told.seconds_per_epoch == 0.5  # 4 s for 8 epochs
+    assert told.seconds == (15 * 8 * 0.5, 15 * 8 * 0.5)
+    assert (len(told.finished), len(told.ready), told.least, told.most) == (1, 4, 11, 11)
+
+
+def test_a_continued_training_is_paid_once(tmp_path):
+    def make():
+        return [halving(joint(), BLOCKS, budget=4, every=16, levels=1)]
+
+    told = forecast(make, Store(tmp_path), seconds_per_epoch=1.0)
+    # Epochs 1 (taken for the best) and 16 of the joint training, 4 cuts: 8 of 4 epochs, 4 of 8, 2 of 16.
+    assert told.most + len(told.ready) == 1 + 8 + 4 + 2
+    assert told.seconds[1] == 16 + 8 * 4 + 4 * 4 + 2 * 8
+
+
+@pytest.mark.parametrize("make", [greedy, exhaustive])
+def test_the_forecast_holds_at_every_stage(tmp_path, make):
+    """After any number of trainings: what is called finished is, and the end lies between least and most."""
+    for stage in range(17):
+        store = Store(tmp_path / str(stage))
+        errors = random.Random(stage)
+        table: dict[str, float] = {}
+
+        def error_of(node, table=table, errors=errors):
+            return table.setdefault(node.id, errors.random())
+
+        made = run([make(joint(), BLOCKS)], store, error_of, most=stage)
+        told = forecast(lambda: [make(joint(), BLOCKS)], store)
+        assert {one.node for one in told.finished} == set(made)
+        more = run([make(joint(), BLOCKS)], store, error_of)
+        assert len(told.ready) + told.least <= len(more) <= len(told.ready) + told.most
+        assert set(told.ready) <= set(more)
+
+
+def test_nodes_that_searches_share_are_told_once(tmp_path):
+    def both():
+        return [greedy(joint(), BLOCKS), exhaustive(joint(), BLOCKS)]
+
+    told = forecast(both, Store(tmp_path))
+    assert (len(told.ready), told.least, told.most) == (1, 15, 15)
+    told = forecast(lambda: [*both(), *both()], Store(tmp_path))
+    assert told.most == 15
+    assert dataclasses.asdict(told)["finished"] == ()
