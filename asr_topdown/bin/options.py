@@ -11,7 +11,7 @@ from pathlib import Path
 from asr_topdown import config as configuration
 from asr_topdown.config import Config
 from asr_topdown.engines import slurm_options
-from asr_topdown.engines.choice import ENGINES, Choice, opened
+from asr_topdown.engines.engine_config import ENGINES, EngineConfig, open_engine
 from asr_topdown.engines.job import Engine
 
 
@@ -129,7 +129,7 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
     )
 
 
-def read_engine(args: argparse.Namespace, *, threads: int = 1) -> Choice:
+def read_engine(args: argparse.Namespace, *, threads: int = 1) -> EngineConfig:
     """The engine that `add_engine`'s options name; each job has so many threads."""
     workers, gpus = getattr(args, "workers", None), getattr(args, "gpus", None)
     for name, value in (("workers", workers), ("gpus", gpus), ("retries", args.retries)):
@@ -142,7 +142,7 @@ def read_engine(args: argparse.Namespace, *, threads: int = 1) -> Choice:
     if gpus is None:
         here = args.engine == "local" and getattr(args, "device", "") == "cuda"
         gpus = _visible_gpus() if here else 0
-    return Choice(
+    return EngineConfig(
         engine=args.engine,
         workers=workers,
         gpus=gpus,
@@ -160,7 +160,7 @@ def engine_elsewhere(args: argparse.Namespace) -> Iterator[Engine | None]:
     if chosen.engine == "local":
         yield None
         return
-    with opened(chosen) as engine:
+    with open_engine(chosen) as engine:
         yield engine
 
 

@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:
         if not world.leads:
-            together.follow(train, world)
+            together.run_worker(train, world)
             return
         with _engine(args, config.train.threads, train, store, world) as submit:
             try:
@@ -109,18 +109,18 @@ def _engine(
     world: "World",
 ) -> "Iterator[Submit]":
     """Where the trainings run: of several processes each in all of them, else where the options say."""
-    from asr_topdown.engines import choice
+    from asr_topdown.engines import engine_config
     from asr_topdown.study import driver as dispatch
     from asr_topdown.study import ranks as together
 
     wanted = options.read_engine(args, threads=threads)
     if world.alone:
-        with choice.opened(wanted) as engine:
-            yield dispatch.on(engine, train, store=store)
+        with engine_config.open_engine(wanted) as engine:
+            yield dispatch.submitter(engine, train, store=store)
         return
     if (args.workers or 1) > 1:
         raise ValueError(f"--workers {args.workers}: with --ddp one network is trained at a time")
-    with together.lead(train, world) as submit:
+    with together.run_rank0(train, world) as submit:
         yield submit
 
 

@@ -56,14 +56,14 @@ def run(args: argparse.Namespace) -> None:
 
 def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store") -> "Outcome":
     from asr_topdown.bin.topdown import train_node
-    from asr_topdown.engines import choice
+    from asr_topdown.engines import engine_config
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.study import driver as dispatch
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
-    with choice.opened(options.read_engine(args, threads=config.train.threads)) as engine:
-        submit = dispatch.on(engine, train, store=store)
+    with engine_config.open_engine(options.read_engine(args, threads=config.train.threads)) as engine:
+        submit = dispatch.submitter(engine, train, store=store)
         return dispatch.train_one(experiment.joint(args.seed), submit, store=store)
 
 

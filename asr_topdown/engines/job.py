@@ -51,7 +51,7 @@ class JobError(ChildProcessError):
 
 
 class Engine(Protocol):
-    """Runs jobs somewhere. Used as a context by those who open it (`choice.opened`)."""
+    """Runs jobs somewhere. Used as a context by those who open it (`open_engine`)."""
 
     def submit(self, job: Job) -> "Future[Any]":
         """Promise the job's result; the future's exception is a `JobError`."""

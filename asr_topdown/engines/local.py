@@ -21,7 +21,7 @@ from asr_topdown.engines.job import Answer, Job, JobError, attempt, log_to
 _SECONDS_TO_STOP = 10.0
 
 
-class Here:
+class InProcess:
     """Runs each job in this very process, when it is submitted."""
 
     def submit(self, job: Job) -> "Future[Any]":

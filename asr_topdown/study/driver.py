@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
-from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import Engine, Job, JobError, last_lines, say
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
@@ -85,7 +85,7 @@ def train_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outc
     return told[0]
 
 
-def on(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
+def submitter(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
     """What `drive` submits to, so that `engine` trains the nodes.
 
     Args:
@@ -126,8 +126,8 @@ def local(
         retries: how often a node whose process died is tried again, from its last checkpoint.
     """
     pickle.dumps(run)  # what cannot be sent to a process is refused now
-    with opened(Choice(workers=workers, threads=threads, gpus=gpus, retries=retries)) as engine:
-        yield on(engine, run, store=store)
+    with open_engine(EngineConfig(workers=workers, threads=threads, gpus=gpus, retries=retries)) as engine:
+        yield submitter(engine, run, store=store)
 
 
 class _Driver:

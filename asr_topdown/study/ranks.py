@@ -12,7 +12,7 @@ Run = Callable[[Node], Outcome]
 
 
 @contextlib.contextmanager
-def lead(run: Run, world: World) -> Iterator[Submit]:
+def run_rank0(run: Run, world: World) -> Iterator[Submit]:
     """In rank 0: what `dispatch.drive` submits to. Each node is trained by all ranks, when it is submitted.
 
     What goes wrong ends this process, and with it, through torchrun, the others: they would wait for ever.
@@ -27,7 +27,7 @@ def lead(run: Run, world: World) -> Iterator[Submit]:
     world.from_leader(lambda: None)
 
 
-def follow(run: Run, world: World) -> None:
+def run_worker(run: Run, world: World) -> None:
     """In the other ranks: take part in every training that rank 0 begins, until it has no more."""
     while True:
         node: Node | None = world.from_leader(lambda: None)

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import Job, JobError
 
 
@@ -18,7 +18,7 @@ def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
     import ray_runs
 
-    with opened(Choice(engine="ray", workers=2, retries=1)) as engine:
+    with open_engine(EngineConfig(engine="ray", workers=2, retries=1)) as engine:
         jobs = [
             Job(f"job {index}", functools.partial(operator.truediv, index, 2), tmp_path / str(index))
             for index in range(4)
@@ -39,5 +39,5 @@ def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
 
 def test_without_ray_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ValueError, match=r"pip install 'asr_topdown\[ray\]'"), opened(Choice(engine="ray")):
+    with pytest.raises(ValueError, match=r"pip install 'asr_topdown\[ray\]'"), open_engine(EngineConfig(engine="ray")):
         pass

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.slurm_options import SlurmOptions, parse
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Parent
 from asr_topdown.schedule.search import Result
-from asr_topdown.study.driver import drive, local, on
+from asr_topdown.study.driver import drive, local, submitter
 from asr_topdown.train.task import weights_of_epoch
 from asr_topdown.weights import load_weights
 
@@ -152,10 +152,10 @@ def test_a_search_survives_scancel_kill_and_the_time_limit(cluster, tmp_path, ca
     evil = threading.Thread(target=misfortune, args=(marks, remote))
     evil.start()
     options = SlurmOptions(time=10, notice=45, poll=2)
-    with opened(Choice(engine="slurm", slurm=options, retries=1)) as engine:
+    with open_engine(EngineConfig(engine="slurm", slurm=options, retries=1)) as engine:
         results = drive(
             [joint_and_children(joints[seed], children) for seed, children in searches],
-            on(engine, train, store=remote),
+            submitter(engine, train, store=remote),
             store=remote,
         )
     evil.join()
@@ -209,9 +209,9 @@ def jobs_ever(name_start="asr-"):
 def test_a_driver_that_ends_leaves_its_jobs_and_finds_them_again(cluster, tmp_path):
     code = (
         "import functools, sys, cluster_runs\n"
-        "from asr_topdown.engines.choice import Choice, opened\n"
+        "from asr_topdown.engines.engine_config import EngineConfig, open_engine\n"
         "from asr_topdown.engines.slurm_options import SlurmOptions\n"
-        "from asr_topdown.study.driver import drive, on\n"
+        "from asr_topdown.study.driver import drive, submitter\n"
         "from asr_topdown.schedule.node import Node\n"
         "from asr_topdown.schedule.search import Result\n"
         "from asr_topdown.runs.store import Store\n"
@@ -221,8 +221,8 @@ def test_a_driver_that_ends_leaves_its_jobs_and_finds_them_again(cluster, tmp_pa
         "nodes = [Node(experiment='e', train_set='t', init_seed=s, epochs=5, patience=5) for s in range(6)]\n"
         "store = Store(sys.argv[1])\n"
         "train = functools.partial(cluster_runs.sleep_and_mark, root=sys.argv[1], seconds=6)\n"
-        "with opened(Choice(engine='slurm', slurm=SlurmOptions(poll=1))) as engine:\n"
-        "    submit = on(engine, train, store=store)\n"
+        "with open_engine(EngineConfig(engine='slurm', slurm=SlurmOptions(poll=1))) as engine:\n"
+        "    submit = submitter(engine, train, store=store)\n"
         "    print(drive([one(node) for node in nodes], submit, store=store))\n"
     )
 
@@ -253,7 +253,7 @@ def test_a_driver_that_ends_leaves_its_jobs_and_finds_them_again(cluster, tmp_pa
 
 def test_what_goes_wrong_is_said(cluster, tmp_path):
     def fails(options, work, name):
-        with opened(Choice(engine="slurm", slurm=options)) as engine:
+        with open_engine(EngineConfig(engine="slurm", slurm=options)) as engine:
             error = engine.submit(Job("the job", work, tmp_path / name)).exception(timeout=60)
         assert isinstance(error, JobError)
         assert not error.lost
@@ -269,6 +269,6 @@ def test_without_submitit_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "submitit", None)
     with (
         pytest.raises(ValueError, match=r"pip install 'asr_topdown\[cluster\]'"),
-        opened(Choice(engine="slurm")),
+        open_engine(EngineConfig(engine="slurm")),
     ):
         pass

@@ -15,7 +15,7 @@ import soundfile
 import torch
 
 from asr_topdown.audio import Clip, read
-from asr_topdown.engines.choice import Choice, opened
+from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import JobError
 from asr_topdown.features import store
 from asr_topdown.features.dump import dump
@@ -68,7 +68,7 @@ def test_dumps_what_the_front_end_gives(nj: int, clips: dict[str, Clip], tmp_pat
 def test_an_engine_dumps_the_same(clips: dict[str, Clip], tmp_path: Path) -> None:
     here, there = tmp_path / "here", tmp_path / "there"
     dump(clips, here, fbank=FBANK, nj=2)
-    with opened(Choice(workers=2)) as engine:
+    with open_engine(EngineConfig(workers=2)) as engine:
         dumped = dump(clips, there, fbank=FBANK, nj=2, engine=engine)
         assert not list(there.glob("feats/jobs"))
         with pytest.raises(JobError, match=r"features .*, part 2 of 2: utterance spk-two"):

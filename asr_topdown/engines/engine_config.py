@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from asr_topdown.engines.job import Engine
-from asr_topdown.engines.local import Here, Processes
+from asr_topdown.engines.local import InProcess, Processes
 from asr_topdown.engines.ray_cluster import Ray
 from asr_topdown.engines.retry import Retrying
 from asr_topdown.engines.slurm import Slurm
@@ -16,7 +16,7 @@ ENGINES = ("local", "slurm", "ray")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Choice:
+class EngineConfig:
     """An engine and how much of it to use.
 
     Attributes:
@@ -46,7 +46,7 @@ class Choice:
 
 
 @contextlib.contextmanager
-def opened(choice: Choice) -> Iterator[Engine]:
+def open_engine(config: EngineConfig) -> Iterator[Engine]:
     """The engine, while the block runs.
 
     Leaving the block, by Ctrl-C too, stops the processes of this machine and Ray's; Slurm's jobs stay in the
@@ -56,17 +56,17 @@ def opened(choice: Choice) -> Iterator[Engine]:
     Raises:
         ValueError: if the engine is not installed.
     """
-    if choice.engine == "local" and choice.local_workers <= 1:
-        yield Here()
+    if config.engine == "local" and config.local_workers <= 1:
+        yield InProcess()
         return
-    with contextlib.closing(_engine(choice)) as engine:
-        yield Retrying(engine, choice.retries)
+    with contextlib.closing(_engine(config)) as engine:
+        yield Retrying(engine, config.retries)
 
 
-def _engine(choice: Choice) -> Processes | Slurm | Ray:
-    if choice.engine == "slurm":
-        return Slurm(choice.slurm, at_once=choice.workers or 0, threads=choice.threads)
-    if choice.engine == "ray":
-        return Ray(choice.ray, at_once=choice.workers or 0, threads=choice.threads, gpus=choice.gpus)
-    assert choice.engine == "local", choice.engine
-    return Processes(choice.local_workers, threads=choice.threads, gpus=choice.gpus)
+def _engine(config: EngineConfig) -> Processes | Slurm | Ray:
+    if config.engine == "slurm":
+        return Slurm(config.slurm, at_once=config.workers or 0, threads=config.threads)
+    if config.engine == "ray":
+        return Ray(config.ray, at_once=config.workers or 0, threads=config.threads, gpus=config.gpus)
+    assert config.engine == "local", config.engine
+    return Processes(config.local_workers, threads=config.threads, gpus=config.gpus)
