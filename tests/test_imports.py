@@ -28,7 +28,7 @@ bin
 """
 RANK = {name: rank for rank, row in enumerate(RANKS.strip().splitlines()) for name in row.split()}
 ENGINES = {"submitit", "ray", "dask", "joblib", "executorlib"}
-NEVER = {"egs", "tests", "benchmarks", "torchaudio", "warp_rnnt"}
+NEVER = {"egs", "tests", "benchmarks", "torchaudio", "warp_rnnt", "kaldiio"}
 # Other implementations that a user may have, imported inside a function where they are used.
 OPTIONAL = {"nn.transducer_loss": {"torchaudio", "warp_rnnt"}, "runs.lora": {"peft"}}
 

@@ -25,7 +25,6 @@ REQUIRED = {
     "soundfile": "soundfile",
     "soxr": "soxr",
     "desphere": "desphere",
-    "kaldiio": "kaldiio",
     "PyYAML": "yaml",
     "pydantic": "pydantic",
     "rapidfuzz": "rapidfuzz",

@@ -75,7 +75,7 @@ class SpeechDataset:
         """
         utterance = self.utterances[index]
         try:
-            # A copy, because what kaldiio gives may be read-only memory.
+            # A copy, because what is read may be read-only memory.
             feats = torch.from_numpy(store.load(utterance.feats, self.folder).copy())
         except (OSError, ValueError) as error:
             raise ValueError(f"{utterance.id}: {error}") from error

@@ -3,11 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
-import kaldiio
 import numpy as np
 import torch
 from torch import Tensor
 
+from asr_topdown.features import ark
 from asr_topdown.files import written_aside
 
 VARIANCE_FLOOR = 1e-8
@@ -82,8 +82,8 @@ class Cmvn:
 
     def save(self, path: Path | str) -> None:
         """Write a Kaldi ark with one matrix of doubles under the key `global`, whole or not at all."""
-        with written_aside(path) as aside:
-            kaldiio.save_ark(str(aside), {_KEY: self.stats})
+        with written_aside(path) as aside, open(aside, "wb") as file:
+            ark.save(file, _KEY, self.stats)
 
     @classmethod
     def load(cls, path: Path | str) -> "Cmvn":
@@ -93,15 +93,13 @@ class Cmvn:
             FileNotFoundError: if there is no such file.
             ValueError: naming the file, if it does not hold one matrix of statistics.
         """
-        path = Path(path)
-        if not path.is_file():
-            raise FileNotFoundError(f"{path}: no such file")
         try:
-            matrices = [stats for _, stats in kaldiio.load_ark(str(path))]
+            matrices = [stats for _, stats in ark.load_archive(path)]
             if len(matrices) != 1:
-                raise ValueError(f"must hold the statistics of one set of features, got {len(matrices)}")
-            return cls(np.asarray(matrices[0]))
-        # kaldiio gives whatever its parsing of a damaged file runs into.
-        except Exception as error:
-            reason = " ".join(str(error).split()) or type(error).__name__
+                raise ValueError(
+                    f"{path}: must hold the statistics of one set of features, got {len(matrices)}"
+                )
+            return cls(matrices[0])
+        except ValueError as error:
+            reason = str(error).removeprefix(f"{path}: ")
             raise ValueError(f"{path}: not a file of CMVN statistics ({reason})") from error

@@ -13,14 +13,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import kaldiio
 import torch
 
 from asr_topdown import files
 from asr_topdown.audio import Clip, read
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.parts import Tick, run_parts
-from asr_topdown.features import store
+from asr_topdown.features import ark, store
 from asr_topdown.features.fbank import FbankOptions
 from asr_topdown.features.front_end import front_end, front_end_dim
 
@@ -152,7 +151,7 @@ def _jobs(
 def _run(job: _Job, tick: Tick) -> list[_Entry]:
     """Write one archive; in a process of its own, or in the caller's."""
     entries = []
-    with files.written_aside(job.ark) as aside, open(aside, "wb") as ark:
+    with files.written_aside(job.ark) as aside, open(aside, "wb") as file:
         for utterance, clip in job.clips:
             # Dither, if any, is the utterance's own: it does not depend on the order or on other utterances.
             generator = torch.Generator().manual_seed(zlib.crc32(utterance.encode()))
@@ -162,8 +161,7 @@ def _run(job: _Job, tick: Tick) -> list[_Entry]:
             except (ValueError, OSError) as error:
                 where = "" if clip.source in str(error) else f" ({clip.source})"
                 raise ValueError(f"utterance {utterance}{where}: {error}") from error
-            offset = ark.tell() + len(f"{utterance} ".encode())
-            kaldiio.save_ark(ark, {utterance: feats.numpy()})
+            offset = ark.save(file, utterance, feats.numpy())
             entries.append(_Entry(utterance, f"{job.ark}:{offset}", len(feats)))
             tick()
     return entries

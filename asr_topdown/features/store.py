@@ -9,8 +9,9 @@ one, and a moved data directory can be searched for it.
 import re
 from pathlib import Path
 
-import kaldiio
 import numpy as np
+
+from asr_topdown.features import ark
 
 ARKS = "feats"
 """The folder of the arks, within the data directory."""
@@ -28,33 +29,30 @@ def locate(entry: str, folder: Path | str) -> str:
     """
     match = re.fullmatch(r"(.+?)((?::\d+)(?:\[[\d:,]*\])?)", entry)
     if match is None:
-        return entry  # a pipe, a file without an offset: as Kaldi takes it
-    ark, position = Path(match[1]), match[2]
-    if ark.parent.name == ARKS:
+        return entry  # a file without an offset, or a command
+    written, position = Path(match[1]), match[2]
+    if written.parent.name == ARKS:
         folder = Path(folder)
-        for moved in (folder / ARKS / ark.name, folder.parent.joinpath(*ark.parts[-3:])):
+        for moved in (folder / ARKS / written.name, folder.parent.joinpath(*written.parts[-3:])):
             if moved.is_file():
                 return f"{moved}{position}"
     return entry
 
 
 def load(entry: str, folder: Path | str) -> np.ndarray:
-    """Features (T, D), float32, read-only memory or not as kaldiio gives it.
+    """Features (T, D), float32, in read-only memory or not.
 
     Raises:
         FileNotFoundError: naming the ark, if it is nowhere.
-        ValueError: naming the entry, if there is no matrix at that place.
+        ValueError: naming the entry, if there is no matrix at that place, or if it is a command.
     """
     place = locate(entry, folder)
     try:
-        feats = kaldiio.load_mat(place)
+        feats = ark.load(place)
     except FileNotFoundError as error:
         raise FileNotFoundError(
             f"{place}: no such file; run `asr-topdown features {folder}` again"
         ) from error
-    # kaldiio gives whatever its parsing of other bytes runs into.
-    except Exception as error:
-        raise ValueError(f"{place}: not a matrix of features ({error or type(error).__name__})") from error
-    if not isinstance(feats, np.ndarray) or feats.ndim != 2:
-        raise ValueError(f"{place}: not a matrix of features")
+    if feats.ndim != 2:
+        raise ValueError(f"{place}: a vector, not a matrix of features")
     return feats.astype(np.float32, copy=False)
