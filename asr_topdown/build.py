@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import torch
-from torch import nn
 
 from asr_topdown.config import Config
 from asr_topdown.config.model import (
@@ -18,6 +17,7 @@ from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.model import Model
 from asr_topdown.models.transducer import Transducer
 from asr_topdown.nn.encoders import BlstmEncoder, Encoder, TransformerEncoder, VggBlstmEncoder
 from asr_topdown.nn.lstm_decoder import LstmDecoder
@@ -25,12 +25,12 @@ from asr_topdown.nn.predictor import LstmPredictor
 from asr_topdown.nn.transformer import TransformerDecoder
 
 
-def build_model(config: Config, units: int) -> nn.Module:
+def build_model(config: Config, units: int) -> Model:
     """The network of `config` for a vocabulary of `units`, with weights drawn from the global generator."""
     return BUILDERS[config.model.kind](config, units)
 
 
-def fresh_model(config: Config, units: int, init_seed: int) -> nn.Module:
+def fresh_model(config: Config, units: int, init_seed: int) -> Model:
     """A network with the initial weights of `init_seed`; the global random state is left as it was."""
     # The CPU's generator alone: weights are drawn there, and a GPU need not be touched.
     with torch.random.fork_rng(devices=[]):
@@ -38,17 +38,17 @@ def fresh_model(config: Config, units: int, init_seed: int) -> nn.Module:
         return build_model(config, units)
 
 
-def _blstm_ctc(config: Config, units: int) -> nn.Module:
+def _blstm_ctc(config: Config, units: int) -> Model:
     return BlstmCtc(_inputs(config), units, **config.model.model_dump(exclude={"kind"}))
 
 
-def _blstm_ctc_attention(config: Config, units: int) -> nn.Module:
+def _blstm_ctc_attention(config: Config, units: int) -> Model:
     assert isinstance(config.model, BlstmCtcAttentionConfig)
     encoder = BlstmEncoder(_inputs(config), **config.model.encoder.model_dump())
     return _with_lstm_decoder(encoder, config.model, units)
 
 
-def _vgg_ctc_attention(config: Config, units: int) -> nn.Module:
+def _vgg_ctc_attention(config: Config, units: int) -> Model:
     assert isinstance(config.model, VggCtcAttentionConfig)
     encoder = VggBlstmEncoder(_inputs(config), **config.model.encoder.model_dump())
     return _with_lstm_decoder(encoder, config.model, units)
@@ -56,12 +56,12 @@ def _vgg_ctc_attention(config: Config, units: int) -> nn.Module:
 
 def _with_lstm_decoder(
     encoder: Encoder, model: BlstmCtcAttentionConfig | VggCtcAttentionConfig, units: int
-) -> nn.Module:
+) -> Model:
     decoder = LstmDecoder(units + 1, encoder.outputs, **model.decoder.model_dump())
     return CtcAttention(encoder, decoder, units, **_joint_loss(model))
 
 
-def _transformer_ctc_attention(config: Config, units: int) -> nn.Module:
+def _transformer_ctc_attention(config: Config, units: int) -> Model:
     model = config.model
     assert isinstance(model, TransformerCtcAttentionConfig)
     encoder = TransformerEncoder(_inputs(config), **model.encoder.model_dump())
@@ -69,7 +69,7 @@ def _transformer_ctc_attention(config: Config, units: int) -> nn.Module:
     return CtcAttention(encoder, decoder, units, norm=True, **_joint_loss(model))
 
 
-def _transducer(config: Config, units: int) -> nn.Module:
+def _transducer(config: Config, units: int) -> Model:
     model = config.model
     assert isinstance(model, TransducerConfig)
     kind = model.encoder.kind
@@ -87,7 +87,7 @@ def _inputs(config: Config) -> int:
     return front_end_dim(config.features.fbank, config.features.deltas)
 
 
-def _awd_lstm(config: Config, units: int) -> nn.Module:
+def _awd_lstm(config: Config, units: int) -> Model:
     return AwdLstm(units, **config.model.model_dump(exclude={"kind"}))
 
 
@@ -96,7 +96,7 @@ ENCODERS: Mapping[str, Callable[..., Encoder]] = {
     "vgg": VggBlstmEncoder,
     "transformer": TransformerEncoder,
 }
-BUILDERS: Mapping[str, Callable[[Config, int], nn.Module]] = {
+BUILDERS: Mapping[str, Callable[[Config, int], Model]] = {
     "blstm_ctc": _blstm_ctc,
     "blstm_ctc_attention": _blstm_ctc_attention,
     "vgg_ctc_attention": _vgg_ctc_attention,

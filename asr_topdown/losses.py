@@ -9,6 +9,32 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
+class ModelOutput(NamedTuple):
+    """What a network gives for a batch: all that training and the dev metrics need, from one pass.
+
+    Attributes:
+        loss: scalar that is minimised.
+        losses: (B,) of each utterance in nats, detached, to name the culprits of a non-finite `loss`;
+            infinite where CTC finds no alignment. Of a language model, (1,) the cross-entropy without
+            penalties.
+        hidden_state: of a language model, where it stopped reading, detached: its batches follow each other
+            in the text.
+        memory: (B, T', D) encoder output, which decoders read. None, as all below, of a language model.
+        lengths: (B,) frames of `memory`.
+        correct: (B,) labels, the end of the sequence included, that an attention decoder predicts right
+            after the true ones; None without such a decoder.
+        labels: (B,) how many there are.
+    """
+
+    loss: Tensor
+    losses: Tensor
+    hidden_state: tuple[Tensor, ...] = ()
+    memory: Tensor | None = None
+    lengths: Tensor | None = None
+    correct: Tensor | None = None
+    labels: Tensor | None = None
+
+
 class Loss(NamedTuple):
     """What a model returns for a batch.
 

@@ -13,10 +13,11 @@ class SpeechBatch(NamedTuple):
 
     Attributes:
         ids: utterance ids.
-        feats: (B, T, D) float32.
+        feats: (B, T, D) float32: features, or what the encoder's stage `start` - 1 made of them.
         feat_lengths: (B,) frames.
         tokens: (B, L) unit ids.
         token_lengths: (B,).
+        start: the encoder's stage at which the batch enters; 0 with features.
     """
 
     ids: tuple[str, ...]
@@ -24,15 +25,17 @@ class SpeechBatch(NamedTuple):
     feat_lengths: Tensor
     tokens: Tensor
     token_lengths: Tensor
+    start: int = 0
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-        """What `model.loss` takes."""
+        """The tensors."""
         return self.feats, self.feat_lengths, self.tokens, self.token_lengths
 
     def to(self, device: torch.device) -> "SpeechBatch":
         """The same batch on another device."""
-        return SpeechBatch(self.ids, *(tensor.to(device, non_blocking=True) for tensor in self.inputs))
+        feats, frames, tokens, units = (tensor.to(device, non_blocking=True) for tensor in self.inputs)
+        return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
 
     def rows(self, which: Sequence[int]) -> "SpeechBatch":
         """Some of the utterances, padded no further than they need."""
@@ -43,6 +46,7 @@ class SpeechBatch(NamedTuple):
             frames,
             tokens[:, : int(units.max())],
             units,
+            self.start,
         )
 
 

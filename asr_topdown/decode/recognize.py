@@ -13,7 +13,7 @@ from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.decode.searches import build_search, greedy_search
-from asr_topdown.losses import Judgement
+from asr_topdown.models.model import Model
 from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary
 
@@ -26,7 +26,7 @@ def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBat
 
 @torch.no_grad()
 def dev_metrics(
-    model: nn.Module, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
+    model: Model, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
 ) -> Mapping[str, float]:
     """Mean loss per utterance, and character error rate (a fraction) of the model's greedy search.
 
@@ -41,13 +41,15 @@ def dev_metrics(
     labels: list[Tensor] = []
     for batch in batches(dataset, frames_per_batch):
         moved = batch.to(device)
-        judged: Judgement = model.judge(*moved.inputs)  # type: ignore[operator]
-        losses.append(judged.losses[torch.isfinite(judged.losses)])
-        if judged.correct is not None and judged.labels is not None:
-            correct.append(judged.correct)
-            labels.append(judged.labels)
+        output = model.forward_with_loss(moved)
+        assert output.memory is not None
+        assert output.lengths is not None
+        losses.append(output.losses[torch.isfinite(output.losses)])
+        if output.correct is not None and output.labels is not None:
+            correct.append(output.correct)
+            labels.append(output.labels)
         for result, tokens, size in zip(
-            greedy(judged.outputs, judged.lengths),
+            greedy(output.memory, output.lengths),
             batch.tokens.tolist(),
             batch.token_lengths.tolist(),
             strict=True,

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Loss
+from asr_topdown.losses import Loss, ModelOutput
+from asr_topdown.models.model import Model, TextInput
 from asr_topdown.nn.dropout import LockedDropout, WordDropout
 from asr_topdown.nn.linear_cross_entropy import linear_cross_entropy
 from asr_topdown.nn.weight_drop import WeightDrop
@@ -13,7 +14,7 @@ from asr_topdown.nn.weight_drop import WeightDrop
 INIT_RANGE = 0.1
 
 
-class AwdLstm(nn.Module):
+class AwdLstm(Model):
     """Embedding -> `layers` x LSTM -> softmax over the words, with dropout of five kinds (arXiv:1708.02182).
 
     The last LSTM is as wide as the embedding, tied or not, so that tying alone is what changes.
@@ -114,6 +115,11 @@ class AwdLstm(nn.Module):
         """Mean of -log P(target) in nats over (T, B) targets, and the state after the words."""
         _, hidden, after = self(words, state)
         return self._softmax_loss(hidden, targets), after
+
+    def forward_with_loss(self, batch: TextInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
+        """As `Model`; the loss is the cross-entropy plus the two penalties on activations."""
+        loss = self.loss(batch.words, batch.targets, *hidden_state)
+        return ModelOutput(loss.total, loss.per_utterance, loss.carried)
 
     def loss(self, words: Tensor, targets: Tensor, *state: Tensor) -> Loss:
         """Cross-entropy of (T, B) targets plus the two penalties on activations; the state is handed on."""

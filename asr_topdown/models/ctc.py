@@ -7,13 +7,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Judgement, Loss, ctc_frames_needed, ctc_loss
+from asr_topdown.losses import Judgement, Loss, ModelOutput, ctc_frames_needed, ctc_loss
+from asr_topdown.models.model import Model, SpeechInput
 from asr_topdown.nn.blstm import BlstmStack
 from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.stacking import stack_frames
 
 
-class BlstmCtc(nn.Module):
+class BlstmCtc(Model):
     """Frame stacking -> `layers` x BLSTM -> linear -> log-softmax.
 
     Args:
@@ -77,6 +78,18 @@ class BlstmCtc(nn.Module):
     def _stacked(self, feats: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         feats = feats.masked_fill(~mask(lengths, feats.shape[1])[:, :, None], 0.0)
         return stack_frames(feats, lengths, self.stack)
+
+    def forward_with_loss(self, batch: SpeechInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
+        """As `Model`."""
+        judged = self.judge(batch.feats, batch.feat_lengths, batch.tokens, batch.token_lengths)
+        return ModelOutput(
+            judged.losses.mean(),
+            judged.losses.detach(),
+            memory=judged.outputs,
+            lengths=judged.lengths,
+            correct=judged.correct,
+            labels=judged.labels,
+        )
 
     def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
         """Mean CTC loss per utterance in nats, of a batch as `data.batch.SpeechBatch` describes it."""

@@ -17,7 +17,16 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Judgement, Loss, ctc_frames_needed, ctc_loss, label_loss, unit_prior
+from asr_topdown.losses import (
+    Judgement,
+    Loss,
+    ModelOutput,
+    ctc_frames_needed,
+    ctc_loss,
+    label_loss,
+    unit_prior,
+)
+from asr_topdown.models.model import Model, SpeechInput
 from asr_topdown.nn.encoders import Encoder, Parts
 from asr_topdown.nn.lengths import mask
 
@@ -102,7 +111,7 @@ class AttentionScorer:
         return self.decoder.select(state, rows, utterances)
 
 
-class CtcAttention(nn.Module):
+class CtcAttention(Model):
     """An encoder under a CTC output and an attention decoder.
 
     Args:
@@ -170,6 +179,18 @@ class CtcAttention(nn.Module):
         """(B, T, D) features, (B,) -> (B, T', V) log-probabilities of CTC in float32, (B,) lengths."""
         memory, lengths = self.encode(feats, lengths)
         return self.ctc_log_probs(memory), lengths
+
+    def forward_with_loss(self, batch: SpeechInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
+        """As `Model`."""
+        judged = self.judge(batch.feats, batch.feat_lengths, batch.tokens, batch.token_lengths)
+        return ModelOutput(
+            judged.losses.mean(),
+            judged.losses.detach(),
+            memory=judged.outputs,
+            lengths=judged.lengths,
+            correct=judged.correct,
+            labels=judged.labels,
+        )
 
     def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
         """Mean over the utterances of a batch of the weighted losses, in nats."""

@@ -14,7 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Judgement, Loss, ctc_frames_needed, ctc_loss
+from asr_topdown.losses import Judgement, Loss, ModelOutput, ctc_frames_needed, ctc_loss
+from asr_topdown.models.model import Model, SpeechInput
 from asr_topdown.nn.encoders import Encoder
 from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.predictor import LstmPredictor
@@ -47,7 +48,7 @@ class Joint(nn.Module):
         return logits
 
 
-class Transducer(nn.Module):
+class Transducer(Model):
     """An encoder and a predictor under a joint network.
 
     Args:
@@ -95,6 +96,18 @@ class Transducer(nn.Module):
         """(B, T, D) features, (B,) -> memory (B, T', D') for the joint network, (B,) lengths."""
         memory, lengths = self.encoder(feats, lengths)
         return self.softmax.norm(memory), lengths
+
+    def forward_with_loss(self, batch: SpeechInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
+        """As `Model`."""
+        judged = self.judge(batch.feats, batch.feat_lengths, batch.tokens, batch.token_lengths)
+        return ModelOutput(
+            judged.losses.mean(),
+            judged.losses.detach(),
+            memory=judged.outputs,
+            lengths=judged.lengths,
+            correct=judged.correct,
+            labels=judged.labels,
+        )
 
     def loss(self, feats: Tensor, feat_lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> Loss:
         """Mean loss per utterance in nats, of a batch as `data.batch.SpeechBatch` describes it."""

@@ -95,7 +95,7 @@ def _layers(model: str) -> tuple[str, ...]:
     """The layers of a model from its settings as JSON, input first."""
     values = json.loads(model)
     values["train"] = {"metric": "loss"}  # which fits any kind
-    return layer_names(fresh_model(configuration.parse(values), 10, init_seed=0))  # type: ignore[arg-type]
+    return layer_names(fresh_model(configuration.parse(values), 10, init_seed=0))
 
 
 def _training(store: Store, node: Node, config: Config | None) -> Training:

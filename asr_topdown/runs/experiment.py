@@ -5,14 +5,13 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from torch import nn
-
 from asr_topdown import datadir, layers
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.models.model import Model
 from asr_topdown.schedule.node import Node
 from asr_topdown.text import Vocabulary
 
@@ -86,13 +85,13 @@ class Experiment:
         """What the network puts out, whatever its kind."""
         return self.dictionary() if self.config.is_language_model else self.vocabulary()
 
-    def fresh_model(self, init_seed: int) -> nn.Module:
+    def fresh_model(self, init_seed: int) -> Model:
         """A network with the initial weights of `init_seed`."""
         return fresh_model(self.config, len(self.units()), init_seed)
 
     def layer_names(self) -> tuple[str, ...]:
         """The network's layers, input first."""
-        return layers.layer_names(self.fresh_model(0))  # type: ignore[arg-type]
+        return layers.layer_names(self.fresh_model(0))
 
     def cmvn(self) -> Cmvn | None:
         """Global normalisation statistics, if the configuration wants them."""

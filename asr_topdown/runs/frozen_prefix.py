@@ -15,13 +15,14 @@ from asr_topdown.config.train import TrainConfig
 from asr_topdown.data.computed import ComputedDataset
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
+from asr_topdown.models.model import Model
 from asr_topdown.schedule.node import Node
 
 log = logging.getLogger(__name__)
 
 
 def compute_once(
-    model: nn.Module,
+    model: Model,
     node: Node,
     config: TrainConfig,
     train: SpeechDataset,

@@ -2,9 +2,10 @@
 
 import logging
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from asr_topdown import layers
+from asr_topdown.models.model import Model
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
@@ -15,7 +16,7 @@ from asr_topdown.weights import load_weights
 log = logging.getLogger(__name__)
 
 
-def prepare_model(node: Node, experiment: Experiment, store: Store) -> nn.Module:
+def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
     """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen."""
     model = experiment.fresh_model(node.init_seed)
     layers.check_partition(model)

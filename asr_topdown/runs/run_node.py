@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
@@ -18,6 +17,7 @@ from asr_topdown.decode.recognize import dev_metrics
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.files import write_text
 from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.model import Model
 from asr_topdown.runs import continuation, lora
 from asr_topdown.runs import frozen_prefix as bottom
 from asr_topdown.runs.experiment import Experiment
@@ -112,7 +112,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
 
 
 def _language_task(
-    node: Node, experiment: Experiment, model: nn.Module, check_frozen: Callable[[int], None]
+    node: Node, experiment: Experiment, model: Model, check_frozen: Callable[[int], None]
 ) -> Task:
     return language_task(
         experiment.config,
@@ -125,7 +125,7 @@ def _language_task(
     )
 
 
-def _task(node: Node, experiment: Experiment, model: nn.Module, check_frozen: Callable[[int], None]) -> Task:
+def _task(node: Node, experiment: Experiment, model: Model, check_frozen: Callable[[int], None]) -> Task:
     config, vocabulary, cmvn = experiment.config.train, experiment.vocabulary(), experiment.cmvn()
     dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
     everything = SpeechDataset.read(experiment.train, vocabulary, cmvn)

@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
+from asr_topdown.models.model import Model
 from asr_topdown.train.distributed import World
 
 
@@ -46,7 +47,7 @@ class Task:
 
     plan: Callable[[int], Sequence[Sequence[int]]]
     batch: Callable[[Sequence[int], int], Batch]
-    evaluate: Callable[[nn.Module], Mapping[str, float]]
+    evaluate: Callable[[Model], Mapping[str, float]]
     after_epoch: Callable[[int], None] = lambda epoch: None
     lr_scale: Callable[[Sequence[int]], float] = lambda indices: 1.0
 

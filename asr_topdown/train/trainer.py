@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.engines import interruption
+from asr_topdown.models.model import Model
 from asr_topdown.train import distributed, optim, precision, rng
 from asr_topdown.train.checkpoint import Rotation
 from asr_topdown.train.epochs import EpochWeights, dev_error
@@ -44,7 +45,7 @@ class Trainer:
 
     def __init__(
         self,
-        model: nn.Module,
+        model: Model,
         task: Task,
         config: TrainConfig,
         *,
@@ -105,7 +106,7 @@ class Trainer:
         plan = self.task.plan(progress.epoch)
         self.model.train()
         if not progress.batches_done:
-            self.updates.carried = ()
+            self.updates.hidden_state = ()
         window = Window()
         saved = time.monotonic()
         for first in range(progress.batches_done, len(plan), config.accumulate):
@@ -269,8 +270,8 @@ class Trainer:
             "rng": generators,
             "progress": asdict(self.progress),
         }
-        if self.updates.carried:
-            state["carried"] = list(self.updates.carried)
+        if self.updates.hidden_state:
+            state["hidden_state"] = list(self.updates.hidden_state)
         self.checkpoints.save(state)
 
     def _resume(self) -> None:
@@ -285,7 +286,9 @@ class Trainer:
             self.model.load_state_dict(state["model"])
             self.optimizer.load_state_dict(state["optimizer"])
             self._best_state = state["best"]
-            self.updates.carried = tuple(tensor.to(self.device) for tensor in state.get("carried", []))
+            self.updates.hidden_state = tuple(
+                tensor.to(self.device) for tensor in state.get("hidden_state", [])
+            )
             self.progress = Progress(**state["progress"])
             self._reopen()
             self._restore_dropout(state["rng"])

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from asr_topdown.config.train import TrainConfig
-from asr_topdown.losses import Loss
+from asr_topdown.losses import ModelOutput
+from asr_topdown.models.model import Model
 from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
 from asr_topdown.train.schedule import lr_factor
@@ -15,16 +16,15 @@ from asr_topdown.train.task import Batch, Divisible, Task, Window
 
 
 class LossOf(nn.Module):
-    """A model's `loss` as the forward pass, which is where DDP looks."""
+    """A model's `forward_with_loss` as the forward pass, which is where DDP looks."""
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
-    def forward(self, *inputs: Tensor) -> Loss:
-        """What `model.loss` takes and gives."""
-        loss: Loss = self.model.loss(*inputs)  # type: ignore[operator]
-        return loss
+    def forward(self, batch: Batch, hidden_state: Sequence[Tensor]) -> ModelOutput:
+        """What `model.forward_with_loss` takes and gives."""
+        return self.model.forward_with_loss(batch, hidden_state)
 
 
 class Updates:
@@ -36,17 +36,17 @@ class Updates:
         world: the processes that train it together.
 
     Attributes:
-        carried: what the model wants to be given with the next batch of the epoch (see `Loss`).
+        hidden_state: what a language model is given with the next batch of the epoch (see `ModelOutput`).
 
     Raises:
         ValueError: if every layer is frozen.
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, world: World) -> None:
+    def __init__(self, model: Model, config: TrainConfig, world: World) -> None:
         self.config = config
         self.world = world
         self.optimizer = optim.build_optimizer(model, config.optimizer)
-        self.carried: tuple[Tensor, ...] = ()
+        self.hidden_state: tuple[Tensor, ...] = ()
         self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._device = self._trainable[0].device
         self._network = world.wrap(LossOf(model))
@@ -75,10 +75,10 @@ class Updates:
             if not self.world.alone:
                 batch, counting = self._part(batch)
             with distributed.part_of_a_step(self._network, last=index == len(batches)):
-                loss = self._loss(batch.to(self._device).inputs)
-                (loss.total * (counting * self.world.size / utterances)).backward()
+                output = self._forward(batch.to(self._device))
+                (output.loss * (counting * self.world.size / utterances)).backward()
             if counting:
-                window.add(batch, loss.per_utterance)
+                window.add(batch, output.losses)
         nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
         scale = math.fsum(map(task.lr_scale, batches)) / len(batches)
         with optim.scaled_lr(self.optimizer, scale * lr_factor(self.config.schedule, number)):
@@ -91,9 +91,9 @@ class Updates:
         rows, counting = self.world.share(len(batch.ids))
         return batch.rows(rows), counting
 
-    def _loss(self, inputs: tuple[Tensor, ...]) -> Loss:
+    def _forward(self, batch: Batch) -> ModelOutput:
         bf16 = self.config.precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
-            loss: Loss = self._network(*inputs, *self.carried)
-        self.carried = loss.carried
-        return loss
+            output: ModelOutput = self._network(batch, self.hidden_state)
+        self.hidden_state = output.hidden_state
+        return output
