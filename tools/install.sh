@@ -2,9 +2,11 @@
 # Makes .venv at the root of the checkout and installs everything into it. Nothing outside .venv is touched.
 # When nothing has changed since the last time, it returns at once.
 #
-#   tools/install.sh [--python PYTHON] [--cuda | --torch-index URL] [--force]
+#   tools/install.sh [--python PYTHON] [--cuda | --torch-index URL] [--with EXTRAS] [--force]
 #
 #   --python PYTHON     the Python to make .venv with, 3.11 or newer (default: the first one found)
+#   --with EXTRAS       optional parts beside the usual ones, as in --with lora,ray (pyproject.toml lists them);
+#                       they stay until .venv is made anew
 #   --cuda              take PyTorch from the usual package index, with CUDA (the default where a GPU is found)
 #   --torch-index URL   look for PyTorch at URL as well (default on Linux without a GPU: PyTorch's own index of
 #                       CPU builds, which saves some gigabytes; if it does not answer, the usual index)
@@ -16,11 +18,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 fail() { echo "tools/install.sh: error: $*" >&2; exit 1; }
 
-python=${PYTHON:-} torch_index=${TORCH_INDEX:-} cuda=false force=false
+python=${PYTHON:-} torch_index=${TORCH_INDEX:-} extras="" cuda=false force=false
 while (($#)); do
     case $1 in
         --python) python=${2:?--python needs a value}; shift ;;
         --torch-index) torch_index=${2:?--torch-index needs a value}; shift ;;
+        --with) extras=${2:?--with needs a value}; shift ;;
         --cuda) cuda=true ;;
         --force) force=true ;;
         -h | --help) sed -n '/^# /s/^# //p;/^set/q' "$0"; exit ;;
@@ -31,7 +34,8 @@ done
 
 # The stamp says what was installed and where: a checkout that moved has a broken environment.
 stamp=.venv/.installed
-wanted="$(cat pyproject.toml setup.py tools/constraints.txt | cksum) $PWD"
+extras=$({ tr , '\n' <<<"test,lint,$extras"; sed 1d $stamp 2>/dev/null || true; } | sed '/^$/d' | sort -u)
+wanted="$(cat pyproject.toml setup.py tools/constraints.txt | cksum) $PWD"$'\n'$extras
 if ! $force && [[ -f $stamp && "$(cat $stamp)" == "$wanted" ]]; then
     echo "tools/install.sh: .venv is up to date"
     exit
@@ -94,7 +98,7 @@ fi
 rm -f $stamp
 install_torch
 echo "tools/install.sh: installing asr_topdown and the rest"
-pip_install -e '.[test,lint]'
+pip_install -e ".[${extras//$'\n'/,}]"
 echo "$wanted" >$stamp
 announce_missing
 echo "tools/install.sh: done; the command is .venv/bin/asr-topdown (try: .venv/bin/asr-topdown doctor)"
