@@ -132,7 +132,7 @@ for family in "${families[@]}"; do
         --out "$work/decode/$family" --device $device
 done
 
-retraining=(--set "topdown.seeds=[1]" --set "topdown.controls=[]" --workers 1)
+retraining=(--set "schedule.seeds=[1]" --set "schedule.controls=[]" --workers 1)
 [[ $device == cpu ]] || retraining+=(--gpus 1)
 step "retraining below the frozen softmax" 120 "$python" -m asr_topdown.bin.main topdown \
     --config egs/fsdd/conf/blstm_ctc.yaml "${sets[@]}" --exp "$work/exp/topdown" "${retraining[@]}"

@@ -54,10 +54,10 @@ def test_includes_come_first_and_overrides_last(tmp_path: Path) -> None:
     write(tmp_path / "parts" / "a.yaml", "train: {epochs: 7, patience: 2}\nmodel: {layers: 2}")
     write(tmp_path / "parts" / "b.yaml", "train: {patience: 3}")
     main = write(tmp_path / "c.yaml", "include: [parts/a.yaml, parts/b.yaml]\ntrain: {grad_clip: 1.0}")
-    loaded = config.load(main, ["train.epochs=9", "topdown.seeds=[4, 5]"])
+    loaded = config.load(main, ["train.epochs=9", "schedule.seeds=[4, 5]"])
     assert (loaded.train.epochs, loaded.train.patience, loaded.train.grad_clip) == (9, 3, 1.0)
     assert loaded.model.layers == 2
-    assert loaded.topdown.seeds == (4, 5)
+    assert loaded.schedule.seeds == (4, 5)
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", "train.epochs=[1"])
@@ -77,7 +77,7 @@ def test_identity_is_of_what_decides_the_network() -> None:
         "train.log_interval=7",
         "train.epochs=3",
         "decode.beam=3",
-        "topdown.seeds=[8]",
+        "schedule.seeds=[8]",
         "train.threads=2",
     ):
         assert config.parse({}, [same]).identity() == base.identity(), same

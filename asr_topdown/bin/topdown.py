@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 HELP = "train top-down (Algorithm 1) with its controls, and save what each training gave"
 EXAMPLE = """
 asr-topdown topdown --config conf/blstm_ctc.yaml --train data/train --dev data/dev \\
-    --tokens data/tokens.txt --exp exp/a --workers 2 --set topdown.seeds=[1,2,3]
+    --tokens data/tokens.txt --exp exp/a --workers 2 --set schedule.seeds=[1,2,3]
 asr-topdown topdown … --device cuda --ddp 4
 asr-topdown topdown … --device cuda --engine slurm --slurm partition=gpu,gpus=1,time=4:00:00 --workers 8
 """
@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--source-exp",
         type=Path,
         metavar="DIR",
-        help="experiment folder with the study topdown.source, of another recipe (default: EXP)",
+        help="experiment folder with the study schedule.source, of another recipe (default: EXP)",
     )
 
 

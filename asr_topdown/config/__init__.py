@@ -26,7 +26,7 @@ from asr_topdown.config.model import (
     ModelConfig,
     TransducerConfig,
 )
-from asr_topdown.config.schedule import TopdownConfig
+from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.section import Section
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.features.fbank import FbankOptions
@@ -68,7 +68,7 @@ class Config(Section):
     model: ModelConfig = BlstmCtcConfig()
     language_model: LanguageModelConfig = LanguageModelConfig()
     train: TrainConfig = TrainConfig()
-    topdown: TopdownConfig = TopdownConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
     decode: DecodeConfig = DecodeConfig()
 
     @field_validator("model", mode="before")
@@ -94,9 +94,9 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _epochs_are_kept(self) -> "Config":
-        if self.topdown.reads_every_epoch and self.train.keep_epochs != "all":
-            names = ", ".join(self.topdown.search)
-            raise ValueError(f"topdown.search {names} reads earlier epochs: set train.keep_epochs to all")
+        if self.schedule.reads_every_epoch and self.train.keep_epochs != "all":
+            names = ", ".join(self.schedule.search)
+            raise ValueError(f"schedule.search {names} reads earlier epochs: set train.keep_epochs to all")
         return self
 
     @property
@@ -118,7 +118,7 @@ class Config(Section):
             "threads",
             "cache_frozen",
         }
-        kept = self.model_dump(mode="json", exclude={"topdown": True, "decode": True, "train": train})
+        kept = self.model_dump(mode="json", exclude={"schedule": True, "decode": True, "train": train})
         if not self.is_language_model:
             del kept["language_model"]
         if isinstance(self.model, TransducerConfig):

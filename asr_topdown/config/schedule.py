@@ -88,7 +88,7 @@ class DepthSweepConfig(Section):
         return values
 
 
-class TopdownConfig(Section):
+class ScheduleConfig(Section):
     """The layer schedule."""
 
     search: tuple[SearchName, ...] = Field(

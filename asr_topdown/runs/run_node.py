@@ -70,7 +70,7 @@ def _finish(node: Node, experiment: Experiment, store: Store, progress: Progress
     )
     store.finish(outcome)
     # Only now: a kill before done.json is there must find the checkpoint that says "finished".
-    if not (experiment.config.topdown.continues and node.epochs < experiment.config.train.epochs):
+    if not (experiment.config.schedule.continues and node.epochs < experiment.config.train.epochs):
         Rotation(store.node_dir(node)).clear()
     EpochWeights(store.node_dir(node), experiment.config.train).finish(progress.errors)
     return outcome
@@ -82,7 +82,7 @@ def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> 
     experiment.units().save(folder / "tokens.txt")
     if (cmvn := experiment.cmvn()) is not None:
         cmvn.save(folder / "cmvn.ark")
-    if experiment.config.topdown.continues:
+    if experiment.config.schedule.continues:
         continuation.take_up(node, store)
 
 

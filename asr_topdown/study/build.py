@@ -31,16 +31,16 @@ def searches_of(
         store: where its networks are.
         joint_data: of `subset_scan`, the data of its joint trainings, from small to large; of `epoch_scan`,
             the last of them is its joint training's. None = `experiment`'s.
-        source_store: where the study `topdown.source` is; None = in `store`.
+        source_store: where the study `schedule.source` is; None = in `store`.
 
     Raises:
         ValueError, FileNotFoundError: naming what does not fit together or is not there.
     """
-    chosen = experiment.config.topdown
+    chosen = experiment.config.schedule
     blocks = layers.group_names(experiment.layer_names(), chosen.groups)
     sources: dict[int, Outcome] = {}
     if "transplant" in chosen.search and not chosen.source:
-        raise ValueError("search transplant needs topdown.source, the tag of another study's results")
+        raise ValueError("search transplant needs schedule.source, the tag of another study's results")
     if chosen.source:
         where = source_store or store
         sources = source_outcomes(where, chosen.source, chosen.source_network, chosen.seeds)
@@ -73,7 +73,7 @@ def run_one_of(node: Node, experiments: Sequence[Experiment], store: Store) -> O
 def _makers(
     experiment: Experiment, blocks: Blocks, sources: dict[int, Outcome], joint_data: Sequence[Path]
 ) -> dict[str, Callable[[Node], Search]]:
-    chosen = experiment.config.topdown
+    chosen = experiment.config.schedule
     names: dict[str, Any] = {"name": f"{chosen.source} ({chosen.source_network})" if chosen.source else ""}
     how: dict[str, Any] = {"frozen_dropout": chosen.frozen_dropout}
     over = [replace(experiment, train=data) for data in joint_data]

@@ -26,7 +26,7 @@ def source_outcomes(
     if tag not in store.tags():
         known = ", ".join(store.tags()) or "none"
         raise FileNotFoundError(
-            f"topdown.source: {store.root} has no results/{tag}.json (there are: {known})"
+            f"schedule.source: {store.root} has no results/{tag}.json (there are: {known})"
         )
     results = store.load_results(tag)
     return {seed: _outcome(store, tag, network, seed, results) for seed in seeds}
@@ -36,9 +36,9 @@ def _outcome(store: Store, tag: str, network: str, seed: int, results: Sequence[
     own = [result for result in results if result.seed == seed]
     if not own:
         known = ", ".join(str(known) for known in sorted({result.seed for result in results})) or "none"
-        raise ValueError(f"topdown.source: results/{tag}.json has no seed {seed} (there are: {known})")
+        raise ValueError(f"schedule.source: results/{tag}.json has no seed {seed} (there are: {known})")
     node_id = own[0].steps[0].node if network == "joint" else own[0].final
     outcome = store.outcome(store.node(node_id))
     if outcome is None:
-        raise ValueError(f"topdown.source: {store.node_dir(node_id)} is not finished")
+        raise ValueError(f"schedule.source: {store.node_dir(node_id)} is not finished")
     return outcome

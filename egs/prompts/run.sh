@@ -45,7 +45,7 @@ stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the control. Most of the time.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
     asr-topdown topdown --config "$config" "${data[@]}" --exp "$exp" --device "$device" "${search_engine[@]}" \
-    --set "topdown.seeds=[$seeds]"
+    --set "schedule.seeds=[$seeds]"
 
 # 5 · Decode: every network that the study names, dev and test. 1 min.
 stage 5 decode --in "$exp/results/study.json" data/{dev,test}/feats.scp "$config" --out "$exp/decode" -- \

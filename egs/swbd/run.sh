@@ -62,7 +62,7 @@ stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
 
 # 4 · Top-down: freeze the softmax layers, retrain the rest; a BLSTM one layer further down each time; and the controls.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
-    asr-topdown topdown "${common[@]}" "${search_engine[@]}" --set "topdown.seeds=[$seeds]"
+    asr-topdown topdown "${common[@]}" "${search_engine[@]}" --set "schedule.seeds=[$seeds]"
 
 # 5 · Decode: every network that the study names, without a language model. A few minutes each.
 stage 5 decode --in "$exp/results/study.json" "${tests[@]/%//feats.scp}" "$config" --out "$exp/decode" -- \

@@ -40,7 +40,7 @@ stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
 # 4 · Top-down: freeze the tied embedding and softmax, retrain the LSTMs; and the controls. Five more trainings a seed.
 stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
     asr-topdown topdown --config "$config" "${texts[@]}" --exp "$exp" --device "$device" "${search_engine[@]}" \
-    --set "topdown.seeds=[$seeds]"
+    --set "schedule.seeds=[$seeds]"
 
 # 6 · Score: perplexity of every network on the test text. 1 min.
 stage 6 score -- asr-topdown score "$data/test.txt" --exp "$exp" --device "$device"

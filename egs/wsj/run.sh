@@ -60,8 +60,8 @@ stage 3 "train_$results" --in "${inputs[@]}" --out "$exp/nodes" -- \
     asr-topdown train "${common[@]}" --seed "${seeds%%,*}" "${train_engine[@]}"
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
-schedule=(--results "$results" --set "topdown.seeds=[$seeds]")
-[[ -z $source ]] || schedule+=(--set topdown.search=transplant --set "topdown.source=$source" --set "topdown.controls=[]")
+schedule=(--results "$results" --set "schedule.seeds=[$seeds]")
+[[ -z $source ]] || schedule+=(--set schedule.search=transplant --set "schedule.source=$source" --set "schedule.controls=[]")
 stage 4 "topdown_$results" --in "${inputs[@]}" ${source:+"$exp/results/$source.json"} --out "$exp/results/$results.json" -- \
     asr-topdown topdown "${common[@]}" "${search_engine[@]}" "${schedule[@]}"
 

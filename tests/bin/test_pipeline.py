@@ -208,7 +208,7 @@ def test_too_short_a_sound(
 @pytest.mark.slow
 def test_a_study_by_two_processes_is_that_of_one(toy: Toy, tmp_path: Path) -> None:
     """`--ddp 2` through torchrun: the same nodes with the same errors, written once."""
-    settings = ["--set", "train.epochs=2", "--set", "topdown.controls=[]", "--set", "topdown.seeds=[3]"]
+    settings = ["--set", "train.epochs=2", "--set", "schedule.controls=[]", "--set", "schedule.seeds=[3]"]
     options = [*toy.experiment[:-2], *settings]  # but for --exp
     studies = []
     for name, ddp in (("one", "1"), ("two", "2")):

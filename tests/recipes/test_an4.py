@@ -10,7 +10,7 @@ TINY = """
 features: {fbank: {sample_rate: 16000, num_mels: 20}}
 model: {layers: 1, cells: 32, stack: 3}
 train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {lr: 0.01}}
-topdown: {controls: []}
+schedule: {controls: []}
 """
 
 

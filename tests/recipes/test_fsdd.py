@@ -13,7 +13,7 @@ features: {fbank: {sample_rate: 8000, num_mels: 20}}
 text: {unit: word}
 model: {layers: 1, cells: 24, stack: 4}
 train: {epochs: 8, patience: 8, utterances_per_batch: 4, optimizer: {lr: 0.01}}
-topdown: {controls: []}
+schedule: {controls: []}
 decode: {ctc_weight: 1.0}
 """
 

@@ -12,7 +12,7 @@ TINY = """
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
 model: {layers: 2, cells: 24, stack: 2}
 train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {lr: 0.01}}
-topdown: {controls: [scratch, freeze_lowest, keep]}
+schedule: {controls: [scratch, freeze_lowest, keep]}
 """
 
 

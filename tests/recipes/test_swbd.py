@@ -19,7 +19,7 @@ train:
   utterances_per_batch: 8
   optimizer: {name: adam, lr: 0.01, plateau: none}
   specaugment: null
-topdown: {controls: []}
+schedule: {controls: []}
 """
 
 TINY_TRANSFORMER = """
@@ -36,7 +36,7 @@ train:
   optimizer: {lr: 2}
   schedule: {warmup_steps: 30, dim: 32}
   average: {last: 2}
-topdown: {groups: {network: [subsample, enc.0, dec.0]}, controls: []}
+schedule: {groups: {network: [subsample, enc.0, dec.0]}, controls: []}
 decode: {beam: 3}
 """
 
@@ -61,7 +61,7 @@ def test_the_transformer_of_table_3(repository):
     assert row.train.specaugment is not None
     assert (row.decode.method, row.decode.beam) == ("joint_beam", 20)
     names = layers.layer_names(build_model(row, 2000))
-    blocks = layers.group_names(names, row.topdown.groups)
+    blocks = layers.group_names(names, row.schedule.groups)
     assert blocks == [names[:-1], ("softmax",)]  # M(1, n - 1)
 
 

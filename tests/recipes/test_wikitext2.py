@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 TINY = """
-include: [../../../conf/topdown/freeze_top.yaml]
+include: [../../../conf/schedules/freeze_top.yaml]
 model: {kind: awd_lstm, embedding: 8, cells: 10, layers: 3, drop_input: 0.1}
 language_model: {batch: 4, dev_batch: 2, bptt: 12}
 train:

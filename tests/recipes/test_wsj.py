@@ -22,7 +22,7 @@ include: [blstm_ctc.yaml]
 features: {fbank: {num_mels: 20}, deltas: 0}
 model: {layers: 2, cells: 32, projection: 0, stack: 3, subsample: []}
 train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {name: adam, lr: 0.01, plateau: none}}
-topdown: {controls: [freeze_lowest]}
+schedule: {controls: [freeze_lowest]}
 """
 
 
@@ -110,9 +110,9 @@ def test_table_2_runs_every_row(copy, run_recipe):
         assert f"conf/{name}.yaml" in call
         assert f"exp/{tag}" in call
         assert call[call.index("--results") + 1] == results
-        assert f"topdown.seeds=[{seeds}]" in call
-        assert [word for word in call if word.startswith("topdown.source=")] == [
-            f"topdown.source={one}" for one in source
+        assert f"schedule.seeds=[{seeds}]" in call
+        assert [word for word in call if word.startswith("schedule.source=")] == [
+            f"schedule.source={one}" for one in source
         ]
 
 
@@ -125,7 +125,7 @@ def test_the_rows_of_table_2(repository, name, size, dropout):
     assert front_end_dim(row.features.fbank, row.features.deltas) == size
     assert (row.model.layers, row.model.cells, row.model.dropout) == (4, 320, dropout)
     assert row.train.patience == 5
-    assert "freeze_lowest" in row.topdown.controls
+    assert "freeze_lowest" in row.schedule.controls
 
 
 TINY_A = """
@@ -135,7 +135,7 @@ model:
   encoder: {layers: 1, cells: 32, projection: 24, stack: 3, subsample: []}
   decoder: {embedding: 8, cells: 24, attention: 16, filters: 2, width: 5}
 train: {epochs: 4, patience: 4, utterances_per_batch: 8, optimizer: {name: adam, lr: 0.01, plateau: none}}
-topdown: {groups: {network: [blstm.0, decoder]}, controls: []}
+schedule: {groups: {network: [blstm.0, decoder]}, controls: []}
 decode: {beam: 2}
 """
 TINY_B = (

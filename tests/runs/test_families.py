@@ -13,7 +13,7 @@ import torch
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
-from asr_topdown.config.schedule import TopdownConfig
+from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.decode.model import load_trained
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.losses import unit_prior
@@ -307,8 +307,8 @@ def test_a_study_takes_its_classifier_from_another_architecture(
     """The paper's "softmax layers frozen from B" in A, by the tag that B's study saved."""
     b = make_experiment(data, "vgg_ctc_attention")
     a = make_experiment(data, "blstm_ctc_attention")
-    chosen = TopdownConfig(search=("transplant",), source="b", controls=())
-    a = dataclasses.replace(a, config=a.config.model_copy(update={"topdown": chosen}))
+    chosen = ScheduleConfig(search=("transplant",), source="b", controls=())
+    a = dataclasses.replace(a, config=a.config.model_copy(update={"schedule": chosen}))
     theirs = joint["vgg_ctc_attention"]
     step = Step("joint", theirs.node.id, theirs.error, accepted=True)
     store.save_results("b", [Result("greedy", 1, (step,), theirs.node.id)])

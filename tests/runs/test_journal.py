@@ -10,11 +10,11 @@ from asr_topdown.runs.journal import record, recorded
 
 
 def test_what_is_recorded_comes_back_as_typed(tmp_path: Path) -> None:
-    argv = ["asr-topdown", "topdown", "--exp", "exp/a b", "--set", "topdown.seeds=[1,2]"]
+    argv = ["asr-topdown", "topdown", "--exp", "exp/a b", "--set", "schedule.seeds=[1,2]"]
     record(tmp_path, argv)
     (command,) = recorded(tmp_path)
     assert command.argv == tuple(argv)
-    assert command.line() == "asr-topdown topdown --exp 'exp/a b' --set 'topdown.seeds=[1,2]'"
+    assert command.line() == "asr-topdown topdown --exp 'exp/a b' --set 'schedule.seeds=[1,2]'"
     assert command.folder == str(Path.cwd())
 
 

@@ -13,7 +13,7 @@ import torch
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
-from asr_topdown.config.schedule import TopdownConfig
+from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.train import AverageConfig
 from asr_topdown.decode.model import load_trained
 from asr_topdown.features.cmvn import Cmvn
@@ -298,7 +298,7 @@ def halving_config(experiment: Experiment, epochs: int) -> Experiment:
     config = experiment.config
     config = config.model_copy(
         update={
-            "topdown": TopdownConfig(search=("halving",)),
+            "schedule": ScheduleConfig(search=("halving",)),
             "train": config.train.model_copy(update={"epochs": epochs, "patience": 0}),
         }
     )

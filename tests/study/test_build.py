@@ -44,7 +44,7 @@ def write_data(folder: Path, count: int, seed: int, letters: str) -> Path:
 
 
 def make_experiment(
-    root: Path, topdown: dict[str, Any], *, mels: int = 4, letters: str = "abc"
+    root: Path, schedule: dict[str, Any], *, mels: int = 4, letters: str = "abc"
 ) -> Experiment:
     if not root.exists():
         write_data(root / "train", 40, 1, letters)
@@ -61,7 +61,7 @@ def make_experiment(
                 "keep_epochs": "all",
                 "optimizer": {"lr": 0.02},
             },
-            "topdown": {"controls": [], **topdown},
+            "schedule": {"controls": [], **schedule},
         }
     )
     return Experiment(config, root / "train", root / "dev", root / "tokens.txt")

@@ -43,7 +43,7 @@ epochs=$(cat "$exp/epochs")
 
 settings=(
     --set "train.epochs=$epochs" --set "train.precision=$precision" --set train.checkpoint_minutes=1
-    --set "topdown.seeds=[$seed]" --set "topdown.controls=[]"
+    --set "schedule.seeds=[$seed]" --set "schedule.controls=[]"
 )
 status=0
 timeout --signal=INT --kill-after=20 "$seconds" \
