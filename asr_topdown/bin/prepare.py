@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.bin import prepare_calls, prepare_text
-from asr_topdown.corpora import an4, folder, fsdd, kaldi, nested, prompts, split, wsj
+from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
+from asr_topdown.corpora import an4, fsdd, kaldi, nested, prompts, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -23,7 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_wsj(corpora)
     prepare_calls.add_arguments(functools.partial(_add, corpora), _add_downloads)
     prepare_text.add_arguments(functools.partial(_add, corpora), _add_downloads)
-    _add_folder(corpora)
+    prepare_table.add_arguments(functools.partial(_add, corpora))
     _add_kaldi(corpora)
     _add_speed(corpora)
     _add_nested(corpora)
@@ -141,48 +141,6 @@ def _add_wsj(corpora: Subparsers) -> None:
     )
     parser.set_defaults(
         prepare=lambda args: wsj.prepare(args.out, roots=[*args.wsj0, *args.wsj1], sets=args.sets)
-    )
-
-
-def _add_folder(corpora: Subparsers) -> None:
-    help_ = "recordings of your own with a table of transcripts (CSV, TSV or `id text`)"
-    example = (
-        "--audio recordings --transcripts recordings/text.tsv --split train:0.8,dev:0.1,test:0.1 --out data"
-    )
-    parser = _add(corpora, "folder", help_, example)
-    parser.add_argument(
-        "--audio", type=Path, required=True, metavar="DIR", help="folder with wav, flac or SPHERE files"
-    )
-    parser.add_argument(
-        "--transcripts",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="CSV or TSV with columns `id` or `file`, `text` and perhaps `speaker`; or lines of `id text`",
-    )
-    parser.add_argument(
-        "--speaker-from",
-        choices=folder.SPEAKER_SOURCES,
-        help="column of the table, folder a file lies in, its name up to - or _, or none "
-        "(default: the column, if there is one)",
-    )
-    parser.add_argument(
-        "--normalise", action="store_true", help="English: lower case, numbers to words, no punctuation"
-    )
-    parser.add_argument(
-        "--split",
-        metavar="NAME:SHARE,...",
-        help="several sets, by a hash of the transcript: no sentence is in two",
-    )
-    parser.set_defaults(
-        prepare=lambda args: folder.prepare(
-            args.out,
-            sounds=args.audio,
-            transcripts=args.transcripts,
-            speaker_from=args.speaker_from,
-            normalise=args.normalise,
-            parts=split.parse_parts(args.split) if args.split else None,
-        )
     )
 
 

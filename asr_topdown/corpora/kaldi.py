@@ -4,14 +4,28 @@ import dataclasses
 from pathlib import Path
 
 from asr_topdown import datadir
-from asr_topdown.datadir import DataDir
+from asr_topdown.datadir import DataDir, parsing
+from asr_topdown.datadir.lines import parse_table
 
 
 def prepare(out: Path, *, source: Path) -> list[DataDir]:
     """Write the recordings, segments, transcripts and speakers of `source` to `out`, sorted.
 
+    Raises:
+        FileNotFoundError: if `source` is no data directory.
+        ValueError: as `read`.
+    """
+    data = read(source, out)
+    datadir.write(data)
+    return [data]
+
+
+def read(source: Path, out: Path) -> DataDir:
+    """The data directory `source` as it will stand at `out`.
+
     Relative paths in wav.scp are looked for from the current folder, as Kaldi does, then from `source`.
-    Commands stay as they are; features are left out, `asr-topdown features` computes ours.
+    Commands stay as they are; features are left out, `asr-topdown features` computes ours. Without utt2spk,
+    which ESPnet's tools do not need, each utterance is its own speaker.
 
     Raises:
         FileNotFoundError: if `source` is no data directory.
@@ -21,11 +35,23 @@ def prepare(out: Path, *, source: Path) -> list[DataDir]:
         raise ValueError(
             f"--out {out}: is the source itself; name another folder, or use `asr-topdown validate`"
         )
-    data = datadir.read(source)
+    complete = (source / "utt2spk").exists() or not (source / "wav.scp").is_file()
+    data = datadir.read(source) if complete else _without_speakers(source)
     wavs = {recording: _absolute(place, source) for recording, place in data.wavs.items()}
-    taken = dataclasses.replace(data, path=out, wavs=wavs, feats={}, num_frames={})
-    datadir.write(taken)
-    return [taken]
+    return dataclasses.replace(data, path=out, wavs=wavs, feats={}, num_frames={})
+
+
+def _without_speakers(source: Path) -> DataDir:
+    text = parse_table(source / "text", parsing.parse_transcript)
+    segments = source / "segments"
+    return DataDir(
+        path=source,
+        wavs=parse_table(source / "wav.scp", parsing.parse_source),
+        text=text,
+        utt2spk={utterance: utterance for utterance in text},
+        segments=parse_table(segments, parsing.parse_segment) if segments.exists() else None,
+        sample_rate=parsing.read_sample_rate(source / "sample_rate"),
+    )
 
 
 def _absolute(place: str, source: Path) -> str:

@@ -51,20 +51,26 @@ def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: 
 
 
 def joining_order(utt2spk: Mapping[str, str], seed: int) -> list[str]:
-    """Utterances such that each speaker's lie evenly between the first and the last.
+    """Utterances such that each speaker's lie evenly between the first and the last: a part of share s takes
+    what lies below s, each speaker's share of it, give or take one.
+    """
+    return sorted(utt2spk, key=places(utt2spk, seed).__getitem__)
 
-    A speaker's utterances, shuffled, are put at (k + r) / n, k = 0 … n - 1, with r in [0, 1) his own. A part
-    of share s takes what lies below s: his share of it, give or take one.
+
+def places(utt2spk: Mapping[str, str], seed: int) -> dict[str, tuple[float, str]]:
+    """Utterance -> its place in [0, 1), and its name for ties.
+
+    A speaker's utterances, shuffled, are put at (k + r) / n, k = 0 … n - 1, with r in [0, 1) his own.
     """
     spoken: dict[str, list[str]] = {}
     for utterance, speaker in utt2spk.items():
         spoken.setdefault(speaker, []).append(utterance)
-    places = {}
+    found = {}
     for speaker, utterances in spoken.items():
         shuffled = sorted(utterances, key=lambda utterance: _share(seed, "utterance", utterance))
         start = _share(seed, "speaker", speaker)
-        places.update({u: ((k + start) / len(shuffled), u) for k, u in enumerate(shuffled)})
-    return sorted(utt2spk, key=places.__getitem__)
+        found.update({u: ((k + start) / len(shuffled), u) for k, u in enumerate(shuffled)})
+    return found
 
 
 def _share(*key: object) -> float:

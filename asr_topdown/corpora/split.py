@@ -1,22 +1,42 @@
-"""Train, dev and test sets by a hash of the transcript, so that no sentence stands in two of them."""
+"""Train, dev and test sets: by sentence, by speaker, or by both, a function of the data and a seed alone."""
 
 import hashlib
 import re
-from collections.abc import Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import NamedTuple
 
+from asr_topdown import datadir
+from asr_topdown.corpora.nested import places
 from asr_topdown.datadir import DataDir, subset
 
 PARTS: Mapping[str, float] = {"train": 0.70, "dev": 0.15, "test": 0.15}
 
+_TRIES = 200  # so many ways of dealing out speakers are compared
 
-def part_of(transcript: str, parts: Mapping[str, float] = PARTS) -> str:
+
+class Division(NamedTuple):
+    """How a corpus is divided: `BY` says what the rules mean.
+
+    Attributes:
+        parts: set -> share; the shares sum to 1.
+        by: a key of `BY`.
+        seed: another one chooses other utterances.
+    """
+
+    parts: Mapping[str, float] = PARTS
+    by: str = "transcript"
+    seed: int = 0
+
+
+def part_of(transcript: str, parts: Mapping[str, float] = PARTS, seed: int = 0) -> str:
     """The set a transcript belongs to.
 
     The first 8 hex digits of the SHA-256 of its UTF-8 bytes, divided by 16**8, are a fraction in [0, 1);
-    the sets own consecutive intervals of it, as long as their shares, in the order given.
+    the sets own consecutive intervals of it, as long as their shares, in the order given. A seed other than
+    0 stands before the transcript, and a space.
     """
-    digest = hashlib.sha256(transcript.encode()).hexdigest()
-    fraction = int(digest[:8], 16) / 16**8 * sum(parts.values())
+    fraction = _fraction(f"{seed} {transcript}" if seed else transcript) * sum(parts.values())
     upper = 0.0
     for name, share in parts.items():
         upper += share
@@ -26,26 +46,116 @@ def part_of(transcript: str, parts: Mapping[str, float] = PARTS) -> str:
 
 
 def split(
-    data: DataDir, parts: Mapping[str, float] = PARTS, fixed: Mapping[str, str] | None = None
+    data: DataDir, division: Division | None = None, fixed: Mapping[str, str] | None = None
 ) -> list[DataDir]:
     """One directory per set, at `data.path / <set>`.
 
     Args:
         data: the whole corpus.
-        parts: the sets and their shares.
-        fixed: utterance -> set, for those whose set is not left to the hash.
+        division: the sets and how they are chosen; by transcript, `PARTS`, if absent.
+        fixed: utterance -> set, for those that are not left to the rule.
 
     Raises:
-        ValueError: if a set stays empty.
+        ValueError: if a set stays empty, or speakers are wanted and none are known.
     """
-    members: dict[str, list[str]] = {name: [] for name in parts}
+    division = division or Division()
+    chosen = BY[division.by](data, division)
+    members: dict[str, list[str]] = {name: [] for name in division.parts}
     for utterance in data.utterances():
-        part = (fixed or {}).get(utterance) or part_of(data.text.get(utterance, ""), parts)
-        members[part].append(utterance)
+        part = (fixed or {}).get(utterance) or chosen.get(utterance)
+        if part:
+            members[part].append(utterance)
     empty = [name for name, utterances in members.items() if not utterances]
     if empty:
         raise ValueError(f"{data.path}: {len(data.utt2spk)} utterances are too few: none fell to {empty[0]}")
     return [subset(data, utterances, data.path / name) for name, utterances in members.items()]
+
+
+def by_transcript(data: DataDir, division: Division) -> dict[str, str]:
+    """No sentence in two sets. A sentence's set depends on its text alone, also when data are added."""
+    return {u: part_of(data.text.get(u, ""), division.parts, division.seed) for u in data.utt2spk}
+
+
+def stratified(data: DataDir, division: Division) -> dict[str, str]:
+    """No sentence in two sets, and each speaker in all of them by the shares, give or take a sentence.
+
+    A sentence that several say goes where it would go as the one of whoever says it most.
+    """
+    owners: dict[str, str] = {}
+    for text, utterances in _grouped(data, lambda u: data.text.get(u, "")).items():
+        spoken = _counts(data.utt2spk[u] for u in utterances)
+        owners[text] = min(spoken, key=lambda speaker: (-spoken[speaker], speaker))
+    upper = _upper(division.parts)
+    parts = {
+        text: next(name for name, end in upper.items() if place < end)
+        for text, (place, _) in places(owners, division.seed).items()
+    }
+    return {u: parts[data.text.get(u, "")] for u in data.utt2spk}
+
+
+def by_speaker(data: DataDir, division: Division) -> dict[str, str]:
+    """No speaker in two sets; of many ways to deal them out, the one whose hours come nearest to the shares.
+
+    Raises:
+        ValueError: if speakers are not known or fewer than sets.
+    """
+    spoken = _grouped(data, lambda u: data.utt2spk[u])
+    if len(spoken) == len(data.utt2spk) > 1 and all(u == s for u, s in data.utt2spk.items()):
+        raise ValueError(f"{data.path}: a split by speaker needs speakers, and each utterance has its own")
+    if len(spoken) < len(division.parts):
+        raise ValueError(
+            f"{data.path}: {len(spoken)} speakers are too few for {len(division.parts)} sets "
+            f"({', '.join(division.parts)})"
+        )
+    seconds = _seconds(data)
+    hours = {speaker: sum(seconds[u] for u in utterances) for speaker, utterances in spoken.items()}
+    tries = max(1, min(_TRIES, 200_000 // len(hours)))
+    dealt = (_deal(hours, division.parts, f"{division.seed} {number}") for number in range(tries))
+    chosen = min(dealt, key=lambda parts: _deviation(hours, parts, division.parts))
+    return {u: chosen[speaker] for u, speaker in data.utt2spk.items()}
+
+
+def by_both(data: DataDir, division: Division) -> dict[str, str]:
+    """Neither a speaker nor a sentence in two sets.
+
+    Speakers are dealt out first. A sentence that speakers of several sets say stays in one, the set that is
+    furthest below its share then; its other utterances are in none, and how many these are is printed.
+
+    Raises:
+        ValueError: as `by_speaker`.
+    """
+    chosen = by_speaker(data, division)
+    seconds = _seconds(data)
+    kept = dict.fromkeys(division.parts, 0.0)
+    shared: list[tuple[str, dict[str, list[str]]]] = []
+    for text, utterances in _grouped(data, lambda u: data.text.get(u, "")).items():
+        by_part: dict[str, list[str]] = defaultdict(list)
+        for utterance in utterances:
+            by_part[chosen[utterance]].append(utterance)
+        if len(by_part) > 1:
+            shared.append((text, by_part))
+        else:
+            kept[chosen[utterances[0]]] += sum(seconds[u] for u in utterances)
+    dropped = 0
+    for _, by_part in sorted(shared, key=lambda item: _fraction(f"{division.seed} {item[0]}")):
+        best = min(by_part, key=lambda part: (kept[part] / division.parts[part], part))
+        kept[best] += sum(seconds[u] for u in by_part[best])
+        for part in by_part.keys() - {best}:
+            dropped += len(by_part[part])
+            for utterance in by_part[part]:
+                del chosen[utterance]
+    if dropped:
+        print(f"left out: {dropped} utterances whose sentence is said in another set")
+    return chosen
+
+
+BY: Mapping[str, Callable[[DataDir, Division], dict[str, str]]] = {
+    "transcript": by_transcript,
+    "stratified": stratified,
+    "speaker": by_speaker,
+    "both": by_both,
+}
+"""Name of a rule -> what gives each utterance its set; an utterance without one is left out."""
 
 
 def parse_parts(text: str) -> dict[str, float]:
@@ -66,3 +176,64 @@ def parse_parts(text: str) -> dict[str, float]:
     if len(parts) != text.count(",") + 1 or abs(sum(parts.values()) - 1) > 1e-6:
         raise ValueError(f"--split {text}: names must differ and shares sum to 1")
     return parts
+
+
+def _deal(hours: Mapping[str, float], parts: Mapping[str, float], seed: str) -> dict[str, str]:
+    """Each group, in a random order, to the set that lacks most; at the end first to those without any."""
+    total = sum(hours.values())
+    lacks = {name: share * total for name, share in parts.items()}
+    order = sorted(hours, key=lambda group: _fraction(f"{seed} {group}"))
+    dealt: dict[str, str] = {}
+    empty = set(parts)
+    for place, group in enumerate(order):
+        among: Sequence[str] = list(parts)
+        if len(order) - place <= len(empty):
+            among = [name for name in parts if name in empty]
+        best = max(among, key=lambda name: lacks[name])
+        dealt[group] = best
+        lacks[best] -= hours[group]
+        empty.discard(best)
+    return dealt
+
+
+def _deviation(hours: Mapping[str, float], dealt: Mapping[str, str], parts: Mapping[str, float]) -> float:
+    """How far the sets' hours are from their shares: the largest relative error."""
+    have = dict.fromkeys(parts, 0.0)
+    for group, name in dealt.items():
+        have[name] += hours[group]
+    total = sum(hours.values())
+    return max(abs(have[name] - share * total) / (share * total) for name, share in parts.items())
+
+
+def _seconds(data: DataDir) -> dict[str, float]:
+    """Utterance -> seconds, or 1 for each where some cannot be told."""
+    found = datadir.durations(data)
+    known = {u: seconds for u, seconds in found.items() if seconds is not None}
+    return known if len(known) == len(found) else dict.fromkeys(found, 1.0)
+
+
+def _grouped(data: DataDir, key: Callable[[str], str]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = defaultdict(list)
+    for utterance in data.utterances():
+        groups[key(utterance)].append(utterance)
+    return groups
+
+
+def _counts(items: Iterable[str]) -> dict[str, int]:
+    counts: dict[str, int] = defaultdict(int)
+    for item in items:
+        counts[item] += 1
+    return counts
+
+
+def _upper(parts: Mapping[str, float]) -> dict[str, float]:
+    """Set -> where its interval of [0, 1) ends; the last one's is open."""
+    upper, ends = 0.0, {}
+    for name, share in parts.items():
+        upper += share
+        ends[name] = upper
+    return {**ends, name: float("inf")}
+
+
+def _fraction(key: str) -> float:
+    return int(hashlib.sha256(key.encode()).hexdigest()[:8], 16) / 16**8

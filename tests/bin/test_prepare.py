@@ -16,30 +16,18 @@ def prepared(tmp_path, monkeypatch):
     for name in ("one", "two"):
         soundfile.write(tmp_path / "sounds" / f"{name}.wav", np.full(3600, 0.1), 8000)
     (tmp_path / "text").write_text("one One!\ntwo Two 2\n")
-    assert (
-        main.main(
-            [
-                "prepare",
-                "folder",
-                "--audio",
-                "sounds",
-                "--transcripts",
-                "text",
-                "--normalise",
-                "--out",
-                "data",
-            ]
-        )
-        == 0
-    )
+    command = "prepare table --source text --audio sounds --normalise english --out data"
+    assert main.main(command.split()) == 0
     return tmp_path / "data"
 
 
 def test_prepare_tells_what_it_made(prepared, capsys):
     capsys.readouterr()
-    command = "prepare folder --audio sounds --transcripts text --normalise --out data"
+    command = "prepare table --source text --audio sounds --normalise english --out data"
     assert main.main(command.split()) == 0
     assert capsys.readouterr().out.splitlines() == [
+        "text: lines of a name and a text; 2 rows, sound in sounds",
+        "transcripts: 5 different characters: enotw",
         "directory  utterances  speakers  hours  words  characters",
         "data                2         2  0.000      3          10",
     ]
@@ -48,7 +36,7 @@ def test_prepare_tells_what_it_made(prepared, capsys):
 
 @pytest.mark.parametrize(
     "corpus",
-    ["prompts", "fsdd", "an4", "wsj", "swbd", "eval2000", "rt03", "folder", "kaldi", "speed", "nested"],
+    ["prompts", "fsdd", "an4", "wsj", "swbd", "eval2000", "rt03", "table", "kaldi", "speed", "nested"],
 )
 def test_every_corpus_has_help_with_an_example(corpus, capsys):
     with pytest.raises(SystemExit) as left:
@@ -58,7 +46,7 @@ def test_every_corpus_has_help_with_an_example(corpus, capsys):
 
 
 def test_a_wrong_split_is_one_line(prepared, capsys):
-    command = "prepare folder --audio sounds --transcripts text --out other --split train:0.5"
+    command = "prepare table --audio sounds --source text --out other --split train:0.5"
     assert main.main(command.split()) == 1
     error = capsys.readouterr().err
     assert error == "asr-topdown prepare: error: --split train:0.5: names must differ and shares sum to 1\n"

@@ -1,11 +1,12 @@
-"""Sets by a hash of the transcript."""
+"""Sets by transcript, by speaker, and by both."""
 
+import dataclasses
 import random
 from collections import Counter
 
 import pytest
 
-from asr_topdown.corpora.split import parse_parts, part_of, split
+from asr_topdown.corpora.split import BY, Division, parse_parts, part_of, split
 from asr_topdown.datadir import DataDir
 
 
@@ -47,6 +48,114 @@ def test_no_sentence_stands_in_two_sets(tmp_path):
 def test_a_set_that_stays_empty_is_an_error(tmp_path):
     with pytest.raises(ValueError, match=r"2 utterances are too few: none fell to (dev|test)"):
         split(data(tmp_path, ["hello", "test"]))
+
+
+SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
+
+
+def spoken(tmp_path, lines):
+    """A corpus of (speaker, transcript, seconds), cut from one recording."""
+    utterances = [f"{speaker}-{i:05}" for i, (speaker, _, _) in enumerate(lines)]
+    return DataDir(
+        path=tmp_path,
+        wavs={"r": "r.wav"},
+        text={u: text for u, (_, text, _) in zip(utterances, lines, strict=True)},
+        utt2spk={u: speaker for u, (speaker, _, _) in zip(utterances, lines, strict=True)},
+        segments={u: ("r", 0.0, seconds) for u, (_, _, seconds) in zip(utterances, lines, strict=True)},
+    )
+
+
+def seconds(part):
+    return sum(end - start for _, start, end in part.segments.values())
+
+
+def drawn(speakers, sentences, number, seed=0):
+    """Speakers of very different sizes; sentences of which some are said often."""
+    random_ = random.Random(seed)
+    weights = [random_.random() ** 2 + 0.02 for _ in range(speakers)]
+    return [
+        (
+            f"s{random_.choices(range(speakers), weights)[0]:03}",
+            f"sentence {random_.randrange(sentences)}",
+            1 + 5 * random_.random(),
+        )
+        for _ in range(number)
+    ]
+
+
+@pytest.mark.parametrize("by", BY)
+@pytest.mark.parametrize("seed", [0, 1])
+def test_each_rule_keeps_its_promise_and_the_shares(tmp_path, by, seed):
+    whole = spoken(tmp_path, drawn(60, 100_000 if by == "both" else 900, 3000))
+    parts = split(whole, Division(SHARES, by, seed))
+    assert [part.path.name for part in parts] == list(SHARES)
+    members = [set(part.utterances()) for part in parts]
+    assert len(set.union(*members)) == sum(map(len, members)) <= len(whole.utt2spk)
+    texts = [set(part.text.values()) for part in parts]
+    speakers = [set(part.utt2spk.values()) for part in parts]
+    if by != "speaker":
+        assert len(set.union(*texts)) == sum(map(len, texts))
+    if by in ("speaker", "both"):
+        assert len(set.union(*speakers)) == sum(map(len, speakers)) == len(set(whole.utt2spk.values()))
+    else:
+        assert sum(map(len, members)) == len(whole.utt2spk)
+    total = sum(map(seconds, parts))
+    assert total > 0.95 * seconds(whole)
+    near = 0.04 if by == "transcript" else 0.02  # a hash draws lots
+    for part, share in zip(parts, SHARES.values(), strict=True):
+        assert seconds(part) / total == pytest.approx(share, abs=near)
+
+
+def test_a_seed_chooses_others_and_the_same_one_the_same(tmp_path):
+    whole = spoken(tmp_path, drawn(20, 1000, 500))
+    for by in BY:
+        first, again, other = (split(whole, Division(SHARES, by, seed)) for seed in (3, 3, 4))
+        assert first == again
+        assert first != other
+
+
+def test_stratified_has_every_speaker_in_every_set_by_the_shares(tmp_path):
+    whole = spoken(tmp_path, [(f"s{i % 7}", f"sentence {i}", 1.0) for i in range(700)])
+    parts = split(whole, Division(SHARES, "stratified"))
+    for part, share in zip(parts, SHARES.values(), strict=True):
+        counts = Counter(part.utt2spk.values())
+        assert len(counts) == 7
+        assert all(abs(count - 100 * share) <= 1 for count in counts.values())
+
+
+def test_the_same_sentences_by_all_speakers(tmp_path):
+    """By both: a third of the sentences of each set's speakers, in the shares that were asked for."""
+    whole = spoken(tmp_path, [(f"s{i:02}", f"sentence {k}", 1.0) for i in range(20) for k in range(60)])
+    parts = split(whole, Division(SHARES, "both"))
+    texts = [set(part.text.values()) for part in parts]
+    speakers = [set(part.utt2spk.values()) for part in parts]
+    assert [len(s) for s in speakers] == [16, 2, 2]
+    assert len(set.union(*texts)) == sum(map(len, texts)) == 60
+    assert [len(t) for t in texts] == [20, 20, 20]
+
+
+def test_both_says_what_it_leaves_out(tmp_path, capsys):
+    lines = [(f"s{i}", f"sentence {k}", 1.0) for i in range(4) for k in range(10)]
+    parts = split(spoken(tmp_path, lines), Division({"train": 0.5, "test": 0.5}, "both"))
+    kept = sum(len(part.utt2spk) for part in parts)
+    assert capsys.readouterr().out == (
+        f"left out: {40 - kept} utterances whose sentence is said in another set\n"
+    )
+    assert kept == 20
+
+
+def test_few_speakers_fill_all_sets(tmp_path):
+    for by in ("speaker", "both"):
+        whole = spoken(tmp_path, [(f"s{i}", f"{i} {k}", 1.0) for i in range(3) for k in range(9)])
+        assert [len(part.utt2spk) for part in split(whole, Division(SHARES, by))] == [9, 9, 9]
+        with pytest.raises(ValueError, match=r"2 speakers are too few for 3 sets \(train, dev, test\)"):
+            split(spoken(tmp_path, [("a", "x", 1.0), ("b", "y", 1.0)]), Division(SHARES, by))
+
+
+def test_a_split_by_speaker_needs_speakers(tmp_path):
+    whole = data(tmp_path, [f"sentence {i}" for i in range(40)])
+    with pytest.raises(ValueError, match="needs speakers, and each utterance has its own"):
+        split(dataclasses.replace(whole, utt2spk={u: u for u in whole.utt2spk}), Division(SHARES, "speaker"))
 
 
 def test_parse_parts():

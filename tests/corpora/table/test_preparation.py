@@ -1,11 +1,13 @@
-"""Recordings of one's own, and Kaldi directories of others."""
+"""A table of one's own to a data directory: names, speakers, what is left out, and faults."""
 
 import numpy as np
 import pytest
 import soundfile
 
 from asr_topdown import datadir
-from asr_topdown.corpora import folder, kaldi
+from asr_topdown.corpora.split import Division
+from asr_topdown.corpora.table import Options
+from asr_topdown.corpora.table import prepare as prepare_table
 
 
 @pytest.fixture
@@ -27,9 +29,10 @@ TSV = (
 )
 
 
-def prepare(tmp_path, sounds, table, name="table.tsv", **options):
+def prepare(tmp_path, sounds, table, name="table.tsv", division=None, **options):
     (tmp_path / name).write_text(table, encoding="utf-8")
-    return folder.prepare(tmp_path / "data", sounds=sounds, transcripts=tmp_path / name, **options)
+    chosen = Options(sounds=sounds, **options)
+    return prepare_table(tmp_path / "data", source=tmp_path / name, options=chosen, division=division)
 
 
 def test_a_table_with_speakers(tmp_path, sounds):
@@ -63,8 +66,10 @@ def test_lines_of_id_and_text(tmp_path, sounds, capsys):
     (data,) = prepare(tmp_path, sounds, "2 one  two\n\nann/1\nbob-b/1 three\n", "text")
     assert data.text == {"ann_2": "one two", "bob-b_1": "three"}
     assert capsys.readouterr().out.splitlines() == [
+        f"{tmp_path}/text: lines of a name and a text; 3 rows, sound in {sounds}",
         "left out: 1 recordings whose transcript is empty (ann/1)",
         f"left out: 1 recordings that are not in the table ({sounds}/bob/x y.wav)",
+        "transcripts: 7 different characters: ehnortw",
     ]
 
 
@@ -84,7 +89,8 @@ def test_speakers(tmp_path, sounds, source, speakers):
 
 
 def test_text_can_be_normalised_and_split(tmp_path, sounds):
-    parts = prepare(tmp_path, sounds, TSV, normalise=True, parts={"train": 0.5, "test": 0.5})
+    halves = Division({"train": 0.5, "test": 0.5})
+    parts = prepare(tmp_path, sounds, TSV, normalise="english", division=halves)
     assert [part.path for part in parts] == [tmp_path / "data" / "train", tmp_path / "data" / "test"]
     texts = {u: text for part in parts for u, text in part.text.items()}
     assert texts["ann-ann_1"] == "hello one world"
@@ -97,14 +103,14 @@ def test_text_can_be_normalised_and_split(tmp_path, sounds):
         (
             "name\ttext\n",
             {},
-            r"table\.tsv:1: needs a column `id` or `file` and a column `text`, has \['name', 'text'\]",
+            r"table\.tsv:1: needs a column for the sound .* has \['name', 'text'\]",
         ),
         ("", {}, r"table\.tsv:1: needs a column"),
         ("id\ttext\n2\tx\n2\n", {}, r"table\.tsv:3: 1 columns under 2 headings"),
         ("id\ttext\n\n7\tx\n", {}, r"table\.tsv:3: '7' names no recording"),
         ("id\ttext\n1\tx\n", {}, r"table\.tsv:2: '1' names 2 recordings: .*ann/1\.wav, .*bob-b/1\.wav"),
         ("id\ttext\n2\tx\nann/2\ty\n", {}, r"table\.tsv:3: 'ann/2': .*ann/2\.flac has a transcript already"),
-        ("id\ttext\n2\tx\n", {"speaker_from": "column"}, r"there is no column `speaker`"),
+        ("id\ttext\n2\tx\n", {"speaker_from": "column"}, r"the table does not say who speaks"),
         ("id\ttext\n2\t</s>\n", {}, r"utterance ann_2: reserved word </s>"),
         ("id\ttext\n2\t\n", {}, r"no utterances"),
     ],
@@ -124,18 +130,18 @@ def test_ids_that_fall_together_are_named(tmp_path, sounds):
 
 def test_tables_that_are_not_utf8_or_not_there(tmp_path, sounds):
     (tmp_path / "t.tsv").write_bytes(b"id\ttext\n2\t\xff\n")
-    with pytest.raises(ValueError, match=r"t\.tsv: not UTF-8"):
-        folder.read_transcripts(tmp_path / "t.tsv")
+    with pytest.raises(ValueError, match=r"t\.tsv:2: not UTF-8 text; --encoding"):
+        prepare_table(tmp_path / "data", source=tmp_path / "t.tsv", options=Options(sounds=sounds))
     with pytest.raises(FileNotFoundError):
-        folder.read_transcripts(tmp_path / "nowhere.tsv")
+        prepare_table(tmp_path / "data", source=tmp_path / "nowhere.tsv")
 
 
 def test_sound_must_be_alike(tmp_path, sounds):
     soundfile.write(sounds / "bob" / "x y.wav", np.full(800, 0.1), 16000)
-    with pytest.raises(ValueError, match=r"x y\.wav: 16000 Hz, but .*1\.wav has 8000 Hz; resample"):
+    with pytest.raises(ValueError, match=r"x y\.wav: 16000 Hz, but .*1\.wav has 8000 Hz; --sample-rate 8000"):
         prepare(tmp_path, sounds, TSV)
     soundfile.write(sounds / "bob" / "x y.wav", np.full((800, 2), 0.1), 8000)
-    with pytest.raises(ValueError, match=r"x y\.wav: has 2 channels"):
+    with pytest.raises(ValueError, match=r"table.tsv:5: .*x y\.wav: has 2 channels; --channel 0"):
         prepare(tmp_path, sounds, TSV)
     (sounds / "bob" / "x y.wav").write_text("corrupt")
     with pytest.raises(ValueError, match=r"x y\.wav: cannot be decoded"):
@@ -143,35 +149,7 @@ def test_sound_must_be_alike(tmp_path, sounds):
 
 
 def test_folders_without_sound(tmp_path):
-    for place in (tmp_path / "nowhere", tmp_path):
-        with pytest.raises(FileNotFoundError, match=str(place)):
-            prepare(tmp_path, place, TSV)
-
-
-def test_a_kaldi_directory_is_taken_over(tmp_path, sounds, monkeypatch):
-    source = tmp_path / "kaldi"
-    source.mkdir()
-    (source / "own.wav").write_bytes((sounds / "ann" / "1.wav").read_bytes())
-    tables = {
-        "wav.scp": "r2 cat x |\nr1 sounds/ann/1.wav\nr3 own.wav\n",  # unsorted
-        "segments": "b-1 r1 0 0.05\na-1 r2 0 1\nb-2 r3 0.0 0.1\n",
-        "text": "b-1 x  y\na-1 z\nb-2 z\n",
-        "utt2spk": "a-1 a\nb-1 b\nb-2 b\n",
-        "feats.scp": "a-1 gone.ark:1\n",
-    }
-    for name, content in tables.items():
-        (source / name).write_text(content)
-    monkeypatch.chdir(tmp_path)
-    (data,) = kaldi.prepare(tmp_path / "data", source=source)
-    assert data.wavs == {
-        "r1": str(sounds / "ann" / "1.wav"),
-        "r2": "cat x |",
-        "r3": str(source / "own.wav"),
-    }
-    datadir.validate(data.path)
-    assert datadir.read(data.path) == data
-    assert data.text["b-1"] == "x y"
-    with pytest.raises(ValueError, match="is the source itself"):
-        kaldi.prepare(source, source=source)
-    with pytest.raises(FileNotFoundError, match="not a data directory"):
-        kaldi.prepare(tmp_path / "data", source=tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
+        prepare(tmp_path, tmp_path / "nowhere", TSV)
+    with pytest.raises(ValueError, match=r"table.tsv:2: 'ann/1.wav' names no recording \(and 3 rows more"):
+        prepare(tmp_path, tmp_path, TSV)

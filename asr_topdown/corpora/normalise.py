@@ -1,0 +1,66 @@
+"""What becomes of a transcript before it is trained on, by name."""
+
+import re
+import unicodedata
+from collections.abc import Callable, Mapping
+
+from asr_topdown.corpora import english
+
+WITHIN_WORDS = "·׳״"
+"""Punctuation that belongs to a word where it stands between two letters (Catalan, Hebrew)."""
+
+_JOINERS = "\u200c\u200d"  # spelling in Persian, Hindi and others; they part no words
+_APOSTROPHES = re.compile("[’ʼ＇]")
+_QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)|‘([^‘'’]*)[’'](?!\w)")
+_TAG = re.compile(r"<[^<>\s]+>")
+
+
+def none(text: str) -> str:
+    """The text in Unicode's composed form (NFC), its words parted by single spaces."""
+    return " ".join(unicodedata.normalize("NFC", text).split())
+
+
+def basic(text: str) -> str:
+    """For any language: NFC, lower case, no punctuation and no symbols.
+
+    - `’` becomes `'`. An apostrophe stays where it touches a letter or a digit (l'eau, students', 't), unless
+      a pair of them quotes something. What else belongs into words (col·lecció, צה״ל) stays between letters.
+    - All other punctuation and symbols part words, hyphens too: `re-enter` is `re enter`.
+    - Digits stay: how they are read depends on the language.
+    - A tag such as `<NOISE>` stays as it is.
+    - Invisible formatting characters go, but for the joiners that are spelling.
+    """
+    text = none(text)
+    pieces = zip(_TAG.split(text), [*_TAG.findall(text), ""], strict=True)
+    return " ".join(" ".join(f"{_plain(between)} {tag}" for between, tag in pieces).split())
+
+
+NORMALISERS: Mapping[str, Callable[[str], str]] = {
+    "none": none,
+    "basic": basic,
+    "english": lambda text: none(english.normalise(none(text))),
+}
+
+
+def _plain(text: str) -> str:
+    text = _APOSTROPHES.sub("'", _QUOTED.sub(r" \1\2 ", text.lower()))
+    kept = "".join(_kept(text, place) for place in range(len(text)))
+    # Lower case takes some letters apart: İ is i and a combining dot.
+    return unicodedata.normalize("NFC", " ".join(word for word in kept.split() if word.strip("'")))
+
+
+def _kept(text: str, place: int) -> str:
+    """The character at `place`, a space for what parts words, or nothing."""
+    character = text[place]
+    if _in_word(character) or character in _JOINERS:
+        return character
+    if unicodedata.category(character) == "Cf":
+        return ""
+    before, after = text[place - 1 : place], text[place + 1 : place + 2]
+    if character == "'":
+        return character if _in_word(before) or _in_word(after) else " "
+    return character if character in WITHIN_WORDS and _in_word(before) and _in_word(after) else " "
+
+
+def _in_word(character: str) -> bool:
+    return bool(character) and unicodedata.category(character)[0] in "LMN"

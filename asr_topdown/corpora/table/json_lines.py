@@ -1,0 +1,67 @@
+"""JSON: an object in each line (NeMo, ESPnet, Hugging Face), or all of them in one list or object."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from asr_topdown.corpora.table.columns import Columns, keys
+from asr_topdown.corpora.table.rows import Table, read_text
+
+Records = dict[str, dict[str, Any]]
+"""Where -> the object that stands there."""
+
+
+def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
+    """Read the utterances of a JSON file.
+
+    Raises:
+        ValueError: naming file and line of what is no JSON object, or the keys that are missing.
+    """
+    records = read_records(path, encoding)
+    columns = Columns(keys(records.values()), wanted, str(path))
+    rows = [columns.row(record, where) for where, record in records.items()]
+    return Table(path, rows, f"JSON: {columns.described()}", path.parent, columns.in_samples)
+
+
+def read_records(path: Path, encoding: str | None) -> Records:
+    """The objects of a file, by where they stand.
+
+    An object of objects (SpeechBrain) gives each its key as `id`.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    text = read_text(path, encoding)
+    whole = _whole(text)
+    if isinstance(whole, list):
+        return {
+            f"{path}: element {i}": _object(f"{path}: element {i}", one) for i, one in enumerate(whole, 1)
+        }
+    if isinstance(whole, dict) and whole and all(isinstance(one, dict) for one in whole.values()):
+        return {f"{path}: {key}": {"id": key, **one} for key, one in whole.items()}
+    found: Records = {}
+    for number, line in enumerate(text.split("\n"), 1):
+        where = f"{path}:{number}"
+        if line.strip():
+            try:
+                found[where] = _object(where, json.loads(line))
+            except (json.JSONDecodeError, RecursionError) as error:
+                raise ValueError(f"{where}: not JSON ({error})") from None
+    if not found:
+        raise ValueError(f"{path}: empty")
+    return found
+
+
+def _whole(text: str) -> Any:
+    """The file as one JSON value; None if it is not one."""
+    try:
+        return json.loads(text)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+
+
+def _object(where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise ValueError(f"{where}: not a JSON object but {type(value).__name__}")
+    return value

@@ -1,0 +1,193 @@
+"""From a table, or a Kaldi directory as it is, to data directories."""
+
+import dataclasses
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from asr_topdown import datadir
+from asr_topdown.corpora import kaldi, split
+from asr_topdown.corpora.normalise import NORMALISERS
+from asr_topdown.corpora.table import reading
+from asr_topdown.corpora.table.recordings import Recordings
+from asr_topdown.corpora.table.rows import Table
+from asr_topdown.corpora.table.sound import Found, Sounds
+from asr_topdown.datadir import DataDir, Side
+
+SPEAKER_SOURCES = ("column", "folder", "name", "none")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a table is read.
+
+    Attributes:
+        sounds: folder with the sound; None: where the table says, or its own folder.
+        kind: one of `reading.KINDS`; None finds out.
+        columns: what -> heading, for a table whose headings are not the usual ones.
+        encoding: of the text; None is UTF-8, or what a byte-order mark says.
+        speaker_from: `column` of the table, `folder` (the one a file lies in), `name` (a file's, up to the
+            first `-` or `_`), or `none` (each utterance its own speaker); None: what the table says, else
+            `none`.
+        normalise: a key of `normalise.NORMALISERS`.
+        sample_rate: Hz, to which all sound is resampled; None: it must be alike.
+        channel: of sound files with several, counted from 0; None: what the table says.
+        skip_bad: leave out rows whose sound is missing or cannot be read.
+    """
+
+    sounds: Path | None = None
+    kind: str | None = None
+    columns: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
+    speaker_from: str | None = None
+    normalise: str = "none"
+    sample_rate: int | None = None
+    channel: int | None = None
+    skip_bad: bool = False
+
+
+def prepare(
+    out: Path, *, source: Path, options: Options | None = None, division: split.Division | None = None
+) -> list[DataDir]:
+    """Write `out`, or `out/<set>` for each set of `division`.
+
+    Args:
+        out: where the data directory goes, or the folder of several.
+        source: the table, or the folder that holds it.
+        options: how it is read.
+        division: how it is divided; None writes one directory.
+
+    Raises:
+        OSError: if the table or the folder with the sound is not there.
+        ValueError: naming file and line of rows that cannot be read, whose sound is missing, or named twice;
+            the sound that has several channels or another sampling rate than the others.
+    """
+    options = options or Options()
+    kind = options.kind or reading.kind_of(source)
+    data = _from_kaldi(out, source, options) if kind == "kaldi" else _from_table(out, source, kind, options)
+    data = _normalised(data, options.normalise)
+    directories = split.split(data, division) if division else [data]
+    for directory in directories:
+        datadir.write(directory)
+    return directories
+
+
+def _from_kaldi(out: Path, source: Path, options: Options) -> DataDir:
+    folder = source if source.is_dir() else source.parent
+    data = kaldi.read(folder, out)
+    speakers = "utt2spk" if (folder / "utt2spk").exists() else "nowhere"
+    print(f"{folder}: Kaldi's data directory, {len(data.utt2spk)} utterances, speakers from {speakers}")
+    return dataclasses.replace(data, sample_rate=options.sample_rate or data.sample_rate)
+
+
+def _from_table(out: Path, source: Path, kind: str, options: Options) -> DataDir:
+    table = reading.read(source, kind, options.columns, options.encoding)
+    folder = options.sounds or table.sounds
+    print(f"{table.path}: {table.taken}; {len(table.rows)} rows, sound in {folder}")
+    if options.speaker_from == "column" and any(row.speaker is None for row in table.rows):
+        raise ValueError(f"{table.path}: --speaker-from column: the table does not say who speaks")
+    parent = table.path if table.path.is_dir() else table.path.parent
+    recordings = Recordings(folder, parent)
+    sounds = Sounds(recordings, table, options.channel)
+    rows = [row for row in table.rows if row.text.strip()]
+    found = list(sounds.read(rows, skip_bad=options.skip_bad))
+    _report("whose transcript is empty", [row.sound for row in table.rows if not row.text.strip()])
+    if options.sounds or any(folder in one.path.parents for one in found):
+        named = sounds.named(table.rows)
+        _report("that are not in the table", [str(path) for path in recordings.all if path not in named])
+    if options.sample_rate is None:
+        sounds.check_rates(found)
+    return _Names(table, found, folder, options.speaker_from).directory(out, options.sample_rate)
+
+
+class _Names:
+    """Ids of utterances, recordings and speakers, and the tables that they stand in."""
+
+    def __init__(self, table: Table, found: list[Found], folder: Path, speaker_from: str | None) -> None:
+        self._table, self._found, self._speaker_from = table, found, speaker_from
+        inside = all(folder in one.path.parents for one in found)
+        self._root = folder if inside else Path(os.path.commonpath([one.path.parent for one in found]))
+        self._cut = any(not one.whole for one in found)
+
+    def directory(self, out: Path, sample_rate: int | None) -> DataDir:
+        wavs: dict[str, str] = {}
+        sides: dict[str, Side] = {}
+        text: dict[str, str] = {}
+        utt2spk: dict[str, str] = {}
+        segments: dict[str, tuple[str, float, float]] = {}
+        sided = any(one.channel is not None for one in self._found)
+        for one in self._found:
+            utterance, speaker = self._ids(one)
+            if utterance in text:
+                raise ValueError(f"{one.row.where}: {one.row.sound}: utterance {utterance} is there already")
+            text[utterance], utt2spk[utterance] = one.row.text, speaker
+            recording = self._recording(one) if self._cut else utterance
+            if wavs.setdefault(recording, str(one.path.resolve())) != str(one.path.resolve()):
+                raise ValueError(
+                    f"{one.row.where}: {one.path}: recording {recording} is {wavs[recording]} already"
+                )
+            if sided:
+                sides[recording] = Side(recording, "AB"[one.channel or 0])
+            if self._cut:
+                segments[utterance] = recording, one.start, one.end
+        return DataDir(
+            path=out,
+            wavs=wavs,
+            text=text,
+            utt2spk=utt2spk,
+            segments=segments if self._cut else None,
+            sides=sides,
+            sample_rate=sample_rate,
+        )
+
+    def _ids(self, one: Found) -> tuple[str, str]:
+        """Utterance and speaker. The speaker begins the utterance's id, so that both sort alike."""
+        utterance = _id(one.row.utterance) or self._recording(one)
+        if self._cut and not one.row.utterance:
+            utterance += f"-{round(1000 * one.start):07}-{round(1000 * one.end):07}"
+        speaker = self._speaker(one)
+        if speaker is None:
+            return utterance, utterance
+        # `-` sorts before letters, digits, `.` and `_`: it may follow a speaker, but not occur in one.
+        speaker = re.sub(r"[^\w.]", "_", unicodedata.normalize("NFC", speaker.strip())) or "unknown"
+        return (utterance if utterance.startswith(f"{speaker}-") else f"{speaker}-{utterance}"), speaker
+
+    def _speaker(self, one: Found) -> str | None:
+        if self._speaker_from == "folder":
+            return self._below(one).parent.name or "all"
+        if self._speaker_from == "name":
+            return re.split("[-_]", one.path.stem)[0]
+        return None if self._speaker_from == "none" else one.row.speaker
+
+    def _recording(self, one: Found) -> str:
+        side = "" if one.channel is None else f"-{'AB'[one.channel]}"
+        return _id(str(self._below(one).with_suffix(""))) + side
+
+    def _below(self, one: Found) -> Path:
+        return one.path.relative_to(self._root)
+
+
+def _normalised(data: DataDir, name: str) -> DataDir:
+    """With texts as the normaliser makes them; what it leaves empty is left out, and said."""
+    normalise: Callable[[str], str] = NORMALISERS[name]
+    texts = {utterance: normalise(text) for utterance, text in data.text.items()}
+    empty = [utterance for utterance, text in texts.items() if not text]
+    _report(f"whose transcript is empty (--normalise {name})", empty)
+    kept = datadir.subset(dataclasses.replace(data, text=texts), data.utt2spk.keys() - set(empty), data.path)
+    characters = sorted(set("".join(kept.text.values())) - {" "})
+    print(f"transcripts: {len(characters)} different characters: {''.join(characters[:150])}")
+    return kept
+
+
+def _id(name: str) -> str:
+    return re.sub(r"[^\w.-]", "_", unicodedata.normalize("NFC", name))
+
+
+def _report(which: str, names: Iterable[str]) -> None:
+    listed = list(names)
+    if listed:
+        more = ", ..." if len(listed) > 5 else ""
+        print(f"left out: {len(listed)} recordings {which} ({', '.join(listed[:5])}{more})")

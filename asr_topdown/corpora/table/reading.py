@@ -1,0 +1,88 @@
+"""Which kind of table a file or folder is, and its rows."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from asr_topdown.corpora.table import delimited, json_lines, lhotse, texts
+from asr_topdown.corpora.table.rows import Table
+
+KINDS = ("csv", "json", "lhotse", "kaldi", "librispeech", "beside", "lines")
+
+_METADATA = ("metadata.csv", "metadata.jsonl", "metadata.tsv")  # Hugging Face's audiofolder
+_TABLES = (".tsv", ".csv", ".json", ".jsonl")
+
+
+def kind_of(source: Path) -> str:
+    """Which of `KINDS` a source is, from its name, or from what a folder holds.
+
+    Raises:
+        FileNotFoundError: if there is no such file or folder.
+        ValueError: naming the folder in which no transcripts, or several tables, are found.
+    """
+    if source.is_dir():
+        return _kind_of_folder(source)
+    if not source.exists():
+        raise FileNotFoundError(f"{source}: no such file or folder")
+    name = source.name.lower().removesuffix(".gz")
+    if name == "wav.scp":
+        return "kaldi"
+    if name.endswith(".trans.txt"):
+        return "librispeech"
+    if "supervisions" in name or "cuts" in name:
+        return "lhotse"
+    return {".csv": "csv", ".tsv": "csv", ".json": "json", ".jsonl": "json"}.get(Path(name).suffix, "lines")
+
+
+def read(source: Path, kind: str, columns: Mapping[str, str], encoding: str | None) -> Table:
+    """Read a source of any kind but `kaldi`, which is no table.
+
+    Raises:
+        ValueError: naming file and line of what cannot be read.
+        FileNotFoundError: if a file is missing.
+    """
+    if kind in ("csv", "json") and source.is_dir():
+        source = next((source / name for name in _METADATA if (source / name).is_file()), source)
+    if kind == "lhotse" and source.is_dir():
+        source = _only(lhotse.find(source), source)
+    if kind == "csv":
+        return delimited.read(source, columns, encoding)
+    if kind == "json":
+        return json_lines.read(source, columns, encoding)
+    readers: Mapping[str, Callable[[Path, str | None], Table]] = {
+        "lhotse": lhotse.read,
+        "librispeech": texts.read_librispeech,
+        "beside": texts.read_beside,
+        "lines": texts.read_lines,
+    }
+    return readers[kind](source, encoding)
+
+
+def _kind_of_folder(folder: Path) -> str:
+    if (folder / "wav.scp").is_file():
+        return "kaldi"
+    for name in _METADATA:
+        if (folder / name).is_file():
+            return "csv" if name != "metadata.jsonl" else "json"
+    if lhotse.find(folder):
+        return "lhotse"
+    if texts.librispeech_files(folder):
+        return "librispeech"
+    if next(iter(texts.texts_beside(folder)), None):
+        return "beside"
+    tables = sorted(path.name for path in folder.iterdir() if path.suffix in _TABLES)
+    if tables:
+        raise ValueError(
+            f"{folder}: which of its tables, {', '.join(tables)}? Name one instead of the folder"
+        )
+    raise ValueError(
+        f"{folder}: no transcripts found: no wav.scp, {', '.join(_METADATA)}, supervisions.jsonl.gz or "
+        f"*.trans.txt, "
+        "no sound file with a .txt or .lab beside it, no table"
+    )
+
+
+def _only(found: list[Path], folder: Path) -> Path:
+    if len(found) != 1:
+        names = ", ".join(path.name for path in found)
+        raise ValueError(f"{folder}: which of its supervisions, {names}? Name one instead of the folder")
+    return found[0]

@@ -1,0 +1,100 @@
+"""Sound files by every name that a table may call them."""
+
+import functools
+from collections import defaultdict
+from collections.abc import Sequence
+from pathlib import Path, PurePath
+
+SUFFIXES = (
+    *(
+        ".wav",
+        ".flac",
+        ".mp3",
+        ".ogg",
+        ".opus",
+        ".oga",
+        ".sph",
+        ".wv1",
+        ".wv2",
+        ".aiff",
+        ".aif",
+        ".au",
+        ".w64",
+    ),
+    *(".caf",),
+)
+"""What is looked for in folders; a file that a table names in full may have any suffix."""
+
+
+class Recordings:
+    """The sound files of a table.
+
+    Args:
+        folder: where they lie, at any depth.
+        table: the folder of the table, from which relative paths may start as well.
+
+    Raises:
+        FileNotFoundError: if there is no such folder.
+    """
+
+    def __init__(self, folder: Path, table: Path) -> None:
+        if not folder.is_dir():
+            raise FileNotFoundError(f"{folder}: no such folder")
+        self.folder = folder
+        self._starts = (folder, table)
+
+    def find(self, name: str) -> Path:
+        """The file that a table means.
+
+        An exact path, absolute or from one of the folders (with a folder in it, also from the current one),
+        wins; then one that lacks its suffix. Else the one file whose path ends like `name`, or is the end of
+        it, with its suffix or without.
+
+        Raises:
+            ValueError: saying of `name` that it names no file, or several.
+        """
+        if name.endswith("|"):
+            raise ValueError(f"{name!r} is a command, not a sound file")
+        starts = [*self._starts, *([Path()] if len(PurePath(name).parts) > 1 else [])]
+        for suffix in ("", *SUFFIXES):
+            for start in starts:
+                if (exact := start / f"{name}{suffix}").is_file():
+                    return exact
+        wanted = PurePath(name)
+        found = self._ending(wanted, self._by_name)
+        if not found:
+            stem = wanted.with_suffix("") if wanted.suffix.lower() in SUFFIXES else wanted
+            found = self._ending(stem, self._by_stem)
+        if len(found) == 1:
+            return found[0]
+        several = f"{len(found)} recordings: {found[0]}, {found[1]}" if found else "no recording"
+        raise ValueError(f"{name!r} names {several}")
+
+    @functools.cached_property
+    def all(self) -> Sequence[Path]:
+        """The sound files below the folder."""
+        return sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, list[Path]]:
+        return self._index(suffix=True)
+
+    @functools.cached_property
+    def _by_stem(self) -> dict[str, list[Path]]:
+        return self._index(suffix=False)
+
+    def _index(self, *, suffix: bool) -> dict[str, list[Path]]:
+        index: dict[str, list[Path]] = defaultdict(list)
+        for path in self.all:
+            index[path.name if suffix else path.stem].append(path)
+        return index
+
+    def _ending(self, wanted: PurePath, index: dict[str, list[Path]]) -> list[Path]:
+        parts = tuple(part for part in wanted.parts if part not in (".", ".."))
+        found = []
+        for path in index.get(wanted.name, []):
+            have = (*path.relative_to(self.folder).parts[:-1], wanted.name)
+            common = min(len(have), len(parts))
+            if have[-common:] == parts[-common:]:
+                found.append(path)
+        return found

@@ -1,0 +1,71 @@
+"""Transcripts in plain text: lines of `name text`, LibriSpeech's `*.trans.txt`, a text file beside each
+sound.
+"""
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from asr_topdown.corpora.table.recordings import SUFFIXES
+from asr_topdown.corpora.table.rows import Row, Table, read_text
+
+BESIDE = (".txt", ".lab")
+
+_HTK = re.compile(r"\d+[ \t]+\d{4,}[ \t]+\S")  # `start end label`, in units of 100 ns
+
+
+def read_lines(path: Path, encoding: str | None) -> Table:
+    """Lines of a sound file's name and what is said in it."""
+    rows = [Row(where, name, text) for where, name, text in _lines(path, encoding)]
+    return Table(path, rows, "lines of a name and a text", path.parent)
+
+
+def librispeech_files(folder: Path) -> list[Path]:
+    """The transcripts below a folder."""
+    return sorted(folder.rglob("*.trans.txt"))
+
+
+def read_librispeech(path: Path, encoding: str | None) -> Table:
+    """A `*.trans.txt`, or all below a folder: READER-CHAPTER-NUMBER and a text in each line."""
+    files = [path] if path.is_file() else librispeech_files(path)
+    rows = [
+        # Beside the transcript lies the sound; the reader's number begins the name.
+        Row(where, str(file.absolute().parent / name), text, name, name.split("-")[0])
+        for file in files
+        for where, name, text in _lines(file, encoding)
+    ]
+    return Table(
+        path, rows, f"LibriSpeech, {len(files)} files of transcripts", path if path.is_dir() else path.parent
+    )
+
+
+def read_beside(folder: Path, encoding: str | None) -> Table:
+    """Sound files that have a `.txt` or `.lab` file of the same name, at any depth.
+
+    Raises:
+        ValueError: naming the label file that holds times.
+    """
+    rows = []
+    for sound, text in texts_beside(folder):
+        said = read_text(text, encoding)
+        if text.suffix == ".lab" and _HTK.match(said):
+            raise ValueError(f"{text}:1: a label file with times; a transcript alone is wanted")
+        rows.append(Row(f"{text}:1", str(sound.absolute()), said))
+    return Table(folder, rows, "a text file beside each sound file", folder)
+
+
+def texts_beside(folder: Path) -> Iterable[tuple[Path, Path]]:
+    """Each sound file below a folder that has a text file, with that."""
+    for sound in sorted(folder.rglob("*")):
+        if sound.suffix.lower() in SUFFIXES:
+            found = [text for suffix in BESIDE if (text := sound.with_suffix(suffix)).is_file()]
+            if found:
+                yield sound, found[0]
+
+
+def _lines(path: Path, encoding: str | None) -> Iterable[tuple[str, str, str]]:
+    """Where, the first word and the rest of each line."""
+    for number, line in enumerate(read_text(path, encoding).split("\n"), 1):
+        name, text = (*line.split(maxsplit=1), "", "")[:2]
+        if name:
+            yield f"{path}:{number}", name, text

@@ -1,0 +1,395 @@
+"""Each form in which other toolkits keep recordings and transcripts, from a miniature made by hand.
+
+The miniatures are written as the toolkits' own documentation shows them; none of the toolkits is needed.
+"""
+
+import gzip
+import json
+import shutil
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown import audio, datadir
+from asr_topdown.corpora.table import Options, prepare
+
+SECONDS = 1.5
+
+
+def write_sound(path, rate=16000, channels=1, seconds=SECONDS, **how):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    time = np.arange(int(rate * seconds)) / rate
+    tone = 0.3 * np.sin(2 * np.pi * 440 * time)
+    soundfile.write(path, tone if channels == 1 else np.stack([tone] * channels, 1), rate, **how)
+
+
+def take(tmp_path, source, **options):
+    """The one data directory made of `source`, validated and read back."""
+    (data,) = prepare(tmp_path / "out", source=source, options=Options(**options))
+    datadir.validate(data.path)
+    assert datadir.read(data.path) == data
+    for clip in data.clips().values():
+        samples, _ = audio.read(clip)
+        assert len(samples)
+    return data
+
+
+def test_common_voice(tmp_path, capsys):
+    ann, bob = "0a" * 64, "b1" * 64
+    rows = [
+        ("client_id", "path", "sentence_id", "sentence", "up_votes", "age", "accents", "locale"),
+        (ann, "common_voice_fr_1.mp3", "x", 'Il dit : "L’été est là…"', "2", "", "", "fr"),
+        (ann, "common_voice_fr_2.mp3", "y", "N'est-ce pas ?", "2", "", "", "fr"),
+        (bob, "common_voice_fr_3.mp3", "z", "Oui!", "2", "", "", "fr"),
+    ]
+    table = tmp_path / "cv" / "fr" / "train.tsv"
+    for _, name, *_ in rows[1:]:
+        write_sound(table.parent / "clips" / name, rate=32000, format="MP3")
+    table.write_text("".join("\t".join(row) + "\n" for row in rows), encoding="utf-8")
+    data = take(tmp_path, table, normalise="basic")
+    assert data.text == {
+        "0a0a0a0a0a0a0a0a-common_voice_fr_1": "il dit l'été est là",
+        "0a0a0a0a0a0a0a0a-common_voice_fr_2": "n'est ce pas",
+        "b1b1b1b1b1b1b1b1-common_voice_fr_3": "oui",
+    }
+    assert len(set(data.utt2spk.values())) == 2
+    taken = "sound from `path`, text from `sentence`, speaker from `client_id`"
+    assert capsys.readouterr().out.splitlines()[0] == (
+        f"{table}: table with tabs between its columns: {taken}; 3 rows, sound in {table.parent}/clips"
+    )
+
+
+def test_common_voice_whose_clips_became_wav(tmp_path):
+    table = tmp_path / "train.tsv"
+    write_sound(tmp_path / "wav" / "cv_1.wav")
+    table.write_text("client_id\tpath\tsentence\nann\tcv_1.mp3\tOui\n")
+    data = take(tmp_path, table, sounds=tmp_path / "wav")
+    assert data.wavs == {"ann-cv_1": str(tmp_path / "wav" / "cv_1.wav")}
+
+
+@pytest.mark.parametrize("named", ["folder", "file"])
+def test_hugging_face_audiofolder_csv(tmp_path, named):
+    root = tmp_path / "set"
+    for name in ("data/one.ogg", "two.flac"):
+        write_sound(root / name)
+    (root / "metadata.csv").write_text('file_name,transcription\ndata/one.ogg,"one, two"\ntwo.flac,three\n')
+    data = take(tmp_path, root if named == "folder" else root / "metadata.csv")
+    assert data.text == {"data_one": "one, two", "two": "three"}
+
+
+def test_hugging_face_audiofolder_jsonl(tmp_path):
+    root = tmp_path / "set"
+    write_sound(root / "one.opus", rate=48000, format="OGG", subtype="OPUS")
+    (root / "metadata.jsonl").write_text('{"file_name": "one.opus", "text": "un"}\n')
+    assert take(tmp_path, root).text == {"one": "un"}
+
+
+def test_nemo_manifest(tmp_path):
+    """Absolute paths; a duration that is rounded is the whole file, an offset cuts one."""
+    for name in ("a/1.wav", "b/1.wav"):
+        write_sound(tmp_path / "sound" / name)
+    manifest = tmp_path / "elsewhere" / "train_manifest.json"
+    manifest.parent.mkdir()
+    lines = [
+        {"audio_filepath": str(tmp_path / "sound/a/1.wav"), "text": "one", "duration": 1.5},
+        {"audio_filepath": str(tmp_path / "sound/b/1.wav"), "text": "two", "duration": 0.5},
+        {"audio_filepath": str(tmp_path / "sound/b/1.wav"), "text": "three", "duration": 0.75, "offset": 0.5},
+    ]
+    manifest.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    data = take(tmp_path, manifest)
+    assert data.segments == {
+        "a_1-0000000-0001500": ("a_1", 0.0, 1.5),
+        "b_1-0000000-0000500": ("b_1", 0.0, 0.5),
+        "b_1-0000500-0001250": ("b_1", 0.5, 1.25),
+    }
+    manifest.write_text(json.dumps(lines[0]) + "\n")
+    assert take(tmp_path, manifest).segments is None
+
+
+def test_nemo_manifest_that_was_made_on_another_machine(tmp_path):
+    write_sound(tmp_path / "here" / "clips" / "a" / "1.wav")
+    write_sound(tmp_path / "here" / "clips" / "b" / "1.wav")
+    manifest = tmp_path / "m.jsonl"
+    manifest.write_text('{"audio_filepath": "/gone/clips/a/1.wav", "text": "one"}\n')
+    data = take(tmp_path, manifest, sounds=tmp_path / "here")
+    assert list(data.wavs.values()) == [str(tmp_path / "here" / "clips" / "a" / "1.wav")]
+
+
+def test_speechbrain_csv(tmp_path):
+    write_sound(tmp_path / "LibriSpeech" / "19" / "19-198-0000.flac")
+    table = tmp_path / "train.csv"
+    table.write_text(
+        "ID,duration,wav,spk_id,wrd\n"
+        "19-198-0000,1.5,$data_root/LibriSpeech/19/19-198-0000.flac,19-198,NORTHANGER ABBEY\n"
+    )
+    data = take(tmp_path, table)
+    assert data.text == {"19_198-19-198-0000": "NORTHANGER ABBEY"}
+    assert data.utt2spk == {"19_198-19-198-0000": "19_198"}
+
+
+def test_speechbrain_csv_with_samples(tmp_path):
+    write_sound(tmp_path / "talk.wav")
+    (tmp_path / "t.csv").write_text("ID,duration,wav,start,stop,wrd\nu1,0.5,talk.wav,8000,16000,hi\n")
+    assert take(tmp_path, tmp_path / "t.csv").segments == {"u1": ("talk", 0.5, 1.0)}
+
+
+def test_speechbrain_json(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "t.json").write_text(
+        json.dumps({"u1": {"wav": "{data_root}/a.wav", "length": 1.5, "words": "hi"}}, indent=1)
+    )
+    assert take(tmp_path, tmp_path / "t.json").text == {"u1": "hi"}
+
+
+@pytest.mark.parametrize("packed", [True, False])
+def test_lhotse(tmp_path, packed):
+    root = tmp_path / "manifests"
+    root.mkdir()
+    write_sound(tmp_path / "call.wav", channels=2)
+    write_sound(tmp_path / "word.wav")
+    recordings = [
+        {
+            "id": "call",
+            "sources": [{"type": "file", "channels": [0, 1], "source": str(tmp_path / "call.wav")}],
+            "sampling_rate": 16000,
+            "num_samples": 24000,
+            "duration": 1.5,
+            "channel_ids": [0, 1],
+        },
+        {
+            "id": "word",
+            "sources": [{"type": "file", "channels": [0], "source": str(tmp_path / "word.wav")}],
+            "sampling_rate": 16000,
+            "num_samples": 24000,
+            "duration": 1.5,
+        },
+    ]
+    supervisions = [
+        {"id": "c1", "recording_id": "call", "start": 0.0, "duration": 0.5, "channel": 0, "text": "hello"}
+        | {"speaker": "ann"},
+        {"id": "c2", "recording_id": "call", "start": 0.5, "duration": 0.5, "channel": [1], "text": "hi"}
+        | {"speaker": "bob"},
+        {"id": "w1", "recording_id": "word", "start": 0.0, "duration": 1.5, "channel": 0, "text": "word"}
+        | {"speaker": "ann"},
+    ]
+    for name, lines in (("recordings", recordings), ("supervisions", supervisions)):
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        if packed:
+            (root / f"demo_{name}_train.jsonl.gz").write_bytes(gzip.compress(text.encode()))
+        else:
+            (root / f"demo_{name}_train.jsonl").write_text(text)
+    data = take(tmp_path, root)
+    assert data.segments == {
+        "ann-c1": ("call-A", 0.0, 0.5),
+        "ann-w1": ("word", 0.0, 1.5),
+        "bob-c2": ("call-B", 0.5, 1.0),
+    }
+    assert data.clips()["bob-c2"].channel == 1
+    assert data.utt2spk == {"ann-c1": "ann", "ann-w1": "ann", "bob-c2": "bob"}
+
+
+def test_lhotse_itself_agrees(tmp_path):
+    """The manifests that lhotse writes are the ones that are read."""
+    lhotse = pytest.importorskip("lhotse")
+    write_sound(tmp_path / "a.wav")
+    recording = lhotse.Recording.from_file(tmp_path / "a.wav")
+    supervision = lhotse.SupervisionSegment(
+        id="u", recording_id=recording.id, start=0.25, duration=0.5, text="hi", speaker="ann"
+    )
+    lhotse.RecordingSet.from_recordings([recording]).to_file(tmp_path / "recordings.jsonl.gz")
+    lhotse.SupervisionSet.from_segments([supervision]).to_file(tmp_path / "supervisions.jsonl.gz")
+    assert take(tmp_path, tmp_path / "supervisions.jsonl.gz").segments == {"ann-u": ("a", 0.25, 0.75)}
+
+
+def test_lhotse_sound_that_is_no_file_is_refused(tmp_path):
+    source = {"id": "r", "sources": [{"type": "command", "channels": [0], "source": "touch x; cat a.wav"}]}
+    (tmp_path / "recordings.jsonl").write_text(json.dumps(source))
+    (tmp_path / "supervisions.jsonl").write_text(
+        '{"id": "u", "recording_id": "r", "start": 0, "duration": 1}'
+    )
+    with pytest.raises(ValueError, match=r"recordings.jsonl:1: recording r must have one source of the type"):
+        take(tmp_path, tmp_path / "supervisions.jsonl")
+    (tmp_path / "cuts.jsonl.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match="lhotse cut decompose"):
+        take(tmp_path, tmp_path / "cuts.jsonl.gz")
+
+
+def test_librispeech(tmp_path, capsys):
+    root = tmp_path / "LibriSpeech" / "dev-clean"
+    for name in ("19/198/19-198-0000", "19/198/19-198-0001", "26/495/26-495-0000"):
+        write_sound(root / f"{name}.flac")
+    (root / "19/198/19-198.trans.txt").write_text(
+        "19-198-0000 NORTHANGER ABBEY\n19-198-0001 THIS LITTLE WORK\n"
+    )
+    (root / "26/495/26-495.trans.txt").write_text("26-495-0000 ONE\n")
+    data = take(tmp_path, root, normalise="basic")
+    assert data.text == {
+        "19-198-0000": "northanger abbey",
+        "19-198-0001": "this little work",
+        "26-495-0000": "one",
+    }
+    assert set(data.utt2spk.values()) == {"19", "26"}
+    assert "left out" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("suffix", [".txt", ".lab"])
+def test_a_text_beside_each_sound(tmp_path, suffix, capsys):
+    root = tmp_path / "rec"
+    for name in ("ann/1.wav", "bob/1.wav", "bob/2.wav"):
+        write_sound(root / name)
+    (root / "ann" / f"1{suffix}").write_text("hello\nthere\n")
+    (root / "bob" / f"1{suffix}").write_text("Hi")
+    data = take(tmp_path, root, speaker_from="folder")
+    assert data.text == {"ann-ann_1": "hello there", "bob-bob_1": "Hi"}
+    assert f"left out: 1 recordings that are not in the table ({root}/bob/2.wav)" in capsys.readouterr().out
+
+
+def test_label_files_with_times_are_no_transcripts(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "a.lab").write_text("0 500000 sil\n500000 900000 a\n")
+    with pytest.raises(ValueError, match=r"a\.lab:1: a label file with times"):
+        take(tmp_path, tmp_path)
+
+
+@pytest.mark.parametrize("complete", [True, False])
+def test_kaldi_and_espnet(tmp_path, complete):
+    """ESPnet's own tools need no utt2spk."""
+    root = tmp_path / "data" / "train"
+    root.mkdir(parents=True)
+    write_sound(tmp_path / "a.wav")
+    (root / "wav.scp").write_text(f"u1 {tmp_path}/a.wav\n")
+    (root / "text").write_text("u1 Bon’jour !\n")
+    if complete:
+        (root / "utt2spk").write_text("u1 u\n")
+    data = take(tmp_path, root if complete else root / "wav.scp", normalise="basic", sample_rate=8000)
+    assert data.text == {"u1": "bon'jour"}
+    assert data.utt2spk == {"u1": "u" if complete else "u1"}
+    assert audio.read(data.clips()["u1"])[1] == 8000
+
+
+def test_odd_headings_can_be_named(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text("Datei;Wer;Text roh;Text\na.wav;eva;x;Hallo\n")
+    data = take(
+        tmp_path, tmp_path / "t.csv", columns={"sound": "datei", "text": "Text roh", "speaker": "wer"}
+    )
+    assert (data.text, data.utt2spk) == ({"eva-a": "x"}, {"eva-a": "eva"})
+    with pytest.raises(ValueError, match=r"t.csv:1: no column `nase` for the sound"):
+        take(tmp_path, tmp_path / "t.csv", columns={"sound": "nase"})
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
+def test_encodings(tmp_path, encoding):
+    write_sound(tmp_path / "é.wav")
+    (tmp_path / "t.csv").write_bytes("file,text\r\né.wav,Été\r\n".encode(encoding))
+    data = take(tmp_path, tmp_path / "t.csv", encoding="latin-1" if encoding == "latin-1" else None)
+    assert data.text == {"é": "Été"}
+
+
+def test_decomposed_text_is_composed(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "t.tsv").write_text("file\ttext\na.wav\te\u0301te\u0301\n", encoding="utf-8")
+    assert take(tmp_path, tmp_path / "t.tsv").text == {"a": "été"}
+
+
+def test_the_exact_path_wins(tmp_path):
+    """A file at the top and one of the same name further down are both there to be named."""
+    root = tmp_path / "a"
+    for name in ("activated.wav", "sub/activated.wav", "sub/sub/other.wav"):
+        write_sound(root / name)
+    names = ["activated.wav", "./sub/activated.wav", str(root / "sub/sub/other.wav")]
+    for table_names in (names, ["activated", "sub/activated", "other"]):
+        (tmp_path / "t.tsv").write_text("file\ttext\n" + "".join(f"{name}\tx\n" for name in table_names))
+        data = take(tmp_path, tmp_path / "t.tsv", sounds=root)
+        assert sorted(data.wavs) == ["activated", "sub_activated", "sub_sub_other"]
+    (root / "activated.wav").unlink()
+    shutil.copy(root / "sub/activated.wav", root / "sub/sub/activated.wav")
+    with pytest.raises(ValueError, match=r"t.tsv:2: 'activated' names 2 recordings"):
+        take(tmp_path, tmp_path / "t.tsv", sounds=root)
+    # A folder that does not fit is no end of a path.
+    (tmp_path / "t.tsv").write_text("file\ttext\nelse/other.wav\tx\n")
+    with pytest.raises(ValueError, match=r"'else/other.wav' names no recording"):
+        take(tmp_path, tmp_path / "t.tsv", sounds=root)
+
+
+def test_stereo_needs_a_channel(tmp_path):
+    write_sound(tmp_path / "a.wav", channels=2)
+    (tmp_path / "t.tsv").write_text("file\ttext\na.wav\tx\n")
+    with pytest.raises(ValueError, match=r"t.tsv:2: .*a.wav: has 2 channels; --channel 0 takes the first"):
+        take(tmp_path, tmp_path / "t.tsv")
+    data = take(tmp_path, tmp_path / "t.tsv", channel=1)
+    assert data.clips()["a-B"].channel == 1
+    with pytest.raises(ValueError, match="no channel 2"):
+        take(tmp_path, tmp_path / "t.tsv", channel=2)
+
+
+def test_bad_sound_is_named_or_left_out(tmp_path, capsys):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "b.wav").write_text("no sound")
+    (tmp_path / "t.tsv").write_text("file\ttext\nb.wav\tx\na.wav\ty\nc.wav\tz\n")
+    with pytest.raises(
+        ValueError, match=r"t.tsv:2: .*b.wav: cannot be decoded.* \(and 1 rows more; --skip-bad"
+    ):
+        take(tmp_path, tmp_path / "t.tsv")
+    assert take(tmp_path, tmp_path / "t.tsv", skip_bad=True).text == {"a": "y"}
+    assert "left out: 2 rows without usable sound (" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "problem"),
+    [
+        ("t.csv", 'id,text\na,one\nb,"two\nc,three\n', r"t\.csv:3: a quotation mark opens a field"),
+        ("t.csv", 'id,text\na,one\nb,"two\nc",x\n', r"t\.csv:3: a quotation mark opens a field"),
+        ("t.csv", 'id,text\na,"one"two\n', r"t\.csv:2: a quotation mark"),
+        ("t.csv", "file,text,TEXT\na.wav,x,y\n", r"t\.csv:1: the heading `text` stands there twice"),
+        (
+            "t.csv",
+            "file,text,start\na.wav,x,soon\n",
+            r"t\.csv:2: `start` must be a number from 0 on, got 'soon'",
+        ),
+        (
+            "t.csv",
+            "file,text,start,end\na.wav,x,1,1\n",
+            r"t\.csv:2: .*a\.wav: lasts 1\.500 s, the table says",
+        ),
+        ("t.csv", "file,text,duration\na.wav,x,1500\n", r"t\.csv:2: .*the table says from 0 to 1500 s"),
+        ("t.csv", "", r"t\.csv:1: needs a column"),
+        ("t.jsonl", '{"file": "a.wav", "text": "x"}\n{"file"\n', r"t\.jsonl:2: not JSON"),
+        ("t.jsonl", '{"file": "a.wav", "text": "x"}\n[1]\n', r"t\.jsonl:2: not a JSON object but list"),
+        ("t.jsonl", '{"file": "a.wav", "text": ["x"]}\n', r"t\.jsonl:1: `text` is list, not a text"),
+        ("t.jsonl", '{"file": "a.wav", "text": "x"}\n{"text": "y"}\n', r"t\.jsonl:2: no `file`"),
+        ("t.jsonl", "", r"t\.jsonl: empty"),
+        ("t.jsonl", "[" * 100_000, r"t\.jsonl:1: not JSON"),
+        ("t.json.gz", "\x1f\x8bdamaged", r"t\.json\.gz: damaged gzip"),
+        ("t.tsv", "file\ttext\ntouch x; cat a.wav |\tx\n", r"t\.tsv:2: 'touch x; cat a.wav \|' is a command"),
+    ],
+)
+def test_faults_are_named(tmp_path, name, content, problem):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / name).write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=problem) as error:
+        take(tmp_path, tmp_path / name)
+    assert "\n" not in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_folders_that_say_too_little(tmp_path):
+    with pytest.raises(ValueError, match="no transcripts found"):
+        take(tmp_path, tmp_path)
+    for name in ("train.tsv", "dev.tsv"):
+        (tmp_path / name).write_text("path\tsentence\n")
+    with pytest.raises(ValueError, match=r"which of its tables, dev.tsv, train.tsv"):
+        take(tmp_path, tmp_path)
+    for part in ("dev", "train"):
+        (tmp_path / f"x_supervisions_{part}.jsonl.gz").write_bytes(b"")
+    with pytest.raises(ValueError, match="which of its supervisions"):
+        take(tmp_path, tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere: no such file or folder"):
+        take(tmp_path, tmp_path / "nowhere")
+
+
+def test_a_very_long_field(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "t.csv").write_text(f"file,text,note\na.wav,x,{'y' * 200_000}\n")
+    assert take(tmp_path, tmp_path / "t.csv").text == {"a": "x"}

@@ -1,0 +1,44 @@
+"""Kaldi directories of others."""
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown import datadir
+from asr_topdown.corpora import kaldi
+
+
+@pytest.fixture
+def sounds(tmp_path):
+    (tmp_path / "sounds" / "ann").mkdir(parents=True)
+    soundfile.write(tmp_path / "sounds" / "ann" / "1.wav", np.full(800, 0.1), 8000)
+    return tmp_path / "sounds"
+
+
+def test_a_kaldi_directory_is_taken_over(tmp_path, sounds, monkeypatch):
+    source = tmp_path / "kaldi"
+    source.mkdir()
+    (source / "own.wav").write_bytes((sounds / "ann" / "1.wav").read_bytes())
+    tables = {
+        "wav.scp": "r2 cat x |\nr1 sounds/ann/1.wav\nr3 own.wav\n",  # unsorted
+        "segments": "b-1 r1 0 0.05\na-1 r2 0 1\nb-2 r3 0.0 0.1\n",
+        "text": "b-1 x  y\na-1 z\nb-2 z\n",
+        "utt2spk": "a-1 a\nb-1 b\nb-2 b\n",
+        "feats.scp": "a-1 gone.ark:1\n",
+    }
+    for name, content in tables.items():
+        (source / name).write_text(content)
+    monkeypatch.chdir(tmp_path)
+    (data,) = kaldi.prepare(tmp_path / "data", source=source)
+    assert data.wavs == {
+        "r1": str(sounds / "ann" / "1.wav"),
+        "r2": "cat x |",
+        "r3": str(source / "own.wav"),
+    }
+    datadir.validate(data.path)
+    assert datadir.read(data.path) == data
+    assert data.text["b-1"] == "x y"
+    with pytest.raises(ValueError, match="is the source itself"):
+        kaldi.prepare(source, source=source)
+    with pytest.raises(FileNotFoundError, match="not a data directory"):
+        kaldi.prepare(tmp_path / "data", source=tmp_path)
