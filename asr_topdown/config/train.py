@@ -96,7 +96,7 @@ class TrainConfig(Section):
         description="compute what frozen lowest layers give once and keep it in memory, where neither "
         "augmentation nor dropout changes it and it takes no more GiB than this; 0 = never",
     )
-    threads: int = Field(1, ge=1, description="OpenMP threads of one run; RESULTS.md says why it is 1")
+    threads: int = Field(1, ge=1, description="OpenMP threads of one run; docs/speed.md says why it is 1")
     log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")
     checkpoint_minutes: float = Field(5.0, gt=0, description="checkpoint at least so often within an epoch")
     average: AverageConfig | None = Field(
