@@ -75,8 +75,10 @@ def _transducer(config: Config, units: int) -> Model:
     kind = model.encoder.kind
     encoder = ENCODERS[kind](_inputs(config), **model.encoder.model_dump(exclude={"kind"}))
     predictor = LstmPredictor(units, **model.predictor.model_dump())
-    settings = model.model_dump(include={"joint", "ctc_weight", "loss"})
-    return Transducer(encoder, predictor, units, norm=kind == "transformer", **settings)
+    settings = model.model_dump(include={"joint", "ctc_weight"})
+    return Transducer(
+        encoder, predictor, units, norm=kind == "transformer", loss=config.run.transducer_loss, **settings
+    )
 
 
 def _joint_loss(model: CtcAttentionConfig) -> dict[str, Any]:

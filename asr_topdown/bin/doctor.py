@@ -111,7 +111,7 @@ def _torch() -> Iterator[Finding]:
 
     asked = os.environ.get("OMP_NUM_THREADS")
     source = (
-        f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set; a training sets train.threads"
+        f"OMP_NUM_THREADS={asked}" if asked else "OMP_NUM_THREADS is not set; a training sets run.threads"
     )
     yield Finding("OK", f"torch uses {torch.get_num_threads()} thread(s) ({source})")
     for index in range(torch.cuda.device_count()):

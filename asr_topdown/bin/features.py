@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
-    from asr_topdown.config import FeaturesConfig
+    from asr_topdown.config.features import FeaturesConfig
     from asr_topdown.engines.job import Engine
 
 HELP = "compute features of data directories, and the mean and variance of the first one"

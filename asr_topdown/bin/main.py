@@ -33,6 +33,7 @@ COMMANDS = (
     "score",
     "report",
     "transcribe",
+    "config",
     "doctor",
 )
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141

@@ -7,12 +7,12 @@ import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from asr_topdown import config as configuration
-from asr_topdown.config import Config
-from asr_topdown.engines import slurm_options
-from asr_topdown.engines.engine_config import ENGINES, EngineConfig, open_engine
-from asr_topdown.engines.job import Engine
+if TYPE_CHECKING:
+    from asr_topdown.config import Config
+    from asr_topdown.engines.engine_config import EngineConfig
+    from asr_topdown.engines.job import Engine
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -20,6 +20,11 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
     parser.add_argument(
         "--config", type=Path, required=required, metavar="FILE", help="the experiment's YAML"
     )
+    add_overrides(parser)
+
+
+def add_overrides(parser: argparse.ArgumentParser) -> None:
+    """`--set`."""
     parser.add_argument(
         "--set",
         dest="overrides",
@@ -30,8 +35,10 @@ def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> Non
     )
 
 
-def read_config(args: argparse.Namespace) -> Config:
+def read_config(args: argparse.Namespace) -> "Config":
     """The configuration that `add_config`'s options name."""
+    from asr_topdown import config as configuration
+
     return configuration.load(args.config, args.overrides)
 
 
@@ -87,6 +94,8 @@ def start_ddp(args: argparse.Namespace) -> None:
 
 def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = True) -> None:
     """`--engine --slurm --ray --retries`: where `jobs` run; if they `spread`, also `--workers --gpus`."""
+    from asr_topdown.engines.engine_config import ENGINES
+
     parser.add_argument(
         "--engine",
         choices=ENGINES,
@@ -129,8 +138,11 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
     )
 
 
-def read_engine(args: argparse.Namespace, *, threads: int = 1) -> EngineConfig:
+def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig":
     """The engine that `add_engine`'s options name; each job has so many threads."""
+    from asr_topdown.engines import slurm_options
+    from asr_topdown.engines.engine_config import EngineConfig
+
     workers, gpus = getattr(args, "workers", None), getattr(args, "gpus", None)
     for name, value in (("workers", workers), ("gpus", gpus), ("retries", args.retries)):
         if value is not None and value < 0:
@@ -154,8 +166,10 @@ def read_engine(args: argparse.Namespace, *, threads: int = 1) -> EngineConfig:
 
 
 @contextlib.contextmanager
-def engine_elsewhere(args: argparse.Namespace) -> Iterator[Engine | None]:
+def engine_elsewhere(args: argparse.Namespace) -> "Iterator[Engine | None]":
     """The engine that `add_engine`'s options name, opened; None for this machine."""
+    from asr_topdown.engines.engine_config import open_engine
+
     chosen = read_engine(args)
     if chosen.engine == "local":
         yield None

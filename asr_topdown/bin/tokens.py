@@ -3,9 +3,7 @@
 import argparse
 from pathlib import Path
 
-from asr_topdown import datadir
 from asr_topdown.bin import options
-from asr_topdown.text import Vocabulary
 
 HELP = "List the output units (characters, words or pieces of words) of the training transcripts."
 EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --out data/tokens.txt"
@@ -24,6 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    from asr_topdown import datadir
+    from asr_topdown.text import Vocabulary
+
     text = options.read_config(args).text
     texts = datadir.read_table(args.train / "text")
     try:

@@ -76,7 +76,7 @@ def run(args: argparse.Namespace) -> None:
     source = Store(args.source_exp or args.exp)
     make = functools.partial(searches_of, experiment, store, joint_data=args.joint_data, source_store=source)
     if args.dry_run:
-        workers = options.read_engine(args, threads=config.train.threads).local_workers
+        workers = options.read_engine(args, threads=config.run.threads).local_workers
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
     options.start_ddp(args)
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
         if not world.leads:
             together.run_worker(train, world)
             return
-        with _engine(args, config.train.threads, train, store, world) as submit:
+        with _engine(args, config.run.threads, train, store, world) as submit:
             try:
                 results = dispatch.drive(searches, submit, store=store)
             except dispatch.SearchError as error:

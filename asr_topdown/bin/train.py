@@ -62,7 +62,7 @@ def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store")
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
-    with engine_config.open_engine(options.read_engine(args, threads=config.train.threads)) as engine:
+    with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
         submit = dispatch.submitter(engine, train, store=store)
         return dispatch.train_one(experiment.joint(args.seed), submit, store=store)
 

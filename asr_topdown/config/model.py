@@ -178,19 +178,11 @@ class TransducerConfig(Section):
         lt=1.0,
         description="of an auxiliary CTC loss on the encoder; the other has the rest",
     )
-    loss: Literal["auto", "torch", "torchaudio", "warp_rnnt"] = Field(
-        "auto",
-        description="who computes the transducer's loss; auto: the first of warp_rnnt (CUDA only), "
-        "torchaudio and torch (our own) that can be imported",
-    )
 
     @field_validator("encoder", mode="before")
     @classmethod
     def _default_encoder(cls, values: Any) -> Any:
         return {"kind": "blstm", **values} if isinstance(values, Mapping) else values
-
-
-ENCODER_KINDS = ("blstm", "vgg", "transformer")
 
 
 class AwdLstmConfig(Section):

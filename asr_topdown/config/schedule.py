@@ -39,7 +39,7 @@ class ExhaustiveConfig(Section):
 
 
 class HalvingConfig(Section):
-    """Compositions and epochs at once, by successive halving; needs train.keep_epochs: all."""
+    """Compositions and epochs at once, by successive halving; needs run.keep_epochs: all."""
 
     budget: int = Field(2, ge=1, description="epochs of the first rung")
     factor: int = Field(2, ge=2, description="the budget grows by it, the number of trainings falls by it")
@@ -50,7 +50,7 @@ class HalvingConfig(Section):
 
 
 class EpochScanConfig(Section):
-    """The classifier of each epoch of the joint training (Figure 2); needs train.keep_epochs: all."""
+    """The classifier of each epoch of the joint training (Figure 2); needs run.keep_epochs: all."""
 
     classifier: int = Field(2, ge=1, description="blocks of the classifier, from the top")
     joint_epochs: int = Field(

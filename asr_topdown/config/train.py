@@ -5,14 +5,14 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from asr_topdown.config.section import Section
-from asr_topdown.features.specaug import SpecAugmentOptions
+from asr_topdown.features.specaug_options import SpecAugmentOptions
 
 
 class OptimizerConfig(Section):
     """The optimiser and what happens to it when the dev error does not improve."""
 
     name: Literal["adam", "adamw", "adadelta", "sgd", "nt_asgd"] = "adam"
-    lr: float = Field(1e-3, gt=0, description="times what train.schedule says; the factor of noam")
+    lr: float = Field(1e-3, gt=0, description="times what train.lr_schedule says; the factor of noam")
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
     betas: tuple[float, float] = Field((0.9, 0.999), description="adam and adamw only")
@@ -38,7 +38,7 @@ class OptimizerConfig(Section):
         return self
 
 
-class ScheduleConfig(Section):
+class LrScheduleConfig(Section):
     """What the learning rate is multiplied by, from step to step of the optimiser."""
 
     name: Literal["constant", "noam", "warmup"] = Field(
@@ -78,30 +78,20 @@ class TrainConfig(Section):
     max_frames: int | None = Field(
         None, ge=1, description="leave longer utterances out of training: a few can cost more than all others"
     )
-    accumulate: int = Field(1, ge=1, description="batches that make one step of the optimiser")
-    sorted_epochs: int = Field(
+    grad_accumulation: int = Field(1, ge=1, description="batches that make one step of the optimiser")
+    sortagrad_epochs: int = Field(
         0, ge=0, description="show the batches of the first epochs shortest first (SortaGrad)"
     )
     optimizer: OptimizerConfig = OptimizerConfig()
-    schedule: ScheduleConfig = ScheduleConfig()
-    grad_clip: float = Field(5.0, gt=0, description="largest gradient norm")
-    stretch: float = Field(
+    lr_schedule: LrScheduleConfig = LrScheduleConfig()
+    grad_clip: float = Field(5.0, gt=0, allow_inf_nan=True, description="largest gradient norm; .inf = any")
+    tempo_perturb: float = Field(
         0.0, ge=0, lt=0.5, description="change the tempo of each batch by a random share up to this"
     )
     specaugment: SpecAugmentOptions | None = None
     precision: Literal["float32", "bfloat16"] = "float32"
-    cache_frozen: float = Field(
-        4.0,
-        ge=0,
-        description="compute what frozen lowest layers give once and keep it in memory, where neither "
-        "augmentation nor dropout changes it and it takes no more GiB than this; 0 = never",
-    )
-    threads: int = Field(1, ge=1, description="OpenMP threads of one run; docs/speed.md says why it is 1")
-    log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")
-    checkpoint_minutes: float = Field(5.0, gt=0, description="checkpoint at least so often within an epoch")
     average: AverageConfig | None = Field(
         None,
         description="decode with the mean of several epochs' weights; retrainings start from the best "
         "epoch's, whose error is also what a search compares",
     )
-    keep_epochs: Literal["best", "all"] = Field("best", description="whose weights stay when it is over")

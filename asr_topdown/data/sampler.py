@@ -49,13 +49,13 @@ def epoch_batches(
     utterances_per_batch: int,
     seed: int,
     epoch: int,
-    sorted_epochs: int = 0,
+    sortagrad_epochs: int = 0,
     jitter: float = 0.1,
 ) -> list[list[int]]:
     """The batches of one epoch of training, in order.
 
     Lengths are jittered by up to `jitter` before sorting, so that an utterance meets other neighbours in
-    each epoch, and the batches are shuffled; but not in the first `sorted_epochs`, where short utterances
+    each epoch, and the batches are shuffled; but not in the first `sortagrad_epochs`, where short utterances
     come first (SortaGrad, Amodei et al. 2016): CTC finds its first alignments sooner there.
     """
     # A string seed is hashed by a fixed algorithm: the same on every machine and Python version >= 3.2.
@@ -65,6 +65,6 @@ def epoch_batches(
     batches = length_batches(
         frames, frames_per_batch=frames_per_batch, utterances_per_batch=utterances_per_batch, order=order
     )
-    if epoch > sorted_epochs:
+    if epoch > sortagrad_epochs:
         generator.shuffle(batches)
     return batches

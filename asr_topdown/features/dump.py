@@ -20,7 +20,7 @@ from asr_topdown.audio import Clip, read
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.parts import Tick, run_parts
 from asr_topdown.features import ark, store
-from asr_topdown.features.fbank import FbankOptions
+from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end, front_end_dim
 
 _VERSION = 1

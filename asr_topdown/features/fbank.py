@@ -7,11 +7,12 @@ logarithm. Samples are scaled to the range of 16-bit integers, so log energies a
 
 import functools
 import math
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
+
+from asr_topdown.features.fbank_options import FbankOptions
 
 INT16_SCALE = 32768.0
 """Kaldi reads 16-bit samples as they are; ours lie in [-1, 1]."""
@@ -24,85 +25,6 @@ _BLOCK = 512
 
 _MEL_GROUPS = 4
 """The mel matrix is a band: multiplied in so many parts, each over its own frequencies only."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class FbankOptions:
-    """Options of the filter bank, with Kaldi's defaults but for 80 filters and no dither.
-
-    Args:
-        sample_rate: of the audio, Hz.
-        num_mels: number of triangular filters.
-        frame_length_ms, frame_shift_ms: of the analysis window, milliseconds.
-        low_freq: lower edge of the first filter, Hz.
-        high_freq: upper edge of the last filter, Hz; zero or less is counted from half the sampling rate.
-        preemphasis: each sample loses so much of the one before it.
-        window: shape of the analysis window.
-        energy: put the log energy of the frame before pre-emphasis in front (Kaldi's use_energy).
-        dither: standard deviation of noise added to the samples, in 16-bit steps; 0 = none.
-        snip_edges: keep only frames that lie within the audio; else one frame per shift, edges mirrored.
-
-    Raises:
-        ValueError: naming the option and its value.
-    """
-
-    sample_rate: int = 16000
-    num_mels: int = 80
-    frame_length_ms: float = 25.0
-    frame_shift_ms: float = 10.0
-    low_freq: float = 20.0
-    high_freq: float = 0.0
-    preemphasis: float = 0.97
-    window: Literal["povey", "hamming", "hanning", "rectangular"] = "povey"
-    energy: bool = False
-    dither: float = 0.0
-    snip_edges: bool = True
-
-    def __post_init__(self) -> None:
-        if self.sample_rate < 1:
-            raise ValueError(f"sample_rate must be positive, got {self.sample_rate}")
-        if self.num_mels < 1:
-            raise ValueError(f"num_mels must be positive, got {self.num_mels}")
-        if self.shift < 1 or self.length < 2:
-            raise ValueError(
-                f"frame_length_ms {self.frame_length_ms} and frame_shift_ms {self.frame_shift_ms} must be "
-                f"at least two samples and one sample at {self.sample_rate} Hz"
-            )
-        if not 0 <= self.low_freq < self.top_freq <= self.sample_rate / 2:
-            raise ValueError(
-                f"low_freq {self.low_freq} and high_freq {self.high_freq} must lie in order between 0 "
-                f"and {self.sample_rate / 2} Hz"
-            )
-        if not 0 <= self.preemphasis <= 1:
-            raise ValueError(f"preemphasis must lie in [0, 1], got {self.preemphasis}")
-        if self.dither < 0:
-            raise ValueError(f"dither must not be negative, got {self.dither}")
-
-    @property
-    def length(self) -> int:
-        """Samples in a frame."""
-        return int(self.sample_rate * 0.001 * self.frame_length_ms)
-
-    @property
-    def shift(self) -> int:
-        """Samples from one frame to the next."""
-        return int(self.sample_rate * 0.001 * self.frame_shift_ms)
-
-    @property
-    def top_freq(self) -> float:
-        """Upper edge of the last filter, Hz."""
-        return self.high_freq if self.high_freq > 0 else self.sample_rate / 2 + self.high_freq
-
-    @property
-    def dim(self) -> int:
-        """Numbers in a feature vector."""
-        return self.num_mels + int(self.energy)
-
-    def num_frames(self, num_samples: int) -> int:
-        """How many frames `num_samples` samples give (Kaldi's NumFrames)."""
-        if self.snip_edges:
-            return max(0, 1 + (num_samples - self.length) // self.shift)
-        return (num_samples + self.shift // 2) // self.shift
 
 
 @torch.no_grad()
@@ -193,7 +115,7 @@ class _Tables(NamedTuple):
 
 @functools.lru_cache(maxsize=16)
 def _tables(options: FbankOptions, device: torch.device) -> _Tables:
-    fft_size = 1 << (options.length - 1).bit_length()
+    fft_size = options.fft_size
     bank = mel_bank(options, fft_size)
     groups = []
     for group in torch.arange(options.num_mels).chunk(_MEL_GROUPS):

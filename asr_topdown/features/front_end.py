@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from asr_topdown.features.deltas import add_deltas
-from asr_topdown.features.fbank import FbankOptions, fbank
+from asr_topdown.features.fbank import fbank
+from asr_topdown.features.fbank_options import FbankOptions
 
 
 def front_end(

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from asr_topdown import layers
-from asr_topdown.config.train import TrainConfig
+from asr_topdown.config import Config
 from asr_topdown.data.computed import ComputedDataset
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
@@ -24,24 +24,24 @@ log = logging.getLogger(__name__)
 def compute_once(
     model: Model,
     node: Node,
-    config: TrainConfig,
+    config: Config,
     train: SpeechDataset,
     dev: SpeechDataset,
     device: torch.device,
 ) -> tuple[SpeechDataset, SpeechDataset]:
     """The same data behind the frozen lowest layers, which `model` then leaves out; or all as it was.
 
-    Nothing is done if it would take more memory than `config.cache_frozen` allows, the lowest layer is not
+    Nothing is done if it would take more memory than `run.cache_frozen` allows, the lowest layer is not
     frozen, the input or the frozen layers are random, or the network cannot be entered in the middle.
     """
     encoder = next((part for part in model.modules() if hasattr(part, "below")), None)
     count = _frozen_bottom(model, encoder, node) if encoder is not None else 0
-    changing = bool(config.stretch) or config.specaugment is not None or bool(node.lora)
-    if not config.cache_frozen or not count or changing or encoder is None:
+    changing = bool(config.train.tempo_perturb) or config.train.specaugment is not None or bool(node.lora)
+    if not config.run.cache_frozen or not count or changing or encoder is None:
         return train, dev
     model.to(device)
     run: Callable[..., tuple[Tensor, Tensor]] = encoder.bottom  # type: ignore[assignment]
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.precision == "bfloat16"):
+    with torch.autocast(device.type, torch.bfloat16, enabled=config.train.precision == "bfloat16"):
         trained_on = _through(run, count, train, config, device)
     judged_on = _through(run, count, dev, config, device)
     if trained_on is None or judged_on is None:
@@ -70,14 +70,14 @@ def _through(
     run: Callable[..., tuple[Tensor, Tensor]],
     count: int,
     data: SpeechDataset,
-    config: TrainConfig,
+    config: Config,
     device: torch.device,
 ) -> ComputedDataset | None:
     """None if all of it would not fit, which the first batches show."""
     hidden: dict[int, Tensor] = {}
     size = seen = 0
     for indices in length_batches(
-        data.frames, frames_per_batch=config.frames_per_batch, utterances_per_batch=64
+        data.frames, frames_per_batch=config.train.frames_per_batch, utterances_per_batch=64
     ):
         batch = data.batch(indices).to(device)
         frames, lengths = run(batch.feats, batch.feat_lengths, count)
@@ -87,7 +87,7 @@ def _through(
         size += sum(hidden[index].nbytes for index in indices)
         seen += sum(data.frames[index] for index in indices)
         gib = size / seen * sum(data.frames) / 2**30
-        if gib > config.cache_frozen:
-            log.info("the frozen layers' output, %.1f GiB, is not kept (train.cache_frozen)", gib)
+        if gib > config.run.cache_frozen:
+            log.info("the frozen layers' output, %.1f GiB, is not kept (run.cache_frozen)", gib)
             return None
     return ComputedDataset(data, [hidden[index] for index in range(len(data))])

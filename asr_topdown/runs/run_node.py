@@ -51,7 +51,7 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
             return finished
         if node.experiment != experiment.id or node.train_set != experiment.train_set:
             raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
-        torch.set_num_threads(experiment.config.train.threads)
+        torch.set_num_threads(experiment.config.run.threads)
         keep_freed_memory()
         # No rank goes on before rank 0 has laid out the folder: a checkpoint may be put there.
         world.from_leader(lambda: _lay_out(folder, node, experiment, store))
@@ -72,7 +72,7 @@ def _finish(node: Node, experiment: Experiment, store: Store, progress: Progress
     # Only now: a kill before done.json is there must find the checkpoint that says "finished".
     if not (experiment.config.schedule.continues and node.epochs < experiment.config.train.epochs):
         Rotation(store.node_dir(node)).clear()
-    EpochWeights(store.node_dir(node), experiment.config.train).finish(progress.errors)
+    EpochWeights(store.node_dir(node), experiment.config.train, experiment.config.run).finish(progress.errors)
     return outcome
 
 
@@ -99,6 +99,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
         model,
         make_task(node, experiment, model, check_frozen),
         experiment.config.train,
+        experiment.config.run,
         epochs=node.epochs,
         patience=node.patience,
         seed=node.init_seed,
@@ -130,7 +131,7 @@ def _task(node: Node, experiment: Experiment, model: Model, check_frozen: Callab
     dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
     everything = SpeechDataset.read(experiment.train, vocabulary, cmvn)
     train, dropped = everything.keep_trainable(
-        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.stretch)),  # type: ignore[operator]
+        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.tempo_perturb)),  # type: ignore[operator]
         model.frames_needed,  # type: ignore[arg-type]
         config.max_frames,
     )
@@ -141,14 +142,14 @@ def _task(node: Node, experiment: Experiment, model: Model, check_frozen: Callab
             f"{experiment.train}: every utterance is too short for its transcript or too long for max_frames"
         )
     device = distributed.local_device(experiment.device)
-    train, dev = bottom.compute_once(model, node, config, train, dev, device)
+    train, dev = bottom.compute_once(model, node, experiment.config, train, dev, device)
     if isinstance(model, CtcAttention):
         model.set_prior(utterance.tokens for utterance in train.utterances)
 
     def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
         loaded = train.batch(indices)
         seed = derive(node.init_seed, "augmentation", epoch, *loaded.ids)
-        return augment(loaded, stretch=config.stretch, specaugment=config.specaugment, seed=seed)
+        return augment(loaded, tempo_perturb=config.tempo_perturb, specaugment=config.specaugment, seed=seed)
 
     return Task(
         plan=lambda epoch: epoch_batches(
@@ -157,7 +158,7 @@ def _task(node: Node, experiment: Experiment, model: Model, check_frozen: Callab
             utterances_per_batch=config.utterances_per_batch,
             seed=node.init_seed,
             epoch=epoch,
-            sorted_epochs=config.sorted_epochs,
+            sortagrad_epochs=config.sortagrad_epochs,
         ),
         batch=batch,
         evaluate=lambda network: dev_metrics(

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from torch import nn
 
+from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import AverageConfig, TrainConfig
 from asr_topdown.train.task import weights_of_epoch
 from asr_topdown.weights import AVERAGE, average_weights, save_state, save_weights
@@ -41,16 +42,18 @@ class EpochWeights:
 
     Args:
         folder: where they lie.
-        config: says what is wanted.
+        config: says what is averaged.
+        run: says whether all epochs stay.
     """
 
-    def __init__(self, folder: Path, config: TrainConfig) -> None:
+    def __init__(self, folder: Path, config: TrainConfig, run: RunConfig) -> None:
         self.folder = folder
         self.config = config
+        self.keep_all = run.keep_epochs == "all"
 
     def save(self, model: nn.Module, errors: Sequence[float]) -> None:
         """Write the last epoch's weights, if they are wanted; `errors` are those of all epochs so far."""
-        if self.config.keep_epochs == "all" or len(errors) in self._wanted(errors):
+        if self.keep_all or len(errors) in self._wanted(errors):
             save_weights(model, weights_of_epoch(self.folder, len(errors)))
 
     def prune(self, errors: Sequence[float]) -> None:
@@ -86,7 +89,7 @@ class EpochWeights:
         return {*ranked(errors)[:1], *(averaged_epochs(errors, average) if average else ())}
 
     def _keep(self, epochs: Iterable[int]) -> None:
-        if self.config.keep_epochs == "all":
+        if self.keep_all:
             return
         keep = {weights_of_epoch(self.folder, epoch) for epoch in epochs}
         for path in self.folder.glob("epoch-*.safetensors"):

@@ -1,9 +1,9 @@
 """What the learning rate is multiplied by in each step of the optimiser: pure functions of the step."""
 
-from asr_topdown.config.train import ScheduleConfig
+from asr_topdown.config.train import LrScheduleConfig
 
 
-def lr_factor(config: ScheduleConfig, step: int) -> float:
+def lr_factor(config: LrScheduleConfig, step: int) -> float:
     """The factor on the optimiser's learning rate in step `step`, counted from 1.
 
     `noam` is dim^-0.5 x min(step^-0.5, step x warmup_steps^-1.5) (Vaswani et al. 2017, section 5.3), the

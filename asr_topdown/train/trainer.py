@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.engines import interruption
 from asr_topdown.models.model import Model
@@ -36,6 +37,7 @@ class Trainer:
         model: the network, layers already frozen; only what requires a gradient is trained.
         task: the data.
         config: the training settings.
+        run: how it runs, which changes no result.
         epochs: most epochs.
         patience: epochs without improvement before it stops; 0 = never.
         seed: of dropout.
@@ -48,6 +50,7 @@ class Trainer:
         model: Model,
         task: Task,
         config: TrainConfig,
+        run: RunConfig,
         *,
         epochs: int,
         patience: int,
@@ -58,6 +61,7 @@ class Trainer:
         self.model = model.to(device)
         self.task = task
         self.config = config
+        self.run_config = run
         self.epochs = epochs
         self.patience = patience
         self.seed = seed
@@ -67,7 +71,7 @@ class Trainer:
         self.updates = Updates(self.model, config, self.world)
         self.optimizer = self.updates.optimizer
         self.checkpoints = Rotation(folder)
-        self.weights = EpochWeights(folder, config)
+        self.weights = EpochWeights(folder, config, run)
         self.progress = Progress()
         self._best_state: dict[str, Tensor] | None = None
 
@@ -102,21 +106,21 @@ class Trainer:
     # --- one epoch -----------------------------------------------------------------------------------
 
     def _train_epoch(self, metrics: MetricsLog) -> None:
-        progress, config = self.progress, self.config
+        progress, config, run = self.progress, self.config, self.run_config
         plan = self.task.plan(progress.epoch)
         self.model.train()
         if not progress.batches_done:
             self.updates.hidden_state = ()
         window = Window()
         saved = time.monotonic()
-        for first in range(progress.batches_done, len(plan), config.accumulate):
-            batches = plan[first : first + config.accumulate]
+        for first in range(progress.batches_done, len(plan), config.grad_accumulation):
+            batches = plan[first : first + config.grad_accumulation]
             progress.step += 1
             self.updates.step(self.task, batches, epoch=progress.epoch, number=progress.step, window=window)
             progress.batches_done += len(batches)
             last = progress.batches_done == len(plan)
-            due = interruption.requested() or time.monotonic() - saved > 60 * config.checkpoint_minutes
-            reading = last or progress.step % config.log_interval == 0
+            due = interruption.requested() or time.monotonic() - saved > 60 * run.checkpoint_minutes
+            reading = last or progress.step % run.log_interval == 0
             if not self.world.alone:  # one clock for all, and asked only where they meet anyway
                 due = reading and self.world.from_leader(lambda due=due: due)  # type: ignore[misc]
             if due or reading:

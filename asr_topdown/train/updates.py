@@ -54,7 +54,7 @@ class Updates:
     def lr(self, step: int) -> float:
         """The learning rate of a step, from 1."""
         lr: float = self.optimizer.param_groups[0]["lr"]
-        return lr * lr_factor(self.config.schedule, step)
+        return lr * lr_factor(self.config.lr_schedule, step)
 
     def step(
         self, task: Task, batches: Sequence[Sequence[int]], *, epoch: int, number: int, window: Window
@@ -81,7 +81,7 @@ class Updates:
                 window.add(batch, output.losses)
         nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
         scale = math.fsum(map(task.lr_scale, batches)) / len(batches)
-        with optim.scaled_lr(self.optimizer, scale * lr_factor(self.config.schedule, number)):
+        with optim.scaled_lr(self.optimizer, scale * lr_factor(self.config.lr_schedule, number)):
             self.optimizer.step()
 
     def _part(self, batch: Batch) -> tuple[Batch, int]:

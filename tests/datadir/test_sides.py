@@ -7,7 +7,7 @@ import soundfile
 from asr_topdown import audio, datadir
 from asr_topdown.datadir import DataDir, Side
 from asr_topdown.features.dump import dump
-from asr_topdown.features.fbank import FbankOptions
+from asr_topdown.features.fbank_options import FbankOptions
 
 
 @pytest.fixture

@@ -39,5 +39,8 @@ def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
 
 def test_without_ray_it_is_said(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(ValueError, match=r"pip install 'asr_topdown\[ray\]'"), open_engine(EngineConfig(engine="ray")):
+    with (
+        pytest.raises(ValueError, match=r"pip install 'asr_topdown\[ray\]'"),
+        open_engine(EngineConfig(engine="ray")),
+    ):
         pass

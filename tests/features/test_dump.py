@@ -19,7 +19,7 @@ from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import JobError
 from asr_topdown.features import ark, store
 from asr_topdown.features.dump import dump
-from asr_topdown.features.fbank import FbankOptions
+from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end
 
 FBANK = FbankOptions(sample_rate=8000, num_mels=20)
@@ -248,7 +248,7 @@ SLOW = """
 import sys
 from asr_topdown.audio import Clip
 from asr_topdown.features.dump import dump
-from asr_topdown.features.fbank import FbankOptions
+from asr_topdown.features.fbank_options import FbankOptions
 if __name__ == "__main__":
     sound, pids, folder = sys.argv[1:]
     command = f"echo $PPID >> {pids}; sleep 0.15; cat {sound} |"

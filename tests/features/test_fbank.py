@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from asr_topdown.audio import Clip, read
-from asr_topdown.features.fbank import LOG_FLOOR, FbankOptions, fbank, mel_bank
+from asr_topdown.features.fbank import LOG_FLOOR, fbank, mel_bank
+from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end, front_end_dim
 
 TOLERANCE = 1e-3

@@ -6,7 +6,8 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asr_topdown.features.specaug import SpecAugmentOptions, spec_augment
+from asr_topdown.features.specaug import spec_augment
+from asr_topdown.features.specaug_options import SpecAugmentOptions
 
 OFF = SpecAugmentOptions(freq_masks=0, time_masks=0, time_warp=0)
 

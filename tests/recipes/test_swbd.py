@@ -31,10 +31,10 @@ model:
   decoder: {blocks: 1, heads: 2, hidden: 64, dropout: 0.0}
 train:
   epochs: 6
-  accumulate: 1
+  grad_accumulation: 1
   utterances_per_batch: 8
   optimizer: {lr: 2}
-  schedule: {warmup_steps: 30, dim: 32}
+  lr_schedule: {warmup_steps: 30, dim: 32}
   average: {last: 2}
 schedule: {groups: {network: [subsample, enc.0, dec.0]}, controls: []}
 decode: {beam: 3}
@@ -57,7 +57,7 @@ def test_the_transformer_of_table_3(repository):
     encoder, decoder = row.model.encoder, row.model.decoder
     assert (encoder.blocks, encoder.dim, encoder.heads, encoder.hidden) == (12, 256, 4, 2048)
     assert (decoder.blocks, decoder.heads, decoder.hidden, row.model.ctc_weight) == (6, 4, 2048, 0.2)
-    assert (row.train.accumulate, row.train.epochs, row.train.optimizer.lr) == (8, 100, 5)
+    assert (row.train.grad_accumulation, row.train.epochs, row.train.optimizer.lr) == (8, 100, 5)
     assert row.train.specaugment is not None
     assert (row.decode.method, row.decode.beam) == ("joint_beam", 20)
     names = layers.layer_names(build_model(row, 2000))

@@ -69,12 +69,13 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def make(data: Path, model: str, **train: object) -> Experiment:
+def make(data: Path, model: str, *, cache_frozen: float = 4.0, **train: object) -> Experiment:
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": 8}},
             "model": MODELS[model],
             "train": {"epochs": 2, "patience": 0, "metric": "loss", "utterances_per_batch": 8, **train},
+            "run": {"cache_frozen": cache_frozen},
         }
     )
     return Experiment(config, data / "train", data / "dev", data / "tokens.txt")
@@ -125,4 +126,4 @@ def test_what_changes_is_computed_every_time(data: Path, tmp_path: Path, reason:
     with caplog.at_level("INFO"):
         run_node(retrained(joint, init_seed=2, frozen=frozen), experiment, store)
     assert "computed once" not in caplog.text
-    assert ("is not kept (train.cache_frozen)" in caplog.text) == (reason == "memory")
+    assert ("is not kept (run.cache_frozen)" in caplog.text) == (reason == "memory")

@@ -60,9 +60,6 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
                 "patience": 0,
                 "metric": "loss",
                 "grad_clip": CLIP,
-                "keep_epochs": "all",
-                "log_interval": 3,
-                "checkpoint_minutes": 1e-9,
                 "optimizer": {
                     "name": "nt_asgd",
                     "lr": LR,
@@ -70,6 +67,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
                     "plateau_patience": NONMONO,
                 },
             },
+            "run": {"keep_epochs": "all", "log_interval": 3, "checkpoint_minutes": 1e-9},
         }
     )
     return Experiment(config, train, dev, root / "words.txt")
@@ -277,6 +275,7 @@ def trainer(
         model,
         task_here,
         experiment.config.train,
+        experiment.config.run,
         epochs=len(CURVE),
         patience=0,
         seed=1,
@@ -376,9 +375,9 @@ def test_the_experiments_identity_follows_texts_and_settings(experiment: Experim
     assert dataclasses.replace(experiment, config=config).id != experiment.id
 
 
-def test_a_speech_experiments_identity_does_not_know_the_section() -> None:
-    speech = configuration.parse({})
-    assert speech.identity() == configuration.parse({"language_model": {"bptt": 9}}).identity()
+def test_a_recogniser_has_no_such_settings() -> None:
+    with pytest.raises(ValueError, match="language_model: a blstm_ctc does not read text alone"):
+        configuration.parse({"language_model": {"bptt": 9}})
 
 
 @pytest.mark.parametrize(

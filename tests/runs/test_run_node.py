@@ -13,6 +13,7 @@ import torch
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
+from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.train import AverageConfig
 from asr_topdown.decode.model import load_trained
@@ -69,11 +70,11 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
                 "patience": 3,
                 "metric": "loss",
                 "utterances_per_batch": 8,
-                "keep_epochs": "all",
                 "optimizer": {"lr": 0.02},
-                "stretch": 0.1,
+                "tempo_perturb": 0.1,
                 "specaugment": {"freq_masks": 0, "time_masks": 1, "time_width": 2},
             },
+            "run": {"keep_epochs": "all"},
         }
     )
     return Experiment(config, train, dev, tokens)
@@ -189,9 +190,10 @@ def test_a_model_with_an_average_decodes_with_it_and_its_children_start_from_the
     experiment: Experiment, tmp_path: Path
 ) -> None:
     train = experiment.config.train.model_copy(
-        update={"average": AverageConfig(last=3), "keep_epochs": "best", "precision": "float32"}
+        update={"average": AverageConfig(last=3), "precision": "float32"}
     )
-    here = dataclasses.replace(experiment, config=experiment.config.model_copy(update={"train": train}))
+    config = experiment.config.model_copy(update={"train": train, "run": RunConfig()})
+    here = dataclasses.replace(experiment, config=config)
     store = Store(tmp_path)
     outcome = run_node(here.joint(1), here, store)
     folder = store.node_dir(outcome.node)
@@ -256,7 +258,7 @@ def test_an_utterance_longer_than_max_frames_is_left_out_of_training_alone(
 
 def test_identity_follows_content(experiment: Experiment) -> None:
     faster = experiment.config.model_copy(
-        update={"train": experiment.config.train.model_copy(update={"log_interval": 7})}
+        update={"run": experiment.config.run.model_copy(update={"log_interval": 7})}
     )
     wider = experiment.config.model_copy(
         update={"model": experiment.config.model.model_copy(update={"cells": 9})}

@@ -58,9 +58,9 @@ def make_experiment(
                 "epochs": 2,
                 "patience": 0,
                 "metric": "loss",
-                "keep_epochs": "all",
                 "optimizer": {"lr": 0.02},
             },
+            "run": {"keep_epochs": "all"},
             "schedule": {"controls": [], **schedule},
         }
     )

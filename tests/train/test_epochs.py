@@ -161,7 +161,7 @@ def test_the_most_accurate_epoch_is_the_best(tmp_path: Path) -> None:
         ({"train": {"average": {}}}, r"train\.average: .*either last or best"),
         ({"train": {"average": {"last": 2, "best": 2}}}, r"train\.average: .*either last or best"),
         (
-            {"model": {"kind": "awd_lstm"}, "train": {"metric": "loss", "accumulate": 2}},
+            {"model": {"kind": "awd_lstm"}, "train": {"metric": "loss", "grad_accumulation": 2}},
             "a language model takes a step with every batch",
         ),
     ],

@@ -38,7 +38,6 @@ MODELS = {
         "predictor": {"embedding": 8, "cells": 8},
         "joint": 8,
         "ctc_weight": 0.3,
-        "loss": "torch",
     },
 }
 
@@ -146,7 +145,8 @@ def test_the_loss_over_a_large_vocabulary_is_float32() -> None:
 @pytest.mark.parametrize("kind", MODELS)
 def test_every_models_probabilities_and_losses_are_float32_under_autocast(kind: str) -> None:
     config = configuration.parse(
-        {"features": {"fbank": {"num_mels": 8}}, "model": {"kind": kind, **MODELS[kind]}}
+        {"features": {"fbank": {"num_mels": 8}}, "model": {"kind": kind, **MODELS[kind]}},
+        ["run.transducer_loss=torch"],
     )
     model: nn.Module = fresh_model(config, 5, init_seed=1)
     batch = torch.randn(2, 60, 8), torch.tensor([60, 50]), LABELS, COUNTS

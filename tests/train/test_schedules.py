@@ -6,7 +6,7 @@ import pytest
 import torch
 from toy_training import Killed, epochs_of, kill_at, same, speech, trainer
 
-from asr_topdown.config.train import OptimizerConfig, ScheduleConfig
+from asr_topdown.config.train import LrScheduleConfig, OptimizerConfig
 from asr_topdown.data.batch import collate
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.schedule import lr_factor
@@ -14,17 +14,17 @@ from asr_topdown.train.task import Task, weights_of_epoch
 from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights
 
-NOAM = ScheduleConfig(name="noam", warmup_steps=4, dim=16)
+NOAM = LrScheduleConfig(name="noam", warmup_steps=4, dim=16)
 ADAM = OptimizerConfig(lr=0.5, betas=(0.9, 0.98), eps=1e-9)
 RULES = {
-    "noam, accumulated": {"optimizer": ADAM, "schedule": NOAM, "accumulate": 2},
-    "noam, all in one step": {"optimizer": ADAM, "schedule": NOAM, "accumulate": 99},
+    "noam, accumulated": {"optimizer": ADAM, "lr_schedule": NOAM, "grad_accumulation": 2},
+    "noam, all in one step": {"optimizer": ADAM, "lr_schedule": NOAM, "grad_accumulation": 99},
     "adadelta, eps decay": {
         "optimizer": OptimizerConfig(name="adadelta", lr=1.0, plateau="decay_eps", plateau_factor=0.01)
     },
     "plateau, accumulated": {
         "optimizer": OptimizerConfig(lr=0.02, plateau="decay_lr", plateau_factor=0.5),
-        "accumulate": 3,
+        "grad_accumulation": 3,
     },
 }
 
@@ -35,21 +35,21 @@ RULES = {
     [(1, 0.625 / 25000**1.5), (25000, 0.625 / 25000**0.5), (100000, 0.625 / 100000**0.5)],
 )
 def test_noam_as_published(step: int, lr: float) -> None:
-    config = ScheduleConfig(name="noam", warmup_steps=25000, dim=256)
+    config = LrScheduleConfig(name="noam", warmup_steps=25000, dim=256)
     assert 10 * lr_factor(config, step) == pytest.approx(lr, rel=1e-12)
 
 
 def test_the_peak_is_at_the_end_of_the_warm_up() -> None:
-    config = ScheduleConfig(name="warmup", warmup_steps=50)
+    config = LrScheduleConfig(name="warmup", warmup_steps=50)
     factors = [lr_factor(config, step) for step in range(1, 200)]
     assert factors.index(max(factors)) == 49
     assert factors[49] == pytest.approx(1.0, rel=1e-12)
     assert factors[24] == pytest.approx(0.5, rel=1e-12)
-    assert lr_factor(ScheduleConfig(), 7) == 1.0
+    assert lr_factor(LrScheduleConfig(), 7) == 1.0
 
 
 def test_the_optimizer_sees_the_rate_that_the_log_shows(tmp_path: Path) -> None:
-    run = trainer(tmp_path, log_interval=1, accumulate=2, optimizer=ADAM, schedule=NOAM)
+    run = trainer(tmp_path, log_interval=1, grad_accumulation=2, optimizer=ADAM, lr_schedule=NOAM)
     used: list[float] = []
     run.optimizer.register_step_pre_hook(lambda opt, *_: used.append(opt.param_groups[0]["lr"]))
     progress = run.run()
@@ -84,7 +84,7 @@ def test_accumulated_batches_are_one_larger_batch(
     sgd = OptimizerConfig(name="sgd", lr=0.1, momentum=0.9)  # Adam would hide a wrong scale
     one = with_plan(trainer(tmp_path / "1", dropout=0.0, optimizer=sgd, keep_epochs="all"), whole)
     many = with_plan(
-        trainer(tmp_path / "2", dropout=0.0, optimizer=sgd, keep_epochs="all", accumulate=3), parts
+        trainer(tmp_path / "2", dropout=0.0, optimizer=sgd, keep_epochs="all", grad_accumulation=3), parts
     )
     assert many.run().step == one.run().step
     for epoch in (1, 4):

@@ -12,7 +12,7 @@ import torch
 from toy_training import Killed, kill_at, speech, trainer
 
 from asr_topdown import layers
-from asr_topdown.config.train import OptimizerConfig, ScheduleConfig
+from asr_topdown.config.train import LrScheduleConfig, OptimizerConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.language_model import LanguageModelBatch
 from asr_topdown.models.ctc import BlstmCtc
@@ -26,8 +26,8 @@ PLAN = [[0, 1, 2], [3], [4, 5, 6, 7], [8, 9, 10], [11]]
 SGD = OptimizerConfig(name="sgd", lr=0.1, momentum=0.9)  # Adam would hide a wrong scale
 NOAM = {
     "optimizer": OptimizerConfig(lr=0.5, betas=(0.9, 0.98), eps=1e-9),
-    "schedule": ScheduleConfig(name="noam", warmup_steps=4, dim=16),
-    "accumulate": 2,
+    "lr_schedule": LrScheduleConfig(name="noam", warmup_steps=4, dim=16),
+    "grad_accumulation": 2,
     "log_interval": 1,
 }
 

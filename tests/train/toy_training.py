@@ -8,6 +8,7 @@ import torch
 from torch import nn
 
 from asr_topdown import layers
+from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import OptimizerConfig, TrainConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.sampler import epoch_batches
@@ -71,12 +72,14 @@ def trainer(
     model = BlstmCtc(4, 4, layers=2, cells=6, dropout=dropout)
     layers.freeze(model, freeze, dropout=True)
     optimizer = optimizer or OptimizerConfig(lr=0.01)
-    config = TrainConfig(optimizer=optimizer, metric="loss", log_interval=2, checkpoint_minutes=1e-9)
-    config = config.model_copy(update=settings)
+    of_run = {name: settings.pop(name) for name in [*settings] if name in RunConfig.model_fields}
+    run = RunConfig(log_interval=2, checkpoint_minutes=1e-9).model_copy(update=of_run)
+    config = TrainConfig(optimizer=optimizer, metric="loss").model_copy(update=settings)
     return Trainer(
         model,
         task(model, before_batch),
         config,
+        run,
         epochs=epochs,
         patience=0,
         seed=1,

@@ -42,7 +42,7 @@ fi
 epochs=$(cat "$exp/epochs")
 
 settings=(
-    --set "train.epochs=$epochs" --set "train.precision=$precision" --set train.checkpoint_minutes=1
+    --set "train.epochs=$epochs" --set "train.precision=$precision" --set run.checkpoint_minutes=1
     --set "schedule.seeds=[$seed]" --set "schedule.controls=[]"
 )
 status=0

@@ -7,7 +7,7 @@ import yaml
 
 from asr_topdown import config
 
-REPOSITORY = Path(__file__).parents[1]
+REPOSITORY = Path(__file__).parents[2]
 
 
 def write(path: Path, text: str) -> Path:
@@ -19,18 +19,18 @@ def write(path: Path, text: str) -> Path:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("train: {epoch: 3}", r"c\.yaml: unknown key train\.epoch; did you mean 'epochs'\?"),
-        ("trian: {epochs: 3}", r"c\.yaml: unknown key trian; did you mean 'train'\?"),
+        ("train: {epoch: 3}", r"c\.yaml:1: unknown key train\.epoch; did you mean train\.epochs\?"),
+        ("trian: {epochs: 3}", r"c\.yaml:1: unknown key trian; did you mean train\?"),
         (
             "features: {fbank: {num_mel: 3}}",
-            r"unknown key features\.fbank\.num_mel; did you mean 'num_mels'\?",
+            r"unknown key features\.fbank\.num_mel; did you mean features\.fbank\.num_mels\?",
         ),
-        ("train: {epochs: many}", r"c\.yaml: train\.epochs: .*got 'many'"),
-        ("train: {epochs: 0}", r"c\.yaml: train\.epochs: .*got 0"),
+        ("train: {epochs: many}", r"c\.yaml:1: train\.epochs: .*got 'many'"),
+        ("train: {epochs: 0}", r"c\.yaml:1: train\.epochs: .*got 0"),
         ("model: {layers: 2, subsample: [1, 1, 2]}", r"subsample lists 3 factors for 2 layers"),
-        ("train: [1, 2", r"c\.yaml: not YAML"),
+        ("train: [1, 2", r"c\.yaml:1: not YAML"),
         ("just words", r"c\.yaml: must hold sections"),
-        ("include: conf.yaml", r"c\.yaml: include must be a list"),
+        ("include: conf.yaml", r"c\.yaml:1: include must be a list"),
         ("include: [c.yaml]", r"c\.yaml: includes itself"),
     ],
 )
@@ -74,11 +74,11 @@ def test_dump_reads_back_to_the_same() -> None:
 def test_identity_is_of_what_decides_the_network() -> None:
     base = config.Config()
     for same in (
-        "train.log_interval=7",
+        "run.log_interval=7",
         "train.epochs=3",
         "decode.beam=3",
         "schedule.seeds=[8]",
-        "train.threads=2",
+        "run.threads=2",
     ):
         assert config.parse({}, [same]).identity() == base.identity(), same
     for other in (
@@ -86,7 +86,7 @@ def test_identity_is_of_what_decides_the_network() -> None:
         "model.cells=7",
         "features.deltas=1",
         "text.unit=word",
-        "train.accumulate=2",
+        "train.grad_accumulation=2",
         "train.max_frames=9",
     ):
         assert config.parse({}, [other]).identity() != base.identity(), other
@@ -102,5 +102,5 @@ def test_every_recipes_configuration_loads(path: Path) -> None:
 @pytest.mark.parametrize("path", sorted(REPOSITORY.glob("egs/*/conf/*former*.yaml")), ids=lambda p: str(p))
 def test_noam_knows_the_size_of_the_model(path: Path) -> None:
     loaded = config.load(path)
-    if loaded.train.schedule.name == "noam":
-        assert loaded.train.schedule.dim == loaded.model.encoder.dim
+    if loaded.train.lr_schedule.name == "noam":
+        assert loaded.train.lr_schedule.dim == loaded.model.encoder.dim

@@ -1,0 +1,49 @@
+"""`asr-topdown config`: what a configuration says once its files and `--set` are put together."""
+
+import argparse
+from pathlib import Path
+
+from asr_topdown.bin import options
+
+HELP = "print a configuration with all its defaults, the files it is made of, or a hash of what a stage reads"
+EXAMPLE = """
+asr-topdown config conf/blstm_ctc.yaml --set train.epochs=20
+asr-topdown config conf/blstm_ctc.yaml --section decode decode.beam
+asr-topdown config conf/blstm_ctc.yaml --hash features     # the same as long as the features are
+asr-topdown config conf/blstm_ctc.yaml --files             # those that it includes first
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", type=Path, metavar="FILE", help="the experiment's YAML")
+    options.add_overrides(parser)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--files", action="store_true", help="print the files that it is made of, one a line")
+    what.add_argument(
+        "--section",
+        nargs="+",
+        metavar="NAME",
+        help="print these sections alone, or of a single setting (decode.beam) its value",
+    )
+    what.add_argument(
+        "--hash",
+        nargs="+",
+        metavar="NAME",
+        help="print 16 hexadecimal digits for these sections and settings, the same as long as these are",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    from asr_topdown import config as configuration
+
+    config = options.read_config(args)
+    if args.files:
+        print(*configuration.files(args.config), sep="\n")
+    elif args.hash:
+        print(config.hash_of(*args.hash))
+    elif not args.section:
+        print(configuration.dump(config), end="")
+    elif len(args.section) == 1:
+        print(configuration.dump(config.at(args.section[0])), end="")
+    else:
+        print(configuration.dump({name: config.at(name) for name in args.section}), end="")

@@ -1,0 +1,101 @@
+"""Every setting of an experiment but its data and its seeds, typed and frozen."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import field_validator, model_validator
+
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.config.features import FeaturesConfig
+from asr_topdown.config.identity import settings_hash
+from asr_topdown.config.language_model import LanguageModelConfig
+from asr_topdown.config.model import AwdLstmConfig, BlstmCtcConfig, CtcAttentionConfig, ModelConfig
+from asr_topdown.config.run import RunConfig
+from asr_topdown.config.schedule import ScheduleConfig
+from asr_topdown.config.section import Section
+from asr_topdown.config.text import TextConfig
+from asr_topdown.config.train import TrainConfig
+
+
+class Config(Section):
+    """A whole experiment but for its data and its seeds."""
+
+    features: FeaturesConfig = FeaturesConfig()
+    text: TextConfig = TextConfig()
+    model: ModelConfig = BlstmCtcConfig()
+    language_model: LanguageModelConfig = LanguageModelConfig()
+    train: TrainConfig = TrainConfig()
+    schedule: ScheduleConfig = ScheduleConfig()
+    decode: DecodeConfig = DecodeConfig()
+    run: RunConfig = RunConfig()
+
+    @field_validator("model", mode="before")
+    @classmethod
+    def _default_kind(cls, values: Any) -> Any:
+        return {"kind": "blstm_ctc", **values} if isinstance(values, Mapping) else values
+
+    @model_validator(mode="after")
+    def _metric_fits(self) -> "Config":
+        if self.is_language_model and self.train.metric != "loss":
+            raise ValueError("a language model is chosen by its loss: set train.metric to loss")
+        if self.train.metric == "accuracy" and not isinstance(self.model, CtcAttentionConfig):
+            raise ValueError(
+                f"train.metric: accuracy is an attention decoder's, and a {self.model.kind} has none"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _accumulation_fits(self) -> "Config":
+        if self.is_language_model and self.train.grad_accumulation > 1:
+            raise ValueError("train.grad_accumulation: a language model takes a step with every batch")
+        return self
+
+    @model_validator(mode="after")
+    def _text_is_read(self) -> "Config":
+        if not self.is_language_model and self.language_model != LanguageModelConfig():
+            raise ValueError(f"language_model: a {self.model.kind} does not read text alone")
+        return self
+
+    @model_validator(mode="after")
+    def _epochs_are_kept(self) -> "Config":
+        if self.schedule.reads_every_epoch and self.run.keep_epochs != "all":
+            names = ", ".join(self.schedule.search)
+            raise ValueError(f"schedule.search {names} reads earlier epochs: set run.keep_epochs to all")
+        return self
+
+    @property
+    def is_language_model(self) -> bool:
+        """Whether the model is trained on text alone."""
+        return isinstance(self.model, AwdLstmConfig)
+
+    def hash_of(self, *names: str) -> str:
+        """16 hex digits for the sections, or settings such as `text.unit`, of these names.
+
+        Raises:
+            ValueError: naming one that does not exist.
+        """
+        return settings_hash({name: self.at(name) for name in names})
+
+    def at(self, name: str) -> Any:
+        """The section or setting called `name`, a path with dots.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        value: Any = self
+        for key in name.split("."):
+            known = value if isinstance(value, Mapping) else vars(value) if hasattr(value, "__dict__") else {}
+            if key not in known:
+                raise ValueError(f"no section or setting is called {name}")
+            value = known[key]
+        return value
+
+    def identity(self) -> str:
+        """Hash of what decides a trained network, but for what its `Node` says (seed, epochs, schedule).
+
+        Left out as well: how it is searched for and decoded, and `run`, which changes no result.
+        """
+        names = ("features", "text", "model", "language_model", "train")
+        sections = {name: getattr(self, name) for name in names}
+        of_node = dict.fromkeys(("epochs", "patience"))
+        return settings_hash({**sections, "train": self.train.model_copy(update=of_node)})

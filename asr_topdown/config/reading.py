@@ -1,0 +1,140 @@
+"""From YAML to a `Config` and back; what is wrong is told with its file, line and key."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+from pydantic import BaseModel, ValidationError
+
+from asr_topdown.config import yaml_files
+from asr_topdown.config.config import Config
+from asr_topdown.config.hints import nearest
+from asr_topdown.config.yaml_files import Document, Keys
+
+_LARGEST = 2**31 - 1
+"""No count or size is larger."""
+
+
+def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read a YAML file and apply `section.key=value` overrides.
+
+    Raises:
+        ValueError: naming the file, the line, the key's path and, for an unknown key, the nearest known one.
+        FileNotFoundError: if the file or one that it includes is missing.
+    """
+    return _configuration(yaml_files.read(Path(path)), overrides, str(path))
+
+
+def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str = "config") -> Config:
+    """Build a `Config` from plain values, as `load` does from a file."""
+    return _configuration(Document(dict(values), {}), overrides, where)
+
+
+def files(path: Path | str) -> tuple[Path, ...]:
+    """The file and all that it includes, the included ones first.
+
+    Raises:
+        as `load`.
+    """
+    return yaml_files.read(Path(path)).files
+
+
+def dump(value: Any) -> str:
+    """A configuration, or a part of one, as YAML; `load` reads a whole one back to an equal `Config`."""
+    plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else _plain(value)
+    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).removesuffix("...\n")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json")
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    return [_plain(item) for item in value] if isinstance(value, (list, tuple)) else value
+
+
+def _configuration(document: Document, overrides: Sequence[str], where: str) -> Config:
+    for override in overrides:
+        path, equals, text = override.partition("=")
+        if not equals:
+            raise ValueError(f"--set {override}: must read section.key=value")
+        document = document.under(yaml_files.set_key(path, text, f"--set {override}"))
+    try:
+        config = Config.model_validate(document.values)
+    except ValidationError as error:
+        problems = [_explained(problem, document.values) for problem in error.errors()]
+    else:
+        problems = list(_misread(document.values, config, ()))
+        if not problems:
+            return config
+    lines = [f"{_place(keys, document.places, where)}: {text}" for keys, text in problems]
+    raise ValueError("\n".join(dict.fromkeys(lines)))
+
+
+def _place(keys: Keys, places: Mapping[Keys, str], where: str) -> str:
+    """Where `keys`, or the section that holds it, is set."""
+    above = (keys[:length] for length in range(len(keys), 0, -1))
+    return next((places[known] for known in above if known in places), where)
+
+
+def _misread(given: Any, typed: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
+    """Values that validation turned into another kind (true into 1, "7" into 7), and absurd numbers."""
+    if isinstance(given, Mapping):
+        known = typed if isinstance(typed, Mapping) else vars(typed) if hasattr(typed, "__dict__") else {}
+        for key, value in given.items():
+            yield from _misread(value, known.get(key), (*keys, key))
+    elif isinstance(given, list) and isinstance(typed, (list, tuple)):
+        for value, item in zip(given, typed, strict=False):
+            yield from _misread(value, item, keys)
+    elif isinstance(typed, bool) != isinstance(given, bool) and isinstance(typed, (bool, int, float)):
+        wanted = "true or false" if isinstance(typed, bool) else "a number"
+        yield keys, f"{'.'.join(keys)}: must be {wanted}, got {_shown(given)}"
+    elif isinstance(typed, (int, float)) and isinstance(given, str):
+        yield keys, f"{'.'.join(keys)}: must be a number, got the text {given!r}"
+    elif isinstance(typed, int) and abs(typed) > _LARGEST:
+        yield keys, f"{'.'.join(keys)}: must be at most {_LARGEST}, got {_shown(given)}"
+
+
+def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
+    """The key of one of pydantic's complaints, and what is wrong with it."""
+    keys = _keys(problem["loc"], given)
+    dotted = "".join(f"{key}." for key in keys).removesuffix(".")
+    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
+    if kind in ("extra_forbidden", "unexpected_keyword_argument"):
+        near = nearest(keys, Config)
+        return keys, f"unknown key {dotted}{f'; did you mean {near}?' if near else ''}"
+    if kind == "union_tag_invalid":
+        context = problem["ctx"]
+        name = f"{dotted}.{context['discriminator'].strip(chr(39))}"
+        return keys, f"{name}: must be one of {context['expected_tags']}, got {context['tag']!r}"
+    prefix = f"{dotted}: " if dotted else ""
+    if kind == "value_error":
+        return keys, prefix + message
+    if kind in ("model_type", "dataclass_type", "model_attributes_type"):
+        message = "must be a section (key: value)"
+    message = message.replace("Input should be", "must be")
+    return keys, f"{prefix}{message}, got {_shown(problem['input'])}"
+
+
+def _keys(loc: Sequence[str | int], given: Any) -> Keys:
+    """The keys of a complaint without what pydantic puts between them: kinds of models, places in lists."""
+    keys: list[str] = []
+    for position, part in enumerate(loc):
+        last = position == len(loc) - 1
+        if isinstance(part, int) and isinstance(given, list) and part < len(given):
+            given = given[part]
+        elif isinstance(given, Mapping) and part in given:
+            keys.append(str(part))
+            given = given[part]
+        elif last and isinstance(part, str) and isinstance(given, Mapping):
+            keys.append(part)
+    return tuple(keys)
+
+
+def _shown(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,18 @@
+"""The units of a recogniser: what `text:` may hold in an experiment's YAML."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from asr_topdown.config.section import Section
+
+
+class TextConfig(Section):
+    """Units of the output."""
+
+    unit: Literal["char", "word", "bpe", "unigram"] = Field(
+        "char", description="bpe and unigram are pieces of words, by SentencePiece"
+    )
+    vocab_size: int = Field(
+        500, ge=4, description="number of pieces, <blank> and <unk> among them; of bpe and unigram only"
+    )
