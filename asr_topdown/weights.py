@@ -12,6 +12,19 @@ from asr_topdown.files import written_aside
 AVERAGE = "average.safetensors"  # in a model's folder: the mean of several epochs' weights
 
 
+def weights_of_epoch(folder: Path, epoch: int) -> Path:
+    """Where a model's folder keeps the weights of one epoch."""
+    return folder / f"epoch-{epoch}.safetensors"
+
+
+def model_weights(folder: Path, best_epoch: int) -> Path:
+    """The weights that decoding takes from a model's folder: the average if there is one, else the best
+    epoch's.
+    """
+    average = folder / AVERAGE
+    return average if average.exists() else weights_of_epoch(folder, best_epoch)
+
+
 def save_weights(model: nn.Module, path: Path) -> None:
     """Write the parameters and buffers of `model`, whole or not at all; tied ones once each.
 

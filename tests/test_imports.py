@@ -20,7 +20,8 @@ features score weights
 config datadir models
 data corpora
 build
-train decode
+decode
+train
 runs
 study
 report

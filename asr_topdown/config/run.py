@@ -10,7 +10,9 @@ from asr_topdown.config.section import Section
 class RunConfig(Section):
     """What changes the speed, the memory, the log and what is kept, and no result; part of no name."""
 
-    threads: int = Field(1, ge=1, description="OpenMP threads of one training; docs/speed.md says why it is 1")
+    threads: int = Field(
+        1, ge=1, description="OpenMP threads of one training; docs/speed.md says why it is 1"
+    )
     log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")
     checkpoint_minutes: float = Field(5.0, gt=0, description="most minutes between checkpoints in an epoch")
     keep_epochs: Literal["best", "all"] = Field(

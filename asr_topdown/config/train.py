@@ -1,6 +1,6 @@
 """The settings of one training run: what `train:` may hold in an experiment's YAML."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
@@ -15,8 +15,10 @@ class OptimizerConfig(Section):
     lr: float = Field(1e-3, gt=0, description="times what train.lr_schedule says; the factor of noam")
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
-    betas: tuple[float, float] = Field((0.9, 0.999), description="adam and adamw only")
-    rho: float = Field(0.95, description="adadelta only")
+    betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
+        (0.9, 0.999), description="adam and adamw only"
+    )
+    rho: float = Field(0.95, ge=0, le=1, description="adadelta only")
     eps: float = Field(1e-8, gt=0)
     plateau: Literal["none", "decay_eps", "decay_lr"] = Field(
         "none",
@@ -68,10 +70,16 @@ class TrainConfig(Section):
 
     epochs: int = Field(50, ge=1)
     patience: int = Field(5, ge=0, description="stop after so many epochs without improvement; 0 = never")
+    grace_epochs: int = Field(
+        20,
+        ge=0,
+        description="epochs in which neither patience nor plateau counts, as long as no epoch's greedy dev "
+        "CER has been below 100 %",
+    )
     metric: Literal["cer", "loss", "accuracy"] = Field(
         "cer",
-        description="what chooses the best epoch and stops, on the dev set; accuracy is the attention "
-        "decoder's after the true labels, and the error 1 - accuracy",
+        description="what chooses the best epoch and stops, on the dev set, ties being broken by the loss; "
+        "accuracy is the attention decoder's after the true labels, and the error 1 - accuracy",
     )
     frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
     utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")

@@ -12,7 +12,7 @@ from asr_topdown.config import Config
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.files import read_json
 from asr_topdown.text import Vocabulary
-from asr_topdown.weights import AVERAGE, load_weights
+from asr_topdown.weights import load_weights, model_weights
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
         ValueError: naming the file that is missing or does not fit.
     """
     folder, device = Path(folder), torch.device(device)
-    _check_finished(folder)
+    _best_epoch(folder)
     config = configuration.load(folder / "config.yaml")
     if config.is_language_model:
         raise ValueError(f"{folder}: a language model, which cannot recognise speech")
@@ -51,10 +51,7 @@ def load_best(folder: Path, network: nn.Module) -> nn.Module:
     Raises:
         ValueError: naming the file that is missing or does not fit.
     """
-    _check_finished(folder)
-    weights = folder / AVERAGE
-    if not weights.exists():
-        weights = folder / f"epoch-{read_json(folder / 'done.json')['best_epoch']}.safetensors"
+    weights = model_weights(folder, _best_epoch(folder))
     try:
         network.load_state_dict(load_weights(weights))
     except RuntimeError as error:
@@ -62,6 +59,12 @@ def load_best(folder: Path, network: nn.Module) -> nn.Module:
     return network
 
 
-def _check_finished(folder: Path) -> None:
-    if not (folder / "done.json").exists():
+def _best_epoch(folder: Path) -> int:
+    done = folder / "done.json"
+    if not done.exists():
         raise ValueError(f"{folder}: not a finished model (no done.json)")
+    outcome = read_json(done)
+    epoch = outcome.get("best_epoch") if isinstance(outcome, dict) else None
+    if type(epoch) is not int:
+        raise ValueError(f"{done}: damaged (no best_epoch)")
+    return epoch

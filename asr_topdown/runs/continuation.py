@@ -11,27 +11,27 @@ from dataclasses import replace
 from asr_topdown.files import written_aside
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
-from asr_topdown.train.checkpoint import Rotation
+from asr_topdown.train.checkpoint import CheckpointPair
 
 
-def take_up(node: Node, store: Store) -> None:
-    """Begin `node`, of which the caller holds the lock, where its longest finished predecessor ended.
+def continue_from_shorter(node: Node, store: Store) -> None:
+    """Begin `node`, whose lock the caller holds, where its longest finished predecessor ended.
 
     A predecessor has the same fields but fewer `epochs`, and kept its checkpoint. Nothing is done if there is
     none, or if the node has begun already. The outcome's seconds are then those of both.
     """
-    target = Rotation(store.node_dir(node))
+    target = CheckpointPair(store.node_dir(node))
     if target.newest.exists() or target.previous.exists():
         return
     shorter = (replace(node, epochs=epochs) for epochs in range(node.epochs - 1, 0, -1))
     for before in shorter:
-        source = Rotation(store.node_dir(before))
+        source = CheckpointPair(store.node_dir(before))
         if source.newest.exists() and store.outcome(before) is not None:
             _copy(source, target)
             return
 
 
-def _copy(source: Rotation, target: Rotation) -> None:
+def _copy(source: CheckpointPair, target: CheckpointPair) -> None:
     """Weights and measurements, and last the checkpoint: a kill in between starts the copying again."""
     folder, into = source.newest.parent, target.newest.parent
     for path in sorted(folder.glob("epoch-*.safetensors")):

@@ -10,8 +10,7 @@ from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 log = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ import torch
 from asr_topdown.files import written_aside
 
 
-class Rotation:
+class CheckpointPair:
     """The training state on disk: the newest, and the one before in case the newest is lost.
 
     Args:

@@ -1,40 +1,21 @@
-"""The weights of epochs on disk: how an epoch is judged, whose weights are kept, and their average."""
+"""The weights of epochs on disk: whose are kept, and their average."""
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from torch import nn
 
 from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import AverageConfig, TrainConfig
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.weights import AVERAGE, average_weights, save_state, save_weights
+from asr_topdown.train.plateau import DevScore, ranked
+from asr_topdown.weights import AVERAGE, average_weights, save_state, save_weights, weights_of_epoch
 
 
-def dev_error(metrics: Mapping[str, float], metric: str) -> float:
-    """What `train.metric` makes of the dev metrics: smaller is better.
-
-    Raises:
-        ValueError: if the task does not measure it.
-    """
-    if metric not in metrics:
-        raise ValueError(f"train.metric: there is no dev {metric}, only {', '.join(sorted(metrics))}")
-    return 1 - metrics[metric] if metric == "accuracy" else metrics[metric]
-
-
-def ranked(errors: Sequence[float]) -> list[int]:
-    """Epochs, counted from 1, from the smallest error to the largest; of equal ones the earlier first."""
-    return sorted(
-        range(1, len(errors) + 1), key=lambda epoch: (math.isnan(errors[epoch - 1]), errors[epoch - 1], epoch)
-    )
-
-
-def averaged_epochs(errors: Sequence[float], average: AverageConfig) -> list[int]:
+def averaged_epochs(scores: Sequence[DevScore], average: AverageConfig) -> list[int]:
     """The epochs that the average is made of, in order: all of them if there are fewer than wanted."""
     if average.last:
-        return list(range(1, len(errors) + 1))[-average.last :]
-    return sorted(ranked(errors)[: average.best])
+        return list(range(1, len(scores) + 1))[-average.last :]
+    return sorted(ranked(scores)[: average.best])
 
 
 class EpochWeights:
@@ -51,28 +32,28 @@ class EpochWeights:
         self.config = config
         self.keep_all = run.keep_epochs == "all"
 
-    def save(self, model: nn.Module, errors: Sequence[float]) -> None:
-        """Write the last epoch's weights, if they are wanted; `errors` are those of all epochs so far."""
-        if self.keep_all or len(errors) in self._wanted(errors):
-            save_weights(model, weights_of_epoch(self.folder, len(errors)))
+    def save(self, model: nn.Module, scores: Sequence[DevScore]) -> None:
+        """Write the last epoch's weights, if they are wanted; `scores` are those of all epochs so far."""
+        if self.keep_all or len(scores) in self._wanted(scores):
+            save_weights(model, weights_of_epoch(self.folder, len(scores)))
 
-    def prune(self, errors: Sequence[float]) -> None:
+    def prune(self, scores: Sequence[DevScore]) -> None:
         """Remove what neither of the two newest checkpoints wants: the one at the last epoch's end, and one
-        from before that, which knows all errors but the last.
+        from before that, which knows all scores but the last.
         """
-        self._keep(self._wanted(errors) | self._wanted(errors[:-1]))
+        self._keep(self._wanted(scores) | self._wanted(scores[:-1]))
 
-    def averaged(self, errors: Sequence[float]) -> str:
+    def averaged(self, scores: Sequence[DevScore]) -> str:
         """What the average is made of, in words."""
         assert self.config.average is not None
-        return f"epochs {', '.join(map(str, averaged_epochs(errors, self.config.average)))}"
+        return f"epochs {', '.join(map(str, averaged_epochs(scores, self.config.average)))}"
 
-    def average(self, errors: Sequence[float]) -> Path:
+    def average(self, scores: Sequence[DevScore]) -> Path:
         """The file with the average, which is made if it is not there."""
         assert self.config.average is not None
         path = self.folder / AVERAGE
         if not path.exists():
-            epochs = averaged_epochs(errors, self.config.average)
+            epochs = averaged_epochs(scores, self.config.average)
             save_state(average_weights([weights_of_epoch(self.folder, epoch) for epoch in epochs]), path)
         return path
 
@@ -80,13 +61,13 @@ class EpochWeights:
         """Remove an average left by a run that was begun again."""
         (self.folder / AVERAGE).unlink(missing_ok=True)
 
-    def finish(self, errors: Sequence[float]) -> None:
+    def finish(self, scores: Sequence[DevScore]) -> None:
         """Remove what only the average wanted: to be called when nothing can be resumed any more."""
-        self._keep(ranked(errors)[:1])
+        self._keep(ranked(scores)[:1])
 
-    def _wanted(self, errors: Sequence[float]) -> set[int]:
+    def _wanted(self, scores: Sequence[DevScore]) -> set[int]:
         average = self.config.average
-        return {*ranked(errors)[:1], *(averaged_epochs(errors, average) if average else ())}
+        return {*ranked(scores)[:1], *(averaged_epochs(scores, average) if average else ())}
 
     def _keep(self, epochs: Iterable[int]) -> None:
         if self.keep_all:

@@ -9,12 +9,11 @@ from torch import nn
 
 
 class NtAsgd(torch.optim.Optimizer):
-    """SGD until the dev error stops falling, then `torch.optim.ASGD` with t0 = 0 and lambd = 0.
+    """SGD until `begin_averaging`, then `torch.optim.ASGD` with t0 = 0 and lambd = 0.
 
-    The trigger, after each epoch before its error is recorded: more than `nonmono` errors are recorded, and
-    this one is above the smallest of those but the last `nonmono`. Training goes on from the raw weights;
-    evaluations and saved weights take the averages (`averaged`). Frozen parameters are not here, so they have
-    no average. Once it averages, errors are no longer recorded.
+    When to begin is decided outside (`plateau.Plateau`, rule "non_monotone"). Training goes on from the raw
+    weights; evaluations and saved weights take the averages (`averaged`). Frozen parameters are not here, so
+    they have no average.
 
     It computes what `torch.optim.ASGD` does, without reading numbers back from the device in every step. That
     includes an oddity: from the second averaging step on, the learning rate used is the one that was set for
@@ -24,17 +23,12 @@ class NtAsgd(torch.optim.Optimizer):
         params: what is trained.
         lr: learning rate.
         weight_decay: added to the gradient, times the weight.
-        nonmono: see above.
     """
 
-    def __init__(
-        self, params: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0, nonmono: int = 5
-    ) -> None:
+    def __init__(self, params: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0) -> None:
         defaults: dict[str, Any] = {
             "lr": lr,
             "weight_decay": weight_decay,
-            "nonmono": nonmono,
-            "errors": [],
             "averaging": False,
             "averaged_steps": 0,
             "last_lr": 0.0,
@@ -46,19 +40,10 @@ class NtAsgd(torch.optim.Optimizer):
         """Whether it has switched to averaging."""
         return bool(self.param_groups[0]["averaging"])
 
-    def after_epoch(self, error: float) -> bool:
-        """Note the epoch's dev error; true if averaging begins with the next step."""
-        group = self.param_groups[0]
-        if group["averaging"]:
-            return False
-        errors, nonmono = group["errors"], group["nonmono"]
-        old = errors[: len(errors) - nonmono] if len(errors) > nonmono else []
-        if old and error > min(old):
-            for one in self.param_groups:
-                one.update(averaging=True, averaged_steps=0)
-        # A new list, so that a state dict handed out before does not change.
-        group["errors"] = [*errors, error]
-        return bool(group["averaging"])
+    def begin_averaging(self) -> None:
+        """Average the weights from the next step on."""
+        for group in self.param_groups:
+            group.update(averaging=True, averaged_steps=0)
 
     @torch.no_grad()
     def step(self, closure: Callable[[], float] | None = None) -> None:  # type: ignore[override]

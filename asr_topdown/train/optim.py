@@ -1,4 +1,4 @@
-"""Optimisers over the trainable parameters, and ESPnet's rule for an epoch without improvement."""
+"""Optimisers over the trainable parameters, and what makes them more careful."""
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
@@ -54,18 +54,21 @@ def _adadelta(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> to
 
 
 def _nt_asgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
-    return NtAsgd(parameters, lr=config.lr, weight_decay=config.weight_decay, nonmono=config.plateau_patience)
+    return NtAsgd(parameters, lr=config.lr, weight_decay=config.weight_decay)
 
 
 _BUILDERS = {"nt_asgd": _nt_asgd, "sgd": _sgd, "adam": _adam, "adamw": _adamw, "adadelta": _adadelta}
 
 
 def decay(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> str:
-    """Make the optimiser more careful after an epoch without improvement, and say what was done.
+    """Make the optimiser more careful when the dev error no longer falls, and say what was done.
 
     `decay_eps` multiplies AdaDelta's eps by the factor, as ESPnet v1 does after it has gone back to the
-    best weights (Watanabe et al. 2018); `decay_lr` multiplies the learning rate.
+    best weights (Watanabe et al. 2018); `decay_lr` multiplies the learning rate; NT-ASGD begins to average.
     """
+    if isinstance(optimizer, NtAsgd):
+        optimizer.begin_averaging()
+        return "the weights are averaged from now on"
     key = "eps" if config.plateau == "decay_eps" else "lr"
     for group in optimizer.param_groups:
         group[key] *= config.plateau_factor

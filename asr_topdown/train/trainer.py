@@ -3,8 +3,7 @@
 import copy
 import logging
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +14,14 @@ from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.engines import interruption
 from asr_topdown.models.model import Model
-from asr_topdown.train import distributed, optim, precision, rng
-from asr_topdown.train.checkpoint import Rotation
-from asr_topdown.train.epochs import EpochWeights, dev_error
+from asr_topdown.train import distributed, optim, peak_memory, precision, rng
+from asr_topdown.train.checkpoint import CheckpointPair
+from asr_topdown.train.epochs import EpochWeights
+from asr_topdown.train.loss_meter import LossMeter
 from asr_topdown.train.metrics import MetricsLog
-from asr_topdown.train.nt_asgd import NtAsgd
-from asr_topdown.train.task import Progress, Task, Window
+from asr_topdown.train.plateau import DevScore, Plateau, Verdict
+from asr_topdown.train.progress import Progress
+from asr_topdown.train.task import Task
 from asr_topdown.train.updates import Updates
 from asr_topdown.weights import load_weights
 
@@ -28,7 +29,7 @@ log = logging.getLogger(__name__)
 
 
 class Trainer:
-    """Train `model` until the dev error has not improved for `patience` epochs, or for `epochs` epochs.
+    """Train `model` until the dev error has not improved for `patience` epochs, or for `max_epochs` epochs.
 
     Killed at any moment, a new `Trainer` with the same arguments goes on from the last checkpoint and
     ends, on the CPU and with as many processes, with the very same bits.
@@ -38,11 +39,14 @@ class Trainer:
         task: the data.
         config: the training settings.
         run: how it runs, which changes no result.
-        epochs: most epochs.
+        max_epochs: most epochs.
         patience: epochs without improvement before it stops; 0 = never.
         seed: of dropout.
         folder: the run's folder: checkpoints, metrics, weights.
         device: where to train.
+
+    Attributes:
+        progress: how far it has come.
     """
 
     def __init__(
@@ -52,7 +56,7 @@ class Trainer:
         config: TrainConfig,
         run: RunConfig,
         *,
-        epochs: int,
+        max_epochs: int,
         patience: int,
         seed: int,
         folder: Path,
@@ -62,33 +66,29 @@ class Trainer:
         self.task = task
         self.config = config
         self.run_config = run
-        self.epochs = epochs
-        self.patience = patience
+        self.max_epochs = max_epochs
+        self.plateau = Plateau.of(config, patience)
         self.seed = seed
         self.folder = folder
         self.device = device
         self.world = distributed.current()
         self.updates = Updates(self.model, config, self.world)
         self.optimizer = self.updates.optimizer
-        self.checkpoints = Rotation(folder)
+        self.checkpoints = CheckpointPair(folder)
         self.weights = EpochWeights(folder, config, run)
         self.progress = Progress()
         self._best_state: dict[str, Tensor] | None = None
 
-    def run(self) -> Progress:
-        """Train, and return where it ended; `best_epoch`'s weights lie in the folder, and the average.
+    def epochs(self) -> Iterator[int]:
+        """Train, and yield each epoch's number after its last step, before it is judged and saved.
+
+        At the end the weights of the best epoch lie in the folder, and the average if it is wanted.
 
         Raises:
             ValueError: if a loss is not finite (naming the utterances), or the checkpoint cannot be used.
             Interrupted: after a checkpoint, if the process was asked to end.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
-        if remark := precision.slowness(self.config.precision, self.device):
-            log.warning(remark)
-        rng.seed_dropout(self.seed, self.world.rank)
-        self._resume()
-        if not self.progress.finished and self.world.leads:
-            self.weights.forget_average()
+        self._begin()
         with (
             MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics,
             interruption.deferred(),
@@ -96,27 +96,37 @@ class Trainer:
             while not self.progress.finished:
                 started = time.monotonic()
                 self._train_epoch(metrics)
+                yield self.progress.epoch
                 self._end_epoch(metrics, started)
                 if not self.progress.finished:
                     interruption.check()
         if self.config.average:
             self._average()
-        return self.progress
+
+    def _begin(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if remark := precision.slowness(self.config.precision, self.device):
+            log.warning(remark)
+        peak_memory.reset(self.device)
+        rng.seed_dropout(self.seed, self.world.rank)
+        self._resume()
+        if not self.progress.finished and self.world.leads:
+            self.weights.forget_average()
 
     # --- one epoch -----------------------------------------------------------------------------------
 
     def _train_epoch(self, metrics: MetricsLog) -> None:
         progress, config, run = self.progress, self.config, self.run_config
-        plan = self.task.plan(progress.epoch)
+        plan = self.task.epoch(progress.epoch)
         self.model.train()
         if not progress.batches_done:
-            self.updates.hidden_state = ()
-        window = Window()
+            self.updates.start_epoch()
+        meter = LossMeter()
         saved = time.monotonic()
         for first in range(progress.batches_done, len(plan), config.grad_accumulation):
             batches = plan[first : first + config.grad_accumulation]
             progress.step += 1
-            self.updates.step(self.task, batches, epoch=progress.epoch, number=progress.step, window=window)
+            self.updates.step(self.task, batches, epoch=progress.epoch, number=progress.step, meter=meter)
             progress.batches_done += len(batches)
             last = progress.batches_done == len(plan)
             due = interruption.requested() or time.monotonic() - saved > 60 * run.checkpoint_minutes
@@ -124,68 +134,55 @@ class Trainer:
             if not self.world.alone:  # one clock for all, and asked only where they meet anyway
                 due = reading and self.world.from_leader(lambda due=due: due)  # type: ignore[misc]
             if due or reading:
-                self._read(window, metrics, len(plan))
-                window = Window()
+                self._read(meter, metrics, len(plan))
             if due and not last:
                 self._save()
                 interruption.check()
                 saved = time.monotonic()
 
-    def _read(self, window: Window, metrics: MetricsLog, total: int) -> None:
+    def _read(self, meter: LossMeter, metrics: MetricsLog, total: int) -> None:
         """Bring the losses since the last reading to the host, check and log them."""
-        progress, reading = self.progress, window.read(self.world)
-        if reading.culprits:
+        progress, summary = self.progress, meter.read(self.world)
+        if summary.culprits:
             raise ValueError(
                 f"{self.folder}: the loss is not finite in epoch {progress.epoch}, at or before step "
-                f"{progress.step}; first utterances: {', '.join(reading.culprits[:5])} "
+                f"{progress.step}; first utterances: {', '.join(summary.culprits[:5])} "
                 f"(try a lower train.optimizer.lr or train.grad_clip)"
             )
         # One by one: the sum must not depend on where the readings fall, or a resumed log would differ.
-        for loss in reading.losses:
+        for loss in summary.losses:
             progress.loss_sum += loss
-        progress.utterances += len(reading.losses)
+        progress.utterances += len(summary.losses)
         metrics.write(
             "step",
             epoch=progress.epoch,
             step=progress.step,
-            loss=reading.mean,
+            loss=summary.mean,
             lr=self.updates.lr(progress.step),
-            frames_per_second=round(reading.frames / reading.seconds),
+            frames_per_second=round(summary.frames / summary.seconds),
         )
         log.debug(
-            "epoch %d: %d/%d batches, loss %.3f", progress.epoch, progress.batches_done, total, reading.mean
+            "epoch %d: %d/%d batches, loss %.3f", progress.epoch, progress.batches_done, total, summary.mean
         )
 
     def _end_epoch(self, metrics: MetricsLog, started: float) -> None:
         progress = self.progress
-        self.task.after_epoch(progress.epoch)
         self.world.settle(self.model)
         with optim.averaged_weights(self.optimizer):
             dev = self._evaluate()
-            improved = self._judge(dev)
-        if isinstance(self.optimizer, NtAsgd) and self.optimizer.after_epoch(progress.errors[-1]):
-            log.info("dev %s no longer falls: the weights are averaged from now on", self.config.metric)
+            progress.scores.append(DevScore.of(dev, self.config.metric))
+            if self.world.leads:
+                self.weights.save(self.model, progress.scores)
+        verdict = self.plateau.verdict(progress.scores)
+        self._obey(verdict, dev)
         seconds = time.monotonic() - started
         progress.seconds += seconds
-        train_loss = progress.loss_sum / max(progress.utterances, 1)
-        metrics.write(
-            "epoch",
-            epoch=progress.epoch,
-            step=progress.step,
-            train_loss=train_loss,
-            **{f"dev_{name}": value for name, value in dev.items()},
-            best=improved,
-            seconds=round(seconds, 2),
-        )
-        log.info(
-            "epoch %d/%d: train loss %.4g, dev %s%s, %.1f s%s",
-            progress.epoch, self.epochs, train_loss, _numbers(dev), " *" if improved else "", seconds,
-            self._ahead(),
-        )  # fmt: skip
-        self._advance()
+        progress.peak_memory = max(progress.peak_memory, peak_memory.read(self.device))
+        self._log_epoch(metrics, dev, seconds, verdict)
+        self._advance(verdict)
         self._save()
         if self.world.leads:
-            self.weights.prune(progress.errors)
+            self.weights.prune(progress.scores)
 
     def _evaluate(self) -> dict[str, float]:
         """The dev metrics, measured by rank 0."""
@@ -193,72 +190,66 @@ class Trainer:
         with torch.no_grad():
             return self.world.from_leader(lambda: dict(self.task.evaluate(self.model)))
 
-    def _ahead(self) -> str:
+    def _obey(self, verdict: Verdict, dev: Mapping[str, float]) -> None:
+        """Keep the best epoch's metrics, or make the optimiser more careful."""
+        progress, rule = self.progress, self.config.optimizer
+        if verdict is Verdict.BEST:
+            progress.best_metrics = {name: float(value) for name, value in dev.items()}
+            if rule.plateau == "decay_eps":
+                self._best_state = copy.deepcopy(self.model.state_dict())
+        elif verdict is Verdict.DECAY:
+            done = optim.decay(self.optimizer, rule)
+            if rule.plateau == "decay_eps" and self._best_state is not None:
+                self.model.load_state_dict(self._best_state)
+                done = f"back to epoch {progress.best_epoch}, {done}"
+            log.info("dev %s no longer falls: %s", self.config.metric, done)
+
+    def _log_epoch(
+        self, metrics: MetricsLog, dev: Mapping[str, float], seconds: float, verdict: Verdict
+    ) -> None:
+        progress, best = self.progress, verdict is Verdict.BEST
+        train_loss = progress.loss_sum / max(progress.utterances, 1)
+        metrics.write(
+            "epoch",
+            epoch=progress.epoch,
+            step=progress.step,
+            train_loss=train_loss,
+            **{f"dev_{name}": value for name, value in dev.items()},
+            best=best,
+            seconds=round(seconds, 2),
+        )
+        log.info(
+            "epoch %d/%d: train loss %.4g, dev %s%s, %.1f s%s",
+            progress.epoch, self.max_epochs, train_loss, _numbers(dev), " *" if best else "", seconds,
+            self._eta(verdict),
+        )  # fmt: skip
+        if self.plateau.in_grace(progress.scores):
+            log.info(
+                "nothing is recognised yet (greedy dev CER 100 %%): neither patience nor decay counts before "
+                "it is, or before epoch %d (train.grace_epochs)", self.plateau.grace + 1,
+            )  # fmt: skip
+
+    def _eta(self, verdict: Verdict) -> str:
         """The longest that the rest can take, in words."""
         progress = self.progress
-        left = 0 if self._out_of_patience else self.epochs - progress.epoch
+        left = 0 if verdict is Verdict.STOP else self.max_epochs - progress.epoch
         return f", at most {left * progress.seconds / progress.epoch / 60:.1f} min to go" if left else ""
 
-    # --- the dev metric ------------------------------------------------------------------------------
-
-    def _judge(self, dev: Mapping[str, float]) -> bool:
-        """Keep the weights if the dev error is the lowest so far; else be patient, or decay."""
-        progress, config = self.progress, self.config
-        error = dev_error(dev, config.metric)
-        improved = error < progress.best_error
-        progress.errors.append(error)
-        if self.world.leads:
-            self.weights.save(self.model, progress.errors)
-        if improved:
-            progress.best_epoch, progress.best_error = progress.epoch, error
-            progress.best_metrics = {name: float(value) for name, value in dev.items()}
-            progress.bad_epochs = progress.since_decay = 0
-            if config.optimizer.plateau == "decay_eps":
-                self._best_state = copy.deepcopy(self.model.state_dict())
-        else:
-            progress.bad_epochs += 1
-            progress.since_decay += 1
-            if (
-                config.optimizer.plateau != "none"
-                and progress.since_decay > config.optimizer.plateau_patience
-            ):
-                self._decay()
-        return improved
-
-    def _decay(self) -> None:
-        done = optim.decay(self.optimizer, self.config.optimizer)
-        if self.config.optimizer.plateau == "decay_eps" and self._best_state is not None:
-            self.model.load_state_dict(self._best_state)
-            done = f"back to epoch {self.progress.best_epoch}, {done}"
-        self.progress.since_decay = 0
-        log.info("no improvement: %s", done)
-
-    def _advance(self) -> None:
+    def _advance(self, verdict: Verdict) -> None:
         progress = self.progress
-        progress.finished = self._out_of_patience or progress.epoch >= self.epochs
+        progress.finished = verdict is Verdict.STOP or progress.epoch >= self.max_epochs
         if not progress.finished:
             progress.epoch += 1
         progress.batches_done = 0
         progress.loss_sum, progress.utterances = 0.0, 0
 
-    def _reopen(self) -> None:
-        """A run that ended because its epochs were over goes on, as if it never had, if it has more now."""
-        progress = self.progress
-        if progress.finished and not self._out_of_patience and progress.epoch < self.epochs:
-            progress.finished = False
-            progress.epoch += 1
-
-    @property
-    def _out_of_patience(self) -> bool:
-        return bool(self.patience) and self.progress.bad_epochs >= self.patience
-
     def _average(self) -> None:
         """Leave the average's weights in the folder and in the model, and say how good they are."""
-        path = self.world.from_leader(lambda: self.weights.average(self.progress.errors))
+        path = self.world.from_leader(lambda: self.weights.average(self.progress.scores))
         self.model.load_state_dict(load_weights(path))
         dev = self._evaluate()
         self.progress.best_metrics |= {f"average_{name}": float(value) for name, value in dev.items()}
-        log.info("average of %s: dev %s", self.weights.averaged(self.progress.errors), _numbers(dev))
+        log.info("average of %s: dev %s", self.weights.averaged(self.progress.scores), _numbers(dev))
 
     # --- checkpoints ---------------------------------------------------------------------------------
 
@@ -266,36 +257,22 @@ class Trainer:
         generators = self.world.gather(rng.state(self.device))
         if not self.world.leads:
             return
-        state: dict[str, Any] = {
-            "model": self.model.state_dict(),
-            "best": self._best_state,
-            "optimizer": self.optimizer.state_dict(),
-            "parameters": optim.describe_state(self.optimizer, self.model),
-            "rng": generators,
-            "progress": asdict(self.progress),
-        }
-        if self.updates.hidden_state:
-            state["hidden_state"] = list(self.updates.hidden_state)
-        self.checkpoints.save(state)
+        self.checkpoints.save(
+            {
+                "model": self.model.state_dict(),
+                "best": self._best_state,
+                "updates": self.updates.state(),
+                "rng": generators,
+                "progress": self.progress.state(),
+            }
+        )
 
     def _resume(self) -> None:
         state, remark = self.checkpoints.load()
         if remark:
             log.warning("%s; resuming from the one before", remark)
         if state is not None:
-            try:
-                optim.check_state(state["parameters"], self.optimizer, self.model)
-            except ValueError as error:
-                raise ValueError(f"{self.checkpoints.newest}: {error}") from None
-            self.model.load_state_dict(state["model"])
-            self.optimizer.load_state_dict(state["optimizer"])
-            self._best_state = state["best"]
-            self.updates.hidden_state = tuple(
-                tensor.to(self.device) for tensor in state.get("hidden_state", [])
-            )
-            self.progress = Progress(**state["progress"])
-            self._reopen()
-            self._restore_dropout(state["rng"])
+            self._restore(state)
             log.info("resuming in epoch %d at step %d", self.progress.epoch, self.progress.step)
         # Nobody writes before all have read, and all must have read the same.
         steps = self.world.gather(self.progress.step)
@@ -303,12 +280,25 @@ class Trainer:
             f"{self.checkpoints.newest}: not the same in all processes, steps {steps}"
         )
 
-    def _restore_dropout(self, generators: Sequence[dict[str, Tensor]]) -> None:
+    def _restore(self, state: Mapping[str, Any]) -> None:
+        try:
+            self.updates.restore(state["updates"])
+        except ValueError as error:
+            raise ValueError(f"{self.checkpoints.newest}: {error}") from None
+        self.model.load_state_dict(state["model"])
+        self._best_state = state["best"]
+        self.progress = progress = Progress.restored(state["progress"])
+        stopped = self.plateau.verdict(progress.scores) is Verdict.STOP
+        if progress.finished and not stopped and progress.epoch < self.max_epochs:
+            # It ended because its epochs were over, and has more now: it goes on as if it never had.
+            progress.finished = False
+            progress.epoch += 1
+        generators = state["rng"]
         if len(generators) == self.world.size:
             rng.restore(generators[self.world.rank], self.device)
         else:
             log.info("the checkpoint is of %d processes, here are %d", len(generators), self.world.size)
-            rng.seed_dropout(self.seed, self.world.rank, "resumed", self.progress.step)
+            rng.seed_dropout(self.seed, self.world.rank, "resumed", progress.step)
 
 
 def _numbers(metrics: Mapping[str, float]) -> str:

@@ -1,7 +1,8 @@
 """One step of the optimiser: on the mean loss of one batch or several, by one process or several."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -11,8 +12,9 @@ from asr_topdown.losses import ModelOutput
 from asr_topdown.models.model import Model
 from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
+from asr_topdown.train.loss_meter import LossMeter
 from asr_topdown.train.schedule import lr_factor
-from asr_topdown.train.task import Batch, Divisible, Task, Window
+from asr_topdown.train.task import Batch, Divisible, Task
 
 
 class LossOf(nn.Module):
@@ -35,9 +37,6 @@ class Updates:
         config: the training settings.
         world: the processes that train it together.
 
-    Attributes:
-        hidden_state: what a language model is given with the next batch of the epoch (see `ModelOutput`).
-
     Raises:
         ValueError: if every layer is frozen.
     """
@@ -46,7 +45,8 @@ class Updates:
         self.config = config
         self.world = world
         self.optimizer = optim.build_optimizer(model, config.optimizer)
-        self.hidden_state: tuple[Tensor, ...] = ()
+        self._model = model
+        self._hidden_state: tuple[Tensor, ...] = ()
         self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._device = self._trainable[0].device
         self._network = world.wrap(LossOf(model))
@@ -56,8 +56,12 @@ class Updates:
         lr: float = self.optimizer.param_groups[0]["lr"]
         return lr * lr_factor(self.config.lr_schedule, step)
 
+    def start_epoch(self) -> None:
+        """Let a language model read its text from the top."""
+        self._hidden_state = ()
+
     def step(
-        self, task: Task, batches: Sequence[Sequence[int]], *, epoch: int, number: int, window: Window
+        self, task: Task, batches: Sequence[Sequence[int]], *, epoch: int, number: int, meter: LossMeter
     ) -> None:
         """One update on the mean loss of all utterances in `batches`, the `number`-th of the run (from 1).
 
@@ -71,18 +75,36 @@ class Updates:
         self.optimizer.zero_grad(set_to_none=True)
         utterances = sum(map(len, batches))
         for index, indices in enumerate(batches, 1):
-            batch, counting = task.batch(indices, epoch), len(indices)
+            batch, counting = task.load(indices, epoch), len(indices)
             if not self.world.alone:
                 batch, counting = self._part(batch)
             with distributed.part_of_a_step(self._network, last=index == len(batches)):
                 output = self._forward(batch.to(self._device))
                 (output.loss * (counting * self.world.size / utterances)).backward()
             if counting:
-                window.add(batch, output.losses)
+                meter.add(batch, output.losses)
         nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
         scale = math.fsum(map(task.lr_scale, batches)) / len(batches)
         with optim.scaled_lr(self.optimizer, scale * lr_factor(self.config.lr_schedule, number)):
             self.optimizer.step()
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint has to hold, besides the weights, so that the next step is the same."""
+        return {
+            "optimizer": self.optimizer.state_dict(),
+            "parameters": optim.describe_state(self.optimizer, self._model),
+            "hidden_state": list(self._hidden_state),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a `state`.
+
+        Raises:
+            ValueError: if it is of other trainable tensors.
+        """
+        optim.check_state(state["parameters"], self.optimizer, self._model)
+        self.optimizer.load_state_dict(state["optimizer"])
+        self._hidden_state = tuple(tensor.to(self._device) for tensor in state["hidden_state"])
 
     def _part(self, batch: Batch) -> tuple[Batch, int]:
         """What this process has to do of a batch, and how many of these utterances count."""
@@ -94,6 +116,6 @@ class Updates:
     def _forward(self, batch: Batch) -> ModelOutput:
         bf16 = self.config.precision == "bfloat16"
         with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
-            output: ModelOutput = self._network(batch, self.hidden_state)
-        self.hidden_state = output.hidden_state
+            output: ModelOutput = self._network(batch, self._hidden_state)
+        self._hidden_state = output.hidden_state
         return output

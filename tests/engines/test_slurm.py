@@ -20,8 +20,7 @@ from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Parent
 from asr_topdown.schedule.search import Result
 from asr_topdown.study.driver import drive, local, submitter
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 HERE = Path(__file__).parent
 SCRIPT = HERE / "slurm_cluster.sh"

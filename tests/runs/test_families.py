@@ -20,7 +20,7 @@ from asr_topdown.losses import unit_prior
 from asr_topdown.report.systems import systems
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
-from asr_topdown.runs.run_node import run_node
+from asr_topdown.runs.run_node import make_task, run_node
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.search import Result, Step, greedy, retrained
@@ -29,8 +29,7 @@ from asr_topdown.study.build import searches_of
 from asr_topdown.study.sources import source_outcomes
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 LETTERS = "abcd"
 FRAMES = 10  # of a letter; six of sound, so that the letter is still there at a fourth of the time
@@ -272,15 +271,13 @@ def test_greedy_cascade_goes_through_decoder_and_encoder(
 
 
 def test_unigram_smoothing_is_told_the_training_labels(data: Path, store: Store) -> None:
-    from asr_topdown.runs.run_node import _task
-
     experiment = make_experiment(data, "blstm_ctc_attention")
     model = experiment.fresh_model(1)
     assert model.prior is None
-    task = _task(experiment.joint(1), experiment, model, lambda epoch: None)
+    task = make_task(experiment.joint(1), experiment, model)
     vocabulary = experiment.vocabulary()
     texts = dict(line.split() for line in (data / "train" / "text").read_text().splitlines())
-    trained = [name for batch in task.plan(1) for name in task.batch(batch, 1).ids]
+    trained = [name for batch in task.epoch(1) for name in task.load(batch, 1).ids]
     expected = unit_prior((vocabulary.encode(texts[name]) for name in trained), 7, 6)
     assert torch.allclose(model.prior, expected)
     assert "prior" not in model.state_dict()

@@ -15,8 +15,7 @@ from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.search import retrained
 from asr_topdown.text import Vocabulary
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 HERE = Path(__file__).parent
 LSTM = {"embedding": 8, "cells": 8, "attention": 8, "filters": 2, "width": 4}

@@ -15,19 +15,20 @@ from torch import Tensor, nn
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
-from asr_topdown.data.language_model import Dictionary
+from asr_topdown.data.language_model import Dictionary, LanguageModelBatch
+from asr_topdown.models.model import Model
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
-from asr_topdown.runs.language import language_task
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule import search
 from asr_topdown.schedule.node import Outcome
 from asr_topdown.study import driver as dispatch
+from asr_topdown.train.language_task import LanguageTask
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.task import weights_of_epoch
+from asr_topdown.train.progress import Progress
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 BATCH, DEV_BATCH, BPTT, LR, DECAY, CLIP, NONMONO = 4, 3, 12, 8.0, 1.2e-6, 0.25, 2
 NO_DROPOUT = {f"drop_{name}": 0.0 for name in ("words", "input", "between", "output", "weights")}
@@ -244,52 +245,64 @@ class Killed(BaseException):
     """Nothing in the loop may catch it, as nothing catches a kill."""
 
 
+class CurvedTask(LanguageTask):
+    """The true task but for its dev losses, and killed after `steps` steps."""
+
+    steps = 10**9
+
+    def epoch(self, number: int) -> Sequence[Sequence[int]]:
+        self.number = number
+        return super().epoch(number)
+
+    def load(self, indices: Sequence[int], epoch: int) -> LanguageModelBatch:
+        self.steps -= 1
+        if self.steps < 0:
+            raise Killed
+        return super().load(indices, epoch)
+
+    def evaluate(self, model: Model) -> dict[str, float]:
+        return {"loss": CURVE[self.number - 1], "true": super().evaluate(model)["loss"]}
+
+
+def trained(run: Trainer) -> Progress:
+    for _ in run.epochs():
+        pass
+    return run.progress
+
+
 def trainer(
     experiment: Experiment, folder: Path, *, freeze: tuple[str, ...] = (), steps: int = 10**9
 ) -> Trainer:
     """Six epochs; the loop is killed after `steps` steps."""
     model = experiment.fresh_model(1)
     layers.freeze(model, freeze, dropout=True)
-    task = language_task(
-        experiment.config,
-        experiment.dictionary(),
+    task = CurvedTask(
         experiment.train,
         experiment.dev,
+        experiment.dictionary(),
+        experiment.config.language_model,
         seed=1,
         device=torch.device("cpu"),
-        after_epoch=lambda epoch: None,
     )
-    left = [steps]
-
-    def batch(span: Sequence[int], epoch: int) -> object:
-        left[0] -= 1
-        if left[0] < 0:
-            raise Killed
-        return task.batch(span, epoch)
-
-    def evaluate(network: nn.Module) -> dict[str, float]:
-        return {"loss": CURVE[made.progress.epoch - 1], "true": task.evaluate(network)["loss"]}
-
-    task_here = dataclasses.replace(task, batch=batch, evaluate=evaluate)
-    made = Trainer(
+    task.steps = steps
+    return Trainer(
         model,
-        task_here,
+        task,
         experiment.config.train,
         experiment.config.run,
-        epochs=len(CURVE),
+        max_epochs=len(CURVE),
         patience=0,
         seed=1,
         folder=folder,
         device=torch.device("cpu"),
     )
-    return made
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(experiment: Experiment, tmp_path_factory: pytest.TempPathFactory) -> tuple[Trainer, Path]:
     folder = tmp_path_factory.mktemp("uninterrupted")
     made = trainer(experiment, folder)
-    made.run()
+    trained(made)
     return made, folder
 
 
@@ -298,7 +311,6 @@ def test_what_is_evaluated_and_kept_is_the_average_what_is_trained_is_not(
 ) -> None:
     made, folder = uninterrupted
     assert made.optimizer.averaging
-    assert made.optimizer.param_groups[0]["errors"] == list(CURVE[:5])
     kept = load_weights(weights_of_epoch(folder, 6))
     assert not torch.equal(kept["lstm.0.weight_hh_l0"], made.model.lstm[0].weight_hh_l0)
     with made.optimizer.averaged():
@@ -312,9 +324,9 @@ def test_killed_and_resumed_equals_uninterrupted(
     """In the middle of an epoch, with all dropouts, before the averaging and within it: the same bits."""
     made, folder = uninterrupted
     with pytest.raises(Killed):
-        trainer(experiment, tmp_path, steps=int(share * made.progress.step)).run()
+        trained(trainer(experiment, tmp_path, steps=int(share * made.progress.step)))
     resumed = trainer(experiment, tmp_path)
-    resumed.run()
+    trained(resumed)
     assert epochs_of(tmp_path) == epochs_of(folder)
     assert equal(dict(resumed.model.state_dict()), dict(made.model.state_dict()))
     for epoch in range(1, len(CURVE) + 1):
@@ -325,7 +337,7 @@ def test_killed_and_resumed_equals_uninterrupted(
 def test_frozen_parameters_have_no_average_and_do_not_move(experiment: Experiment, tmp_path: Path) -> None:
     made = trainer(experiment, tmp_path, freeze=("softmax",))
     frozen = layers.fingerprint(made.model, ["softmax"])
-    made.run()
+    trained(made)
     assert made.optimizer.averaging
     assert len(made.optimizer.state) == 12  # four tensors of each LSTM
     assert layers.fingerprint(made.model, ["softmax"]) == frozen

@@ -3,8 +3,8 @@
 import dataclasses
 import logging
 import random
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import kaldiio
 import numpy as np
@@ -26,9 +26,8 @@ from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.search import retrained
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.train.trainer import Trainer
-from asr_topdown.weights import load_weights
+from asr_topdown.train.speech_task import SpeechTask
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 LETTERS = "abc"
 
@@ -116,7 +115,7 @@ def test_joint_training_learns_and_leaves_a_model_folder(
 def test_a_finished_node_answers_from_disk(
     joint: Outcome, store: Store, experiment: Experiment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("asr_topdown.runs.run_node._train", lambda *args: pytest.fail("trained again"))
+    monkeypatch.setattr(SpeechTask, "load", lambda *args: pytest.fail("trained again"))
     assert run_node(joint.node, experiment, store) == joint
 
 
@@ -129,9 +128,7 @@ def test_a_kill_just_before_done_json_costs_no_training(
         patch.setattr(Store, "finish", lambda *args: pytest.fail("killed"))
         with pytest.raises(pytest.fail.Exception):
             run_node(node, experiment, store)
-    monkeypatch.setattr(
-        "asr_topdown.train.trainer.Trainer._train_epoch", lambda *args: pytest.fail("trained again")
-    )
+    monkeypatch.setattr(SpeechTask, "load", lambda *args: pytest.fail("trained again"))
     outcome = run_node(node, experiment, store)
     assert store.outcome(node) == outcome
     assert not list(store.node_dir(node).glob("*.pt"))
@@ -319,13 +316,13 @@ def test_a_larger_budget_continues_the_smaller_one_bit_for_bit(
     whole, parts = Store(tmp_path / "whole"), Store(tmp_path / "parts")
     expected = run_node(experiment.joint(3), experiment, whole)
     trained: list[int] = []
-    original = Trainer._train_epoch
+    batches_of = SpeechTask.epoch
 
-    def counted(self: Trainer, *args: Any) -> None:
-        trained.append(self.progress.epoch)
-        original(self, *args)
+    def counted(self: SpeechTask, number: int) -> Sequence[Sequence[int]]:
+        trained.append(number)
+        return batches_of(self, number)
 
-    monkeypatch.setattr(Trainer, "_train_epoch", counted)
+    monkeypatch.setattr(SpeechTask, "epoch", counted)
     for epochs in (2, 3, 5):
         outcome = run_node(dataclasses.replace(experiment.joint(3), epochs=epochs), experiment, parts)
     assert trained == [1, 2, 3, 4, 5]

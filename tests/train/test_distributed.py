@@ -16,20 +16,19 @@ from toy_processes import (
     train_noam,
     train_reference,
 )
-from toy_training import epochs_of, same, speech
+from toy_training import epochs_of, same, speech, trained
 
 from asr_topdown.data.batch import collate
 from asr_topdown.train import distributed
 from asr_topdown.train.distributed import World
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.task import weights_of_epoch
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 
 @pytest.fixture(scope="module")
 def alone(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("alone")
-    reference(folder).run()
+    trained(reference(folder))
     return folder
 
 
@@ -74,7 +73,7 @@ def test_kill_9_of_either_and_resume_equals_uninterrupted(tmp_path: Path) -> Non
 
 def test_one_process_goes_on_where_two_were_stopped(tmp_path: Path, alone: Path) -> None:
     assert together(stop_in_the_second_epoch, tmp_path) == [1, 1]
-    progress = reference(tmp_path).run()
+    progress = trained(reference(tmp_path))
     assert losses_of(tmp_path) == pytest.approx(losses_of(alone), rel=1e-3)
     assert progress.step == 4 * len(PLAN)
 

@@ -5,27 +5,28 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
-from toy_training import EPOCHS, Killed, kill_at, same, trainer
+from toy_training import EPOCHS, Killed, kill_at, same, trained, trainer
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.config.train import AverageConfig
-from asr_topdown.train.epochs import averaged_epochs, dev_error, ranked
-from asr_topdown.train.task import Progress, Task, weights_of_epoch
+from asr_topdown.train.epochs import averaged_epochs
+from asr_topdown.train.plateau import DevScore
+from asr_topdown.train.progress import Progress
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.weights import AVERAGE, average_weights, load_weights, save_state
+from asr_topdown.weights import AVERAGE, average_weights, load_weights, save_state, weights_of_epoch
 
 ERRORS = [5.0, 3.0, 4.0, 3.5]
-NAN = float("nan")
 
 
 def with_errors(run: Trainer) -> Trainer:
     """The same training, judged by made-up errors."""
-    plan, batch = run.task.plan, run.task.batch
-    run.task = Task(
-        plan=plan, batch=batch, evaluate=lambda model: {"loss": [*ERRORS, 9.0][len(run.progress.errors)]}
-    )
+    run.task.evaluate = lambda model: {"loss": [*ERRORS, 9.0][len(run.progress.scores)]}
     return run
+
+
+def scores(*errors: float) -> list[DevScore]:
+    return [DevScore(error) for error in errors]
 
 
 def kept(folder: Path) -> list[int]:
@@ -68,19 +69,18 @@ def test_weights_that_do_not_fit_are_named(tmp_path: Path) -> None:
 
 
 def test_which_epochs() -> None:
-    assert ranked([2.0, NAN, 1.0, 2.0, 1.0]) == [3, 5, 1, 4, 2]
-    assert averaged_epochs([3.0, 1.0, 2.0], AverageConfig(last=2)) == [2, 3]
-    assert averaged_epochs([3.0, 1.0, 4.0, 2.0], AverageConfig(best=2)) == [2, 4]
+    assert averaged_epochs(scores(3.0, 1.0, 2.0), AverageConfig(last=2)) == [2, 3]
+    assert averaged_epochs(scores(3.0, 1.0, 4.0, 2.0), AverageConfig(best=2)) == [2, 4]
     # fewer than wanted: the divisor is what there is
-    assert averaged_epochs([3.0, 1.0], AverageConfig(last=10)) == [1, 2]
-    assert averaged_epochs([3.0, 1.0], AverageConfig(best=10)) == [1, 2]
+    assert averaged_epochs(scores(3.0, 1.0), AverageConfig(last=10)) == [1, 2]
+    assert averaged_epochs(scores(3.0, 1.0), AverageConfig(best=10)) == [1, 2]
 
 
 @pytest.fixture(scope="module")
 def everything(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A run that kept the weights of all its epochs."""
     folder = tmp_path_factory.mktemp("all")
-    with_errors(trainer(folder, keep_epochs="all")).run()
+    trained(with_errors(trainer(folder, keep_epochs="all")))
     assert kept(folder) == [1, 2, 3, 4]
     return folder
 
@@ -97,14 +97,14 @@ def test_a_run_averages_what_it_should_and_keeps_no_more(
     average: AverageConfig, epochs: list[int], kept_at_the_end: list[int], everything: Path, tmp_path: Path
 ) -> None:
     run = with_errors(trainer(tmp_path, average=average))
-    progress = run.run()
+    progress = trained(run)
     expected = average_weights([weights_of_epoch(everything, epoch) for epoch in epochs])
     assert same(load_weights(tmp_path / AVERAGE), expected)
     assert same(dict(run.model.state_dict()), expected)
     assert progress.best_metrics == {"loss": 3.0, "average_loss": 9.0}
-    assert (progress.best_epoch, progress.best_error) == (2, 3.0)  # what retrainings start from
+    assert (progress.best_epoch, progress.best_score.error) == (2, 3.0)  # what retrainings start from
     assert kept(tmp_path) == kept_at_the_end
-    run.weights.finish(progress.errors)
+    run.weights.finish(progress.scores)
     assert kept(tmp_path) == [2]
 
 
@@ -113,31 +113,23 @@ def test_killed_and_resumed_gives_the_same_average(batches: int, everything: Pat
     settings = {"average": AverageConfig(best=2)}
     (tmp_path / AVERAGE).write_bytes(b"left by a run that was deleted")
     with pytest.raises(Killed):
-        with_errors(trainer(tmp_path, before_batch=kill_at(batches), **settings)).run()
-    with_errors(trainer(tmp_path, **settings)).run()
+        trained(with_errors(trainer(tmp_path, before_batch=kill_at(batches), **settings)))
+    trained(with_errors(trainer(tmp_path, **settings)))
     expected = average_weights([weights_of_epoch(everything, epoch) for epoch in (2, 4)])
     assert same(load_weights(tmp_path / AVERAGE), expected)
     # Killed again between the average and done.json: nothing is trained, nothing is lost.
-    again = with_errors(trainer(tmp_path, before_batch=kill_at(0), **settings)).run()
+    again = trained(with_errors(trainer(tmp_path, before_batch=kill_at(0), **settings)))
     assert again.best_metrics == {"loss": 3.0, "average_loss": 9.0}
 
 
 def test_frozen_layers_come_out_of_the_average_as_they_were(tmp_path: Path) -> None:
     run = trainer(tmp_path, freeze=["softmax"], average=AverageConfig(last=3))
     before = layers.fingerprint(run.model, ["softmax"])
-    run.run()
+    trained(run)
     assert layers.fingerprint(run.model, ["softmax"]) == before
 
 
 # --- what chooses -------------------------------------------------------------------------------------
-
-
-def test_accuracy_counts_as_an_error() -> None:
-    metrics = {"loss": 3.0, "cer": 0.25, "accuracy": 0.9}
-    assert dev_error(metrics, "accuracy") == pytest.approx(0.1)
-    assert (dev_error(metrics, "cer"), dev_error(metrics, "loss")) == (0.25, 3.0)
-    with pytest.raises(ValueError, match=r"train\.metric: there is no dev accuracy, only cer, loss"):
-        dev_error({"loss": 3.0, "cer": 0.25}, "accuracy")
 
 
 def test_the_most_accurate_epoch_is_the_best(tmp_path: Path) -> None:
@@ -147,11 +139,11 @@ def test_the_most_accurate_epoch_is_the_best(tmp_path: Path) -> None:
     def evaluate(model: nn.Module) -> dict[str, float]:
         return {"loss": 1.0, "accuracy": next(values)}
 
-    run.task = Task(plan=run.task.plan, batch=run.task.batch, evaluate=evaluate)
-    progress: Progress = run.run()
-    assert (progress.best_epoch, progress.best_error) == (2, pytest.approx(0.3))
+    run.task.evaluate = evaluate
+    progress: Progress = trained(run)
+    assert (progress.best_epoch, progress.best_score.error) == (2, pytest.approx(0.3))
     assert progress.best_metrics["accuracy"] == 0.7
-    assert len(progress.errors) == EPOCHS
+    assert len(progress.scores) == EPOCHS
 
 
 @pytest.mark.parametrize(

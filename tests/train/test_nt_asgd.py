@@ -1,4 +1,4 @@
-"""NT-ASGD: PyTorch's own SGD and ASGD as the measure, the trigger on made-up curves, the state on disk."""
+"""NT-ASGD: PyTorch's own SGD and ASGD as the measure, and the state on disk; its trigger is a `Plateau`."""
 
 import io
 
@@ -25,9 +25,10 @@ def step(optimizer: torch.optim.Optimizer, params: list[nn.Parameter], lr: float
 
 
 def switched(params: list[nn.Parameter], *, lr: float = 0.3) -> NtAsgd:
-    optimizer = NtAsgd(params, lr=lr, weight_decay=0.01, nonmono=0)
-    assert not optimizer.after_epoch(1.0)
-    assert optimizer.after_epoch(2.0)
+    optimizer = NtAsgd(params, lr=lr, weight_decay=0.01)
+    assert not optimizer.averaging
+    optimizer.begin_averaging()
+    assert optimizer.averaging
     return optimizer
 
 
@@ -57,30 +58,6 @@ def test_after_the_trigger_it_is_asgd_averages_and_all() -> None:
     assert not torch.allclose(averages[0], ours[0], atol=1e-3)
 
 
-def test_the_trigger_on_a_made_up_curve() -> None:
-    """The published rule, restated: compare with all errors but the last five, before this one is noted."""
-    curve = [9.0, 8.0, 7.0, 6.0, 6.5, 6.4, 6.3, 6.2, 6.1, 6.05, 6.04, 5.0]
-    optimizer = NtAsgd(parameters(), lr=1.0, nonmono=5)
-    switches = [optimizer.after_epoch(error) for error in curve]
-    recorded: list[float] = []
-    for epoch, error in enumerate(curve):
-        expected = len(recorded) > 5 and error > min(recorded[:-5])
-        assert switches[epoch] == expected
-        if expected:
-            break
-        recorded.append(error)
-    # 6.05 (epoch 10) is the first that is compared with 6.0 (epoch 4).
-    assert epoch == 9
-    assert optimizer.averaging
-    assert switches[10:] == [False, False]  # once is enough
-    assert optimizer.param_groups[0]["errors"] == curve[:10]
-
-
-def test_a_falling_curve_never_triggers() -> None:
-    optimizer = NtAsgd(parameters(), lr=1.0, nonmono=5)
-    assert not any(optimizer.after_epoch(1 / epoch) for epoch in range(1, 100))
-
-
 def test_the_state_survives_a_file_with_plain_values_only() -> None:
     ours = parameters()
     optimizer = switched(ours)
@@ -91,7 +68,7 @@ def test_the_state_survives_a_file_with_plain_values_only() -> None:
     buffer.seek(0)
     saved = torch.load(buffer, weights_only=True)
     others = [nn.Parameter(weight) for weight in saved["weights"]]
-    resumed = NtAsgd(others, lr=0.3, weight_decay=0.01, nonmono=0)
+    resumed = NtAsgd(others, lr=0.3, weight_decay=0.01)
     resumed.load_state_dict(saved["optimizer"])
     for lr in LRS[4:]:
         step(optimizer, ours, lr)
@@ -99,7 +76,7 @@ def test_the_state_survives_a_file_with_plain_values_only() -> None:
     with optimizer.averaged(), resumed.averaged():
         assert all(torch.equal(one, other) for one, other in zip(ours, others, strict=True))
     assert all(torch.equal(one, other) for one, other in zip(ours, others, strict=True))
-    assert resumed.param_groups[0]["errors"] == [1.0, 2.0]
+    assert resumed.averaging
 
 
 def test_the_raw_weights_come_back_even_after_an_error() -> None:

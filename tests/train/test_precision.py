@@ -8,7 +8,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from toy_training import trainer
+from toy_training import trained, trainer
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
@@ -77,7 +77,7 @@ def test_slow_hardware_is_one_line_of_warning(
 ) -> None:
     hardware(monkeypatch, amx=False, avx=bool(native))
     with caplog.at_level(logging.WARNING):
-        trainer(tmp_path, precision=wanted, epochs=1).run()
+        trained(trainer(tmp_path, precision=wanted, epochs=1))
     assert caplog.text.count("neither AMX nor AVX512-BF16: bfloat16 is slower here than float32") == lines
     assert len(caplog.records) == lines
 

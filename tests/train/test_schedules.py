@@ -4,15 +4,13 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_training import Killed, epochs_of, kill_at, same, speech, trainer
+from toy_training import Killed, epochs_of, kill_at, same, trained, trainer
 
 from asr_topdown.config.train import LrScheduleConfig, OptimizerConfig
-from asr_topdown.data.batch import collate
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.schedule import lr_factor
-from asr_topdown.train.task import Task, weights_of_epoch
 from asr_topdown.train.trainer import Trainer
-from asr_topdown.weights import load_weights
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 NOAM = LrScheduleConfig(name="noam", warmup_steps=4, dim=16)
 ADAM = OptimizerConfig(lr=0.5, betas=(0.9, 0.98), eps=1e-9)
@@ -52,22 +50,12 @@ def test_the_optimizer_sees_the_rate_that_the_log_shows(tmp_path: Path) -> None:
     run = trainer(tmp_path, log_interval=1, grad_accumulation=2, optimizer=ADAM, lr_schedule=NOAM)
     used: list[float] = []
     run.optimizer.register_step_pre_hook(lambda opt, *_: used.append(opt.param_groups[0]["lr"]))
-    progress = run.run()
-    batches = sum(len(run.task.plan(epoch)) for epoch in range(1, 5))
+    progress = trained(run)
+    batches = sum(len(run.task.epoch(epoch)) for epoch in range(1, 5))
     assert batches / 2 < progress.step == len(used) <= (batches + 4) / 2
     assert used == pytest.approx([0.5 * lr_factor(NOAM, step) for step in range(1, len(used) + 1)])
     logged = [record["lr"] for record in read_metrics(tmp_path / "metrics.jsonl") if record["kind"] == "step"]
     assert logged == pytest.approx(used)
-
-
-def with_plan(run: Trainer, plan: list[list[int]]) -> Trainer:
-    utterances = speech()
-    run.task = Task(
-        plan=lambda epoch: plan,
-        batch=lambda indices, epoch: collate(*zip(*[utterances[index] for index in indices], strict=True)),
-        evaluate=run.task.evaluate,
-    )
-    return run
 
 
 @pytest.mark.parametrize(
@@ -82,11 +70,10 @@ def test_accumulated_batches_are_one_larger_batch(
     tmp_path: Path, parts: list[list[int]], whole: list[list[int]]
 ) -> None:
     sgd = OptimizerConfig(name="sgd", lr=0.1, momentum=0.9)  # Adam would hide a wrong scale
-    one = with_plan(trainer(tmp_path / "1", dropout=0.0, optimizer=sgd, keep_epochs="all"), whole)
-    many = with_plan(
-        trainer(tmp_path / "2", dropout=0.0, optimizer=sgd, keep_epochs="all", grad_accumulation=3), parts
-    )
-    assert many.run().step == one.run().step
+    settings = {"dropout": 0.0, "optimizer": sgd, "keep_epochs": "all"}
+    one = trainer(tmp_path / "1", plan=whole, **settings)
+    many = trainer(tmp_path / "2", plan=parts, grad_accumulation=3, **settings)
+    assert trained(many).step == trained(one).step
     for epoch in (1, 4):
         left, right = (load_weights(weights_of_epoch(run.folder, epoch)) for run in (one, many))
         for key in left:
@@ -99,7 +86,7 @@ def test_accumulated_batches_are_one_larger_batch(
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folders = {name: tmp_path_factory.mktemp("whole") for name in RULES}
     for name, folder in folders.items():
-        rough(trainer(folder, **RULES[name])).run()
+        trained(rough(trainer(folder, **RULES[name])))
     return folders
 
 
@@ -110,7 +97,7 @@ def rough(run: Trainer) -> Trainer:
     def worse(model: torch.nn.Module) -> dict[str, float]:
         return {"loss": evaluate(model)["loss"] + 99 * (run.progress.epoch == 2)}
 
-    run.task = Task(plan=run.task.plan, batch=run.task.batch, evaluate=worse)
+    run.task.evaluate = worse
     return run
 
 
@@ -121,8 +108,8 @@ def test_killed_and_resumed_equals_uninterrupted(
 ) -> None:
     """Each epoch has five or six batches, so some of these kills fall between two batches of one step."""
     with pytest.raises(Killed):
-        rough(trainer(tmp_path, before_batch=kill_at(batches), **RULES[rule])).run()
-    progress = rough(trainer(tmp_path, **RULES[rule])).run()
+        trained(rough(trainer(tmp_path, before_batch=kill_at(batches), **RULES[rule])))
+    progress = trained(rough(trainer(tmp_path, **RULES[rule])))
     whole = uninterrupted[rule]
     assert epochs_of(tmp_path) == epochs_of(whole)
     name = weights_of_epoch(Path(), progress.best_epoch).name

@@ -10,21 +10,21 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from toy_training import EPOCHS, Killed, epochs_of, kill_at, same, trainer
+from toy_training import EPOCHS, Killed, epochs_of, kill_at, same, trained, trainer
 
 from asr_topdown import layers
 from asr_topdown.config.train import OptimizerConfig
 from asr_topdown.data.batch import SpeechBatch
-from asr_topdown.train.checkpoint import Rotation
+from asr_topdown.train.checkpoint import CheckpointPair
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.task import Progress, Task, weights_of_epoch
-from asr_topdown.weights import load_weights
+from asr_topdown.train.progress import Progress
+from asr_topdown.weights import load_weights, weights_of_epoch
 
 
 @pytest.fixture(scope="module")
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Progress]:
     folder = tmp_path_factory.mktemp("uninterrupted")
-    return folder, trainer(folder).run()
+    return folder, trained(trainer(folder))
 
 
 @pytest.mark.parametrize("step", [0, 1, 3, 5, 11, 16])
@@ -32,12 +32,12 @@ def test_killed_and_resumed_equals_uninterrupted(
     step: int, tmp_path: Path, uninterrupted: tuple[Path, Progress]
 ) -> None:
     with pytest.raises(Killed):
-        trainer(tmp_path, before_batch=kill_at(step)).run()
-    resumed = trainer(tmp_path).run()
+        trained(trainer(tmp_path, before_batch=kill_at(step)))
+    resumed = trained(trainer(tmp_path))
     reference, expected = uninterrupted
-    assert (resumed.best_epoch, resumed.best_error, resumed.step) == (
+    assert (resumed.best_epoch, resumed.best_score, resumed.step) == (
         expected.best_epoch,
-        expected.best_error,
+        expected.best_score,
         expected.step,
     )
     name = weights_of_epoch(Path(), expected.best_epoch).name
@@ -57,16 +57,16 @@ def test_kill_9_and_resume_equals_uninterrupted(tmp_path: Path, uninterrupted: t
             steps[0] += 1
             if steps[0] == 8:
                 os.kill(os.getpid(), signal.SIGKILL)
-        toy_training.trainer(Path({str(tmp_path)!r}), before_batch=count).run()
+        toy_training.trained(toy_training.trainer(Path({str(tmp_path)!r}), before_batch=count))
     """)
     done = subprocess.run(
         [sys.executable, "-c", program], env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
     )
     assert done.returncode == -signal.SIGKILL
-    resumed = trainer(tmp_path).run()
+    resumed = trained(trainer(tmp_path))
     reference, expected = uninterrupted
     name = weights_of_epoch(Path(), expected.best_epoch).name
-    assert resumed.best_error == expected.best_error
+    assert resumed.best_score == expected.best_score
     assert same(load_weights(tmp_path / name), load_weights(reference / name))
 
 
@@ -74,23 +74,23 @@ def test_a_truncated_checkpoint_falls_back_to_the_one_before(
     tmp_path: Path, uninterrupted: tuple[Path, Progress], caplog: pytest.LogCaptureFixture
 ) -> None:
     with pytest.raises(Killed):
-        trainer(tmp_path, before_batch=kill_at(7)).run()
+        trained(trainer(tmp_path, before_batch=kill_at(7)))
     newest = tmp_path / "last.pt"
     newest.write_bytes(newest.read_bytes()[:1000])
-    resumed = trainer(tmp_path).run()
+    resumed = trained(trainer(tmp_path))
     assert "last.pt: truncated or corrupt checkpoint" in caplog.text
-    assert resumed.best_error == uninterrupted[1].best_error
+    assert resumed.best_score == uninterrupted[1].best_score
 
 
 def test_when_both_checkpoints_are_corrupt_one_line_says_so(tmp_path: Path) -> None:
     for name in ("last.pt", "previous.pt"):
         (tmp_path / name).write_bytes(b"not a checkpoint")
     with pytest.raises(ValueError, match=r"last\.pt: truncated .* delete it to train from the start"):
-        trainer(tmp_path).run()
+        trained(trainer(tmp_path))
 
 
 def test_a_full_disk_in_mid_save_loses_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    checkpoints = Rotation(tmp_path)
+    checkpoints = CheckpointPair(tmp_path)
     checkpoints.save({"step": 1})
 
     def full(*args: object, **kwargs: object) -> None:
@@ -106,9 +106,9 @@ def test_a_full_disk_in_mid_save_loses_nothing(tmp_path: Path, monkeypatch: pyte
 def test_the_checkpoint_of_other_layers_is_refused(tmp_path: Path) -> None:
     """torch's load_state_dict matches by position and would take it without a word."""
     with pytest.raises(Killed):
-        trainer(tmp_path, before_batch=kill_at(5)).run()
+        trained(trainer(tmp_path, before_batch=kill_at(5)))
     with pytest.raises(ValueError, match="made for 18 trainable tensors, here are 10"):
-        trainer(tmp_path, freeze=["blstm.1"]).run()
+        trained(trainer(tmp_path, freeze=["blstm.1"]))
 
 
 def test_frozen_layers_are_untouched_and_absent_from_the_optimizer(tmp_path: Path) -> None:
@@ -119,25 +119,24 @@ def test_frozen_layers_are_untouched_and_absent_from_the_optimizer(tmp_path: Pat
     )
     before = layers.fingerprint(run.model, ["blstm.1", "softmax"])
     free = layers.fingerprint(run.model, ["blstm.0"])
-    run.run()
+    trained(run)
     assert layers.fingerprint(run.model, ["blstm.1", "softmax"]) == before
     assert layers.fingerprint(run.model, ["blstm.0"]) != free
     assert len(run.optimizer.param_groups[0]["params"]) == 8
 
 
 def test_it_learns(tmp_path: Path) -> None:
-    progress = trainer(tmp_path).run()
+    progress = trained(trainer(tmp_path))
     records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if r["kind"] == "epoch"]
-    assert progress.best_error < 0.7 * records[0]["dev_loss"]
+    assert progress.best_score.error < 0.7 * records[0]["dev_loss"]
 
 
 def test_patience_counts_epochs_without_improvement(tmp_path: Path) -> None:
-    run = trainer(tmp_path)
+    run = trainer(tmp_path, patience=2)
     errors = iter([5.0, 4.0, 4.0, 4.5])
-    run.task = Task(plan=run.task.plan, batch=run.task.batch, evaluate=lambda model: {"loss": next(errors)})
-    run.patience = 2
-    progress = run.run()
-    assert (progress.epoch, progress.best_epoch, progress.best_error) == (4, 2, 4.0)
+    run.task.evaluate = lambda model: {"loss": next(errors)}
+    progress = trained(run)
+    assert (progress.epoch, progress.best_epoch, progress.best_score.error) == (4, 2, 4.0)
 
 
 @pytest.mark.parametrize(("rule", "goes_back"), [("decay_eps", True), ("decay_lr", False)])
@@ -147,8 +146,8 @@ def test_without_improvement_the_optimizer_gets_more_careful(
     optimizer = OptimizerConfig(name="adadelta", lr=1.0, plateau=rule, plateau_factor=0.01)
     run = trainer(tmp_path, optimizer=optimizer)
     errors = iter([5.0, 6.0, 4.0, 4.5])
-    run.task = Task(plan=run.task.plan, batch=run.task.batch, evaluate=lambda model: {"loss": next(errors)})
-    run.run()
+    run.task.evaluate = lambda model: {"loss": next(errors)}
+    trained(run)
     key = rule.removeprefix("decay_")
     first = {"eps": optimizer.eps, "lr": optimizer.lr}[key]
     assert run.optimizer.param_groups[0][key] == pytest.approx(first * 0.01**2)
@@ -160,13 +159,13 @@ def test_only_the_best_weights_stay(tmp_path: Path, uninterrupted: tuple[Path, P
     kept = {path.name for path in folder.glob("epoch-*")}
     assert f"epoch-{progress.best_epoch}.safetensors" in kept
     assert len(kept) <= 2
-    trainer(tmp_path, keep_epochs="all").run()
+    trained(trainer(tmp_path, keep_epochs="all"))
     assert len(list(tmp_path.glob("epoch-*"))) == EPOCHS
 
 
 def test_a_loss_that_is_not_finite_names_its_utterances(tmp_path: Path) -> None:
     run = trainer(tmp_path)
-    good = run.task.batch
+    good = run.task.load
 
     def poisoned(indices: Sequence[int], epoch: int) -> SpeechBatch:
         batch = good(indices, epoch)
@@ -174,9 +173,9 @@ def test_a_loss_that_is_not_finite_names_its_utterances(tmp_path: Path) -> None:
             batch.feats[batch.ids.index("utt07")] = float("nan")
         return batch
 
-    run.task = Task(plan=run.task.plan, batch=poisoned, evaluate=run.task.evaluate)
+    run.task.load = poisoned
     with pytest.raises(ValueError, match=r"the loss is not finite in epoch 1, .*utt07"):
-        run.run()
+        trained(run)
 
 
 def test_metrics_are_json_lines(uninterrupted: tuple[Path, Progress]) -> None:

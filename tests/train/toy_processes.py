@@ -9,16 +9,15 @@ from pathlib import Path
 
 import pytest
 import torch
-from toy_training import Killed, kill_at, speech, trainer
+from toy_training import Killed, kill_at, trained, trainer
 
 from asr_topdown import layers
 from asr_topdown.config.train import LrScheduleConfig, OptimizerConfig
-from asr_topdown.data.batch import SpeechBatch, collate
+from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.language_model import LanguageModelBatch
 from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.train import distributed
 from asr_topdown.train.distributed import World
-from asr_topdown.train.task import Task
 from asr_topdown.train.trainer import Trainer
 
 # Of one utterance, so that the second process has none; of three, so that their parts differ.
@@ -65,27 +64,16 @@ def together(
     return [process.exitcode for process in started]
 
 
-def planned(run: Trainer) -> Trainer:
-    utterances = speech()
-    run.task = Task(
-        plan=lambda epoch: PLAN,
-        batch=lambda indices, epoch: collate(*zip(*[utterances[index] for index in indices], strict=True)),
-        evaluate=run.task.evaluate,
-    )
-    return run
-
-
 def reference(folder: Path, device: str = "cpu") -> Trainer:
-    return planned(
-        trainer(
-            folder,
-            dropout=0.0,
-            freeze=["softmax"],
-            optimizer=SGD,
-            log_interval=1,
-            keep_epochs="all",
-            device=device,
-        )
+    return trainer(
+        folder,
+        plan=PLAN,
+        dropout=0.0,
+        freeze=["softmax"],
+        optimizer=SGD,
+        log_interval=1,
+        keep_epochs="all",
+        device=device,
     )
 
 
@@ -95,7 +83,7 @@ def train_reference(world: World, folder: Path, device: str = "cpu") -> None:
         for writer, name in ((run.checkpoints, "save"), (run.weights, "save"), (run.weights, "prune")):
             setattr(writer, name, lambda *args: pytest.fail("wrote"))
     before = layers.fingerprint(run.model, ["softmax"])
-    run.run()
+    trained(run)
     assert layers.fingerprint(run.model, ["softmax"]) == before
 
 
@@ -107,20 +95,20 @@ def train_noam(world: World, folder: Path, kill_rank: int | None = None) -> None
         if left[0] < 0 and world.rank == kill_rank:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    trainer(folder, before_batch=count, **NOAM).run()
+    trained(trainer(folder, before_batch=count, **NOAM))
 
 
 def stop_in_the_second_epoch(world: World, folder: Path) -> None:
     run = reference(folder)
-    batch, count = run.task.batch, kill_at(7)
+    load, count = run.task.load, kill_at(7)
 
     def stopping(indices: Sequence[int], epoch: int) -> SpeechBatch:
         count()
-        return batch(indices, epoch)
+        return load(indices, epoch)
 
-    run.task = Task(plan=run.task.plan, batch=stopping, evaluate=run.task.evaluate)
+    run.task.load = stopping
     try:
-        run.run()
+        trained(run)
     except Killed:
         raise SystemExit(1) from None
 
@@ -130,7 +118,7 @@ def drift_apart(world: World, folder: Path) -> None:
     with torch.no_grad():
         next(run.model.parameters()).add_(1e-3 * world.rank)
     with pytest.raises(AssertionError, match="the weights of the 2 processes differ"):
-        run.run()
+        trained(run)
 
 
 def each_with_its_own(world: World, folder: Path) -> None:
@@ -147,10 +135,6 @@ def each_with_its_own(world: World, folder: Path) -> None:
 def say_no_to_a_text(world: World, folder: Path) -> None:
     run = reference(folder)
     words = torch.zeros(3, 2, dtype=torch.long)
-    run.task = Task(
-        plan=lambda epoch: [[0]],
-        batch=lambda indices, epoch: LanguageModelBatch(("0-3",), words, words),
-        evaluate=run.task.evaluate,
-    )
+    run.task.load = lambda indices, epoch: LanguageModelBatch(("0-3",), words, words)
     with pytest.raises(ValueError, match="a language model is trained by one process"):
-        run.run()
+        trained(run)

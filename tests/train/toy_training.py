@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from asr_topdown import layers
 from asr_topdown.config.run import RunConfig
@@ -13,9 +12,10 @@ from asr_topdown.config.train import OptimizerConfig, TrainConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.models.model import Model
 from asr_topdown.train.distributed import local_device
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.task import Task
+from asr_topdown.train.progress import Progress
 from asr_topdown.train.trainer import Trainer
 
 EPOCHS, UTTERANCES = 4, 12
@@ -34,27 +34,46 @@ def speech() -> list[tuple[str, torch.Tensor, list[int]]]:
     return utterances
 
 
-def task(model: nn.Module, before_batch: Callable[[], None] = lambda: None) -> Task:
-    utterances = speech()
+class ToyTask:
+    """The made-up speech as a task; tests replace its methods.
 
-    def batch(indices: Sequence[int], epoch: int) -> SpeechBatch:
-        before_batch()
-        ids, feats, tokens = zip(*[utterances[index] for index in indices], strict=True)
+    Args:
+        plan: the batches of every epoch, instead of those that the sampler makes.
+        before_batch: called before each batch is loaded.
+    """
+
+    def __init__(
+        self, plan: Sequence[Sequence[int]] | None = None, before_batch: Callable[[], None] = lambda: None
+    ) -> None:
+        self.utterances = speech()
+        self.plan = plan
+        self.before_batch = before_batch
+
+    def epoch(self, number: int) -> Sequence[Sequence[int]]:
+        frames = [len(feats) for _, feats, _ in self.utterances]
+        return self.plan or epoch_batches(
+            frames, frames_per_batch=40, utterances_per_batch=3, seed=3, epoch=number
+        )
+
+    def load(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
+        self.before_batch()
+        ids, feats, tokens = zip(*[self.utterances[index] for index in indices], strict=True)
         return collate(ids, feats, tokens)
 
-    def evaluate(network: nn.Module) -> dict[str, float]:
-        everything = collate(*zip(*utterances, strict=True))
-        loss = network.loss(*everything.inputs).total.item()
+    def lr_scale(self, indices: Sequence[int]) -> float:
+        return 1.0
+
+    def evaluate(self, model: Model) -> dict[str, float]:
+        everything = collate(*zip(*self.utterances, strict=True))
+        loss = model.forward_with_loss(everything).loss.item()
         return {"loss": loss, "cer": loss / 100}
 
-    frames = [len(feats) for _, feats, _ in utterances]
-    return Task(
-        plan=lambda epoch: epoch_batches(
-            frames, frames_per_batch=40, utterances_per_batch=3, seed=3, epoch=epoch
-        ),
-        batch=batch,
-        evaluate=evaluate,
-    )
+
+def trained(run: Trainer) -> Progress:
+    """Train to the end."""
+    for _ in run.epochs():
+        pass
+    return run.progress
 
 
 def trainer(
@@ -65,7 +84,9 @@ def trainer(
     optimizer: OptimizerConfig | None = None,
     dropout: float = 0.3,
     epochs: int = EPOCHS,
+    patience: int = 0,
     device: str = "cpu",
+    plan: Sequence[Sequence[int]] | None = None,
     **settings: object,
 ) -> Trainer:
     torch.manual_seed(1)
@@ -77,11 +98,11 @@ def trainer(
     config = TrainConfig(optimizer=optimizer, metric="loss").model_copy(update=settings)
     return Trainer(
         model,
-        task(model, before_batch),
+        ToyTask(plan, before_batch),
         config,
         run,
-        epochs=epochs,
-        patience=0,
+        max_epochs=epochs,
+        patience=patience,
         seed=1,
         folder=folder,
         device=local_device(device),

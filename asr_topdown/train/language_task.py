@@ -1,0 +1,70 @@
+"""What the training loop is given to train a language model: two texts in columns."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import torch
+
+from asr_topdown.config.language_model import LanguageModelConfig
+from asr_topdown.data.language_model import (
+    Dictionary,
+    LanguageModelBatch,
+    columns,
+    cut,
+    training_spans,
+)
+from asr_topdown.decode.perplexity import perplexity
+from asr_topdown.models.model import Model
+
+log = logging.getLogger(__name__)
+
+
+class LanguageTask:
+    """A text to train on, read from top to bottom in steps of random length, and one to judge by.
+
+    Args:
+        train: the text to train on.
+        dev: the text that chooses the best epoch.
+        dictionary: the words of both.
+        config: how they are cut.
+        seed: of the lengths.
+        device: where the texts are kept.
+
+    Raises:
+        ValueError, FileNotFoundError: naming the text that is missing, empty, too short for its columns or
+            has a word that is not in the dictionary.
+    """
+
+    def __init__(
+        self,
+        train: Path,
+        dev: Path,
+        dictionary: Dictionary,
+        config: LanguageModelConfig,
+        *,
+        seed: int,
+        device: torch.device,
+    ) -> None:
+        self.config = config
+        self.seed = seed
+        self.train = columns(dictionary.read(train), config.batch, where=train).to(device)
+        self.dev = columns(dictionary.read(dev), config.dev_batch, where=dev).to(device)
+        log.info("%s: %d words in %d columns", train, self.train.numel(), config.batch)
+
+    def epoch(self, number: int) -> Sequence[Sequence[int]]:
+        """(first row, rows) of each step."""
+        return training_spans(len(self.train), self.config.bptt, seed=self.seed, epoch=number)
+
+    def load(self, indices: Sequence[int], epoch: int) -> LanguageModelBatch:
+        """The rows of a step."""
+        start, length = indices
+        return cut(self.train, start, length)
+
+    def lr_scale(self, indices: Sequence[int]) -> float:
+        """The learning rate of a step goes with its length (Merity et al. 2018, section 5)."""
+        return indices[1] / self.config.bptt
+
+    def evaluate(self, model: Model) -> Mapping[str, float]:
+        """Loss in nats per word, and perplexity."""
+        return perplexity(model, self.dev, self.config.bptt)

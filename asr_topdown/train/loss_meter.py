@@ -1,0 +1,62 @@
+"""The losses of a training's steps, left on the device until somebody wants to read them."""
+
+import math
+import time
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from asr_topdown.train.distributed import World
+from asr_topdown.train.task import Batch
+
+
+class LossSummary(NamedTuple):
+    """What several steps of training gave, of all processes together: ids and losses side by side."""
+
+    ids: list[str]
+    losses: list[float]
+    frames: int
+    seconds: float
+
+    @property
+    def mean(self) -> float:
+        """Mean loss."""
+        return math.fsum(self.losses) / len(self.losses)
+
+    @property
+    def culprits(self) -> list[str]:
+        """The utterances whose loss is not a finite number."""
+        return [name for name, loss in zip(self.ids, self.losses, strict=True) if not math.isfinite(loss)]
+
+
+class LossMeter:
+    """The losses of the batches since it was last read."""
+
+    def __init__(self) -> None:
+        self._reset()
+
+    def add(self, batch: Batch, losses: Tensor) -> None:
+        """Note a batch of this process and its (B,) losses."""
+        self._ids.extend(batch.ids)
+        self._frames += batch.inputs[0].shape[0] * batch.inputs[0].shape[1]
+        self._losses.append(losses)
+
+    def read(self, world: World) -> LossSummary:
+        """Bring all losses to the host and begin anew."""
+        losses: list[float] = torch.cat(self._losses).tolist() if self._losses else []
+        seconds = max(time.monotonic() - self._started, 1e-9)
+        parts = world.gather((self._ids, losses, self._frames, seconds))
+        self._reset()
+        return LossSummary(
+            [name for part in parts for name in part[0]],
+            [loss for part in parts for loss in part[1]],
+            sum(part[2] for part in parts),
+            max(part[3] for part in parts),
+        )
+
+    def _reset(self) -> None:
+        self._ids: list[str] = []
+        self._frames = 0
+        self._losses: list[Tensor] = []
+        self._started = time.monotonic()

@@ -1,0 +1,55 @@
+"""How far a training run has come."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from asr_topdown.train.plateau import DevScore, ranked
+
+
+@dataclass
+class Progress:
+    """Where a training run stands, saved in every checkpoint.
+
+    Attributes:
+        epoch: the one that is trained, from 1.
+        batches_done: of this epoch.
+        step: steps of the optimiser in the whole run.
+        scores: of each finished epoch.
+        best_metrics: the dev metrics of the best epoch, and of the average if there is one.
+        loss_sum: of the losses of this epoch so far.
+        utterances: how many these are.
+        seconds: of all finished epochs.
+        peak_memory: bytes, the most that the process or the GPU has used for it.
+        finished: whether there is nothing left to train.
+    """
+
+    epoch: int = 1
+    batches_done: int = 0
+    step: int = 0
+    scores: list[DevScore] = field(default_factory=list)
+    best_metrics: dict[str, float] = field(default_factory=dict)
+    loss_sum: float = 0.0
+    utterances: int = 0
+    seconds: float = 0.0
+    peak_memory: int = 0
+    finished: bool = False
+
+    @property
+    def best_epoch(self) -> int:
+        """The epoch with the best score; 0 before the first is finished."""
+        return ranked(self.scores)[0] if self.scores else 0
+
+    @property
+    def best_score(self) -> DevScore:
+        """The score of the best epoch."""
+        return self.scores[self.best_epoch - 1]
+
+    def state(self) -> dict[str, Any]:
+        """Everything as plain values."""
+        return asdict(self)
+
+    @classmethod
+    def restored(cls, state: Mapping[str, Any]) -> "Progress":
+        """What `state` was taken from."""
+        return cls(**{**state, "scores": [DevScore(**score) for score in state["scores"]]})

@@ -1,0 +1,105 @@
+"""What the training loop is given to train a recogniser: batches of augmented speech, and a dev set."""
+
+import logging
+from collections.abc import Mapping, Sequence
+
+from asr_topdown.config.train import TrainConfig
+from asr_topdown.data.augmentation import augment
+from asr_topdown.data.batch import SpeechBatch
+from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.data.sampler import epoch_batches
+from asr_topdown.decode.recognize import dev_metrics
+from asr_topdown.features.stretch import stretched_lengths
+from asr_topdown.models.model import Model
+from asr_topdown.text import Vocabulary
+from asr_topdown.train.rng import derive
+
+log = logging.getLogger(__name__)
+
+
+class SpeechTask:
+    """Utterances to train on and to judge by.
+
+    Args:
+        train: the utterances that the network can be trained on (see `trainable`).
+        dev: those that choose the best epoch.
+        vocabulary: the units that the network puts out.
+        config: size of the batches, augmentation.
+        seed: of the order of the batches and of the augmentation.
+    """
+
+    def __init__(
+        self,
+        train: SpeechDataset,
+        dev: SpeechDataset,
+        vocabulary: Vocabulary,
+        config: TrainConfig,
+        *,
+        seed: int,
+    ) -> None:
+        self.train = train
+        self.dev = dev
+        self.vocabulary = vocabulary
+        self.config = config
+        self.seed = seed
+
+    def epoch(self, number: int) -> Sequence[Sequence[int]]:
+        """Batches of utterances of like length, in another order in each epoch."""
+        return epoch_batches(
+            self.train.frames,
+            frames_per_batch=self.config.frames_per_batch,
+            utterances_per_batch=self.config.utterances_per_batch,
+            seed=self.seed,
+            epoch=number,
+            sortagrad_epochs=self.config.sortagrad_epochs,
+        )
+
+    def load(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
+        """Read the utterances, and change tempo and features as the configuration says."""
+        batch = self.train.batch(indices)
+        seed = derive(self.seed, "augmentation", epoch, *batch.ids)
+        return augment(
+            batch, tempo_perturb=self.config.tempo_perturb, specaugment=self.config.specaugment, seed=seed
+        )
+
+    def lr_scale(self, indices: Sequence[int]) -> float:
+        """The same for all batches."""
+        return 1.0
+
+    def evaluate(self, model: Model) -> Mapping[str, float]:
+        """Loss, greedy CER and, with an attention decoder, accuracy on the dev set."""
+        frames = 2 * self.config.frames_per_batch
+        return dev_metrics(model, self.dev, self.vocabulary, frames_per_batch=frames)
+
+
+def trainable(data: SpeechDataset, model: Model, config: TrainConfig) -> SpeechDataset:
+    """Leave out, and log, the utterances that `model` cannot align or that are too long.
+
+    Raises:
+        ValueError: naming the folder, if none is left.
+    """
+    kept, dropped = data.keep_trainable(
+        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.tempo_perturb)),  # type: ignore[operator]
+        model.frames_needed,  # type: ignore[arg-type]
+        config.max_frames,
+    )
+    for line in dropped:
+        log.warning("left out of training: %s", line)
+    if not len(kept):
+        raise ValueError(
+            f"{data.folder}: every utterance is too short for its transcript or too long for max_frames"
+        )
+    return kept
+
+
+def check_dev(data: SpeechDataset, model: Model) -> None:
+    """Make sure that a dev set has a loss, before anything is trained.
+
+    Raises:
+        ValueError: naming the folder, if `model` can align no utterance of it.
+    """
+    kept, dropped = data.keep_trainable(model.output_length, model.frames_needed)  # type: ignore[arg-type]
+    if not len(kept):
+        raise ValueError(
+            f"{data.folder}: the dev set has no loss, since no utterance can be aligned ({dropped[0]})"
+        )
