@@ -58,8 +58,8 @@ def toy(tmp_path_factory: pytest.TempPathFactory, write_tones: Callable[..., Pat
     (root / "c.yaml").write_text(CONFIG)
     data, config = root / "data", str(root / "c.yaml")
     for part in ("train", "dev"):
-        sound = ["--audio", str(root / part), "--transcripts", str(root / f"{part}.tsv")]
-        assert main(["prepare", "folder", *sound, "--out", str(data / part)]) == 0
+        sound = ["--audio", str(root / part), "--source", str(root / f"{part}.tsv")]
+        assert main(["prepare", "table", *sound, "--out", str(data / part)]) == 0
     assert main(["validate", str(data / "train"), str(data / "dev")]) == 0
     assert main(["features", str(data / "train"), str(data / "dev"), "--config", config, "--nj", "1"]) == 0
     tokens = str(data / "tokens.txt")
