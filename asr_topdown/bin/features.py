@@ -3,6 +3,7 @@
 import argparse
 import os
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 HELP = "compute features of data directories, and the mean and variance of the first one"
 EXAMPLE = """
 asr-topdown features data/train data/dev data/test --config conf/blstm_ctc.yaml --nj 4
+asr-topdown features data/train data/dev --config conf/blstm_ctc.yaml --out data/fbank40
 asr-topdown features data/train --config conf/blstm_ctc.yaml --nj 32 --engine slurm --slurm partition=cpu
 """
 
@@ -30,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     options.add_config(parser)
     parser.add_argument(
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="leave the data directories as they are: copy their tables to DIR/NAME, and put features there",
+    )
+    parser.add_argument(
         "--nj",
         type=int,
         default=len(os.sched_getaffinity(0)),
@@ -42,11 +50,26 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Dump the features of each directory, then the statistics of the first."""
     settings = options.read_config(args).features
+    folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
     with options.engine_elsewhere(args) as engine:
-        for folder in args.dirs:
+        for folder in folders:
             _dump(folder, settings, args.nj, engine)
     if settings.cmvn == "global":
-        _write_cmvn(args.dirs[0])
+        _write_cmvn(folders[0])
+
+
+def _copies(sources: Sequence[Path], out: Path) -> list[Path]:
+    """Copies of the data directories, without features, each of its own name in `out`."""
+    from asr_topdown import datadir
+
+    named: dict[str, Path] = {}
+    for source in sources:
+        other = named.setdefault(source.resolve().name, source)
+        if other is not source:
+            raise ValueError(f"--out {out}: {other} and {source} would share the folder {out / source.name}")
+    for name, source in named.items():
+        datadir.copy_tables(source, out / name)
+    return [out / name for name in named]
 
 
 def _dump(folder: Path, settings: "FeaturesConfig", nj: int, engine: "Engine | None") -> None:

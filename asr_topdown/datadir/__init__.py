@@ -1,6 +1,7 @@
 """The Kaldi data directory: read, write, validate, fix, subset, combine, speed-perturb, summarise."""
 
 from asr_topdown.datadir.changes import combine, speed_perturb, subset
+from asr_topdown.datadir.copying import copy_tables
 from asr_topdown.datadir.directory import DataDir, content_hash, read, write
 from asr_topdown.datadir.fixing import fix
 from asr_topdown.datadir.lines import read_table, write_table
@@ -14,6 +15,7 @@ __all__ = [
     "Summary",
     "combine",
     "content_hash",
+    "copy_tables",
     "durations",
     "fix",
     "read",

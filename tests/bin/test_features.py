@@ -66,3 +66,50 @@ def test_an_error_is_one_line(data: Path, capsys: pytest.CaptureFixture[str]) ->
     lines = capsys.readouterr().err.splitlines()
     assert "error: utterance s-one" in lines[-1]
     assert "sampling rate is 8000 Hz" in lines[-1]
+
+
+def test_features_of_two_kinds_live_beside_their_source(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With --out nothing is written to the source, and neither kind touches the other."""
+    (data / "dev" / "stm").write_text("a table that only scoring reads")
+    before = {path: path.read_bytes() for name in SOUNDS for path in (data / name).iterdir()}
+    for mels in (20, 24):
+        assert run(data, "--out", str(data / f"mel{mels}"), "--set", f"features.fbank.num_mels={mels}") == 0
+    assert {path: path.read_bytes() for name in SOUNDS for path in (data / name).iterdir()} == before
+    for mels in (20, 24):
+        assert (data / f"mel{mels}" / "dev" / "stm").exists()
+        assert Cmvn.load(data / f"mel{mels}" / "train" / "cmvn.ark").dim == 2 * mels
+        for name in SOUNDS:
+            datadir.validate(data / f"mel{mels}" / name, need_feats=True)
+    capsys.readouterr()
+    assert run(data, "--out", str(data / "mel20")) == 0
+    assert capsys.readouterr().out.count("up to date") == 3
+
+
+def test_a_copy_follows_its_source(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = data / "out"
+    run(data, "--out", str(out))
+    (data / "dev" / "text").write_text("s-four for\n")
+    (out / "dev" / "segments").write_text("s-four s-four 0 1\n")  # of an earlier preparation
+    capsys.readouterr()
+    assert run(data, "--out", str(out)) == 0
+    assert datadir.read(out / "dev").text == {"s-four": "for"}
+    assert not (out / "dev" / "segments").exists()
+    assert capsys.readouterr().out.count("up to date") == 3
+    (data / "sounds" / "four.wav").write_bytes((data / "sounds" / "one.wav").read_bytes())
+    assert run(data, "--out", str(out)) == 0
+    assert capsys.readouterr().out.count("up to date") == 2  # train and its statistics
+
+
+def test_two_directories_of_one_name_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (data / "other").mkdir()
+    (data / "dev").rename(data / "other" / "train")
+    folders = [str(data / "train"), str(data / "other" / "train")]
+    options = ["--config", str(data / "c.yaml"), "--nj", "1", "--out", str(data / "out")]
+    assert main(["features", *folders, *options]) == 1
+    assert (
+        f"{data / 'train'} and {data / 'other' / 'train'} would share the folder" in capsys.readouterr().err
+    )
+    assert main(["features", folders[0], *options[:-1], str(data)]) == 1
+    assert "is the source itself" in capsys.readouterr().err
