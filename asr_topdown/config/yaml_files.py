@@ -160,6 +160,9 @@ class _Reader:
         self._nodes += 1
         if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
             raise ValueError(f"{self._place(node)}: not YAML that makes sense here: nested without end")
+        kind = node.tag.removeprefix(_TAG)
+        if kind not in ("map", "seq", "str", *_SCALARS):
+            raise ValueError(f"{self._place(node)}: a !!{kind} is not allowed")
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys, depth)
         if isinstance(node, yaml.SequenceNode):
@@ -186,7 +189,7 @@ class _Reader:
         if kind == "str":
             return text
         if kind not in _SCALARS or not re.fullmatch(_SCALARS[kind][0], text):
-            raise ValueError(f"{self._place(node)}: {text!r} cannot be a {node.tag}")
+            raise ValueError(f"{self._place(node)}: {text!r} is not a !!{kind}")
         if kind == "int":
             return self._int(text, node)
         if kind == "float":
