@@ -156,7 +156,7 @@ def _decoding(folder: Path, root: Path) -> tuple[Score, str]:
 def _perplexity(folder: Path, root: Path) -> tuple[Score, str]:
     """The perplexity in `folder`, and a note if it was not kept where in the text it came from.
 
-    What the bootstrap draws are pieces of neighbouring spans: single spans are not independent, since an
+    The parts are pieces of neighbouring spans: single spans are not independent, since an
     article goes on from one to the next.
     """
     path = folder / "result.json"

@@ -1,10 +1,11 @@
 """Two systems on the same set, each with one network per seed: how far apart, and is it chance?"""
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from asr_topdown.report.records import Kind, Score
-from asr_topdown.score.significance import paired_seeds
+from asr_topdown.score.seeds import compare_seeds, holm
 
 
 @dataclass(frozen=True)
@@ -13,32 +14,35 @@ class Comparison:
 
     Attributes:
         difference: of the means over the seeds.
-        low: end of the 95 % confidence interval.
-        high: its other end.
-        p_value: two-sided.
+        interval: its 95 % confidence interval; None with too few seeds for one.
+        p_value: two-sided; None with too few seeds for one.
+        corrected: the same, corrected for the comparisons that it was made with.
         seeds: how many seeds both have.
         better: in how many of them the system errs less.
     """
 
     difference: float
-    low: float
-    high: float
-    p_value: float
+    interval: tuple[float, float] | None
+    p_value: float | None
+    corrected: float | None
     seeds: int
     better: int
 
     @property
     def beyond_chance(self) -> bool:
-        """Whether the interval leaves zero out."""
-        return self.low > 0 or self.high < 0
+        """Whether the corrected p is below 0.05."""
+        return self.corrected is not None and self.corrected < 0.05
+
+
+# Baseline -> system -> its difference.
+Differences = Mapping[str, Mapping[str, Comparison | None]]
 
 
 def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Kind) -> Comparison | None:
-    """Compare two systems by their errors on one set (base seed -> score).
+    """Compare two systems by their errors on one set (base seed -> score), as `score.seeds` does.
 
-    A hierarchical bootstrap draws utterances, or pieces of the text, and seeds
-    (`score.significance.paired_seeds`). Networks of one base seed are drawn together: a retrained one was
-    made from the joint one, and the best from scratch was chosen from a set that has the joint one in it.
+    Networks of one base seed are a pair: a retrained one was made from the joint one, and the best from
+    scratch was chosen from a set that has the joint one in it.
 
     Returns:
         None if no seed has both scores with their parts.
@@ -55,6 +59,19 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
     references = [reference for _, reference in parts.values()]
     first = [[system[seed].parts[key][0] for key in parts] for seed in seeds]
     second = [[baseline[seed].parts[key][0] for key in parts] for seed in seeds]
-    found = paired_seeds(first, second, references, same_seeds=True, measure=kind.shown_all)
+    found = compare_seeds(first, second, references, measure=kind.shown_all)
     better = sum(sum(mine) < sum(theirs) for mine, theirs in zip(first, second, strict=True))
-    return Comparison(found.difference, found.low, found.high, found.p_value, len(seeds), better)
+    return Comparison(found.difference, found.interval, found.p_value, found.p_value, len(seeds), better)
+
+
+def correct(differences: Differences) -> Differences:
+    """Correct the p-values for all the comparisons that are shown together."""
+    known = [one for found in differences.values() for one in found.values() if one is not None]
+    corrected = iter(holm([one.p_value for one in known]))
+    return {
+        baseline: {
+            system: one and dataclasses.replace(one, corrected=next(corrected))
+            for system, one in found.items()
+        }
+        for baseline, found in differences.items()
+    }

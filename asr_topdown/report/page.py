@@ -9,7 +9,7 @@ import asr_topdown
 from asr_topdown.files import write_text
 from asr_topdown.report import html, markdown, scans
 from asr_topdown.report.collect import collect
-from asr_topdown.report.compare import Comparison
+from asr_topdown.report.compare import Comparison, Differences
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
 from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.published import cell_name, paper_table, published
@@ -17,22 +17,22 @@ from asr_topdown.report.records import LANGUAGE, Experiment
 from asr_topdown.report.systems import EXHAUSTIVE, HALVING, JOINT, NAMED, SCRATCH, TOP_DOWN, System, systems
 from asr_topdown.report.tables import (
     compare_systems,
-    p_text,
+    p_values,
     signed,
     systems_table,
     trainings_table,
 )
 from asr_topdown.report.tree import Branch, forest
 from asr_topdown.schedule.search import Result
+from asr_topdown.score.seeds import MIN_SEEDS
 
 _HOW_TO_READ = """\
 Means over the seeds ± standard deviation. Δ is the difference of {mean} \
-(negative: fewer errors than the baseline) with its 95 % interval and two-sided p from a bootstrap that \
-draws {drawn} and seeds, so that it speaks of other {drawn} *and* other seeds (of a single seed: of other \
-{drawn} only); p is not corrected for the number of rows. "Step i" froze the top i layers; "{top_down}" is \
-where the search ended, by the dev error; "not taken" are steps whose dev error grew, which ends the \
-search. The equal-compute control is "{scratch}": it trains from scratch as often as the search retrained \
-and takes the best on dev."""
+(negative: fewer errors than the baseline) with its 95 % interval and two-sided p, which speak of other \
+seeds *and* other {sampled} (docs/statistics.md says how){tests}. "Step i" froze the top i layers; \
+"{top_down}" is where the search ended, by the dev error; "not taken" are steps whose dev error grew, which \
+ends the search. The equal-compute control is "{scratch}": it trains from scratch as often as the search \
+retrained and takes the best on dev."""
 
 # More than these are not compared: it would take long, and nobody reads so long a table.
 _MOST_SYSTEMS = 40
@@ -126,7 +126,8 @@ def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
     parts.append(systems_table(experiment, rows, differences, name=f"systems-{tag}"))
     kind = experiment.kind
     mean = "mean perplexities" if kind is LANGUAGE else "mean character error rates in percentage points"
-    parts.append(Text(_HOW_TO_READ.format(mean=mean, drawn=kind.drawn, top_down=TOP_DOWN, scratch=SCRATCH)))
+    how = {"mean": mean, "sampled": kind.sampled, "tests": _tests(differences)}
+    parts.append(Text(_HOW_TO_READ.format(**how, top_down=TOP_DOWN, scratch=SCRATCH)))
     found = intervals(experiment, differences, f"differences-{tag}")
     parts += [found] if found else []
     paper = published(experiment)
@@ -177,7 +178,16 @@ def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -
     return [root for root in roots if any(branch.id in wanted for _, branch in root.walk())]
 
 
-def _verdict(experiment: Experiment, differences: Mapping[str, Mapping[str, Comparison | None]]) -> str:
+def _tests(differences: Differences) -> str:
+    """For how many comparisons the p-values were corrected, and which have none."""
+    shown = [one for found in differences.values() for one in found.values() if one is not None]
+    tests = sum(one.p_value is not None for one in shown)
+    text = f"; p in brackets is corrected for the {tests} comparisons of this table (Holm)" if tests else ""
+    few = f"; with fewer than {MIN_SEEDS} seeds there is neither" if tests < len(shown) else ""
+    return text + few
+
+
+def _verdict(experiment: Experiment, differences: Differences) -> str:
     """Whether top-down training helped, in a sentence for each baseline."""
     titles = {TOP_DOWN: "Top-down", EXHAUSTIVE: "The exhaustive search", HALVING: "The search over both"}
     names = {JOINT: "joint training", SCRATCH: "the control with equal compute"}
@@ -193,11 +203,13 @@ def _difference(experiment: Experiment, one: Comparison) -> str:
     kind = "more errors" if one.difference > 0 else "fewer errors"
     if experiment.kind is LANGUAGE:
         kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
-    how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
     numbers = f"{signed(one.difference)} {experiment.kind.difference}".rstrip()
-    numbers += f", 95 % interval {signed(one.low)} to "
-    numbers += f"{signed(one.high)}, {p_text(one.p_value)}, better in {one.better} of {one.seeds} seeds"
-    return f"{how} ({numbers})"
+    seeds = f"better in {one.better} of {one.seeds} seed{'s' * (one.seeds > 1)}"
+    if one.interval is None:
+        return f"{kind}, but too few seeds for a test ({numbers}, {seeds})"
+    how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
+    low, high = map(signed, one.interval)
+    return f"{how} ({numbers}, 95 % interval {low} to {high}, {p_values(one)}, {seeds})"
 
 
 def _speed(experiment: Experiment) -> str:

@@ -126,7 +126,8 @@ def plot_intervals(path: Path, intervals: Intervals) -> None:
     with _drawing(path, 1, count, width=4.8 * count + 1.2, height=0.28 * rows + 1.4) as (_, axes):
         for axis, (title, found) in zip(axes[0], intervals.groups.items(), strict=True):
             for place, (_, one) in enumerate(found):
-                axis.plot([one.low, one.high], [place, place], "-|", color=BLUE, linewidth=1.5)
+                if one.interval is not None:
+                    axis.plot(one.interval, [place, place], "-|", color=BLUE, linewidth=1.5)
                 face = BLUE if one.beyond_chance else "white"
                 axis.plot([one.difference], [place], "o", color=BLUE, markerfacecolor=face, markersize=6)
             axis.axvline(0, color="black", linewidth=1)

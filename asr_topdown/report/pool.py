@@ -3,10 +3,10 @@
 import statistics
 from collections.abc import Sequence
 
-from asr_topdown.report.compare import compare
+from asr_topdown.report.compare import compare, correct
 from asr_topdown.report.records import Experiment, Score
 from asr_topdown.report.systems import JOINT, SCRATCH, System, systems
-from asr_topdown.report.table import NOTHING, Table
+from asr_topdown.report.table import Table
 from asr_topdown.report.tables import difference_cell, mean_sd, scores_of
 
 
@@ -33,14 +33,21 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
     baselines = [name for name in (JOINT, SCRATCH) if name in complete]
     header = ["system", "seeds", "dev error", experiments[0].test_name]
     header += [f"Δ to {baseline}" for baseline in baselines]
+    found = correct(
+        {
+            baseline: {
+                system: None if system == baseline else compare(scores, complete[baseline], kind)
+                for system, scores in complete.items()
+            }
+            for baseline in baselines
+        }
+    )
     table = []
     for system, scores in complete.items():
         dev = [_dev_error(experiments, [rows[system] for rows in rows_of], seed) for seed in scores]
         shown = [kind.shown(one.rate) for one in scores.values()]
         row = [system, str(len(scores)), mean_sd(dev), mean_sd(shown)]
-        for baseline in baselines:
-            found = None if system == baseline else compare(scores, complete[baseline], kind)
-            row.append(difference_cell(found) if found else NOTHING)
+        row += [difference_cell(found[baseline][system]) for baseline in baselines]
         table.append(row)
     return Table("pooled", header, table)
 

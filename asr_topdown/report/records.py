@@ -23,14 +23,14 @@ class Kind:
         difference: unit of a difference of two, "" where it needs none.
         metric: the dev metric that is the same error, as metrics.jsonl calls it.
         loss: unit of the loss.
-        drawn: what the bootstrap draws.
+        sampled: what a test set is a sample of.
     """
 
     error: str
     difference: str
     metric: str
     loss: str
-    drawn: str
+    sampled: str
 
     def shown(self, rate: float) -> float:
         """An error rate (errors per reference unit, or nats per word) as it is shown."""
@@ -85,7 +85,7 @@ class Score:
 
     Attributes:
         rate: errors per reference unit (characters, a fraction), or nats per word.
-        parts: what the bootstrap draws (an utterance, a piece of text) -> (errors, reference units) in it;
+        parts: what the set is a sample of (an utterance, a piece of text) -> (errors, reference units) in it;
             empty if it is not known any more.
         others: other error rates as they are shown, "WER %" say.
         seconds: that it took.

@@ -58,10 +58,13 @@ def intervals(one: Intervals) -> str:
 
 
 def _interval(one: Comparison, x: Callable[[float], float], y: float) -> str:
-    ends = "".join(_line("s c0", (x(end), y - 4), (x(end), y + 4)) for end in (one.low, one.high))
     filled = "filled" if one.beyond_chance else "open"
     mark = tag("circle", class_=f"m c0 {filled}", cx=x(one.difference), cy=y, r=4.5)
-    return _line("s c0", (x(one.low), y), (x(one.high), y)) + ends + mark
+    if one.interval is None:
+        return mark
+    low, high = map(x, one.interval)
+    ends = "".join(_line("s c0", (end, y - 4), (end, y + 4)) for end in (low, high))
+    return _line("s c0", (low, y), (high, y)) + ends + mark
 
 
 def ticks(low: float, high: float, count: int = 6) -> list[float]:

@@ -3,12 +3,10 @@
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
 
-from asr_topdown.report.compare import Comparison, compare
+from asr_topdown.report.compare import Comparison, Differences, compare, correct
 from asr_topdown.report.records import Experiment, Score, Training
 from asr_topdown.report.systems import JOINT, SCRATCH, System
 from asr_topdown.report.table import NOTHING, Table
-
-Differences = Mapping[str, Mapping[str, Comparison | None]]
 
 
 def systems_table(
@@ -42,7 +40,10 @@ def systems_table(
 
 
 def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differences:
-    """Baseline (joint, the equal-compute control) -> system -> its difference; None to itself."""
+    """Baseline (joint, the equal-compute control) -> system -> its difference; None to itself.
+
+    The p-values are corrected for being so many, over both baselines.
+    """
     by_name = {system.name: system for system in systems}
     scores = {system.name: scores_of(experiment, system) for system in systems}
     found: dict[str, dict[str, Comparison | None]] = {}
@@ -54,7 +55,7 @@ def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differ
                 else compare(scores[system.name], scores[baseline], experiment.kind)
                 for system in systems
             }
-    return found
+    return correct(found)
 
 
 def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
@@ -113,12 +114,22 @@ def signed(value: float) -> str:
 
 
 def difference_cell(comparison: Comparison | None) -> str:
-    """A difference with its interval, p, and in how many seeds the system was better."""
+    """A difference with its interval, p before and after the correction, and how many seeds agree."""
     if comparison is None:
         return NOTHING
-    interval = f"[{signed(comparison.low)}, {signed(comparison.high)}]"
     seeds = f"better in {comparison.better} of {comparison.seeds}"
-    return f"{signed(comparison.difference)} {interval}, {p_text(comparison.p_value)}, {seeds}"
+    if comparison.interval is None:
+        return f"{signed(comparison.difference)}, {seeds}"
+    low, high = map(signed, comparison.interval)
+    return f"{signed(comparison.difference)} [{low}, {high}], {p_values(comparison)}, {seeds}"
+
+
+def p_values(comparison: Comparison) -> str:
+    """Of a comparison that has one: p, and p corrected."""
+    assert comparison.p_value is not None
+    assert comparison.corrected is not None
+    corrected = p_text(comparison.corrected).removeprefix("p ").removeprefix("= ")
+    return f"{p_text(comparison.p_value)} (corrected {corrected})"
 
 
 def _other_errors(experiment: Experiment) -> list[str]:

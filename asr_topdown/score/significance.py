@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 # (draws, columns) sums of each draw -> (draws,) values
-Statistic = Callable[[Floats, np.random.Generator], Floats]
+Statistic = Callable[[Floats], Floats]
 
 _DRAWS_AT_ONCE = 2_000_000
 
@@ -71,8 +71,8 @@ def bootstrap_rate(
     Raises:
         ValueError: when there is no reference unit.
     """
-    sums = _block_sums([errors], references, blocks)
-    rates = _resample(sums, resamples, seed, lambda drawn, _: drawn[:, 0] / drawn[:, 1])
+    sums = block_sums([errors], references, blocks)
+    rates = _resample(sums, resamples, seed, lambda drawn: drawn[:, 0] / drawn[:, 1])
     low, high = _interval(rates, level)
     return RateInterval(float(sums[:, 0].sum() / sums[:, 1].sum()), low, high)
 
@@ -94,73 +94,13 @@ def paired_bootstrap(
     Raises:
         ValueError: when there is no reference unit.
     """
-    sums = _block_sums([first, second], references, blocks)
-    drawn = _resample(sums, resamples, seed, lambda sums, _: (sums[:, 0] - sums[:, 1]) / sums[:, 2])
+    sums = block_sums([first, second], references, blocks)
+    drawn = _resample(sums, resamples, seed, lambda drawn: (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2])
     errors_first, errors_second, reference = sums.sum(0)
     return _difference(float((errors_first - errors_second) / reference), drawn, level)
 
 
-def paired_seeds(
-    first: ArrayLike,
-    second: ArrayLike,
-    references: ArrayLike,
-    *,
-    same_seeds: bool = False,
-    measure: Callable[[Floats], Floats] | None = None,
-    blocks: Sequence[Hashable] | None = None,
-    resamples: int = 10_000,
-    level: float = 0.95,
-    seed: int = 0,
-) -> RateDifference:
-    """Compare two ways of training, each run with several seeds, on the same utterances.
-
-    `first` (S1, N) and `second` (S2, N) are the errors of each seed on each utterance; `same_seeds` says
-    that row s of both belong together (one was trained from the other, or they began alike), so that they
-    are drawn together; the rest is as in `bootstrap_rate`. `measure` is what is compared of each seed's rate
-    instead of the rate itself: `np.exp` makes perplexities of nats per word, and the difference, with its
-    interval, one of mean perplexities.
-
-    Hierarchical: every draw takes utterances (or blocks) and, apart from them, seeds, both with
-    replacement; a system's rate is then that of its drawn seeds together. So the interval covers other test
-    utterances and other seeds. With S seeds the spread between them comes out too small by the factor
-    sqrt(1 - 1 / S), a tenth for five.
-
-    Raises:
-        ValueError: when there is no reference unit.
-    """
-    rows_first, rows_second = np.atleast_2d(np.asarray(first)), np.atleast_2d(np.asarray(second))
-    count_first, count_second = len(rows_first), len(rows_second)
-    assert not same_seeds or count_first == count_second, (
-        f"{count_first} and {count_second} seeds are not pairs"
-    )
-    sums = _block_sums([*rows_first, *rows_second], references, blocks)
-    statistic = _draw_seeds(count_first, count_second, same_seeds, measure)
-    drawn = _resample(sums, resamples, seed, statistic)
-    rates = sums.sum(0)[:-1] / sums[:, -1].sum()
-    rates = rates if measure is None else measure(rates)
-    return _difference(float(rates[:count_first].mean() - rates[count_first:].mean()), drawn, level)
-
-
-def _draw_seeds(
-    count_first: int, count_second: int, same_seeds: bool, measure: Callable[[Floats], Floats] | None
-) -> Statistic:
-    """Difference of mean rates over drawn seeds; columns are the first's seeds, the second's, references."""
-
-    def difference(drawn: Floats, generator: np.random.Generator) -> Floats:
-        rates = drawn[:, :-1] / drawn[:, -1:]
-        rates = rates if measure is None else measure(rates)
-        seeds_first = generator.integers(count_first, size=(len(drawn), count_first))
-        seeds_second = generator.integers(count_second, size=(len(drawn), count_second))
-        chosen_first = np.take_along_axis(rates[:, :count_first], seeds_first, 1)
-        chosen_second = np.take_along_axis(
-            rates[:, count_first:], seeds_first if same_seeds else seeds_second, 1
-        )
-        return np.asarray(chosen_first.mean(1) - chosen_second.mean(1))
-
-    return difference
-
-
-def _block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Hashable] | None) -> Floats:
+def block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Hashable] | None) -> Floats:
     """(blocks, columns) sums of each column of errors and, last, of the references."""
     columns = np.stack([np.asarray(column, np.float64) for column in (*errors, references)], 1)
     if not columns[:, -1].sum() > 0:
@@ -184,7 +124,7 @@ def _resample(sums: Floats, resamples: int, seed: int, statistic: Statistic) -> 
         chosen = generator.integers(blocks, size=(count, blocks)) + blocks * np.arange(count)[:, None]
         times = np.bincount(chosen.ravel(), minlength=count * blocks).reshape(count, blocks)
         drawn = times @ sums
-        values.append(statistic(drawn[drawn[:, -1] > 0], generator))
+        values.append(statistic(drawn[drawn[:, -1] > 0]))
     return np.concatenate(values)
 
 

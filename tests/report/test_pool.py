@@ -22,7 +22,7 @@ def test_twice_the_same_experiment_gives_its_rates(experiment: Path) -> None:
     assert rows["joint"][:3] == ["2", "31.00 ± 1.41", "21.00 ± 1.41"]
     assert rows["joint"][3] == "–"
     assert rows["step 1"][2] == "17.00 ± 1.41"
-    assert rows["step 1"][3].startswith("−4.00 [")
+    assert rows["step 1"][3].startswith("−4.00, better in 2 of 2")
 
 
 def test_a_folder_without_a_study_is_named(experiment: Path) -> None:

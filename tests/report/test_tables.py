@@ -6,11 +6,11 @@ import re
 import pytest
 
 from asr_topdown.report.collect import collect
-from asr_topdown.report.compare import compare
+from asr_topdown.report.compare import compare, correct
 from asr_topdown.report.records import SPEECH
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import mean_sd, p_text, scores_of, systems_table
+from asr_topdown.report.tables import difference_cell, mean_sd, p_text, scores_of, systems_table
 from asr_topdown.schedule.search import Result, Step
 
 
@@ -23,6 +23,13 @@ def cells(table, first):
 def study(experiment):
     found = collect(experiment)
     return found, systems(found.studies["study"])
+
+
+def third_seed(scores):
+    """The scores of seeds 1 and 2, and those of seed 1 with one error more as seed 3: enough for a test."""
+    (errors, total), *rest = scores[1].parts.values()
+    parts = dict(zip(scores[1].parts, [(errors + 1, total), *rest], strict=True))
+    return {**scores, 3: dataclasses.replace(scores[1], rate=scores[1].rate + 0.01, parts=parts)}
 
 
 def compared(by_name, first, second):
@@ -57,26 +64,49 @@ def test_differences_are_row_minus_baseline(experiment):
     found, rows = study(experiment)
     table = systems_table(found, rows).markdown()
     to_joint, to_scratch = cells(table, TOP_DOWN)[6:8]
-    assert re.fullmatch(r"−6\.00 \[−[\d.]+, −[\d.]+\], p [=<] [\d.]+, better in 2 of 2", to_joint)
-    assert to_scratch.startswith("−4.50 [")
+    assert to_joint == "−6.00, better in 2 of 2"  # no test with two seeds
+    assert to_scratch == "−4.50, better in 2 of 2"
     assert cells(table, JOINT)[6] == "–"
     assert cells(table, SCRATCH)[7] == "–"
-    assert cells(table, "nothing frozen, trained on")[6].startswith("+0.50 [")
-    assert "better in 0 of 2" in cells(table, "nothing frozen, trained on")[6]
+    assert cells(table, "nothing frozen, trained on")[6] == "+0.50, better in 0 of 2"
 
 
 def test_compare_is_antisymmetric_and_agrees_with_the_rates(experiment):
     found, rows = study(experiment)
-    by_name = {row.name: scores_of(found, row) for row in rows}
+    by_name = {row.name: third_seed(scores_of(found, row)) for row in rows}
     forward, backward = compared(by_name, TOP_DOWN, JOINT), compared(by_name, JOINT, TOP_DOWN)
     rates = {name: [100 * score.rate for score in scores.values()] for name, scores in by_name.items()}
-    expected = sum(rates[TOP_DOWN]) / 2 - sum(rates[JOINT]) / 2
-    assert forward.difference == pytest.approx(expected) == pytest.approx(-6)
-    assert (forward.low, forward.high) == pytest.approx((-backward.high, -backward.low))
+    expected = sum(rates[TOP_DOWN]) / 3 - sum(rates[JOINT]) / 3
+    assert forward.difference == pytest.approx(expected)
+    assert forward.interval == pytest.approx((-backward.interval[1], -backward.interval[0]))
     assert forward.p_value == pytest.approx(backward.p_value)
-    assert (forward.seeds, forward.better, backward.better) == (2, 2, 0)
+    assert (forward.seeds, forward.better, backward.better) == (3, 3, 0)
     same = compared(by_name, JOINT, JOINT)
-    assert (same.difference, same.low, same.high, same.p_value, same.better) == (0, 0, 0, 1, 0)
+    assert (same.difference, same.interval, same.p_value, same.better) == (0, (0, 0), 1, 0)
+    assert re.fullmatch(
+        r"−\d\.\d\d \[−[\d.]+, [−+][\d.]+\], p = 0\.\d+ \(corrected 0\.\d+\), better in 3 of 3",
+        difference_cell(forward),
+    )
+
+
+def test_p_values_are_corrected_for_all_comparisons_of_a_table(experiment):
+    found, rows = study(experiment)
+    by_name = {row.name: third_seed(scores_of(found, row)) for row in rows}
+    pairs = [(TOP_DOWN, JOINT), ("step 1", JOINT), (TOP_DOWN, SCRATCH)]
+    first, second, third = (compared(by_name, *pair) for pair in pairs)
+    alone = {1: by_name["step 2"][1]}
+    fourth = compare(alone, by_name[JOINT], SPEECH)  # one seed: no p, and not counted
+    differences = correct(
+        {
+            JOINT: {JOINT: None, TOP_DOWN: first, "step 1": second, "step 2": fourth},
+            SCRATCH: {TOP_DOWN: third},
+        }
+    )
+    assert differences[JOINT][JOINT] is None
+    assert (differences[JOINT]["step 2"].p_value, differences[JOINT]["step 2"].corrected) == (None, None)
+    corrected = [differences[JOINT][TOP_DOWN], differences[JOINT]["step 1"], differences[SCRATCH][TOP_DOWN]]
+    assert [one.p_value for one in corrected] == [first.p_value, second.p_value, third.p_value]
+    assert min(one.corrected for one in corrected) == pytest.approx(3 * min(one.p_value for one in corrected))
 
 
 def test_only_seeds_that_both_have_are_compared(experiment):

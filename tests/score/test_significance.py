@@ -1,11 +1,9 @@
 """Bootstraps against theory, against simulation, and against kaldialign's."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
-from asr_topdown.score.significance import bootstrap_rate, paired_bootstrap, paired_seeds
+from asr_topdown.score.significance import bootstrap_rate, paired_bootstrap
 
 
 def test_interval_is_as_wide_as_theory_says() -> None:
@@ -118,56 +116,8 @@ def test_p_values_below_five_percent_come_in_five_percent_of_cases() -> None:
     assert 0.02 <= small / 300 <= 0.09  # standard error 0.013
 
 
-def test_one_seed_each_is_the_paired_bootstrap() -> None:
-    generator = np.random.default_rng(7)
-    references = generator.integers(5, 15, size=60)
-    first, second = generator.binomial(references, 0.2), generator.binomial(references, 0.25)
-    found = dataclasses.astuple(paired_seeds([first], [second], references))
-    assert found == pytest.approx(dataclasses.astuple(paired_bootstrap(first, second, references)))
-
-
-def test_seeds_add_their_own_spread() -> None:
-    """All utterances alike: only the seeds vary, the interval is that of a difference of two means."""
-    first, second = np.array([10.0, 14.0, 12.0, 11.0, 15.0]), np.array([9.0, 12.0, 9.0, 10.0])
-    references = np.full(30, 50)
-    found = paired_seeds(
-        np.tile(first[:, None], 30), np.tile(second[:, None], 30), references, resamples=20_000
-    )
-    assert found.difference == pytest.approx((12.4 - 10.0) / 50)
-    half = 1.96 * np.sqrt(first.var() / 5 + second.var() / 4) / 50
-    assert found.high - found.low == pytest.approx(2 * half, rel=0.06)
-
-
-def test_seeds_that_belong_together_are_drawn_together() -> None:
-    """Seeds differ a lot, but each pair by the same: together that is certain, apart it is not."""
-    base = np.repeat([[10], [30], [20]], 25, axis=1)
-    references = np.full(25, 50)
-    together = paired_seeds(base, base - 2, references, same_seeds=True)
-    assert together.low == pytest.approx(0.04)
-    assert together.high == pytest.approx(0.04)
-    apart = paired_seeds(base, base - 2, references)
-    assert apart.low < 0 < apart.high
-
-
 def test_many_utterances_are_drawn_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     errors, references = [1, 0, 3, 2] * 25, [5, 6, 7, 8] * 25
     whole = bootstrap_rate(errors, references)
     monkeypatch.setattr("asr_topdown.score.significance._DRAWS_AT_ONCE", 1000)
     assert bootstrap_rate(errors, references) == whole
-
-
-def test_a_measure_of_the_rates_is_compared_seed_by_seed():
-    """exp of each seed's rate, then the mean: by brute force on the same draws, and with one seed by hand."""
-    generator = np.random.default_rng(5)
-    references = np.full(60, 10)
-    first, second = generator.uniform(40, 60, (2, 3, 60))
-    found = paired_seeds(first, second, references, same_seeds=True, measure=np.exp)
-    rates = np.exp(np.stack([first, second]).sum(2) / references.sum())
-    assert found.difference == pytest.approx(float((rates[0] - rates[1]).mean()))
-    assert found.low < found.difference < found.high
-    one = paired_seeds(first[0], second[0], references, measure=np.exp)
-    plain = paired_seeds(first[0], second[0], references)
-    # exp is nearly linear over so small a range: its slope scales the interval
-    slope = float(np.exp((first[0].sum() + second[0].sum()) / 2 / references.sum()))
-    assert (one.low, one.high) == pytest.approx((plain.low * slope, plain.high * slope), rel=0.1, abs=0.5)
-    assert one.p_value == pytest.approx(plain.p_value, abs=0.02)
