@@ -54,4 +54,4 @@ def _coefficients(freedom: int) -> NDArray[np.float64]:
     factors = np.arange(freedom % 2, freedom - 1, 2, dtype=np.float64)
     factors[1:] = (factors[1:] - 1) / factors[1:]
     factors[:1] = 1
-    return np.cumprod(factors)
+    return np.cumprod(factors, dtype=np.float64)
