@@ -156,7 +156,7 @@ def _run(job: _Job, tick: Tick) -> list[_Entry]:
             # Dither, if any, is the utterance's own: it does not depend on the order or on other utterances.
             generator = torch.Generator().manual_seed(zlib.crc32(utterance.encode()))
             try:
-                feats = front_end(*read(clip), job.fbank, job.deltas, generator)
+                feats = front_end(*read(clip, pipes=True), job.fbank, job.deltas, generator)
             # An OSError here is about the sound, one outside is about the archive.
             except (ValueError, OSError) as error:
                 where = "" if clip.source in str(error) else f" ({clip.source})"

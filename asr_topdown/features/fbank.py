@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from asr_topdown.audio import NoSoundError
 from asr_topdown.features.fbank_options import FbankOptions
 
 INT16_SCALE = 32768.0
@@ -41,13 +42,14 @@ def fbank(waveform: Tensor, options: FbankOptions, generator: torch.Generator | 
         (T, options.dim) float32 on the waveform's device; the energy, if any, comes first.
 
     Raises:
-        ValueError: if the audio is too short for one frame, or a filter would be empty.
+        NoSoundError: if the audio is too short for one frame.
+        ValueError: if a filter would be empty.
     """
     if waveform.dim() != 1:
         raise ValueError(f"fbank takes one channel, shape (n,), got shape {tuple(waveform.shape)}")
     num_frames = options.num_frames(waveform.numel())
     if num_frames < 1:
-        raise ValueError(
+        raise NoSoundError(
             f"too short for one frame: {waveform.numel()} samples, a frame has "
             f"{options.length} ({options.frame_length_ms:g} ms at {options.sample_rate} Hz)"
         )

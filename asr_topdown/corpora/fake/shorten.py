@@ -1,71 +1,166 @@
 """An encoder for shorten, the lossless compression inside NIST SPHERE, good enough to make test files.
 
-After Robinson 1994, CUED/F-INFENG/TR.156: blocks of polynomial differences of order 1 to 3 (an LPC predictor
-without coefficients), whose residuals are Rice codes. Version 2 of the stream.
+After Robinson 1994, CUED/F-INFENG/TR.156: blocks of polynomial differences of order 0 to 3, of a linear
+predictor, or of zeros alone; residuals are Rice codes; bits that are zero in a whole block are shifted out.
 """
 
 from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from asr_topdown.audio.shorten import ulaw_codes
+
 BLOCK = 256  # samples of one channel
+MEANS = 4  # blocks that a running mean spans
 _PCM16, _ULAW = 5, 8  # types of the header: 16 bits, low byte first; µ-law
-_NEW_BLOCK_SIZE, _QUIT = 5, 4
-_MEANS = 4  # blocks that a running mean spans; only order 0 would use it
+_QUIT, _NEW_BLOCK_SIZE, _BIT_SHIFT, _QLPC, _ZERO, _VERBATIM = range(4, 10)
+_LPC_BITS = 5
 
 Bits = np.ndarray  # uint8, zeros and ones
 
 
-def encode(channels: np.ndarray) -> bytes:
+def encode(
+    channels: np.ndarray,
+    *,
+    block: int = BLOCK,
+    means: int = MEANS,
+    orders: Sequence[int] = (0, 1, 2, 3),
+    weights: Sequence[int] = (),
+    verbatim: bytes = b"",
+    version: int = 2,
+) -> bytes:
     """Compress 16-bit samples (int16) or µ-law codes (uint8), without loss.
 
     Args:
         channels: (n,) or (n, channels).
+        block: samples of a block.
+        means: blocks that the mean of order 0 and of the linear predictor spans; 0 = it is zero.
+        orders: of the polynomial predictors, of which each block takes the one that needs fewest bits.
+        weights: of a linear predictor, in 32nds; it is taken instead where there are any.
+        verbatim: bytes to put before the first block, which a decoder passes over.
+        version: of the stream, 1 or 2.
 
     Raises:
-        ValueError: if they are of another type.
+        ValueError: if the samples are of another type.
     """
     if channels.dtype not in (np.int16, np.uint8):
         raise ValueError(f"shorten takes int16 samples or uint8 µ-law codes, got {channels.dtype}")
-    columns = channels.reshape(len(channels), -1).astype(np.int64)
-    if channels.dtype == np.uint8:
-        columns = np.where(columns >= 128, 255 - columns, columns - 128)  # codes on a scale through zero
+    columns = channels.reshape(len(channels), -1)
     kind = _PCM16 if channels.dtype == np.int16 else _ULAW
-    pieces = [_number(field) for field in (kind, columns.shape[1], BLOCK, 0, _MEANS, 0)]
-    pieces += _blocks(columns)
-    pieces.append(_rice(np.array([_QUIT]), 2))
+    header = (kind, columns.shape[1], block, len(weights), means, 0)
+    pieces = [_long(field) for field in header]
+    if verbatim:
+        pieces += [_rice([_VERBATIM], 2), _rice([len(verbatim)], 5), _rice(list(verbatim), 8)]
+    pieces += _Encoder(columns.shape[1], block, means, orders, weights, version).blocks(columns)
+    pieces.append(_rice([_QUIT], 2))
     bits = np.concatenate(pieces)
     bits = np.pad(bits, (0, -len(bits) % 32))
-    return b"ajkg\x02" + np.packbits(bits).tobytes()
+    return b"ajkg" + bytes([version]) + np.packbits(bits).tobytes()
 
 
-def _blocks(columns: np.ndarray) -> Iterator[Bits]:
-    # The three samples before the first are zeros.
-    history = np.concatenate((np.zeros((3, columns.shape[1]), np.int64), columns))
-    for start in range(0, len(columns), BLOCK):
-        stop = min(start + BLOCK, len(columns))
-        if stop - start < BLOCK:
-            yield _rice(np.array([_NEW_BLOCK_SIZE]), 2)
-            yield _number(stop - start)
-        for channel in history.T:
-            yield from _block(channel[start : stop + 3])
+class _Encoder:
+    """What the decoder will know of each channel: its last samples and its last blocks' means."""
+
+    def __init__(
+        self,
+        channels: int,
+        block: int,
+        means: int,
+        orders: Sequence[int],
+        weights: Sequence[int],
+        version: int,
+    ) -> None:
+        self._block, self._orders, self._weights, self._version = block, orders, list(weights), version
+        self._history = [[0] * max(3, len(weights)) for _ in range(channels)]
+        self._means = [[0] * means for _ in range(channels)]
+        self._shift = 0
+
+    def blocks(self, columns: np.ndarray) -> Iterator[Bits]:
+        for start in range(0, len(columns), self._block):
+            part = columns[start : start + self._block]
+            if len(part) < self._block:
+                yield _rice([_NEW_BLOCK_SIZE], 2)
+                yield _long(len(part))
+            for number, channel in enumerate(part.T):
+                shift, values = _shifted(channel)
+                if shift != self._shift and values.any():
+                    yield _rice([_BIT_SHIFT], 2)
+                    yield _rice([shift], 2)
+                    self._shift = shift
+                yield from self._encoded(number, values)
+
+    def _encoded(self, number: int, values: np.ndarray) -> Iterator[Bits]:
+        history = np.array([*self._history[number], *values.tolist()], np.int64)
+        mean = self._mean(number)
+        self._history[number] = history[-len(self._history[number]) :].tolist()
+        if self._means[number]:
+            self._means[number] = [*self._means[number][1:], self._mean_of(values)]
+        if not values.any():
+            yield _rice([_ZERO], 2)
+            return
+        size = len(values)
+        if self._weights:
+            command, residuals = _QLPC, self._unpredicted(history, size, mean)
+        else:
+            tried = [(order, _differences(history, size, order, mean)) for order in self._orders]
+            command, residuals = min(tried, key=lambda pair: int(np.abs(pair[1]).sum()))
+        codes = np.where(residuals >= 0, 2 * residuals, -2 * residuals - 1)
+        low = min(8, max(1, int(codes.mean()).bit_length() - 1))
+        yield _rice([command], 2)
+        yield _rice([low - 1], 3)
+        if command == _QLPC:
+            yield _rice([len(self._weights)], 2)
+            yield _rice([2 * w if w >= 0 else -2 * w - 1 for w in self._weights], _LPC_BITS + 1)
+        yield _rice(codes, low)
+
+    def _unpredicted(self, history: np.ndarray, size: int, mean: int) -> np.ndarray:
+        """Residuals of the linear predictor."""
+        first = len(history) - size
+        rounding = 1 << _LPC_BITS if self._version > 1 else 0
+        predicted = np.full(size, rounding, np.int64)
+        for back, weight in enumerate(self._weights, 1):
+            predicted += weight * (history[first - back : len(history) - back] - mean)
+        return np.asarray(history[first:] - mean - (predicted >> _LPC_BITS))
+
+    def _mean(self, number: int) -> int:
+        means = self._means[number]
+        if not means:
+            return 0
+        if self._version == 1:
+            return int(sum(means) / len(means))
+        return int((sum(means) + len(means) // 2) / len(means)) >> self._shift
+
+    def _mean_of(self, values: np.ndarray) -> int:
+        if self._version == 1:
+            return int(values.sum() / len(values))
+        return int((values.sum() + len(values) // 2) / len(values)) << self._shift
 
 
-def _block(samples: np.ndarray) -> Iterator[Bits]:
-    """One channel's block after the three samples before it, by the order that needs fewest bits."""
-    differences = [np.diff(samples, order)[3 - order :] for order in (1, 2, 3)]
-    order, residuals = min(enumerate(differences, 1), key=lambda pair: int(np.abs(pair[1]).sum()))
-    codes = np.where(residuals >= 0, 2 * residuals, -2 * residuals - 1)
-    low = max(1, int(codes.mean()).bit_length() - 1)
-    yield _rice(np.array([order]), 2)
-    yield _rice(np.array([low - 1]), 3)
-    yield _rice(codes, low)
+def _shifted(samples: np.ndarray) -> tuple[int, np.ndarray]:
+    """The largest shift that loses nothing, and the samples behind it."""
+    if samples.dtype == np.int16:
+        every = int(np.bitwise_or.reduce(samples.astype(np.int64)))
+        shift = (every & -every).bit_length() - 1 if every else 0
+        return shift, samples.astype(np.int64) >> shift
+    for shift in range(12, -1, -1):
+        codes = ulaw_codes(shift)
+        if np.isin(samples, codes).all():
+            places = np.zeros(256, np.int64)
+            places[codes] = np.arange(len(codes)) - len(codes) // 2
+            return shift, places[samples]
+    raise AssertionError("without a shift every code has its place")
 
 
-def _number(value: int) -> Bits:
+def _differences(history: np.ndarray, size: int, order: int, mean: int) -> np.ndarray:
+    if order == 0:
+        return np.asarray(history[-size:] - mean)
+    return np.asarray(np.diff(history, order)[-size:])
+
+
+def _long(value: int) -> Bits:
     """A header field or block size: how many low bits, then the Rice code."""
     low = max(0, value.bit_length() - 1)
-    return np.concatenate((_rice(np.array([low]), 2), _rice(np.array([value]), low)))
+    return np.concatenate((_rice([low], 2), _rice([value], low)))
 
 
 def _rice(codes: np.ndarray | Sequence[int], low: int) -> Bits:

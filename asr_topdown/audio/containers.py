@@ -1,0 +1,186 @@
+"""What a sound file's header promises, and what follows it.
+
+libsndfile reads many files that are shorter than their headers say without a word, and gives up on others.
+So the header is looked at first; where it is wrong, a copy in memory in which it is right takes the file's
+place.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import BinaryIO, Literal, NamedTuple
+
+_MOST_CHUNKS = 10_000
+_OGG_HEADER, _OGG_LAST = 27, 4
+
+
+class Examined(NamedTuple):
+    """What is wrong with a file, and what is to be read in its place; None = the file as it is."""
+
+    remarks: tuple[str, ...] = ()
+    repaired: bytes | None = None
+
+
+class _Layout(NamedTuple):
+    """How a format divides a file into chunks: a name, a length, and what it holds.
+
+    Attributes:
+        first: place of the first chunk.
+        name, width: bytes of a chunk's name and of its length.
+        order: of the bytes of a length.
+        counted: bytes of name and length that a length counts too.
+        align: chunks begin at multiples of this.
+        data: the beginning of the name of the chunk with the sound.
+        lead: bytes in front of the samples in that chunk.
+    """
+
+    first: int
+    name: int
+    width: int
+    order: Literal["little", "big"]
+    counted: int
+    align: int
+    data: bytes
+    lead: int
+
+
+_RIFF = _Layout(12, 4, 4, "little", 0, 2, b"data", 0)
+_AIFF = _Layout(12, 4, 4, "big", 0, 2, b"SSND", 8)
+_LAYOUTS: Mapping[bytes, _Layout] = {
+    b"RIFF": _RIFF,
+    b"RIFX": _RIFF._replace(order="big"),
+    b"RF64": _RIFF,
+    b"BW64": _RIFF,
+    b"riff": _Layout(40, 16, 8, "little", 24, 8, b"data", 0),  # Sony Wave64
+    b"FORM": _AIFF,
+    b"caff": _Layout(8, 4, 8, "big", 0, 1, b"data", 4),
+}
+
+
+class _Chunk(NamedTuple):
+    name: bytes
+    size_at: int
+    body: int
+    size: int  # as it stands there
+
+
+class _Promise(NamedTuple):
+    """Where a header says how many bytes of sound there are.
+
+    Attributes:
+        at, width, order: place, size and order of the number.
+        counted: bytes in front of the samples that it counts too.
+        start: where the samples begin.
+    """
+
+    at: int
+    width: int
+    order: Literal["little", "big"]
+    counted: int
+    start: int
+
+    @property
+    def streamed(self) -> int:
+        """The least number that means: the header was written before the length was known."""
+        return 0x7FFF0000 if self.width == 4 else 1 << 62
+
+
+def examine(file: Path | bytes) -> Examined:
+    """Compare a file's header with its length."""
+    with io.BytesIO(file) if isinstance(file, bytes) else open(file, "rb") as opened:
+        magic = opened.read(4)
+        if magic == b"OggS":
+            opened.seek(0)
+            return _examine_ogg(opened.read())
+        promise = _find_promise(opened, magic)
+        return Examined() if promise is None else _compare(opened, promise, riff=magic[:3] == b"RIF")
+
+
+def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:
+    file.seek(promise.at)
+    said = int.from_bytes(file.read(promise.width), promise.order)
+    promised, there = said - promise.counted, file.seek(0, io.SEEK_END) - promise.start
+    if there <= 0:
+        return Examined()
+    if 0 < promised <= there:
+        end = promise.start + promised + promised % 2
+        if riff and there >= 2 * promised and not _chunks_follow(file, end):
+            return Examined(
+                (f"{there - promised} bytes follow its {promised} bytes of sound and are no chunk",)
+            )
+        return Examined()
+    remarks: tuple[str, ...] = ()
+    if promised <= 0:
+        if riff and _chunks_follow(file, promise.start):
+            return Examined()
+        remarks = (f"its header gives no length; {there} bytes of sound follow",)
+    elif said < promise.streamed:
+        remarks = (f"truncated: {there} bytes of sound, its header promises {promised}",)
+    number = min(there + promise.counted, (1 << 8 * promise.width) - 1)
+    file.seek(0)
+    data = bytearray(file.read())
+    data[promise.at : promise.at + promise.width] = number.to_bytes(promise.width, promise.order)
+    return Examined(remarks, bytes(data))
+
+
+def _find_promise(file: BinaryIO, magic: bytes) -> _Promise | None:
+    if magic == b".snd":
+        return _Promise(8, 4, "big", 0, int.from_bytes(file.read(4), "big"))
+    layout = _LAYOUTS.get(magic)
+    if layout is None:
+        return None
+    file.seek(8)
+    if magic == b"FORM" and file.read(3) != b"AIF":
+        layout = layout._replace(data=b"BODY", lead=0)
+    long: int | None = None  # RF64 has the length in a chunk of its own, where 32 bits are too few
+    for chunk in _chunks(file, layout):
+        if chunk.name == b"ds64":
+            long = chunk.body + 8
+        if chunk.name.startswith(layout.data):
+            start = chunk.body + layout.lead
+            if long is not None and chunk.size == 0xFFFFFFFF:
+                return _Promise(long, 8, "little", 0, start)
+            return _Promise(chunk.size_at, layout.width, layout.order, layout.counted + layout.lead, start)
+    return None
+
+
+def _chunks(file: BinaryIO, layout: _Layout) -> Iterator[_Chunk]:
+    """The chunks of a file, up to one that is not there or has an impossible length."""
+    position, header = layout.first, layout.name + layout.width
+    for _ in range(_MOST_CHUNKS):
+        file.seek(position)
+        head = file.read(header)
+        if len(head) < header:
+            return
+        size = int.from_bytes(head[layout.name :], layout.order)
+        yield _Chunk(head[: layout.name], position + layout.name, position + header, size)
+        if size < layout.counted or size >> 62:
+            return
+        position += header + size - layout.counted
+        position += -position % layout.align
+
+
+def _chunks_follow(file: BinaryIO, position: int) -> bool:
+    """Whether a RIFF file goes on with chunks that end where it ends."""
+    end = file.seek(0, io.SEEK_END)
+    for chunk in _chunks(file, _RIFF._replace(first=position)):
+        if not all(32 <= byte < 127 for byte in chunk.name):
+            return False
+        position = chunk.body + chunk.size
+    return 0 <= position - end <= 1 or position + 1 == end
+
+
+def _examine_ogg(data: bytes) -> Examined:
+    """Whether all pages are whole, and one says that it is the last."""
+    position = flags = 0
+    while data.startswith(b"OggS", position) and len(data) >= position + _OGG_HEADER:
+        body = position + _OGG_HEADER + data[position + _OGG_HEADER - 1]
+        end = body + sum(data[position + _OGG_HEADER : body])
+        if end > len(data):
+            break
+        flags, position = data[position + 5], end
+    if position == 0 or (position == len(data) and flags & _OGG_LAST):
+        return Examined()
+    if position == len(data):
+        return Examined(("truncated: its last page is missing",))
+    return Examined((f"truncated: {position} of {len(data)} bytes are whole pages",), data[:position])

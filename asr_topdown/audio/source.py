@@ -1,0 +1,138 @@
+"""Open a sound's source: a file of any format, or a command that writes one."""
+
+import functools
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import soundfile
+
+from asr_topdown.audio import containers, sphere
+from asr_topdown.audio.opened import FrontToBack, InFile, InMemory, Opened, as_file
+
+_SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
+_NEVER_SEEKABLE = ("FLAC", "OGG", "MP3")
+_MOST_FRAMES = 1 << 40
+"""A header that says more does not know."""
+_MP3_TOLERANCE = 0.05
+"""Share by which an mp3 may be shorter than its header, which often estimates, makes one expect."""
+
+
+def open_source(source: str, *, pipes: bool = False, again: bool = False, decode: bool = True) -> Opened:
+    """The whole source, ready to be read from.
+
+    Args:
+        source: a file's path, or a shell command that ends in `|`.
+        pipes: whether commands are run.
+        again: whether other parts of the same source will be asked for next, so that it is kept.
+        decode: whether samples will be read; else a header is believed where there is one.
+
+    Raises:
+        FileNotFoundError: if there is no such file (a command, where none is run, is no file).
+        OSError: if a command fails.
+        ValueError: naming the source, if nothing in it can be read.
+    """
+    source = source.strip()
+    if pipes and source.endswith("|"):
+        return (_recent_output if again else _from_command)(source)
+    path = Path(source)
+    if not path.is_file():
+        hint = " (commands are run only where that is asked for)" if source.endswith("|") else ""
+        raise FileNotFoundError(f"{source}: no such file{hint}")
+    state = path.stat()
+    return (_recent_file if again else _from_file)(source, (state.st_mtime_ns, state.st_size), decode)
+
+
+def num_channels(source: str) -> int:
+    """How many channels a sound file has, from its header.
+
+    Raises:
+        FileNotFoundError: if there is no such file.
+        ValueError: naming the source, if it has no header that can be read.
+    """
+    path = Path(source)
+    if path.is_file() and sphere.is_sphere(path):
+        return sphere.read_header(path, source).channels
+    with open_source(source, decode=False) as sound:
+        return sound.channels
+
+
+def header_seconds(source: str) -> float | None:
+    """How long a sound file lasts, as its header says; None if it has none that can be read."""
+    path = Path(source)
+    try:
+        if path.is_file() and sphere.is_sphere(path):
+            header = sphere.read_header(path, source)
+            return header.num_samples / header.rate
+        with open_source(source, decode=False) as sound:
+            return sound.frames / sound.rate
+    except (OSError, ValueError):
+        return None
+
+
+def _from_file(source: str, state: tuple[int, int], decode: bool) -> Opened:
+    """A file; `state`, its time and size, tells when it has changed since it was kept."""
+    if state[1] == 0:
+        raise ValueError(f"{source}: empty file")
+    return _open(Path(source), source, decode)
+
+
+def _from_command(source: str) -> Opened:
+    return _open(command_output(["/bin/sh", "-c", source[:-1]], source), source, decode=True)
+
+
+_recent_file = functools.lru_cache(maxsize=1)(_from_file)
+_recent_output = functools.lru_cache(maxsize=1)(_from_command)
+
+
+def _open(file: Path | bytes, source: str, decode: bool) -> Opened:
+    if sphere.is_sphere(file):
+        return _open_sphere(file, source)
+    examined = containers.examine(file)
+    file = file if examined.repaired is None else examined.repaired
+    try:
+        with FrontToBack(as_file(file)) as sound:
+            seekable = sound.format not in _NEVER_SEEKABLE and sound.subtype.startswith(_SEEKABLE)
+            if seekable or (not decode and 0 < sound.frames < _MOST_FRAMES):
+                return InFile(file, sound, examined.remarks)
+            return _decoded(sound, source, examined.remarks)
+    except soundfile.LibsndfileError as error:
+        raise ValueError(f"{source}: cannot be decoded: {error.error_string}") from error
+
+
+def _decoded(sound: FrontToBack, source: str, remarks: Sequence[str]) -> InMemory:
+    promised = sound.frames if sound.frames < _MOST_FRAMES else 0
+    samples, problem = sound.decode()
+    tolerance = _MP3_TOLERANCE * promised if sound.format == "MP3" else 0
+    if not len(samples) and problem:
+        raise ValueError(f"{source}: cannot be decoded: {problem}")
+    if problem or len(samples) < promised - tolerance:
+        why = f" ({problem})" if problem else ""
+        remarks = [*remarks, f"breaks off after {len(samples)} of {promised} samples{why}"]
+    return InMemory(samples, sound.samplerate, remarks)
+
+
+def _open_sphere(file: Path | bytes, source: str) -> Opened:
+    data = file.read_bytes() if isinstance(file, Path) else file
+    try:
+        return sphere.decode(data)
+    except ValueError as error:
+        if isinstance(file, Path) and sphere.find_sph2pipe():
+            command = [sphere.find_sph2pipe(), "-f", "wav", "-p", str(file.resolve())]
+            return _open(command_output(command, f"sph2pipe {file}"), source, decode=True)
+        raise ValueError(f"{source}: cannot be decoded: {error}") from error
+
+
+def command_output(command: Sequence[str], name: str) -> bytes:
+    """What a command writes.
+
+    Raises:
+        OSError: with `name`, if it fails or writes nothing.
+    """
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.decode(errors="replace").strip().splitlines() or ["it wrote no error message"]
+        raise OSError(f"{name}: the command failed with exit status {done.returncode}: {lines[-1].strip()}")
+    if not done.stdout:
+        raise OSError(f"{name}: the command wrote nothing")
+    return done.stdout
