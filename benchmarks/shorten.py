@@ -3,12 +3,13 @@
     python benchmarks/shorten.py [--seconds 8] [--repeats 5]
 
 Speed is seconds of sound per second of processor time on one core; `si284_hours` is what the 81 hours of
-WSJ's training set then take, on one core. Decoders: desphere in pure Python, desphere with desphere-native
-where that is installed, sph2pipe where that is; soundfile reads the same sound uncompressed, as the machine's
+WSJ's training set then take, on one core. Decoders: ours; desphere in pure Python and with desphere-native,
+and sph2pipe, each where it is installed; soundfile reads the same sound uncompressed, as the machine's
 measure.
 """
 
 import argparse
+import importlib.util
 import json
 import resource
 import shutil
@@ -19,10 +20,10 @@ from collections.abc import Callable
 from pathlib import Path
 from unittest import mock
 
-import desphere
 import numpy as np
 import soundfile
 
+from asr_topdown.audio import Clip, read
 from asr_topdown.corpora.fake import speech, sphere
 
 RATE = 16000
@@ -55,20 +56,27 @@ def main() -> None:
 
 
 def _decoders(packed: Path, plain: Path) -> dict[str, Callable[[], object]]:
-    data = packed.read_bytes()
-
-    def pure() -> None:
-        with mock.patch("desphere.transcode._native", None), mock.patch("desphere.codecs._native", None):
-            desphere.transcode_bytes(data)
-
-    decoders: dict[str, Callable[[], object]] = {"desphere": pure}
-    if desphere.native_available():
-        decoders["desphere-native"] = lambda: desphere.transcode_bytes(data)
+    decoders: dict[str, Callable[[], object]] = {"ours": lambda: read(Clip(str(packed)))}
+    if importlib.util.find_spec("desphere"):
+        decoders |= _desphere(packed.read_bytes())
     if shutil.which("sph2pipe"):
         command = ["sph2pipe", "-f", "wav", str(packed)]
         decoders["sph2pipe"] = lambda: subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
     decoders["soundfile, uncompressed"] = lambda: soundfile.read(plain, dtype="float32")
     return decoders
+
+
+def _desphere(data: bytes) -> dict[str, Callable[[], object]]:
+    import desphere
+
+    def pure() -> None:
+        with mock.patch("desphere.transcode._native", None), mock.patch("desphere.codecs._native", None):
+            desphere.transcode_bytes(data)
+
+    native = (
+        {"desphere-native": lambda: desphere.transcode_bytes(data)} if desphere.native_available() else {}
+    )
+    return {"desphere": pure, **native}
 
 
 def _seconds(work: Callable[[], object], repeats: int) -> float:

@@ -105,9 +105,7 @@ def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:
     if 0 < promised <= there:
         end = promise.start + promised + promised % 2
         if riff and there >= 2 * promised and not _chunks_follow(file, end):
-            return Examined(
-                (f"{there - promised} bytes follow its {promised} bytes of sound and are no chunk",)
-            )
+            return Examined((f"{there - promised} bytes behind its {promised} bytes of sound are no chunk",))
         return Examined()
     remarks: tuple[str, ...] = ()
     if promised <= 0:

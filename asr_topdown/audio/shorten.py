@@ -63,17 +63,22 @@ class _Bits:
 
     def number(self, low: int) -> int:
         """A Rice code: zeros that count the upper part, a one, and `low` lower bits."""
-        return int(self.numbers(1, low)[0])
-
-    def signed(self, low: int) -> int:
-        return int(_signed(self.numbers(1, low))[0])
+        one = self._bits.find(b"\1", self._position)
+        end = one + 1 + low
+        if one < 0 or low > _MOST_LOW or end > len(self._bits):
+            raise _DamageError("the stream breaks off")
+        value = one - self._position
+        for bit in self._bits[one + 1 : end]:
+            value = value << 1 | bit
+        self._position = end
+        return value
 
     def long(self) -> int:
         """A number that says first how many lower bits it has."""
         return self.number(self.number(2))
 
     def numbers(self, count: int, low: int) -> np.ndarray:
-        """So many Rice codes."""
+        """So many Rice codes, at once."""
         if count == 0:
             return np.zeros(0, np.int64)
         if low > _MOST_LOW or count * (low + 1) > len(self._bits) - self._position:
@@ -188,7 +193,7 @@ class _Stream:
         order = self._bits.number(2)
         if order > len(channel.history):
             raise _DamageError(f"a linear predictor of order {order}")
-        weights = [self._bits.signed(_LPC_BITS + 1) for _ in range(order)]
+        weights = _signed(self._bits.numbers(order, _LPC_BITS + 1)).tolist()
         residuals = _signed(self._bits.numbers(self._size, low)).tolist()
         mean = self._mean(channel)
         rounding = 1 << _LPC_BITS if self._version > 1 else 0

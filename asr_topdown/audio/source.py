@@ -92,6 +92,8 @@ def _open(file: Path | bytes, source: str, decode: bool) -> Opened:
     file = file if examined.repaired is None else examined.repaired
     try:
         with FrontToBack(as_file(file)) as sound:
+            if sound.format == "RAW":  # guessed from the file's name (.snd, .gsm, .vox), whatever it holds
+                raise ValueError(f"{source}: cannot be decoded: it has no header")
             seekable = sound.format not in _NEVER_SEEKABLE and sound.subtype.startswith(_SEEKABLE)
             if seekable or (not decode and 0 < sound.frames < _MOST_FRAMES):
                 return InFile(file, sound, examined.remarks)

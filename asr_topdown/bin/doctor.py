@@ -24,7 +24,6 @@ REQUIRED = {
     "numpy": "numpy",
     "soundfile": "soundfile",
     "soxr": "soxr",
-    "desphere": "desphere",
     "PyYAML": "yaml",
     "pydantic": "pydantic",
     "rapidfuzz": "rapidfuzz",

@@ -39,7 +39,7 @@ log=$data/log
 stage 0 data --out "$data"/{train_si284,test_dev93,test_eval92}/text -- \
     asr-topdown prepare wsj ${wsj0:+--wsj0 "$wsj0"} ${wsj1:+--wsj1 "$wsj1"} --out "$data"
 
-# 1 · Features: decodes the compressed sound, once. On one core 4 h, with desphere-native 20 min; 15 GB.
+# 1 · Features: decodes the compressed sound, once. On one core 0.8 h; 15 GB.
 sets=("$data"/{train_si284,test_dev93,test_eval92})
 stage 1 features --in "${sets[@]/%//wav.scp}" "$config" --out "${sets[@]/%//feats.scp}" -- \
     asr-topdown features "${sets[@]}" --config "$config" "${feats_engine[@]}"

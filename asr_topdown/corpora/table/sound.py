@@ -10,6 +10,7 @@ from asr_topdown.corpora.table.rows import Row, Table
 from asr_topdown.progress import progress
 
 _MANY = 2000  # rows from which on progress is shown
+_ROUNDING = 0.1  # seconds by which times are rounded in tables
 
 
 class Found(NamedTuple):
@@ -20,7 +21,7 @@ class Found(NamedTuple):
         path: the sound file.
         rate: in Hz.
         start, end: seconds in it.
-        whole: whether that is all of it, but for 0.1 s (`audio.END_TOLERANCE`).
+        whole: whether that is all of it, but for 0.1 s (`_ROUNDING`).
         channel: which of its two channels; None if it has one.
     """
 
@@ -98,9 +99,9 @@ class Sounds:
         unit = rate if self._table.in_samples else 1
         start = row.start / unit
         end = seconds if row.end is None else row.end / unit
-        if not start < end <= seconds + audio.END_TOLERANCE:
+        if not start < end <= seconds + audio.MAX_OVERSHOOT:
             raise ValueError(f"{path}: lasts {seconds:.3f} s, the table says from {start:g} to {end:g} s")
-        whole = start == 0 and end >= seconds - audio.END_TOLERANCE
+        whole = start == 0 and end >= seconds - _ROUNDING
         return Found(row, path, rate, start, min(end, seconds), whole, channel)
 
     def _channel_of(self, path: Path, row: Row) -> int | None:

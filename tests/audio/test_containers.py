@@ -1,0 +1,181 @@
+"""Headers that promise more than follows, in every format that has a length in its header."""
+
+import io
+import struct
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown import audio
+from asr_topdown.audio import Clip
+
+RATE = 8000
+SAMPLES = (
+    np.round(3000 * np.random.default_rng(0).standard_normal(40000)).clip(-32768, 32767).astype(np.int16)
+)
+EXACT = ["WAV", "WAVEX", "W64", "RF64", "AIFF", "AU", "CAF", "FLAC", "NIST", "SVX"]
+LOSSY = [
+    *(("OGG", "VORBIS"), ("OGG", "OPUS"), ("WAV", "GSM610"), ("WAV", "ULAW"), ("WAV", "IMA_ADPCM")),
+    *(("WAV", "MS_ADPCM"), ("CAF", "ALAC_16"), ("AIFF", "IMA_ADPCM"), ("WAV", "G721_32")),
+]
+
+
+def encoded(kind: str, subtype: str = "PCM_16") -> bytes:
+    file = io.BytesIO()
+    soundfile.write(file, SAMPLES, RATE, format=kind, subtype=subtype)
+    return file.getvalue()
+
+
+def read(data: bytes, folder: Path) -> tuple[np.ndarray, list[str]]:
+    """Samples on the scale of 16 bits, and what is remarked."""
+    path, told = folder / "a.snd", list[str]()
+    path.write_bytes(data)
+    samples, rate = audio.read(Clip(str(path)), remark=told.append)
+    assert rate == RATE
+    assert all(line.startswith(f"{path}: ") and "\n" not in line for line in told)
+    return samples * 32768, [line.removeprefix(f"{path}: ") for line in told]
+
+
+@pytest.mark.parametrize("kind", EXACT)
+def test_whole_files_are_read_exactly_and_without_remark(kind: str, tmp_path: Path) -> None:
+    samples, told = read(encoded(kind), tmp_path)
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert told == []
+
+
+@pytest.mark.parametrize("kind", EXACT)
+@pytest.mark.parametrize("share", [0.5, 0.98])
+def test_what_is_cut_off_does_not_cost_what_is_there(kind: str, share: float, tmp_path: Path) -> None:
+    data = encoded(kind)
+    samples, told = read(data[: int(share * len(data))], tmp_path)
+    assert (share - 0.15) * len(SAMPLES) < len(samples) < len(SAMPLES)
+    np.testing.assert_array_equal(samples, SAMPLES[: len(samples)])
+    assert len(told) == 1
+    assert "truncated" in told[0] or "breaks off" in told[0]
+
+
+@pytest.mark.parametrize(("kind", "subtype"), LOSSY)
+def test_so_with_what_loses_something(kind: str, subtype: str, tmp_path: Path) -> None:
+    data = encoded(kind, subtype)
+    whole, told = read(data, tmp_path)
+    assert told == []
+    assert len(SAMPLES) <= len(whole) < 1.02 * len(SAMPLES)
+    half, told = read(data[: len(data) // 2], tmp_path)
+    assert 0.2 * len(SAMPLES) < len(half) < 0.55 * len(SAMPLES)
+    # The first of what is there is the same; a codec may need what follows for the last.
+    np.testing.assert_allclose(half[:6000], whole[:6000], atol=1)
+    assert told
+
+
+def test_mp3_that_breaks_off(tmp_path: Path) -> None:
+    data = encoded("MP3", "MPEG_LAYER_III")
+    assert read(data, tmp_path)[1] == []
+    half, told = read(data[: len(data) // 2], tmp_path)
+    assert 0.3 * len(SAMPLES) < len(half) < 0.6 * len(SAMPLES)
+    assert told == [f"breaks off after {len(half)} of 40000 samples"]
+
+
+def put(kind: str, chunk: bytes, behind: int, form: str) -> Callable[[int], bytes]:
+    """A function that writes a number so many bytes behind a chunk's name."""
+
+    def with_number(number: int) -> bytes:
+        data = bytearray(encoded(kind))
+        struct.pack_into(form, data, data.index(chunk) + behind, number)
+        return bytes(data)
+
+    return with_number
+
+
+LENGTHS = {
+    "wav": (put("WAV", b"data", 4, "<I"), 4, 0),
+    "au": (put("AU", b".snd", 8, ">I"), 4, 0),
+    "aiff": (put("AIFF", b"SSND", 4, ">I"), 4, 8),
+    "caf": (put("CAF", b"data", 4, ">Q"), 8, 4),
+    "w64": (put("W64", b"data", 16, "<Q"), 8, 24),
+    "rf64": (put("RF64", b"ds64", 16, "<Q"), 8, 0),
+}
+
+
+@pytest.mark.parametrize("name", LENGTHS)
+def test_lengths_that_were_not_known_when_the_header_was_written(name: str, tmp_path: Path) -> None:
+    written, width, counted = LENGTHS[name]
+    unknown = (1 << 8 * width) - 1
+    for number, remarks in ((unknown, 0), (unknown >> 1, 0), (0, 1), (counted, 1), (90000, 1)):
+        samples, told = read(written(number), tmp_path)
+        np.testing.assert_array_equal(samples, SAMPLES)
+        assert len(told) == remarks, told
+        if number == 90000:
+            assert told == [f"truncated: 80000 bytes of sound, its header promises {90000 - counted}"]
+        elif remarks:
+            assert told == ["its header gives no length; 80000 bytes of sound follow"]
+
+
+def test_a_command_that_streams_is_read(tmp_path: Path) -> None:
+    (tmp_path / "a").write_bytes(LENGTHS["wav"][0](0xFFFFFFFF))
+    samples, _ = audio.read(Clip(f"cat {tmp_path / 'a'} |"), pipes=True)
+    np.testing.assert_array_equal(samples * 32768, SAMPLES)
+
+
+def test_flac_without_a_length_and_with_one_that_is_too_large(tmp_path: Path) -> None:
+    data = bytearray(encoded("FLAC"))
+    for number, expected in ((0, []), (90000, ["breaks off after 40000 of 90000 samples"])):
+        struct.pack_into(">I", data, 22, number)
+        samples, told = read(bytes(data), tmp_path)
+        np.testing.assert_array_equal(samples, SAMPLES)
+        assert told == expected
+
+
+def test_damage_in_the_middle_of_flac_costs_what_follows(tmp_path: Path) -> None:
+    data = bytearray(encoded("FLAC"))
+    data[30000:30050] = b"\x55" * 50
+    samples, told = read(bytes(data), tmp_path)
+    assert 10000 < len(samples) < len(SAMPLES)
+    np.testing.assert_array_equal(samples[:10000], SAMPLES[:10000])
+    assert "breaks off" in told[0]
+
+
+def test_a_length_of_zero_is_believed_where_chunks_follow(tmp_path: Path) -> None:
+    empty = bytearray(encoded("WAV")[:44])
+    struct.pack_into("<I", empty, 40, 0)
+    for tail in (b"", b"LIST\4\0\0\0abcd", b"LIST\4\0\0\0abcdJUNK\2\0\0\0ab"):
+        with pytest.raises(audio.NoSoundError, match="holds no samples"):
+            read(bytes(empty) + tail, tmp_path)
+
+
+def test_a_length_that_is_far_too_small_is_told(tmp_path: Path) -> None:
+    samples, told = read(LENGTHS["wav"][0](8), tmp_path)
+    np.testing.assert_array_equal(samples, SAMPLES[:4])
+    assert told == ["79992 bytes behind its 8 bytes of sound are no chunk"]
+    # Chunks behind the sound are none of its business, however long they are.
+    data = encoded("WAV") + b"LIST" + struct.pack("<I", 200000) + bytes(200000)
+    assert read(data, tmp_path)[1] == []
+
+
+def test_the_header_alone_tells_length_and_channels(tmp_path: Path) -> None:
+    path = tmp_path / "a.snd"
+    for kind in EXACT:
+        path.write_bytes(encoded(kind))
+        assert audio.header_seconds(str(path)) == 5.0
+        assert audio.num_channels(str(path)) == 1
+        assert audio.info(Clip(str(path))) == (RATE, 40000)
+    path.write_bytes(encoded("WAV")[:20044])
+    assert audio.header_seconds(str(path)) == 1.25
+    path.write_bytes(b"no sound")
+    assert audio.header_seconds(str(path)) is None
+    assert audio.header_seconds("nowhere") is None
+
+
+def test_segments_of_a_file_that_must_be_decoded_from_its_beginning(tmp_path: Path) -> None:
+    path = tmp_path / "a.wav"
+    path.write_bytes(encoded("WAV", "GSM610"))
+    whole, _ = audio.read(Clip(str(path)))
+    for start in (0.0, 1.0, 0.5, 4.0):
+        part, _ = audio.read(Clip(str(path), start=start, end=start + 0.25))
+        np.testing.assert_array_equal(part, whole[round(start * RATE) :][:2000])
+    # What is kept of it is not taken for another file of the same name.
+    path.write_bytes(encoded("WAV"))
+    part, _ = audio.read(Clip(str(path), start=0.5, end=0.75))
+    np.testing.assert_array_equal(part * 32768, SAMPLES[4000:6000])
