@@ -6,7 +6,7 @@ from being read, but is remarked on. Nothing is run as a command unless that is 
 """
 
 from asr_topdown.audio.clip import MAX_OVERSHOOT, Clip, NoSoundError, change_speed, info, read, resample
-from asr_topdown.audio.source import header_seconds, num_channels
+from asr_topdown.audio.source import header_seconds, num_channels, open_bytes, open_source
 
 __all__ = [
     "MAX_OVERSHOOT",
@@ -16,6 +16,8 @@ __all__ = [
     "header_seconds",
     "info",
     "num_channels",
+    "open_bytes",
+    "open_source",
     "read",
     "resample",
 ]

@@ -63,13 +63,13 @@ def read(clip: Clip, *, pipes: bool = False, remark: Remark | None = None) -> tu
     """
     remark = remark or logging.getLogger(__name__).warning
     with open_source(clip.source, pipes=pipes, again=_is_part(clip)) as sound:
-        for line in sound.remarks:
-            remark(f"{clip.source}: {line}")
         first, last = _span(clip, sound, remark)
         samples = np.ascontiguousarray(sound.read(first, last)[:, _channel(clip, sound.channels)])
         rate = sound.rate
-    if len(samples) < last - first:
-        raise ValueError(f"{clip.source}: became shorter while it was read")
+        for line in sound.remarks:
+            remark(f"{clip.source}: {line}")
+    if not len(samples):
+        raise NoSoundError(f"{clip.source}: breaks off before a clip that starts at {clip.start:g} s")
     _check_samples(clip, samples)
     wanted = clip.rate or rate
     return resample(change_speed(samples, rate, clip.speed), rate, wanted), wanted
@@ -81,7 +81,7 @@ def info(clip: Clip, *, pipes: bool = False) -> tuple[int, int]:
     Raises:
         as `read`, but for damage that only decoding shows.
     """
-    with open_source(clip.source, pipes=pipes, again=_is_part(clip), decode=False) as sound:
+    with open_source(clip.source, pipes=pipes, again=_is_part(clip)) as sound:
         first, last = _span(clip, sound, lambda _: None)
         _channel(clip, sound.channels)
         rate = clip.rate or sound.rate

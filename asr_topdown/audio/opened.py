@@ -1,5 +1,6 @@
 """A sound that is open: how long it is, and any part of its samples."""
 
+import functools
 import io
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,6 +12,10 @@ import soundfile
 
 _BLOCK = 1024
 """Frames that are decoded at a time: at most so many are lost in front of damage."""
+_MOST_FRAMES = 1 << 40
+"""A header that says more does not know."""
+_MP3_TOLERANCE = 0.05
+"""Share by which an mp3 may be shorter than its header, which often estimates, makes one expect."""
 
 
 class Opened(Protocol):
@@ -23,13 +28,20 @@ class Opened(Protocol):
         remarks: a line for each thing that is wrong with it and does not keep it from being read.
     """
 
-    rate: int
-    channels: int
-    frames: int
-    remarks: Sequence[str]
+    @property
+    def rate(self) -> int: ...
+
+    @property
+    def channels(self) -> int: ...
+
+    @property
+    def frames(self) -> int: ...
+
+    @property
+    def remarks(self) -> Sequence[str]: ...
 
     def read(self, first: int, last: int) -> np.ndarray:
-        """Samples `first` to `last` - 1, (last - first, channels) float32."""
+        """Samples `first` to `last` - 1, (last - first, channels) float32; fewer only where it breaks off."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -101,24 +113,95 @@ class InMemory:
         pass
 
 
-class FrontToBack(soundfile.SoundFile):
-    """A file that is read from its beginning to its end, as far as that goes.
+class Streamed:
+    """A sound that is decoded from its beginning on, as far as that goes; best read from front to back.
 
     libsndfile cannot seek in some codings (GSM), and fails to in files that break off.
+
+    Args:
+        file: where it is, or what it holds.
+        source: its name, for errors.
+        remarks: what is wrong with it; that it breaks off is added when it does.
     """
+
+    def __init__(self, file: Path | bytes, source: str, remarks: Sequence[str]) -> None:
+        self._file, self._source = file, source
+        self._rewind()
+        self.rate: int = self._sound.samplerate
+        self.channels: int = self._sound.channels
+        self._promised: int = self._sound.frames
+        self.remarks: list[str] = list(remarks)
+        self._told = False
+
+    @functools.cached_property
+    def frames(self) -> int:
+        """As the header says, or, if it does not know, as many as can be decoded."""
+        if 0 < self._promised < _MOST_FRAMES:
+            return self._promised
+        while self._advance():
+            pass
+        return self._end
+
+    def read(self, first: int, last: int) -> np.ndarray:
+        """As `Opened.read`; fewer samples if there are not so many.
+
+        Raises:
+            ValueError: naming the source, if nothing of it can be decoded.
+        """
+        if first < self._end - len(self._held):
+            self._rewind()
+        parts = [np.zeros((0, self.channels), np.float32)]
+        more = True
+        while more:
+            start = self._end - len(self._held)
+            parts.append(self._held[max(0, first - start) : max(0, last - start)])
+            more = self._end < last and self._advance()
+        if self._end < last:
+            self._tell_end()
+        return np.concatenate(parts)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stays open, for what follows in the same source; closed when it is forgotten."""
+
+    def _rewind(self) -> None:
+        self._sound = _FrontToBack(as_file(self._file))
+        # Always the same blocks, so that the same samples are there however they are asked for.
+        self._held = np.zeros((0, self._sound.channels), np.float32)
+        self._end, self._problem = 0, ""
+
+    def _advance(self) -> bool:
+        """Hold the next block, if there is one."""
+        try:
+            block = self._sound.read(_BLOCK, dtype="float32", always_2d=True)
+        except soundfile.LibsndfileError as error:
+            self._problem = error.error_string
+            return False
+        if not len(block):
+            return False
+        self._held = block
+        self._end += len(block)
+        return True
+
+    def _tell_end(self) -> None:
+        why = f" ({self._problem})" if self._problem else ""
+        if not self._end and self._problem:
+            raise ValueError(f"{self._source}: cannot be decoded{why}")
+        tolerance = _MP3_TOLERANCE * self.frames if self._sound.format == "MP3" else 0
+        if self._end < self.frames - tolerance and not self._told:
+            self._told = True
+            self.remarks.append(f"breaks off after {self._end} of {self.frames} samples{why}")
+
+
+class _FrontToBack(soundfile.SoundFile):
+    """A file in which soundfile does not seek."""
 
     def seekable(self) -> bool:
         return False
-
-    def decode(self) -> tuple[np.ndarray, str]:
-        """All samples, (n, channels) float32, and why there are no more; "" at the end."""
-        blocks, problem = [np.zeros((0, self.channels), np.float32)], ""
-        try:
-            while len(block := self.read(_BLOCK, dtype="float32", always_2d=True)):
-                blocks.append(block)
-        except soundfile.LibsndfileError as error:
-            problem = error.error_string
-        return np.concatenate(blocks), problem
 
 
 def as_file(file: Path | bytes) -> Path | io.BytesIO:

@@ -8,24 +8,19 @@ from pathlib import Path
 import soundfile
 
 from asr_topdown.audio import containers, sphere
-from asr_topdown.audio.opened import FrontToBack, InFile, InMemory, Opened, as_file
+from asr_topdown.audio.opened import InFile, Opened, Streamed, as_file
 
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _NEVER_SEEKABLE = ("FLAC", "OGG", "MP3")
-_MOST_FRAMES = 1 << 40
-"""A header that says more does not know."""
-_MP3_TOLERANCE = 0.05
-"""Share by which an mp3 may be shorter than its header, which often estimates, makes one expect."""
 
 
-def open_source(source: str, *, pipes: bool = False, again: bool = False, decode: bool = True) -> Opened:
+def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Opened:
     """The whole source, ready to be read from.
 
     Args:
         source: a file's path, or a shell command that ends in `|`.
         pipes: whether commands are run.
         again: whether other parts of the same source will be asked for next, so that it is kept.
-        decode: whether samples will be read; else a header is believed where there is one.
 
     Raises:
         FileNotFoundError: if there is no such file (a command, where none is run, is no file).
@@ -40,7 +35,18 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False, decode
         hint = " (commands are run only where that is asked for)" if source.endswith("|") else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
     state = path.stat()
-    return (_recent_file if again else _from_file)(source, (state.st_mtime_ns, state.st_size), decode)
+    return (_recent_file if again else _from_file)(source, (state.st_mtime_ns, state.st_size))
+
+
+def open_bytes(data: bytes, name: str) -> Opened:
+    """A file's content, ready to be read from.
+
+    Raises:
+        ValueError: with `name`, if nothing in it can be read.
+    """
+    if not data:
+        raise ValueError(f"{name}: empty file")
+    return _open(data, name)
 
 
 def num_channels(source: str) -> int:
@@ -53,7 +59,7 @@ def num_channels(source: str) -> int:
     path = Path(source)
     if path.is_file() and sphere.is_sphere(path):
         return sphere.read_header(path, source).channels
-    with open_source(source, decode=False) as sound:
+    with open_source(source) as sound:
         return sound.channels
 
 
@@ -64,54 +70,41 @@ def header_seconds(source: str) -> float | None:
         if path.is_file() and sphere.is_sphere(path):
             header = sphere.read_header(path, source)
             return header.num_samples / header.rate
-        with open_source(source, decode=False) as sound:
+        with open_source(source) as sound:
             return sound.frames / sound.rate
     except (OSError, ValueError):
         return None
 
 
-def _from_file(source: str, state: tuple[int, int], decode: bool) -> Opened:
+def _from_file(source: str, state: tuple[int, int]) -> Opened:
     """A file; `state`, its time and size, tells when it has changed since it was kept."""
     if state[1] == 0:
         raise ValueError(f"{source}: empty file")
-    return _open(Path(source), source, decode)
+    return _open(Path(source), source)
 
 
 def _from_command(source: str) -> Opened:
-    return _open(command_output(["/bin/sh", "-c", source[:-1]], source), source, decode=True)
+    return _open(command_output(["/bin/sh", "-c", source[:-1]], source), source)
 
 
 _recent_file = functools.lru_cache(maxsize=1)(_from_file)
 _recent_output = functools.lru_cache(maxsize=1)(_from_command)
 
 
-def _open(file: Path | bytes, source: str, decode: bool) -> Opened:
+def _open(file: Path | bytes, source: str) -> Opened:
     if sphere.is_sphere(file):
         return _open_sphere(file, source)
     examined = containers.examine(file)
     file = file if examined.repaired is None else examined.repaired
     try:
-        with FrontToBack(as_file(file)) as sound:
+        with soundfile.SoundFile(as_file(file)) as sound:
             if sound.format == "RAW":  # guessed from the file's name (.snd, .gsm, .vox), whatever it holds
                 raise ValueError(f"{source}: cannot be decoded: it has no header")
-            seekable = sound.format not in _NEVER_SEEKABLE and sound.subtype.startswith(_SEEKABLE)
-            if seekable or (not decode and 0 < sound.frames < _MOST_FRAMES):
+            if sound.format not in _NEVER_SEEKABLE and sound.subtype.startswith(_SEEKABLE):
                 return InFile(file, sound, examined.remarks)
-            return _decoded(sound, source, examined.remarks)
+        return Streamed(file, source, examined.remarks)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{source}: cannot be decoded: {error.error_string}") from error
-
-
-def _decoded(sound: FrontToBack, source: str, remarks: Sequence[str]) -> InMemory:
-    promised = sound.frames if sound.frames < _MOST_FRAMES else 0
-    samples, problem = sound.decode()
-    tolerance = _MP3_TOLERANCE * promised if sound.format == "MP3" else 0
-    if not len(samples) and problem:
-        raise ValueError(f"{source}: cannot be decoded: {problem}")
-    if problem or len(samples) < promised - tolerance:
-        why = f" ({problem})" if problem else ""
-        remarks = [*remarks, f"breaks off after {len(samples)} of {promised} samples{why}"]
-    return InMemory(samples, sound.samplerate, remarks)
 
 
 def _open_sphere(file: Path | bytes, source: str) -> Opened:
@@ -121,7 +114,7 @@ def _open_sphere(file: Path | bytes, source: str) -> Opened:
     except ValueError as error:
         if isinstance(file, Path) and sphere.find_sph2pipe():
             command = [sphere.find_sph2pipe(), "-f", "wav", "-p", str(file.resolve())]
-            return _open(command_output(command, f"sph2pipe {file}"), source, decode=True)
+            return _open(command_output(command, f"sph2pipe {file}"), source)
         raise ValueError(f"{source}: cannot be decoded: {error}") from error
 
 

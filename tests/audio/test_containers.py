@@ -179,3 +179,36 @@ def test_segments_of_a_file_that_must_be_decoded_from_its_beginning(tmp_path: Pa
     path.write_bytes(encoded("WAV"))
     part, _ = audio.read(Clip(str(path), start=0.5, end=0.75))
     np.testing.assert_array_equal(part * 32768, SAMPLES[4000:6000])
+
+
+def test_a_long_sound_is_read_in_blocks_without_being_decoded_whole(tmp_path: Path) -> None:
+    for kind, subtype in (("FLAC", "PCM_16"), ("OGG", "VORBIS"), ("WAV", "GSM610"), ("WAV", "PCM_16")):
+        data = encoded(kind, subtype)
+        (tmp_path / "a.snd").write_bytes(data)
+        whole, _ = audio.read(Clip(str(tmp_path / "a.snd")))
+        for sound in (audio.open_source(str(tmp_path / "a.snd")), audio.open_bytes(data, "a")):
+            with sound:
+                assert (sound.rate, sound.channels, sound.frames) == (RATE, 1, len(whole))
+                blocks = [sound.read(at, min(at + 3000, sound.frames)) for at in range(0, sound.frames, 3000)]
+                np.testing.assert_array_equal(np.concatenate(blocks)[:, 0], whole)
+                np.testing.assert_array_equal(sound.read(100, 200)[:, 0], whole[100:200])
+
+
+def test_bytes_that_hold_no_sound_are_named() -> None:
+    for data, problem in ((b"", "empty file"), (b"no sound at all", "cannot be decoded")):
+        with pytest.raises(ValueError, match=f"standard input: {problem}"):
+            audio.open_bytes(data, "standard input")
+
+
+def test_segments_behind_the_end_of_a_file_that_breaks_off(tmp_path: Path) -> None:
+    path, told = tmp_path / "a.flac", list[str]()
+    data = encoded("FLAC")
+    path.write_bytes(data[: len(data) // 2])
+    whole, _ = audio.read(Clip(str(path)), remark=told.append)
+    seconds = len(whole) / RATE
+    cut, _ = audio.read(Clip(str(path), start=seconds - 1, end=seconds + 1), remark=told.append)
+    np.testing.assert_array_equal(cut, whole[-RATE:])
+    with pytest.raises(audio.NoSoundError, match=r"a\.flac: breaks off before a clip that starts at 3 s"):
+        audio.read(Clip(str(path), start=3, end=4), remark=told.append)
+    (line,) = set(told)
+    assert "breaks off after 16384 of 40000 samples" in line

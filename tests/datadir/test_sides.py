@@ -115,7 +115,8 @@ def test_features_keep_their_key_where_nothing_is_resampled(call, tmp_path):
 
 
 def test_channels_are_counted_from_the_header(tmp_path):
-    (tmp_path / "a.sph").write_bytes(b"NIST_1A\n   1024\nsample_count -i 8\nsample_rate -i 8000\nchannel_count -i 2\nend_head\n")
+    fields = b"sample_count -i 8\nsample_rate -i 8000\nchannel_count -i 2\n"
+    (tmp_path / "a.sph").write_bytes(b"NIST_1A\n   1024\n" + fields + b"end_head\n")
     assert audio.num_channels(str(tmp_path / "a.sph")) == 2
     with pytest.raises(FileNotFoundError, match=r"nowhere\.wav: no such file"):
         audio.num_channels("nowhere.wav")
