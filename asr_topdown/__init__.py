@@ -4,21 +4,35 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asr_topdown.decode.recognizer import Recognizer
+    from asr_topdown.transcription.recognizer import Recognizer
 
 __version__ = "0.1.0"
 __all__ = ["load"]
 
 
-def load(model: Path | str, *, device: str = "cpu", beam: int | None = None) -> "Recognizer":
-    """Load a trained model's folder: `asr_topdown.load(folder).transcribe(["a.wav"])`.
+def load(
+    model: Path | str,
+    *,
+    device: str = "cpu",
+    beam: int | None = None,
+    nbest: int | None = None,
+    channel: int | None = None,
+    longest: float = 30.0,
+) -> "Recognizer":
+    """Load a trained model: `asr_topdown.load(folder).transcribe(["a.wav"])[0].text`.
 
     Args:
         model: a folder that `asr-topdown train` or `topdown` made.
         device: "cpu", "cuda", …
         beam: width of a beam search; by default the search of the model's configuration.
+        nbest: hypotheses for each sound; by default as many as the configuration says.
+        channel: of sounds with several, counted from 0; by default they are mixed.
+        longest: seconds; longer sound is cut where it is quietest.
+
+    Raises:
+        ValueError: naming the file of the folder that is missing or does not fit.
     """
     # Imported here, so that `import asr_topdown` and the command line's help need no torch.
-    from asr_topdown.decode.recognizer import Recognizer
+    from asr_topdown.transcription.recognizer import Recognizer
 
-    return Recognizer.load(model, device=device, beam=beam)
+    return Recognizer.load(model, device=device, beam=beam, nbest=nbest, channel=channel, longest=longest)

@@ -21,7 +21,7 @@ config datadir models
 data corpora
 build
 decode
-train
+train transcription
 runs
 study
 report

@@ -33,6 +33,7 @@ COMMANDS = (
     "score",
     "report",
     "transcribe",
+    "align",
     "config",
     "doctor",
 )

@@ -1,28 +1,106 @@
 """`asr-topdown transcribe`: from sound files to text."""
 
 import argparse
+import sys
 from pathlib import Path
 
 from asr_topdown.bin import options
 
-HELP = "print what is said in sound files"
-EXAMPLE = "asr-topdown transcribe exp/a/nodes/0123456789abcdef a.wav b.flac"
+HELP = "print what is said in sound files, with times if wanted"
+EXAMPLE = """
+asr-topdown transcribe exp/a/models/joint_seed1 a.wav b.mp3
+asr-topdown transcribe exp/a/models/joint_seed1 recordings --format srt --out subtitles
+find /calls -name '*.flac' | asr-topdown transcribe exp/a/models/joint_seed1 - --format json
+"""
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained network")
-    parser.add_argument("audio", nargs="+", metavar="AUDIO", help="wav, flac or SPHERE files")
     parser.add_argument(
-        "--beam", type=int, help="beam search of this width (default: the search of the model's config)"
+        "audio",
+        nargs="+",
+        metavar="AUDIO",
+        help="sound files (wav, flac, mp3, ogg, opus, SPHERE …), folders of them, patterns in quotes, or - "
+        "for names on "
+        "the standard input; another sampling rate is resampled",
+    )
+    parser.add_argument(
+        "--format",
+        choices=("text", "json", "ctm", "srt"),
+        default="text",
+        help="text: FILE: TEXT; json: a line for each file, with times, confidences and hypotheses; ctm: "
+        "NIST's, a "
+        "line for each word; srt: subtitles (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="DIR", help="a file for each sound file there, not the standard output"
+    )
+    parser.add_argument(
+        "--beam",
+        type=int,
+        metavar="N",
+        help="beam search of this width (default: as the model's configuration says)",
+    )
+    parser.add_argument("--nbest", type=int, metavar="N", help="with --format json: so many hypotheses")
+    parser.add_argument(
+        "--channel", type=int, metavar="N", help="of files with several, counted from 0 (default: mix them)"
+    )
+    parser.add_argument(
+        "--longest",
+        type=float,
+        default=30.0,
+        metavar="SECONDS",
+        help="longer sound is cut where it is quietest (default: %(default)g)",
     )
     options.add_device(parser)
 
 
-def run(args: argparse.Namespace) -> None:
-    """Print `file: text` for each file."""
+def run(args: argparse.Namespace) -> int:
+    """Print what is said, file by file; 1 if a file could not be read."""
     import asr_topdown
+    from asr_topdown import files
+    from asr_topdown.progress import progress
+    from asr_topdown.transcription import names
+    from asr_topdown.transcription.formats import FORMATS
+    from asr_topdown.transcription.transcript import Failure
 
-    recognizer = asr_topdown.load(args.model, device=args.device, beam=args.beam)
-    for name, text in zip(args.audio, recognizer.transcribe(args.audio), strict=True):
-        print(f"{name}: {text}", flush=True)
+    _check(args)
+    options.log_to_stderr()
+    sounds = names.expand(args.audio, sys.stdin if "-" in args.audio else ())
+    write, suffix = FORMATS[args.format]
+    if args.format == "srt" and args.out is None and len(sounds) > 1:
+        raise ValueError(f"--format srt: subtitles of {len(sounds)} files want --out DIR")
+    recognizer = asr_topdown.load(
+        args.model,
+        device=args.device,
+        beam=args.beam,
+        nbest=args.nbest,
+        channel=args.channel,
+        longest=args.longest,
+    )
+    results = zip(names.result_names(sounds), recognizer.stream(sounds), strict=True)
+    if len(sounds) > 1 and (args.out or not sys.stdout.isatty()):
+        results = progress(results, "transcribe", total=len(sounds), unit="file")
+    failed = 0
+    for name, result in results:
+        if isinstance(result, Failure):
+            failed += 1
+            print(f"asr-topdown transcribe: error: {result.reason}", file=sys.stderr, flush=True)
+        elif args.out:
+            files.write_text(args.out / f"{name}{suffix}", write(result, name))
+        else:
+            print(write(result, name), end="", flush=True)
+    if failed and len(sounds) > 1:
+        print(f"asr-topdown transcribe: {failed} of {len(sounds)} files failed", file=sys.stderr)
+    return 1 if failed else 0
+
+
+def _check(args: argparse.Namespace) -> None:
+    for name in ("beam", "nbest"):
+        if getattr(args, name) is not None and getattr(args, name) < 1:
+            raise ValueError(f"--{name} {getattr(args, name)}: must be at least 1")
+    if not args.longest >= 1:
+        raise ValueError(f"--longest {args.longest:g}: must be at least 1 second")
+    if args.channel is not None and args.channel < 0:
+        raise ValueError(f"--channel {args.channel}: channels are counted from 0")

@@ -88,12 +88,12 @@ def test_transcribe_says_what_decode_says(
     main(["decode", str(dev), "--model", str(toy.model), "--out", str(tmp_path)])
     decoded = dict(line.split(maxsplit=1) for line in (tmp_path / "dev" / "text").read_text().splitlines())
     sounds = [str(path) for path in sorted((toy.root / "dev").glob("*.wav"))]
-    texts = asr_topdown.load(toy.model).transcribe(sounds)
+    texts = [found.text for found in asr_topdown.load(toy.model).transcribe(sounds)]
     assert texts == list(decoded.values())
     capsys.readouterr()
     assert main(["transcribe", str(toy.model), *sounds[:2]]) == 0
     assert capsys.readouterr().out.splitlines() == [f"{sounds[i]}: {texts[i]}" for i in range(2)]
-    assert asr_topdown.load(toy.model, beam=5).transcribe(sounds[:1]) == texts[:1]
+    assert asr_topdown.load(toy.model, beam=5).transcribe(sounds[0])[0].text == texts[0]
 
 
 def test_train_again_answers_from_disk(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,13 +127,6 @@ def test_corrupt_wav(broken: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     (train / "wav.scp").write_text("\n".join(lines) + "\n")
     error = error_of(["features", str(train), "--config", str(broken.root / "c.yaml"), "--nj", "1"], capsys)
     assert str(sound) in error
-
-
-def test_wrong_sampling_rate(
-    broken: Toy, capsys: pytest.CaptureFixture[str], write_tones: Callable[..., Path]
-) -> None:
-    other = write_tones(broken.root / "other.wav", "abc", rate=16000)
-    assert "16000 Hz" in error_of(["transcribe", str(broken.model), str(other)], capsys)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +165,7 @@ def test_features_of_one_utterance_missing(broken: Toy, capsys: pytest.CaptureFi
 
 def test_unknown_key(broken: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     error = error_of(["train", *broken.experiment, "--set", "train.epoch=3"], capsys)
-    assert "unknown key train.epoch; did you mean 'epochs'?" in error
+    assert "unknown key train.epoch; did you mean train.epochs?" in error
 
 
 def test_truncated_weights(broken: Toy, capsys: pytest.CaptureFixture[str]) -> None:

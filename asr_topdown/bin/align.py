@@ -1,0 +1,104 @@
+"""`asr-topdown align`: when each word of known transcripts is said."""
+
+import argparse
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from asr_topdown.bin import options
+
+if TYPE_CHECKING:
+    from asr_topdown.datadir import DataDir
+    from asr_topdown.transcription.forced import Aligned
+
+HELP = "find when each word of data directories is said, by a network's CTC output (forced alignment)"
+EXAMPLE = """
+asr-topdown align data/test --model exp/a/models/joint_seed1 --out exp/a/align
+"""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "data", nargs="+", type=Path, metavar="DIR", help="data directories with sound and text"
+    )
+    parser.add_argument(
+        "--model", type=Path, required=True, metavar="DIR", help="folder of a trained network"
+    )
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="DIR/SET gets `ctm`, `scores` (log-probability per frame: low where a transcript does not fit) "
+        "and "
+        "`textgrid/RECORDING.TextGrid`",
+    )
+    parser.add_argument(
+        "--pipes", action="store_true", help="run the commands that wav.scp may hold, as `features` does"
+    )
+    options.add_device(parser)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Align each data directory; 1 if an utterance could not be aligned."""
+    from asr_topdown import datadir
+    from asr_topdown.decode.model import load_trained
+    from asr_topdown.progress import progress
+    from asr_topdown.transcription.forced import Aligner
+    from asr_topdown.transcription.transcript import Failure
+
+    options.log_to_stderr()
+    aligner = Aligner(load_trained(args.model, args.device), pipes=args.pipes)
+    failed = 0
+    for path in args.data:
+        data = datadir.read(path)
+        found = []
+        for result in progress(aligner.align(data), path.name, total=len(data.utt2spk), unit="utterance"):
+            if isinstance(result, Failure):
+                failed += 1
+                print(f"asr-topdown align: error: {result.reason}", file=sys.stderr, flush=True)
+            else:
+                found.append(result)
+        target = args.out / path.name
+        _write(target, data, found)
+        print(f"{target}: {len(found)} of {len(data.utt2spk)} utterances")
+    return 1 if failed else 0
+
+
+def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
+    """The tables of one data directory, in the time of its recordings."""
+    from asr_topdown import datadir, files
+    from asr_topdown.transcription.textgrid import Interval, text_grid
+
+    lines: list[tuple[str, str, float, str]] = []
+    tiers: dict[str, dict[str, list[Interval]]] = defaultdict(lambda: defaultdict(list))
+    ends: dict[str, float] = defaultdict(float)
+    scores: dict[str, str] = {}
+    for one in found:
+        recording, start, speed = _place(data, one.utterance)
+        scores[one.utterance] = f"{one.score:.4f}"
+        name, channel = data.sides.get(recording, (recording, "1"))
+        for word in one.words:
+            length = (word.end - word.start) * speed
+            rest = f"{length:.3f} {word.text} {word.confidence:.3f}"
+            lines.append((name, channel, start + word.start * speed, rest))
+        ends[recording] = max(ends[recording], start + one.seconds * speed)
+        for kind, words in (("words", one.words), ("units", one.units)):
+            tier = tiers[recording][f"{data.utt2spk[one.utterance]} - {kind}"]
+            tier += [Interval(start + w.start * speed, start + w.end * speed, w.text) for w in words]
+    ctm = (f"{name} {channel} {begins:.3f} {rest}\n" for name, channel, begins, rest in sorted(lines))
+    files.write_text(target / "ctm", "".join(ctm))
+    datadir.write_table(target / "scores", scores)
+    for recording, own in tiers.items():
+        files.write_text(target / "textgrid" / f"{recording}.TextGrid", text_grid(own, ends[recording]))
+
+
+def _place(data: "DataDir", utterance: str) -> tuple[str, float, float]:
+    """An utterance's recording, where it begins in that, and how many of its seconds are one of the
+    utterance.
+    """
+    start = 0.0 if data.segments is None else data.segments[utterance][1]
+    return data.recording(utterance), start, data.speed.get(utterance, 1.0)

@@ -1,0 +1,139 @@
+"""Forced alignment: when each word and each unit of a known transcript is said."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asr_topdown import audio
+from asr_topdown.data.sampler import length_batches
+from asr_topdown.datadir import DataDir
+from asr_topdown.decode.ctc_alignment import ctc_align
+from asr_topdown.decode.model import TrainedModel
+from asr_topdown.features.front_end import front_end
+from asr_topdown.text import UNKNOWN_ID
+from asr_topdown.transcription.ctc_output import ctc_log_probs, frames_joined, has_ctc
+from asr_topdown.transcription.transcript import Failure, Word
+from asr_topdown.transcription.words import units_of, words_of
+
+log = logging.getLogger(__name__)
+
+_AHEAD = 24_000  # frames of features that are in memory at a time
+
+
+@dataclass(frozen=True)
+class Aligned:
+    """An utterance with the times of its words and units, in seconds from its beginning.
+
+    Attributes:
+        utterance: its id.
+        seconds: how long it is.
+        words: its words.
+        units: the network's units; spaces between words are among them.
+        score: the best alignment's log-probability, per frame: low where the transcript does not fit.
+    """
+
+    utterance: str
+    seconds: float
+    words: tuple[Word, ...]
+    units: tuple[Word, ...]
+    score: float
+
+
+@dataclass(frozen=True)
+class _Heard:
+    utterance: str
+    seconds: float
+    feats: Tensor
+
+
+class Aligner:
+    """Forced alignment by the CTC output of a trained network.
+
+    Args:
+        model: what `load_trained` gives.
+        pipes: whether commands of wav.scp are run.
+
+    Raises:
+        ValueError: if the network has no CTC output.
+    """
+
+    def __init__(self, model: TrainedModel, *, pipes: bool = False) -> None:
+        if not has_ctc(model.network):
+            raise ValueError(f"{model.folder}: its network has no CTC output, which an alignment needs")
+        self._model, self._pipes = model, pipes
+        self._frame_seconds = frames_joined(model.network) * model.config.features.fbank.frame_shift_ms / 1000
+        self._unknown = 0
+
+    @torch.no_grad()
+    def align(self, data: DataDir) -> Iterator[Aligned | Failure]:
+        """Each utterance of a data directory; features are computed from its sound.
+
+        Raises:
+            ValueError: naming the directory, if an utterance has no transcript.
+        """
+        missing = data.utt2spk.keys() - data.text.keys()
+        if missing:
+            raise ValueError(f"{data.path / 'text'}: no line for {min(missing)}")
+        waiting: list[_Heard] = []
+        for utterance, clip in data.clips().items():
+            try:
+                waiting.append(self._hear(utterance, clip))
+            except (ValueError, OSError) as error:
+                yield Failure(utterance, f"{utterance}: {error}")
+            if sum(len(one.feats) for one in waiting) >= _AHEAD:
+                yield from self._aligned(waiting, data.text)
+                waiting = []
+        yield from self._aligned(waiting, data.text)
+        if self._unknown:
+            log.warning(
+                "%s: %d transcripts hold units that the model does not know; these are aligned as <unk>",
+                data.path,
+                self._unknown,
+            )
+
+    def _hear(self, utterance: str, clip: audio.Clip) -> _Heard:
+        settings = self._model.config.features
+        rate = settings.fbank.sample_rate
+        samples, _ = audio.read(clip._replace(rate=rate), pipes=self._pipes)
+        feats = front_end(samples, rate, settings.fbank, settings.deltas)
+        return _Heard(
+            utterance, len(samples) / rate, self._model.cmvn.apply(feats) if self._model.cmvn else feats
+        )
+
+    def _aligned(self, waiting: list[_Heard], text: Mapping[str, str]) -> Iterator[Aligned | Failure]:
+        plan = length_batches(
+            [len(one.feats) for one in waiting], frames_per_batch=_AHEAD, utterances_per_batch=64
+        )
+        found: dict[str, Aligned | Failure] = {}
+        for indices in plan:
+            batch = [waiting[index] for index in indices]
+            device = self._model.device
+            feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
+            lengths = torch.tensor([len(one.feats) for one in batch], device=device)
+            log_probs, lengths = ctc_log_probs(self._model.network, feats, lengths)
+            rows = log_probs.cpu().double().numpy()
+            for one, row, count in zip(batch, rows, lengths.tolist(), strict=True):
+                found[one.utterance] = self._one(one, text[one.utterance], row[:count])
+        yield from (found[one.utterance] for one in waiting)
+
+    def _one(self, heard: _Heard, text: str, log_probs: np.ndarray) -> Aligned | Failure:
+        vocabulary = self._model.vocabulary
+        ids = vocabulary.encode(text)
+        self._unknown += UNKNOWN_ID in ids
+        try:
+            alignment = ctc_align(log_probs, ids)
+        except ValueError as error:
+            return Failure(heard.utterance, f"{heard.utterance}: cannot be aligned: {error}")
+        times = {"offset": 0.0, "frame_seconds": self._frame_seconds, "seconds": heard.seconds}
+        return Aligned(
+            heard.utterance,
+            heard.seconds,
+            words_of(vocabulary, ids, alignment, **times),
+            units_of(vocabulary, alignment, **times),
+            alignment.score / max(1, len(log_probs)),
+        )

@@ -1,0 +1,53 @@
+"""Which sound files a user means, and what their results are called."""
+
+import glob
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from asr_topdown.corpora.table.recordings import SUFFIXES
+
+
+def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
+    """The sound files that arguments name.
+
+    Args:
+        arguments: files (also ones that are not there: that is said where they are read), folders (all sound
+            files in them, at any depth), patterns such as `calls/*.wav`, and `-` for `lines`.
+        lines: names of files, one each.
+
+    Raises:
+        ValueError: naming a folder without sound files, or a pattern that fits nothing.
+    """
+    found: list[str] = []
+    for argument in arguments:
+        if argument == "-":
+            found += [line.strip() for line in lines if line.strip()]
+        elif Path(argument).is_dir():
+            inside = sorted(path for path in Path(argument).rglob("*") if path.suffix.lower() in SUFFIXES)
+            if not inside:
+                raise ValueError(f"{argument}: no sound file is in it, at any depth ({', '.join(SUFFIXES)})")
+            found += map(str, inside)
+        elif glob.has_magic(argument) and not Path(argument).exists():
+            matching = sorted(glob.glob(argument, recursive=True))
+            if not matching:
+                raise ValueError(f"{argument}: fits no file")
+            found += matching
+        else:
+            found.append(argument)
+    return found
+
+
+def result_names(files: Sequence[str]) -> list[str]:
+    """A name for the result of each file, all different: its own without folder and suffix, if that will do.
+
+    Else the path is part of it, with `_` between its parts; the same file twice is numbered.
+    """
+    stems = [Path(file).stem for file in files]
+    if len(set(stems)) < len(stems):
+        stems = ["_".join(part for part in Path(file).with_suffix("").parts if part != "/") for file in files]
+    counts: dict[str, int] = {}
+    names = []
+    for stem in stems:
+        counts[stem] = counts.get(stem, 0) + 1
+        names.append(stem if counts[stem] == 1 else f"{stem}-{counts[stem]}")
+    return names

@@ -1,0 +1,215 @@
+"""A trained model as an object that turns sound into text."""
+
+import dataclasses
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
+
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.data.sampler import length_batches
+from asr_topdown.decode.model import TrainedModel, load_trained
+from asr_topdown.decode.result import DecodeResult
+from asr_topdown.decode.searches import build_search, with_beam
+from asr_topdown.features.front_end import front_end
+from asr_topdown.transcription.ctc_output import ctc_log_probs, frames_joined, has_ctc
+from asr_topdown.transcription.cutting import cut
+from asr_topdown.transcription.sound import SoundReader, Source, name_of
+from asr_topdown.transcription.transcript import Failure, Hypothesis, Segment, Transcript
+from asr_topdown.transcription.words import timed_words
+
+LONGEST = 30.0
+"""Seconds of sound that are recognised as one."""
+
+_AHEAD = 6000  # frames that are read before a CPU decodes them: a minute, so that texts come soon
+
+
+@dataclasses.dataclass
+class _Job:
+    """A sound on its way: its segments, of which those that are still to be decoded are None."""
+
+    name: str
+    segments: list[Segment | None] = dataclasses.field(default_factory=list)
+    seconds: float = 0.0
+    reason: str = ""
+    read: bool = False
+
+    def result(self) -> Transcript | Failure:
+        if self.reason:
+            return Failure(self.name, self.reason)
+        return Transcript(self.name, self.seconds, tuple(s for s in self.segments if s is not None))
+
+
+@dataclasses.dataclass(frozen=True)
+class _Waiting:
+    """Features of a piece of sound, and where its segment belongs."""
+
+    job: _Job
+    number: int
+    start: float
+    end: float
+    feats: Tensor
+
+
+class Recognizer:
+    """Speech to text with one trained model.
+
+    Args:
+        model: what `load_trained` gives.
+        decode: how to search; the model's own settings if absent.
+        channel: of sounds with several, counted from 0; None mixes them.
+        longest: seconds; a longer sound is cut where it is quietest.
+
+    Raises:
+        ValueError: if the model cannot do the search.
+    """
+
+    def __init__(
+        self,
+        model: TrainedModel,
+        decode: DecodeConfig | None = None,
+        *,
+        channel: int | None = None,
+        longest: float = LONGEST,
+    ) -> None:
+        self.model = model
+        self._decode_config = decode or model.config.decode
+        self._search = build_search(model.network, self._decode_config, model.vocabulary)
+        self._rate = model.config.features.fbank.sample_rate
+        self._longest = longest
+        self._sound = SoundReader(self._rate, channel)
+        self._frame_seconds = frames_joined(model.network) * model.config.features.fbank.frame_shift_ms / 1000
+
+    @classmethod
+    def load(
+        cls,
+        folder: Path | str,
+        *,
+        device: str = "cpu",
+        beam: int | None = None,
+        nbest: int | None = None,
+        channel: int | None = None,
+        longest: float = LONGEST,
+    ) -> "Recognizer":
+        """Load a model folder: see `asr_topdown.load`."""
+        model = load_trained(folder, device)
+        decode = model.config.decode
+        if nbest is not None and nbest > decode.beam:
+            beam = max(beam or 0, nbest)
+        if beam is not None or nbest is not None:
+            decode = with_beam(model.network, decode, beam or decode.beam)
+        if nbest is not None:
+            decode = decode.model_copy(update={"nbest": nbest})
+        return cls(model, decode, channel=channel, longest=longest)
+
+    def transcribe(self, sources: Source | Sequence[Source]) -> list[Transcript]:
+        """What is said in each sound.
+
+        Args:
+            sources: paths, open files, or (samples, rate in Hz); or one of these.
+
+        Raises:
+            ValueError: naming the first sound that cannot be read, or is shorter than a frame.
+            FileNotFoundError: if a file is not there.
+        """
+        found = []
+        for result in self.stream([sources] if _is_source(sources) else sources):  # type: ignore[arg-type,list-item]
+            if isinstance(result, Failure):
+                raise ValueError(result.reason)
+            found.append(result)
+        return found
+
+    @torch.no_grad()
+    def stream(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
+        """What is said in each sound, in the order of the sounds, as soon as it is known.
+
+        Sounds are decoded in batches, of which a few minutes are in memory at a time, however long they are.
+        """
+        jobs: deque[_Job] = deque()
+        waiting: list[_Waiting] = []
+        budget = self._decode_config.frames_per_batch
+        budget = min(budget, _AHEAD) if self.model.device.type == "cpu" else budget
+        for source in sources:
+            job = _Job(name_of(source))
+            jobs.append(job)
+            for piece in self._pieces(job, source):
+                waiting.append(piece)
+                if sum(len(one.feats) for one in waiting) >= budget:
+                    self._decode(waiting)
+                    waiting = []
+            job.read = True
+            yield from _finished(jobs)
+        self._decode(waiting)
+        yield from _finished(jobs)
+
+    def _pieces(self, job: _Job, source: Source) -> Iterator[_Waiting]:
+        """The pieces of a sound; what keeps it from being read is written into the job."""
+        try:
+            for piece in cut(self._sound.read(source), self._rate, self._longest):
+                start, end = piece.start / self._rate, (piece.start + len(piece.samples)) / self._rate
+                feats = self._features(piece.samples, job.name)
+                job.seconds = end
+                job.segments.append(None)
+                yield _Waiting(job, len(job.segments) - 1, start, end, feats)
+        except (ValueError, OSError) as error:
+            job.reason = str(error)
+
+    def _features(self, samples: np.ndarray, name: str) -> Tensor:
+        settings = self.model.config.features
+        try:
+            feats = front_end(torch.from_numpy(samples), self._rate, settings.fbank, settings.deltas)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from error
+        return self.model.cmvn.apply(feats) if self.model.cmvn else feats
+
+    def _decode(self, waiting: Sequence[_Waiting]) -> None:
+        pieces = [one for one in waiting if not one.job.reason]
+        plan = length_batches(
+            [len(one.feats) for one in pieces],
+            frames_per_batch=self._decode_config.frames_per_batch,
+            utterances_per_batch=64,
+        )
+        for indices in plan:
+            self._decode_batch([pieces[index] for index in indices])
+
+    def _decode_batch(self, batch: Sequence[_Waiting]) -> None:
+        device, network = self.model.device, self.model.network
+        feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
+        lengths = torch.tensor([len(one.feats) for one in batch], device=device)
+        found = self._search(feats, lengths)
+        rows: list[np.ndarray | None] = [None] * len(batch)
+        if has_ctc(network):
+            log_probs, lengths = ctc_log_probs(network, feats, lengths)
+            counts = lengths.tolist()
+            rows = [row[:count] for row, count in zip(log_probs.cpu().double().numpy(), counts, strict=True)]
+        for one, result, row in zip(batch, found, rows, strict=True):
+            one.job.segments[one.number] = self._segment(one, result, row)
+
+    def _segment(self, piece: _Waiting, result: DecodeResult, log_probs: np.ndarray | None) -> Segment:
+        vocabulary = self.model.vocabulary
+        words = timed_words(
+            vocabulary,
+            result.best.ids,
+            log_probs,
+            offset=piece.start,
+            frame_seconds=self._frame_seconds,
+            seconds=piece.end - piece.start,
+        )
+        hypotheses = tuple(Hypothesis(vocabulary.decode(one.ids), one.score) for one in result.hypotheses)
+        return Segment(piece.start, piece.end, words, hypotheses)
+
+
+def _finished(jobs: deque[_Job]) -> Iterator[Transcript | Failure]:
+    """Take the jobs off the front that are done."""
+    while jobs and jobs[0].read and (jobs[0].reason or None not in jobs[0].segments):
+        yield jobs.popleft().result()
+
+
+def _is_source(value: object) -> bool:
+    """Whether this is one sound, and no sequence of them."""
+    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int | float)
+    return pair or isinstance(value, str | Path) or hasattr(value, "read")

@@ -1,0 +1,125 @@
+"""Sound as a network wants it, from what users have: files, file objects, arrays; any rate, several
+channels.
+"""
+
+import logging
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, BinaryIO, TypeAlias
+
+import numpy as np
+import soxr
+
+from asr_topdown import audio
+from asr_topdown.audio.opened import InMemory, Opened
+
+log = logging.getLogger(__name__)
+
+Source: TypeAlias = str | Path | BinaryIO | tuple[Any, int]
+"""A sound file's path, an open file, or samples, (n,) or (n, channels), with their rate in Hz."""
+
+
+class SoundReader:
+    """Reads any sound as mono at one rate; what it changes it says once, in the log.
+
+    Args:
+        rate: Hz.
+        channel: of a sound with several, counted from 0; None mixes them.
+        block: seconds that are read at once.
+    """
+
+    def __init__(self, rate: int, channel: int | None = None, block: float = 30.0) -> None:
+        self._rate, self._channel, self._block = rate, channel, block
+        self._said: set[str] = set()
+
+    def read(self, source: Source) -> Iterator[np.ndarray]:
+        """The sound in blocks, (n,) float32.
+
+        Raises:
+            FileNotFoundError: if there is no such file.
+            ValueError: naming the source, if it cannot be read, is empty, has no such channel or holds NaN.
+        """
+        name = name_of(source)
+        with _opened(source, name) as sound:
+            if sound.rate != self._rate:
+                what = f"{sound.rate} Hz, resampled to the model's {self._rate} Hz"
+                self._say("rate", f"{name}: {what} (as all such sounds)")
+            yield from self._converted(self._blocks(sound, name), sound.rate)
+            for remark in sound.remarks:
+                log.warning("%s: %s", name, remark)
+
+    def _blocks(self, sound: Opened, name: str) -> Iterator[np.ndarray]:
+        """Mono blocks at the sound's own rate, none of them empty."""
+        size, count = round(self._block * sound.rate), 0
+        for first in range(0, sound.frames, size):
+            last = min(first + size, sound.frames)
+            block = self._mono(sound.read(first, last), name)
+            if len(block):
+                yield block
+            count += len(block)
+            if len(block) < last - first:
+                break
+        if not count:
+            raise ValueError(f"{name}: holds no samples")
+
+    def _converted(self, blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
+        """The blocks at the wanted rate."""
+        block, following = next(blocks), next(blocks, None)
+        if following is None:
+            # As a data directory has it; a stream of blocks differs from it by rounding.
+            yield audio.resample(block, rate, self._rate)
+            return
+        change = soxr.ResampleStream(rate, self._rate, 1, dtype="float32")
+        while True:
+            last = following is None
+            yield block if rate == self._rate else change.resample_chunk(block, last=last)
+            if following is None:
+                return
+            block, following = following, next(blocks, None)
+
+    def _mono(self, samples: np.ndarray, name: str) -> np.ndarray:
+        channels = samples.shape[1]
+        if not np.isfinite(samples).all():
+            raise ValueError(f"{name}: holds samples that are not finite (NaN or infinity)")
+        if self._channel is not None and not 0 <= self._channel < channels:
+            raise ValueError(f"{name}: no channel {self._channel}, it has {channels} (counted from 0)")
+        if channels > 1 and self._channel is None:
+            self._say("channels", f"{name}: {channels} channels, mixed into one (as all such sounds)")
+            return samples.mean(1, dtype=np.float32)
+        return np.ascontiguousarray(samples[:, self._channel or 0])
+
+    def _say(self, what: str, line: str) -> None:
+        if what not in self._said:
+            log.warning("%s", line)
+            self._said.add(what)
+
+
+def name_of(source: Source) -> str:
+    """What a source is called in messages and results."""
+    if isinstance(source, tuple):
+        return "array"
+    if isinstance(source, str | Path):
+        return str(source)
+    name = getattr(source, "name", None)
+    return str(name) if isinstance(name, str | Path) else "file object"
+
+
+def _opened(source: Source, name: str) -> Opened:
+    if isinstance(source, tuple):
+        return InMemory(*_array(source, name))
+    if isinstance(source, str | Path):
+        return audio.open_source(str(source))
+    return audio.open_bytes(source.read(), name)
+
+
+def _array(source: tuple[Any, int], name: str) -> tuple[np.ndarray, int]:
+    """Samples (n, channels) float32 in [-1, 1], and their rate."""
+    samples, rate = np.asarray(source[0]), int(source[1])
+    if samples.ndim == 1:
+        samples = samples[:, None]
+    if samples.ndim != 2 or not samples.size or rate <= 0:
+        shape = f"{samples.shape} at {rate} Hz"
+        raise ValueError(f"{name}: {shape} is no sound: (n,) or (n, channels) samples are wanted")
+    if np.issubdtype(samples.dtype, np.integer):
+        return samples.astype(np.float32) / (np.iinfo(samples.dtype).max + 1), rate
+    return samples.astype(np.float32), rate

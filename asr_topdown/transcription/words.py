@@ -1,0 +1,111 @@
+"""From a network's units to words, and when they are said."""
+
+import contextlib
+from collections.abc import Sequence
+
+import numpy as np
+
+from asr_topdown.decode.ctc_alignment import Alignment, Span, ctc_align
+from asr_topdown.text import SPACE, Vocabulary
+from asr_topdown.text.pieces import WORD_START
+from asr_topdown.transcription.transcript import Word
+
+
+def word_spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
+    """The words that units spell, each with the places of its own units in `ids`.
+
+    Joined by spaces, the words are `vocabulary.decode(ids)`.
+    """
+    words: list[tuple[str, list[int]]] = []
+    fresh = True
+    for place, label in enumerate(ids):
+        unit = vocabulary.units[label]
+        text = unit
+        if vocabulary.unit == "word":
+            fresh = True
+        elif vocabulary.unit == "char":
+            if unit == SPACE:
+                fresh = True
+                continue
+        elif unit.startswith(WORD_START):
+            text, fresh = unit.removeprefix(WORD_START), True
+        if fresh and text:
+            words.append(("", []))
+            fresh = False
+        if text:
+            word, places = words[-1]
+            words[-1] = word + text, [*places, place]
+    return words
+
+
+def timed_words(
+    vocabulary: Vocabulary,
+    ids: Sequence[int],
+    log_probs: np.ndarray | None,
+    *,
+    offset: float,
+    frame_seconds: float,
+    seconds: float,
+) -> tuple[Word, ...] | None:
+    """The words that units spell, with the times and confidences of CTC's best alignment; None if there is
+    none.
+
+    Args:
+        vocabulary: the units.
+        ids: their ids, without blanks.
+        log_probs: (T, V) of the network's CTC output; None if it has none.
+        offset: when the first frame begins.
+        frame_seconds: how long a frame is.
+        seconds: how long the sound is; no word ends later.
+    """
+    if log_probs is not None:
+        # An attention decoder may find more units than CTC can spell in these frames.
+        with contextlib.suppress(ValueError):
+            alignment = ctc_align(log_probs, ids)
+            return words_of(
+                vocabulary, ids, alignment, offset=offset, frame_seconds=frame_seconds, seconds=seconds
+            )
+    return None
+
+
+def words_of(
+    vocabulary: Vocabulary,
+    ids: Sequence[int],
+    alignment: Alignment,
+    *,
+    offset: float,
+    frame_seconds: float,
+    seconds: float,
+) -> tuple[Word, ...]:
+    """The words of an alignment: each from the first frame of its first unit to the last of its last.
+
+    Args:
+        vocabulary: the units.
+        ids: their ids, without blanks.
+        alignment: of `ids`.
+        offset: when the first frame begins.
+        frame_seconds: how long a frame is.
+        seconds: how long the sound is; no word ends later.
+    """
+    words = []
+    for text, places in word_spans(vocabulary, ids):
+        spans = [alignment.spans[place] for place in places]
+        words.append(_word(text, spans, offset, frame_seconds, seconds))
+    return tuple(words)
+
+
+def units_of(
+    vocabulary: Vocabulary, alignment: Alignment, *, offset: float, frame_seconds: float, seconds: float
+) -> tuple[Word, ...]:
+    """The units of an alignment, each with its own frames; arguments as of `words_of`."""
+    return tuple(
+        _word(vocabulary.units[span.label], [span], offset, frame_seconds, seconds)
+        for span in alignment.spans
+    )
+
+
+def _word(text: str, spans: Sequence[Span], offset: float, frame_seconds: float, seconds: float) -> Word:
+    frames = [span.end - span.start for span in spans]
+    sure = sum(span.confidence * count for span, count in zip(spans, frames, strict=True)) / sum(frames)
+    start, end = (min(frame * frame_seconds, seconds) for frame in (spans[0].start, spans[-1].end))
+    return Word(text, offset + start, offset + end, sure)

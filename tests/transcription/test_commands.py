@@ -1,0 +1,168 @@
+"""`asr-topdown transcribe` and `align` as one types them."""
+
+import io
+import json
+import re
+
+import pytest
+import soundfile
+
+from asr_topdown import datadir
+from asr_topdown.bin.main import main
+
+from .conftest import EACH, RATE
+
+
+@pytest.fixture
+def sounds(toy, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name, text in (("a.wav", "ab cab"), ("more/b.wav", "c"), ("more/deep/c.wav", "ba a")):
+        toy.write(tmp_path / name, text)
+    return tmp_path
+
+
+def test_texts(toy, sounds, capsys):
+    assert main(["transcribe", str(toy.model), "a.wav", "more"]) == 0
+    assert capsys.readouterr().out == "a.wav: ab cab\nmore/b.wav: c\nmore/deep/c.wav: ba a\n"
+
+
+def test_names_on_the_standard_input(toy, sounds, capsys, monkeypatch):
+    monkeypatch.setattr("sys.stdin", io.StringIO("more/b.wav\na.wav\n"))
+    assert main(["transcribe", str(toy.model), "-"]) == 0
+    assert capsys.readouterr().out == "more/b.wav: c\na.wav: ab cab\n"
+
+
+def test_a_bad_file_costs_a_line_and_the_exit_code(toy, sounds, capsys):
+    assert main(["transcribe", str(toy.model), "a.wav", "missing.wav", "more/b.wav"]) == 1
+    said = capsys.readouterr()
+    assert said.out == "a.wav: ab cab\nmore/b.wav: c\n"
+    assert "asr-topdown transcribe: error: missing.wav: no such file\n" in said.err
+    assert "1 of 3 files failed" in said.err
+
+
+def test_another_rate_and_stereo_are_said_once(toy, sounds, capsys):
+    for name in ("x", "y"):
+        sound, _ = soundfile.read(toy.write(sounds / "high.wav", "ab c", rate=2 * RATE))
+        soundfile.write(f"{name}.wav", [[s, s] for s in sound], 2 * RATE)
+    assert main(["transcribe", str(toy.model), "x.wav", "y.wav"]) == 0
+    said = capsys.readouterr()
+    assert said.out == "x.wav: ab c\ny.wav: ab c\n"
+    assert said.err.count("resampled to the model's 8000 Hz") == 1
+    assert said.err.count("2 channels, mixed into one") == 1
+    assert main(["transcribe", str(toy.model), "x.wav", "--channel", "1"]) == 0
+    said = capsys.readouterr()
+    assert "mixed" not in said.err
+    assert said.out == "x.wav: ab c\n"
+
+
+def test_json_and_n_best(toy, sounds, capsys):
+    command = ["transcribe", str(toy.model), "a.wav", "more/b.wav", "--format", "json", "--nbest", "3"]
+    assert main(command) == 0
+    first, second = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (first["file"], first["text"], second["text"]) == ("a.wav", "ab cab", "c")
+    assert [word["text"] for word in first["segments"][0]["words"]] == ["ab", "cab"]
+    assert len(first["segments"][0]["hypotheses"]) == 3
+
+
+def test_files_for_each_sound(toy, sounds, capsys):
+    for kind, suffix in (("text", "txt"), ("ctm", "ctm"), ("srt", "srt"), ("json", "json")):
+        assert main(["transcribe", str(toy.model), ".", "--format", kind, "--out", "out"]) == 0
+        assert sorted(path.name for path in (sounds / "out").glob(f"*.{suffix}")) == [
+            f"{name}.{suffix}" for name in "abc"
+        ]
+    assert capsys.readouterr().out == ""
+    lines = (sounds / "out" / "a.ctm").read_text().splitlines()
+    assert [line.split()[:2] + line.split()[4:5] for line in lines] == [["a", "1", "ab"], ["a", "1", "cab"]]
+    assert float(lines[1].split()[2]) == pytest.approx(3 * EACH, abs=0.1)
+    assert re.fullmatch(
+        r"1\n00:00:00,\d{3} --> 00:00:00,\d{3}\nab cab\n\n", (sounds / "out" / "a.srt").read_text()
+    )
+
+
+@pytest.mark.parametrize(
+    ("options", "problem"),
+    [
+        (["a.wav", "more", "--format", "srt"], "--format srt: subtitles of 3 files want --out DIR"),
+        (["a.wav", "--beam", "0"], "--beam 0: must be at least 1"),
+        (["a.wav", "--longest", "0.1"], "--longest 0.1: must be at least 1 second"),
+        (["a.wav", "--channel", "-1"], "--channel -1: channels are counted from 0"),
+        (["no*.wav"], "no*.wav: fits no file"),
+    ],
+)
+def test_wrong_options(toy, sounds, capsys, options, problem):
+    assert main(["transcribe", str(toy.model), *options]) == 1
+    assert f"asr-topdown transcribe: error: {problem}\n" in capsys.readouterr().err
+
+
+def read_ctm(path):
+    return [line.split() for line in path.read_text().splitlines()]
+
+
+def test_align(toy, tmp_path, capsys):
+    """The words of a data directory, where they are known to be: each letter is a tenth of a second."""
+    dev = toy.root / "data" / "dev"
+    assert main(["align", str(dev), "--model", str(toy.model), "--out", str(tmp_path)]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/dev: 12 of 12 utterances\n"
+    texts = datadir.read_table(dev / "text")
+    lines = read_ctm(tmp_path / "dev" / "ctm")
+    assert [word for *_, word, _ in lines] == [word for text in texts.values() for word in text.split()]
+    wanted = [
+        (len(" ".join(text.split()[:number])) + (number > 0), len(word))
+        for text in texts.values()
+        for number, word in enumerate(text.split())
+    ]
+    for (_, channel, start, duration, _, confidence), (letters, length) in zip(lines, wanted, strict=True):
+        assert channel == "1"
+        assert letters * EACH - 0.04 <= float(start)
+        assert float(start) + float(duration) <= (letters + length) * EACH + 0.04
+        assert 0.3 < float(confidence) <= 1.0
+    scores = datadir.read_table(tmp_path / "dev" / "scores")
+    assert scores.keys() == texts.keys()
+    assert all(-1.0 < float(score) <= 0.0 for score in scores.values())
+    grids = sorted((tmp_path / "dev" / "textgrid").iterdir())
+    assert [grid.stem for grid in grids] == list(texts)
+    text = grids[0].read_text()
+    assert 'name = "toy - words"' in text
+    assert 'name = "toy - units"' in text
+
+
+def test_align_in_the_time_of_a_recording(toy, tmp_path):
+    """Two segments of one side of a call, and a speed: times are those of the file."""
+    sound, _ = soundfile.read(toy.write(tmp_path / "w.wav", "ab c"))
+    silence = [0.0] * RATE
+    both = [*silence, *sound, *silence, *sound]
+    soundfile.write(tmp_path / "call.wav", [[0.0, s] for s in both], RATE)
+    folder = tmp_path / "call"
+    folder.mkdir()
+    length = len(sound) / RATE
+    for name, content in {
+        "wav.scp": f"call-B {tmp_path}/call.wav\n",
+        "reco2file_and_channel": "call-B call B\n",
+        "segments": f"s-1 call-B 1.0 {1 + length}\ns-2 call-B {2 + length} {2 + 2 * length}\n",
+        "text": "s-1 ab c\ns-2 ab c\n",
+        "utt2spk": "s-1 s\ns-2 s\n",
+        "spk2utt": "s s-1 s-2\n",
+    }.items():
+        (folder / name).write_text(content)
+    assert main(["align", str(folder), "--model", str(toy.model), "--out", str(tmp_path)]) == 0
+    lines = read_ctm(tmp_path / "call" / "ctm")
+    words = ("ab", "c", "ab", "c")
+    assert [(line[0], line[1], line[4]) for line in lines] == [("call", "B", word) for word in words]
+    starts = [float(line[2]) for line in lines]
+    assert starts == pytest.approx([1.0, 1.3, 2 + length, 2 + length + 0.3], abs=0.08)
+
+
+def test_what_cannot_be_aligned_costs_a_line_and_the_exit_code(toy, tmp_path, capsys):
+    folder = tmp_path / "data"
+    toy.write(tmp_path / "a.wav", "a")
+    (tmp_path / "t.tsv").write_text(f"file\ttext\na.wav\t{'abc ' * 20}\n")
+    toy.write(tmp_path / "b.wav", "ab")
+    with (tmp_path / "t.tsv").open("a") as table:
+        table.write("b.wav\tab\n")
+    assert main(["prepare", "table", "--source", str(tmp_path / "t.tsv"), "--out", str(folder)]) == 0
+    capsys.readouterr()
+    assert main(["align", str(folder), "--model", str(toy.model), "--out", str(tmp_path / "out")]) == 1
+    said = capsys.readouterr()
+    assert re.search(r"error: a: cannot be aligned: \d+ frames are too few for 79 labels", said.err)
+    assert "1 of 2 utterances" in said.out
+    assert [line[4] for line in read_ctm(tmp_path / "out" / "data" / "ctm")] == ["ab"]

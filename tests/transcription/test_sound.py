@@ -1,0 +1,105 @@
+"""Sound of any kind as mono at one rate."""
+
+import io
+import logging
+
+import numpy as np
+import pytest
+import soundfile
+
+from asr_topdown.transcription.sound import SoundReader
+
+RATE = 8000
+
+
+def tone(rate, seconds, frequency=440.0):
+    return (0.3 * np.sin(2 * np.pi * frequency * np.arange(int(rate * seconds)) / rate)).astype(np.float32)
+
+
+def read(source, **options):
+    return np.concatenate(list(SoundReader(RATE, **options).read(source)))
+
+
+@pytest.fixture
+def file(tmp_path):
+    soundfile.write(tmp_path / "a.wav", tone(RATE, 2.5), RATE, subtype="FLOAT")
+    return tmp_path / "a.wav"
+
+
+def test_paths_open_files_and_arrays_are_the_same_sound(file):
+    wanted = tone(RATE, 2.5)
+    assert np.array_equal(read(file), wanted)
+    assert np.array_equal(read(str(file)), wanted)
+    with open(file, "rb") as opened:
+        assert np.array_equal(read(opened), wanted)
+    assert np.array_equal(read(io.BytesIO(file.read_bytes())), wanted)
+    assert np.array_equal(read((wanted, RATE)), wanted)
+    assert np.array_equal(read((wanted[:, None].tolist(), RATE)), wanted)
+    integers = np.round(wanted * 32768).astype(np.int16)
+    assert np.array_equal(read((integers, RATE)), integers / np.float32(32768))
+
+
+@pytest.mark.parametrize("block", [0.25, 1.0, 2.5, 30.0])
+def test_blocks_make_no_difference(file, block):
+    assert np.array_equal(read(file, block=block), tone(RATE, 2.5))
+
+
+@pytest.mark.parametrize("rate", [16000, 22050, 44100])
+@pytest.mark.parametrize("block", [0.25, 30.0])
+def test_another_rate_is_resampled(tmp_path, caplog, rate, block):
+    soundfile.write(tmp_path / "a.wav", tone(rate, 2.5), rate, subtype="FLOAT")
+    found = read(tmp_path / "a.wav", block=block)
+    assert len(found) == pytest.approx(2.5 * RATE, abs=1)
+    middle = slice(1000, -1000)
+    assert np.abs(found[middle] - tone(RATE, 2.5)[: len(found)][middle]).max() < 2e-3
+    assert caplog.messages == [
+        f"{tmp_path}/a.wav: {rate} Hz, resampled to the model's {RATE} Hz (as all such sounds)"
+    ]
+
+
+def test_channels_are_mixed_or_chosen(tmp_path, caplog):
+    left, right = tone(RATE, 1.0), tone(RATE, 1.0, 700.0)
+    soundfile.write(tmp_path / "a.wav", np.stack([left, right], 1), RATE, subtype="FLOAT")
+    reader = SoundReader(RATE)
+    for _ in range(2):
+        assert np.concatenate(list(reader.read(tmp_path / "a.wav"))) == pytest.approx(
+            (left + right) / 2, abs=1e-7
+        )
+    assert caplog.messages == [f"{tmp_path}/a.wav: 2 channels, mixed into one (as all such sounds)"]
+    assert np.array_equal(read(tmp_path / "a.wav", channel=1), right)
+    assert np.array_equal(read((np.stack([left, right], 1), RATE), channel=0), left)
+    with pytest.raises(ValueError, match=r"a\.wav: no channel 2, it has 2"):
+        read(tmp_path / "a.wav", channel=2)
+
+
+@pytest.mark.parametrize(
+    ("source", "problem"),
+    [
+        (([], RATE), r"array: \(0, 1\) at 8000 Hz is no sound"),
+        ((np.zeros((2, 2, 2)), RATE), "array: .* is no sound"),
+        ((np.zeros(9), 0), "array: .* at 0 Hz is no sound"),
+        ((np.array([0.0, np.nan]), RATE), "array: holds samples that are not finite"),
+        (io.BytesIO(b"no sound"), "file object: cannot be decoded"),
+        (io.BytesIO(b""), "file object: empty"),
+    ],
+)
+def test_what_is_no_sound_is_named(source, problem):
+    with pytest.raises(ValueError, match=problem):
+        read(source)
+
+
+def test_nothing_is_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for source in ("touch x; cat a.wav |", "touch x |"):
+        with pytest.raises((FileNotFoundError, ValueError)):
+            read(source)
+    assert not (tmp_path / "x").exists()
+
+
+def test_what_is_wrong_with_a_file_and_does_not_matter_is_logged(tmp_path, caplog):
+    caplog.set_level(logging.WARNING)
+    soundfile.write(tmp_path / "a.wav", tone(RATE, 1.0), RATE)
+    (tmp_path / "a.wav").write_bytes((tmp_path / "a.wav").read_bytes()[:-4000])
+    assert len(read(tmp_path / "a.wav")) == RATE - 2000
+    (line,) = caplog.messages
+    assert line.startswith(f"{tmp_path}/a.wav: ")
