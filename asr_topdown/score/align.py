@@ -16,10 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_topdown.score.long_align import align_long, fill_diagonal
+
 Units = Sequence[str]
 
 _CORRECT, _SUBSTITUTION, _DELETION, _INSERTION = b"CSDI"
-# How many scores a batch may have: 16 MB of them.
+# How many scores a batch may have: 16 MB of them. A pair that needs more is aligned as a long one.
 _BATCH_CELLS = 8_000_000
 
 
@@ -53,46 +55,62 @@ def align(reference: Units, hypothesis: Units) -> Alignment:
 
 
 def align_all(pairs: Iterable[tuple[Units, Units]]) -> list[Alignment]:
-    """`align` each (reference, hypothesis), many at a time: a hundred times faster than one by one."""
-    pairs = list(pairs)
-    operations = [""] * len(pairs)
+    """`align` each (reference, hypothesis), many at a time: a hundred times faster than one by one.
+
+    Pairs that occur more than once are aligned once.
+    """
+    units = [(tuple(reference), tuple(hypothesis)) for reference, hypothesis in pairs]
+    distinct = list(dict.fromkeys(units))
+    known = {pair: "C" * len(pair[0]) for pair in distinct if pair[0] == pair[1]}
+    known |= {
+        pair: _align_long(*pair) for pair in distinct if pair not in known and _cells(*pair) > _BATCH_CELLS
+    }
     # Sorted by length, so that what is aligned together is nearly of one length.
-    order = sorted(range(len(pairs)), key=lambda one: (len(pairs[one][0]), len(pairs[one][1])))
+    rest = sorted((pair for pair in distinct if pair not in known), key=lambda pair: [*map(len, pair)])
     start = 0
-    while start < len(order):
-        end = _batch_end(pairs, order, start)
-        for one, found in zip(
-            order[start:end], _operations([pairs[one] for one in order[start:end]]), strict=True
-        ):
-            operations[one] = found
+    while start < len(rest):
+        end = _batch_end(rest, start)
+        known |= zip(rest[start:end], _operations(rest[start:end]), strict=True)
         start = end
-    return [
-        Alignment(tuple(ref), tuple(hyp), found) for (ref, hyp), found in zip(pairs, operations, strict=True)
-    ]
+    return [Alignment(*pair, known[pair]) for pair in units]
 
 
-def _batch_end(pairs: Sequence[tuple[Units, Units]], order: Sequence[int], start: int) -> int:
-    """Where the batch that starts at `start` ends, so that it has at most about _BATCH_CELLS scores."""
-    longest = 0
-    for end in range(start, len(order)):
-        reference, hypothesis = pairs[order[end]]
-        longest = max(longest, len(hypothesis))
-        cells = (len(reference) + 1) * (len(reference) + longest + 1)
-        if end > start and cells * (end - start + 1) > _BATCH_CELLS:
+def _cells(reference: Units, hypothesis: Units) -> int:
+    """How many scores a batch holds for such a pair."""
+    return (len(reference) + 1) * (len(reference) + len(hypothesis) + 1)
+
+
+def _batch_end(pairs: Sequence[tuple[Units, Units]], start: int) -> int:
+    """Where the batch that starts at `start` ends, so that it has at most _BATCH_CELLS scores."""
+    longest: Units = ()
+    for end in range(start, len(pairs)):
+        reference, hypothesis = pairs[end]
+        longest = max(longest, hypothesis, key=len)
+        if end > start and _cells(reference, longest) * (end - start + 1) > _BATCH_CELLS:
             return end
-    return len(order)
+    return len(pairs)
 
 
 def _operations(batch: Sequence[tuple[Units, Units]]) -> list[str]:
     """The operations of each pair's alignment."""
-    units = set(itertools.chain.from_iterable(itertools.chain.from_iterable(batch)))
-    numbers = {unit: number for number, unit in enumerate(units)}
+    numbers = _numbers(batch)
     references = _numbered([reference for reference, _ in batch], numbers)
     hypotheses = _numbered([hypothesis for _, hypothesis in batch], numbers)
     rows = np.array([len(reference) for reference, _ in batch])
     columns = np.array([len(hypothesis) for _, hypothesis in batch])
     backwards = _trace(_scores(references, hypotheses), references, hypotheses, rows, columns)
     return [steps[steps > 0].tobytes().decode("ascii") for steps in backwards[::-1].T]
+
+
+def _align_long(reference: Units, hypothesis: Units) -> str:
+    numbers = _numbers([(reference, hypothesis)])
+    return align_long(*(_numbered([units], numbers)[:, 0] for units in (reference, hypothesis)))
+
+
+def _numbers(pairs: Sequence[tuple[Units, Units]]) -> dict[str, int]:
+    """A number for each unit that occurs."""
+    units = itertools.chain.from_iterable(itertools.chain.from_iterable(pairs))
+    return {unit: number for number, unit in enumerate(dict.fromkeys(units))}
 
 
 def _numbered(sequences: Sequence[Units], numbers: Mapping[str, int]) -> NDArray[np.int32]:
@@ -104,11 +122,7 @@ def _numbered(sequences: Sequence[Units], numbers: Mapping[str, int]) -> NDArray
 
 
 def _scores(references: NDArray[np.int32], hypotheses: NDArray[np.int32]) -> NDArray[Any]:
-    """Best scores [i + j, i, pair] of the first i reference units against the first j hypothesis units.
-
-    Score = (3 i + 3 j - cost) / 2: a correct unit scores 3, a substitution 1, an insertion or deletion
-    nothing. Filled anti-diagonal by anti-diagonal, whose cells do not depend on each other.
-    """
+    """Best scores [i + j, i, pair] of the first i reference units against the first j hypothesis units."""
     (rows, pairs), columns = references.shape, len(hypotheses)
     kind = _score_type(min(rows, columns))
     scores = np.zeros((rows + columns + 1, rows + 1, pairs), kind)
@@ -117,12 +131,8 @@ def _scores(references: NDArray[np.int32], hypotheses: NDArray[np.int32]) -> NDA
         low, high = max(1, diagonal - columns), min(rows, diagonal - 1) + 1
         offset = columns - diagonal
         equal = references[low - 1 : high - 1] == backwards[low + offset : high + offset]
-        best = scores[diagonal, low:high]
-        np.multiply(equal, 2, out=best, dtype=kind)
-        best += 1
-        best += scores[diagonal - 2, low - 1 : high - 1]
-        np.maximum(best, scores[diagonal - 1, low:high], out=best)
-        np.maximum(best, scores[diagonal - 1, low - 1 : high - 1], out=best)
+        current, previous, older = scores[diagonal], scores[diagonal - 1], scores[diagonal - 2]
+        fill_diagonal(current, previous, older, equal, slice(low, high))
     return scores
 
 

@@ -1,6 +1,8 @@
 """Alignments: golden ones, properties, a plain restatement, and sclite itself."""
 
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from asr_topdown.score import align as module
 from asr_topdown.score.align import Alignment, align, align_all
 from asr_topdown.score.errors import words
+from asr_topdown.score.long_align import align_long
 
 COST = {"C": 0, "S": 4, "D": 3, "I": 3}
 Texts = dict[str, list[str]]
@@ -163,15 +166,83 @@ def test_scores_beyond_sixteen_bits(monkeypatch: pytest.MonkeyPatch) -> None:
     assert align_all(pairs) == expected
 
 
-@pytest.mark.parametrize(("number", "units", "longest"), [(1500, 3, 12), (500, 40, 12), (100, 6, 80)])
+@pytest.mark.parametrize(
+    ("number", "units", "longest"), [(1500, 3, 12), (1000, 40, 12), (400, 3, 60), (100, 6, 80)]
+)
 def test_equals_sclite_ties_included(
-    sclite_operations: Callable[[Texts, Texts], Mapping[str, str]], number: int, units: int, longest: int
+    sclite_operations: Callable[[Texts, Texts], Mapping[str, str]],
+    monkeypatch: pytest.MonkeyPatch,
+    number: int,
+    units: int,
+    longest: int,
 ) -> None:
+    """Both as what is aligned together and as what is aligned as long sequences are."""
     references, hypotheses = random_texts(number, units, seed=units, longest=longest)
     expected = sclite_operations(references, hypotheses)
     assert len(expected) == number
-    found = align_all((references[name], hypotheses[name]) for name in references)
-    assert {name: one.operations for name, one in zip(references, found, strict=True)} == expected
+    for most in (module._BATCH_CELLS, 0):
+        monkeypatch.setattr(module, "_BATCH_CELLS", most)
+        found = align_all((references[name], hypotheses[name]) for name in references)
+        assert {name: one.operations for name, one in zip(references, found, strict=True)} == expected
+
+
+@given(few_units, few_units)
+def test_long_sequences_are_aligned_as_short_ones(reference: list[str], hypothesis: list[str]) -> None:
+    numbers = [np.array([ord(unit) for unit in units], np.int32) for units in (reference, hypothesis)]
+    assert align_long(*numbers) == restated(reference, hypothesis)
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(300, 300), (500, 40), (40, 500), (400, 1), (1, 400), (0, 9)])
+def test_long_sequences_of_any_lengths(rows: int, columns: int) -> None:
+    """Few units, so many ties; several checkpoints; one sequence much longer than the other."""
+    generator = np.random.default_rng(rows)
+    for units in (2, 3, 50):
+        reference = generator.integers(units, size=rows, dtype=np.int32)
+        hypothesis = generator.integers(units, size=columns, dtype=np.int32)
+        if rows == columns:  # nearly the same, as transcripts are
+            hypothesis = np.where(generator.random(rows) < 0.8, reference, hypothesis)[
+                generator.integers(9) :
+            ]
+        expected = restated([str(one) for one in reference], [str(one) for one in hypothesis])
+        assert align_long(reference, hypothesis) == expected
+
+
+@pytest.mark.parametrize(("length", "most"), [(9_000, 30), (50_000, 200)])
+def test_long_transcripts_take_little_memory(length: int, most: int) -> None:
+    """All scores of the longer pair would take ten gigabytes. In a process of its own, `most` megabytes."""
+    program = f"""
+import resource
+import numpy as np
+from asr_topdown.score.align import align
+
+generator = np.random.default_rng(1)
+reference = generator.integers(30, size={length})
+other = np.where(generator.random({length}) < 0.05, generator.integers(30, size={length}), reference)
+hypothesis = np.repeat(other, generator.choice([0, 1, 2], {length}, p=[0.05, 0.9, 0.05]))
+texts = [[str(unit) for unit in units] for units in (reference, hypothesis)]
+align(["a"], ["b"])
+before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+found = align(*texts)
+print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) // 1024)
+counts = [found.operations.count(letter) for letter in "CSDI"]
+print(sum(counts[:3]) - len(texts[0]), counts[0] + counts[1] + counts[3] - len(texts[1]))
+print(sum(counts[1:]) / len(texts[0]))
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    megabytes, lengths, rate = done.stdout.splitlines()
+    assert int(megabytes) < most
+    assert lengths == "0 0"
+    assert 0.12 < float(rate) < 0.15
+
+
+def test_equal_and_repeated_pairs_are_not_aligned_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    aligned: list[object] = []
+    operations = module._operations
+    monkeypatch.setattr(module, "_operations", lambda batch: aligned.extend(batch) or operations(batch))
+    pairs = [("abc", "abd"), ("abc", "abc"), ("abc", "abd"), ("", "")]
+    found = align_all((list(reference), list(hypothesis)) for reference, hypothesis in pairs)
+    assert [one.operations for one in found] == ["CCS", "CCC", "CCS", ""]
+    assert aligned == [(("a", "b", "c"), ("a", "b", "d"))]
 
 
 def test_costs_what_kaldialign_finds() -> None:

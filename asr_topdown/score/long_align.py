@@ -1,0 +1,127 @@
+"""Scores of alignments by anti-diagonals, and the alignment of two long sequences.
+
+A matrix of all scores of 50,000 against 50,000 units would take ten gigabytes. `align_long` keeps three of
+its anti-diagonals and, every so often, two neighbours as a checkpoint. On its way back it computes the scores
+between two checkpoints again, but only those that the path can still reach: from a cell on diagonal d it
+climbs at most d - c rows before it meets diagonal c. So the second pass costs next to nothing, and memory
+grows with the shorter sequence.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Scores = NDArray[Any]
+Units = NDArray[np.int32]
+
+
+def fill_diagonal(
+    current: Scores, previous: Scores, older: Scores, equal: NDArray[np.bool_], rows: slice
+) -> None:
+    """Best scores on a diagonal from those on the two before it.
+
+    Score = (3 i + 3 j - cost) / 2 of the first i reference units against the first j hypothesis units: a
+    correct unit scores 3, a substitution 1, an insertion or deletion nothing. Cells of a diagonal, where
+    i + j is the same, do not depend on each other.
+
+    Args:
+        current: (rows, ...) where the scores go: index i, or i less one constant for all three.
+        previous: (rows, ...) scores where i + j is one less.
+        older: (rows, ...) scores where i + j is two less.
+        equal: (rows to fill, ...) whether unit i of the reference is unit j of the hypothesis.
+        rows: which to fill; what it starts with is not 0.
+    """
+    above = slice(rows.start - 1, rows.stop - 1)
+    best = current[rows]
+    np.multiply(equal, 2, out=best, dtype=best.dtype)
+    best += 1
+    best += older[above]
+    np.maximum(best, previous[rows], out=best)
+    np.maximum(best, previous[above], out=best)
+
+
+class _Block(NamedTuple):
+    """Scores of the diagonals from `first` on: values[d - first, i - top] is that of row i on diagonal d."""
+
+    first: int
+    top: int
+    values: Units
+
+
+class _Pair(NamedTuple):
+    """A reference and a hypothesis of numbered units; `backwards` is the hypothesis from its end."""
+
+    reference: Units
+    hypothesis: Units
+    backwards: Units
+
+    def fill(self, current: Units, previous: Units, older: Units, diagonal: int, top: int = 0) -> None:
+        """Fill the scores of a diagonal, of which index i - top is that of row i, below its first index."""
+        rows, columns = len(self.reference), len(self.hypothesis)
+        low, high = max(1, diagonal - columns, top + 1), min(rows, diagonal - 1, top + len(current) - 1) + 1
+        if low >= high:
+            return
+        offset = columns - diagonal
+        equal = self.reference[low - 1 : high - 1] == self.backwards[low + offset : high + offset]
+        fill_diagonal(current, previous, older, equal, slice(low - top, high - top))
+
+
+def align_long(reference: Units, hypothesis: Units) -> str:
+    """The alignment that `score.align` describes, as its operations, one letter each."""
+    pair = _Pair(reference, hypothesis, np.ascontiguousarray(hypothesis[::-1]))
+    row, column = len(reference), len(hypothesis)
+    # Checkpoints and the block between two of them take about the same memory then.
+    distance = max(2, round((2 * (row + column) * min(row, column)) ** (1 / 3)))
+    checkpoints = _checkpoints(pair, distance)
+    steps = bytearray()
+    while row and column:
+        block = _block(pair, checkpoints[(row + column - 2) // distance], row, row + column)
+        row, column = _trace(pair, block, row, column, steps)
+    steps += b"D" * row + b"I" * column
+    return steps[::-1].decode("ascii")
+
+
+def _checkpoints(pair: _Pair, distance: int) -> list[_Block]:
+    """Of all scores, diagonals 0 and 1, `distance` and `distance` + 1, and so on."""
+    rows, columns = len(pair.reference), len(pair.hypothesis)
+    # What is never filled are the scores of no reference or no hypothesis units: zeros.
+    ring = np.zeros((3, rows + 1), np.int32)
+    found = []
+    for diagonal in range(1, rows + columns + 1):
+        pair.fill(ring[diagonal % 3], ring[(diagonal - 1) % 3], ring[(diagonal - 2) % 3], diagonal)
+        first = diagonal - 1
+        if first % distance == 0:
+            top = max(0, first - columns)
+            found.append(_Block(first, top, ring[[first % 3, diagonal % 3], top : min(rows, diagonal) + 1]))
+    return found
+
+
+def _block(pair: _Pair, start: _Block, row: int, last: int) -> _Block:
+    """Scores from a checkpoint to diagonal `last`, as far as a path from `row` there can reach them."""
+    top = max(start.top, row - (last - start.first))
+    values = np.zeros((last - start.first + 1, row - top + 1), np.int32)
+    known = start.values[:, top - start.top : row + 1 - start.top]
+    values[:2, : known.shape[1]] = known
+    for place in range(2, len(values)):
+        pair.fill(values[place], values[place - 1], values[place - 2], start.first + place, top)
+    return _Block(start.first, top, values)
+
+
+def _trace(pair: _Pair, block: _Block, row: int, column: int, steps: bytearray) -> tuple[int, int]:
+    """Add the operations, from the end to the beginning, until the block or a sequence is used up."""
+    reference, hypothesis = pair.reference, pair.hypothesis
+    while row and column and row + column - 2 >= block.first:
+        place, i = row + column - block.first, row - block.top
+        here = block.values[place, i]
+        equal = reference[row - 1] == hypothesis[column - 1]
+        if here == block.values[place - 2, i - 1] + (3 if equal else 1):
+            steps += b"C" if equal else b"S"
+            row, column = row - 1, column - 1
+        elif here == block.values[place - 1, i]:
+            steps += b"I"
+            column -= 1
+        else:
+            steps += b"D"
+            row -= 1
+    return row, column
