@@ -1,6 +1,7 @@
 """`asr-topdown score`: error rates of transcripts, and whether two systems differ."""
 
 import argparse
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -152,7 +153,7 @@ def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
             f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in reports
         ]
         scores = [
-            {**report.to_json(), "interval": [interval.low, interval.high]}
+            {**report.to_json(), "interval": [_finite(interval.low), _finite(interval.high)]}
             for report, interval in zip(reports, intervals, strict=True)
         ]
         document["systems"].append({"hypothesis": str(path), "scores": scores})
@@ -205,4 +206,10 @@ def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) 
         for one, other in zip(first.utterances, second.utterances, strict=True)
     )
     print(text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs)))
-    return {"unit": first.unit, "bootstrap": vars(bootstrap), "mapsswe": vars(pairs)}
+    numbers = {name: _finite(value) for name, value in vars(bootstrap).items()}
+    return {"unit": first.unit, "bootstrap": numbers, "mapsswe": vars(pairs)}
+
+
+def _finite(value: float) -> float | None:
+    """As JSON can hold it."""
+    return value if math.isfinite(value) else None

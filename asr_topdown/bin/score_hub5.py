@@ -1,6 +1,7 @@
 """`asr-topdown score --stm --glm`: Hub-5 word errors, as NIST counts them on eval2000 and RT-03."""
 
 import argparse
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -81,7 +82,9 @@ def _compare(first: Hub5Score, second: Hub5Score, args: argparse.Namespace) -> d
             seed=args.seed,
         )
         print(f"{name:10} first - second = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)")
-        differences[name] = vars(found)
+        differences[name] = {
+            key: value if math.isfinite(value) else None for key, value in vars(found).items()
+        }
     return differences
 
 

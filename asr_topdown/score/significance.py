@@ -3,11 +3,13 @@
 An error rate is a ratio of sums, so whole utterances (or all of a speaker's at once) are drawn with
 replacement and both sums are taken anew (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
 performance evaluation", ICASSP 2004). Of two systems, both are scored on the same draw. Intervals are
-percentile intervals; with less than some dozens of utterances they are too narrow and p-values too small.
+percentile intervals; with less than some dozens of utterances they are too narrow and p-values too small. A
+single utterance (or speaker) says nothing of others: its interval is infinite, its p-value 1.
 
 Differences are the first system minus the second everywhere: positive means that the second errs less.
 """
 
+import math
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -72,9 +74,11 @@ def bootstrap_rate(
         ValueError: when there is no reference unit.
     """
     sums = block_sums([errors], references, blocks)
+    rate = float(sums[:, 0].sum() / sums[:, 1].sum())
+    if len(sums) < 2:
+        return RateInterval(rate, 0.0, math.inf)
     rates = _resample(sums, resamples, seed, lambda drawn: drawn[:, 0] / drawn[:, 1])
-    low, high = _interval(rates, level)
-    return RateInterval(float(sums[:, 0].sum() / sums[:, 1].sum()), low, high)
+    return RateInterval(rate, *_interval(rates, level))
 
 
 def paired_bootstrap(
@@ -95,9 +99,12 @@ def paired_bootstrap(
         ValueError: when there is no reference unit.
     """
     sums = block_sums([first, second], references, blocks)
-    drawn = _resample(sums, resamples, seed, lambda drawn: (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2])
     errors_first, errors_second, reference = sums.sum(0)
-    return _difference(float((errors_first - errors_second) / reference), drawn, level)
+    difference = float((errors_first - errors_second) / reference)
+    if len(sums) < 2:
+        return RateDifference(difference, -math.inf, math.inf, 1.0, float(difference > 0))
+    drawn = _resample(sums, resamples, seed, lambda drawn: (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2])
+    return _difference(difference, drawn, level)
 
 
 def block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Hashable] | None) -> Floats:

@@ -97,3 +97,13 @@ def test_a_missing_hypothesis_may_be_taken_as_empty(folder: Path, capsys: pytest
 def test_a_missing_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "data", "nowhere"]) == 1
     assert capsys.readouterr().err == "asr-topdown score: error: nowhere: No such file or directory\n"
+
+
+def test_of_a_single_utterance_json_holds_no_interval(folder: Path) -> None:
+    (folder / "one").write_text("a1 the cat sat\n")
+    (folder / "other").write_text("a1 the hat sat\n")
+    assert main(["score", "one", "other", "--compare", "one", "--units", "word", "--json", "score.json"]) == 0
+    values = json.loads((folder / "score.json").read_text(), parse_constant=pytest.fail)
+    assert values["systems"][0]["scores"][0]["interval"] == [0.0, None]
+    bootstrap = values["comparisons"][0]["bootstrap"]
+    assert (bootstrap["low"], bootstrap["high"], bootstrap["p_value"]) == (None, None, 1.0)

@@ -1,5 +1,7 @@
 """Bootstraps against theory, against simulation, and against kaldialign's."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,14 @@ def test_equal_systems_do_not_differ() -> None:
     errors, references = [1, 0, 3, 2] * 10, [5, 6, 7, 8] * 10
     found = paired_bootstrap(errors, errors, references)
     assert (found.difference, found.low, found.high, found.p_value, found.second_better) == (0, 0, 0, 1, 0)
+
+
+def test_a_single_block_says_nothing_of_others() -> None:
+    """It would be drawn each time, and any difference look certain."""
+    rate = bootstrap_rate([2, 1], [10, 10], blocks=["s1", "s1"])
+    assert (rate.rate, rate.low, rate.high) == (0.15, 0.0, math.inf)
+    found = paired_bootstrap([2], [1], [10])
+    assert (found.difference, found.low, found.high, found.p_value) == (0.1, -math.inf, math.inf, 1.0)
 
 
 def test_pairing_finds_a_difference_that_hides_in_the_spread() -> None:
