@@ -1,6 +1,6 @@
 # What one types here. Each target installs what it needs first, which costs nothing the second time.
 PYTHON := .venv/bin/python
-SHELL_FILES := $(wildcard tools/*.sh utils/*.sh benchmarks/*.sh egs/*/*.sh) .ci/run
+SHELL_FILES := $(wildcard tools/*.sh utils/*.sh benchmarks/*.sh egs/*/*.sh egs/*/local/*.sh tests/engines/*.sh) .ci/run
 DEMO_ARGS ?=
 TEST_ARGS ?=
 

@@ -1,18 +1,26 @@
 # shellcheck shell=bash
-# Sourced by each recipe's cmd.sh: where a recipe's work runs. Here: on this machine, one training for each GPU, or $nj
-# of one thread each on the CPU. A recipe's cmd.sh may set these otherwise, after it has sourced this one:
+# Sourced by utils/recipe.sh: where the work of all recipes runs. As it stands: on this machine, one training for each GPU,
+# or $nj of one thread each on the CPU. Change it here, or put a cmd.sh of its own into a recipe's folder.
 #
 #     device          cpu or cuda
-#     train_engine    options of `asr-topdown train` that say where it trains
-#     search_engine   of `asr-topdown topdown`: where, and how many trainings at a time
+#     search_engine   options of `asr-topdown topdown`: where it trains, and how many networks at a time
 #     feats_engine    of `asr-topdown features`
-#     decode_engine   of `asr-topdown decode`: (--nj 8) is eight processes here
+#     decode_engine   of `asr-topdown decode`
 #
-# Four GPUs that train each network together, one after the other: train_engine=(--ddp 4) search_engine=(--ddp 4).
-# shellcheck disable=SC2034,SC2154
-train_engine=() decode_engine=() feats_engine=(--nj "$nj")
+# Four GPUs that train each network together, one after the other: search_engine=(--ddp 4).
+# shellcheck disable=SC2034
+feats_engine=(--nj "$nj")
 if ((ngpu)); then
-    device=cuda search_engine=(--gpus "$ngpu" --workers "$ngpu")
+    device=cuda search_engine=(--gpus "$ngpu" --workers "$ngpu") decode_engine=()
 else
-    device=cpu search_engine=(--workers "$nj")
+    device=cpu search_engine=(--workers "$nj") decode_engine=(--nj "$nj")
 fi
+
+# On a Slurm cluster: take away the # below and put your partitions in. conf/engine/slurm.yaml of the repository has
+# what else can be asked for. A job that reaches its time limit or is preempted saves its state and goes back to the
+# queue; Ctrl-C leaves the jobs in the queue, and the same command waits for them again.
+# device=cuda
+# slurm=(--engine slurm --slurm ../../conf/engine/slurm.yaml)
+# search_engine=("${slurm[@]}" --slurm partition=gpu,gpus=1,time=4:00:00 --workers 16)            # most in the queue
+# feats_engine=("${slurm[@]}" --slurm partition=cpu,time=1:00:00 --nj 32)
+# decode_engine=("${slurm[@]}" --slurm partition=gpu,gpus=1,time=1:00:00 --nj 16)

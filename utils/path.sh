@@ -1,5 +1,5 @@
 # shellcheck shell=bash
-# Sourced by each recipe's path.sh: which asr-topdown runs, and how. The checkout's own .venv comes first.
+# Sourced by utils/recipe.sh: which asr-topdown runs, and how. The checkout's own .venv comes first.
 if [[ -x ../../.venv/bin/asr-topdown ]]; then
     export PATH=$PWD/../../.venv/bin:$PATH
 elif ! command -v asr-topdown >/dev/null; then

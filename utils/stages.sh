@@ -1,19 +1,21 @@
 # shellcheck shell=bash
-# Sourced by a run.sh, after parse_options.sh. A stage is one command:
+# Sourced by utils/recipe.sh. A stage is one command:
 #
-#     stage N NAME --in FILE… --out FILE… -- COMMAND…
+#     stage N NAME [--in FILE…] [--out FILE…] -- COMMAND…
 #
-# It runs if stage <= N <= stop_stage. Its output is shown and kept in $log/N_NAME.log. When it succeeds,
-# $log/N_NAME.done keeps a checksum of the command and of the input files (of a YAML file, with what it
-# includes); while these are the same and the outputs are there, the stage says so and passes on. A stage
-# without --out is there to be read, and always runs. When a stage fails, the end of its log and the command
-# that runs this stage again are shown.
+# It runs if stage <= N <= stop_stage and the files after --in are there. Its output is shown and kept in
+# $log/N_NAME.log. When it fails, the end of its log and the command that runs this stage again are shown.
+#
+# The commands of asr-topdown know what they have done already and say so. For a command that does not, --out names what
+# it makes: the stage passes on while that is there and neither the command nor what lies at --in (content of files,
+# names, sizes and times in folders) has changed; $log/N_NAME.done holds a checksum of both.
 #
 # The script sets stage, stop_stage and log (a folder).
-# shellcheck disable=SC2154
+
+stages_run=0
 
 stage() {
-    local number=$1 name=$2 record=$log/${1}_$2 status=0 start=$SECONDS word list=none
+    local number=$1 name=$2 word list=none record status=0 start=$SECONDS
     local inputs=() outputs=() command=()
     shift 2
     for word in "$@"; do
@@ -27,42 +29,40 @@ stage() {
         esac
     done
     if ((number < stage || number > stop_stage)); then return; fi
+    ((stages_run += 1))
 
-    for word in "${inputs[@]}"; do
-        if [[ ! -e $word ]]; then
-            echo "== stage $number · $name: error: $word is not there; run the stages before this one first" >&2
-            exit 1
-        fi
-    done
+    word=$(first_missing "${inputs[@]}")
+    if [[ $word ]]; then
+        echo "== stage $number · $name: error: $word is not there; run the stages before this one first" >&2
+        exit 1
+    fi
     mkdir -p "$log"
-    if ((${#outputs[@]})) && all_exist "${outputs[@]}" && [[ "$(cat "$record.done" 2>&1)" == "$(checksum)" ]]; then
-        echo "== stage $number · $name: up to date (to do it again: rm $record.done)"
+    record=$log/${number}_$name
+    if ((${#outputs[@]})) && [[ -z $(first_missing "${outputs[@]}") ]] &&
+        [[ "$(cat "$record.done" 2>&1)" == "$(checksum "${command[*]@Q}" "${inputs[@]}")" ]]; then
+        echo "== stage $number · $name: up to date (to do it again: rm $(from_caller "$record.done"))"
         return
     fi
     rm -f "$record.done"
-    echo "== stage $number · $name: ${command[*]}"
+    echo "== stage $number · $name: ${command[*]@Q}" | sed "s/'\([A-Za-z0-9_./:=,+-]*\)'/\1/g"
     "${command[@]}" 2>&1 | tee -i "$record.log" || status=$?
-    if ((status)); then stage_failed; fi
-    for word in "${outputs[@]}"; do
-        if [[ ! -e $word ]]; then
-            echo "the command succeeded but $word is not there" >>"$record.log"
-            status=1
-            stage_failed
-        fi
-    done
-    checksum >"$record.done"
+    word=$(first_missing "${outputs[@]}")
+    if ((!status)) && [[ $word ]]; then
+        echo "the command succeeded but $word is not there" >>"$record.log"
+        status=1
+    fi
+    if ((status)); then stage_failed "$number" "$name" "$record.log" "$status"; fi
+    if ((${#outputs[@]})); then checksum "${command[*]@Q}" "${inputs[@]}" >"$record.done"; fi
     echo "== stage $number · $name: done in $((SECONDS - start)) s"
 }
 
-checksum() { # of what the calling stage depends on; the package's own code is not part of it
-    local file part
+checksum() { # COMMAND FILE…: of what a stage depends on; the package's own code is not part of it
+    local file
     {
-        printf '%s\n' "${command[@]}"
-        for file in "${inputs[@]}"; do
+        echo "$1"
+        for file in "${@:2}"; do
             if [[ -d $file ]]; then
-                ls -lLR "$file" # names, sizes and times: reading all sound would take too long
-            elif [[ $file == *.yaml ]]; then
-                config_files "$file" | while IFS= read -r part; do cksum "$part"; done
+                ls -lLR "$file" # reading all sound would take too long
             else
                 cksum "$file"
             fi
@@ -70,27 +70,28 @@ checksum() { # of what the calling stage depends on; the package's own code is n
     } 2>&1 | cksum
 }
 
-stage_failed() { # says so, and ends the script with the calling stage's exit status
-    local what="FAILED with exit code $status"
-    if ((status == 130)); then what=interrupted; fi
+stage_failed() { # NUMBER NAME LOG STATUS: says so, and ends the script with that status
+    local what="FAILED with exit code $4"
+    if (($4 == 130)); then what=interrupted; fi
     {
-        echo "== stage $number · $name: $what. The end of $PWD/$record.log:"
-        tail -n 10 "$record.log" | sed 's/^/   | /'
+        echo "== stage $1 · $2: $what. The end of $(from_caller "$3"):"
+        tail -n 10 "$3" | sed 's/^/   | /'
         printf '== to run this stage again:'
-        printf ' %q' "$script" "${command_line[@]}" --stage "$number" --stop-stage "$number"
+        printf ' %q' "$(from_caller "${script##*/}")" "${given_options[@]}" --stage "$1" --stop-stage "$1"
         echo
     } >&2
-    exit "$status"
+    exit "$4"
 }
 
-all_exist() {
+first_missing() { # FILE…: the first that is not there; nothing if all are
     local file
-    for file in "$@"; do [[ -e $file ]] || return 1; done
+    for file in "$@"; do [[ -e $file ]] || { echo "$file"; return; }; done
 }
 
-config_files() { # a YAML file after those that it includes (`include: [a.yaml]`, or lines of `- a.yaml`)
-    local name
-    sed -n '/^include:/,/^[a-z]*:/p' "$1" | sed '2,${/^[a-z]*:/d;}' | grep -oE "[^][ ,\"']+\\.ya?ml" |
-        while IFS= read -r name; do config_files "$(dirname "$1")/$name"; done || true
-    echo "$1"
+say_if_nothing_was_done() { # when the script ends
+    local status=$?
+    if ((!status && !stages_run)); then
+        echo "$0: error: nothing was done: there is no stage from $stage to $stop_stage" >&2
+        exit 2
+    fi
 }

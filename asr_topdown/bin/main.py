@@ -25,6 +25,7 @@ PROGRAM = "asr-topdown"
 COMMANDS = (
     "prepare",
     "validate",
+    "data",
     "features",
     "tokens",
     "train",

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from asr_topdown import datadir
 from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
-from asr_topdown.corpora import an4, fsdd, kaldi, nested, prompts, wsj
+from asr_topdown.corpora import an4, fsdd, kaldi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -25,8 +25,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     prepare_text.add_arguments(functools.partial(_add, corpora), _add_downloads)
     prepare_table.add_arguments(functools.partial(_add, corpora))
     _add_kaldi(corpora)
-    _add_speed(corpora)
-    _add_nested(corpora)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -150,44 +148,3 @@ def _add_kaldi(corpora: Subparsers) -> None:
     )
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")
     parser.set_defaults(prepare=lambda args: kaldi.prepare(args.out, source=args.source))
-
-
-def _add_speed(corpora: Subparsers) -> None:
-    help_ = "a data directory once per speed (more training data from the same recordings)"
-    parser = _add(corpora, "speed", help_, "--source data/train --factors 0.9 1.0 1.1 --out data/train_sp")
-    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")
-    parser.add_argument(
-        "--factors",
-        type=float,
-        nargs="+",
-        default=[0.9, 1.0, 1.1],
-        metavar="F",
-        help="how many times faster (default: 0.9 1.0 1.1)",
-    )
-    parser.set_defaults(prepare=_speed)
-
-
-def _speed(args: argparse.Namespace) -> list[DataDir]:
-    perturbed = datadir.speed_perturb(datadir.read(args.source), args.factors, args.out)
-    datadir.write(perturbed)
-    return [perturbed]
-
-
-def _add_nested(corpora: Subparsers) -> None:
-    help_ = "parts of a data directory, each within the next, and the rest; every speaker in each alike"
-    parser = _add(corpora, "nested", help_, "--source data/train_si284 --percent 5 10 20 40 80 --out data")
-    parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")
-    parser.add_argument(
-        "--percent",
-        type=int,
-        nargs="+",
-        default=nested.PERCENT,
-        metavar="P",
-        help="sizes of the parts, in percent of the utterances (default: 5 10 20 40 80)",
-    )
-    parser.add_argument("--seed", type=int, default=0, help="chooses other utterances (default: 0)")
-    parser.set_defaults(
-        prepare=lambda args: nested.prepare(
-            args.out, source=args.source, percent=args.percent, seed=args.seed
-        )
-    )

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import datadir
@@ -46,14 +47,18 @@ def part_of(transcript: str, parts: Mapping[str, float] = PARTS, seed: int = 0) 
 
 
 def split(
-    data: DataDir, division: Division | None = None, fixed: Mapping[str, str] | None = None
+    data: DataDir,
+    division: Division | None = None,
+    fixed: Mapping[str, str] | None = None,
+    out: Path | None = None,
 ) -> list[DataDir]:
-    """One directory per set, at `data.path / <set>`.
+    """One directory per set, at `out / <set>`.
 
     Args:
         data: the whole corpus.
         division: the sets and how they are chosen; by transcript, `PARTS`, if absent.
         fixed: utterance -> set, for those that are not left to the rule.
+        out: where the sets go; `data.path`, if absent.
 
     Raises:
         ValueError: if a set stays empty, or speakers are wanted and none are known.
@@ -68,7 +73,8 @@ def split(
     empty = [name for name, utterances in members.items() if not utterances]
     if empty:
         raise ValueError(f"{data.path}: {len(data.utt2spk)} utterances are too few: none fell to {empty[0]}")
-    return [subset(data, utterances, data.path / name) for name, utterances in members.items()]
+    folder = out or data.path
+    return [subset(data, utterances, folder / name) for name, utterances in members.items()]
 
 
 def by_transcript(data: DataDir, division: Division) -> dict[str, str]:
@@ -158,7 +164,7 @@ BY: Mapping[str, Callable[[DataDir, Division], dict[str, str]]] = {
 """Name of a rule -> what gives each utterance its set; an utterance without one is left out."""
 
 
-def parse_parts(text: str) -> dict[str, float]:
+def parse_parts(text: str, option: str = "--split") -> dict[str, float]:
     """`train:0.8,dev:0.1,test:0.1` as a mapping.
 
     Raises:
@@ -172,9 +178,9 @@ def parse_parts(text: str) -> dict[str, float]:
         except ValueError:
             parts[name] = -1.0
         if not re.fullmatch(r"[\w-]+", name) or not parts[name] > 0:
-            raise ValueError(f"--split {text}: {item!r} is not name:share with a share above 0")
+            raise ValueError(f"{option} {text}: {item!r} is not name:share with a share above 0")
     if len(parts) != text.count(",") + 1 or abs(sum(parts.values()) - 1) > 1e-6:
-        raise ValueError(f"--split {text}: names must differ and shares sum to 1")
+        raise ValueError(f"{option} {text}: names must differ and shares sum to 1")
     return parts
 
 

@@ -110,7 +110,7 @@ def _merge(parts: Sequence[DataDir], name: str) -> dict[str, object]:
     merged: dict[str, object] = {}
     for part in parts:
         table: Mapping[str, object] = getattr(part, name)
-        for key in merged.keys() & table.keys():
+        for key in sorted(merged.keys() & table.keys()):
             if name not in _OF_RECORDINGS or merged[key] != table[key]:
                 where = " and ".join(str(p.path) for p in parts)
                 raise ValueError(f"{key} stands in more than one of {where}")

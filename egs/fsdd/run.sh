@@ -4,63 +4,41 @@
 #     for fold in 0 1 2 3 4 5; do egs/fsdd/run.sh --fold $fold; done
 set -euo pipefail
 cd "$(dirname "$0")"
+. ../../utils/recipe.sh
 
-stage=0                      # first stage to run
-stop_stage=7                 # last stage to run
-nj=$(nproc)                  # processes side by side
-ngpu=0                       # GPUs to train on; 0 = the CPU
-config=conf/blstm_ctc.yaml   # the experiment
-tag=blstm_ctc                # results go to exp/TAG_foldN
-seeds="1"                    # initial weights, a whole study for each: 1,2,3
-fold=0                       # the speaker to test on, 0 to 5; the next one is the dev set
-fsdd=""                      # folder with the recordings; empty = download
-lm=""                        # weight of a language model over the same units in decoding (0.5); empty = none
-. ../../utils/parse_options.sh
-. ../../utils/stages.sh
-. ./path.sh
-. ./cmd.sh
-callers_path config fsdd
-data=data/fold$fold exp=exp/${tag}_fold$fold
+option fold 0 "the speaker to test on, 0 to 5; the next one is the dev set" number
+option fsdd "" "folder with the recordings; empty = download" path
+option lm "" "weight of a language model over the same units in decoding, as in 0.5; empty = none"
+start_recipe "$@"
+exp=exp/${tag}_fold$fold
 
 # 0 · Data: strings of three to seven digits; the sound is joined and written. 20 s and 60 MB.
-log=$data/log
+data=data/fold$fold log=data/fold$fold/log
 stage 0 data ${fsdd:+--in "$fsdd"} --out "$data"/{train,dev,test}/text -- \
     asr-topdown prepare fsdd --out "$data" --fold "$fold" --downloads downloads ${fsdd:+--fsdd "$fsdd"}
-stage 0 validate --in "$data"/{train,dev,test}/{wav.scp,text,utt2spk} --out "$data/test/text" -- \
-    asr-topdown validate "$data/train" "$data/dev" "$data/test"
+stage 0 validate -- asr-topdown validate "$data/train" "$data/dev" "$data/test"
 
 # 1 · Features: log mel filter banks, computed once because every training of the study reads them. 15 s.
-stage 1 features --in "$data"/{train,dev,test}/wav.scp "$config" --out "$data"/{train,dev,test}/feats.scp -- \
-    asr-topdown features "$data/train" "$data/dev" "$data/test" --config "$config" "${feats_engine[@]}"
+make_features "$data" train dev test
 
 # 2 · Tokens: the characters of the training transcripts. 1 s.
-stage 2 tokens --in "$data/train/text" "$config" --out "$data/tokens.txt" -- \
-    asr-topdown tokens --config "$config" --train "$data/train" --out "$data/tokens.txt"
+make_tokens
 
-# 3 · Train: all layers jointly, until the dev error has not improved for a while. A few minutes.
-log=$exp/log
-sets=(--train "$data/train" --dev "$data/dev" --tokens "$data/tokens.txt")
-inputs=("$data"/{train,dev}/{feats.scp,text} "$data/tokens.txt" "$config")
-stage 3 train --in "${inputs[@]}" --out "$exp/nodes" -- \
-    asr-topdown train --config "$config" "${sets[@]}" --exp "$exp" --device "$device" --seed "${seeds%%,*}" \
-    "${train_engine[@]}"
+# 3 · Joint: all layers together, until the dev error has not improved for a while. Half a minute a seed.
+train_on train dev
+train_jointly
 
 # With --lm, a language model too; it adds itself to how networks are decoded. 1 min.
-decoding=(--config "$config" --device "$device")
 . ./local/language_model.sh
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
-stage 4 topdown --in "${inputs[@]}" --out "$exp/results/study.json" -- \
-    asr-topdown topdown --config "$config" "${sets[@]}" --exp "$exp" --device "$device" "${search_engine[@]}" \
-    --set "schedule.seeds=[$seeds]"
+train_topdown
 
 # 5 · Decode: every network that the study names, dev and test. 1 min.
-stage 5 decode --in "$exp/results/study.json" "$data"/{dev,test}/feats.scp "$config" --out "$exp/decode" -- \
-    asr-topdown decode --exp "$exp" "$data/dev" "$data/test" "${decoding[@]}" "${decode_engine[@]}"
+decode dev test
 
 # 6 · Score: joint against top-down on the test set, with the paired test. 1 s.
-stage 6 score -- asr-topdown score --exp "$exp" "$data/test"
+score test
 
 # 7 · Report: one page with tables, figures and the tree of trainings. 10 s.
-stage 7 report --in "$exp/results/study.json" "$exp/decode" --out "$exp/report/report.html" -- \
-    asr-topdown report "$exp"
+report test

@@ -36,7 +36,7 @@ def test_prepare_tells_what_it_made(prepared, capsys):
 
 @pytest.mark.parametrize(
     "corpus",
-    ["prompts", "fsdd", "an4", "wsj", "swbd", "eval2000", "rt03", "table", "kaldi", "speed", "nested"],
+    ["prompts", "fsdd", "an4", "wsj", "swbd", "eval2000", "rt03", "table", "kaldi"],
 )
 def test_every_corpus_has_help_with_an_example(corpus, capsys):
     with pytest.raises(SystemExit) as left:
@@ -55,17 +55,6 @@ def test_a_wrong_split_is_one_line(prepared, capsys):
 def test_kaldi_directories(prepared):
     assert main.main(["prepare", "kaldi", "--source", "data", "--out", "taken"]) == 0
     assert (prepared.parent / "taken" / "wav.scp").read_text() == (prepared / "wav.scp").read_text()
-
-
-def test_speeds(prepared, capsys):
-    capsys.readouterr()
-    assert (
-        main.main(["prepare", "speed", "--source", "data", "--factors", "0.9", "1", "--out", "faster"]) == 0
-    )
-    assert capsys.readouterr().out.splitlines()[1].split() == ["faster", "4", "4", "0.001", "6", "20"]
-    assert (prepared.parent / "faster" / "utt2speed").read_text() == "sp0.9-one 0.9\nsp0.9-two 0.9\n"
-    assert main.main(["prepare", "speed", "--source", "data", "--factors", "0", "--out", "faster"]) == 1
-    assert "speed factors must be above 0 and differ, got 0.0" in capsys.readouterr().err
 
 
 def test_validate_lists_problems_and_goes_on(prepared, capsys):

@@ -6,21 +6,23 @@
 set -euo pipefail
 cd "$(dirname "$0")"
 
-seconds=540                  # stop this call after so many seconds
-minutes=28                   # GPU time for both trainings
-epochs=0                     # of each training; 0 = as many as fit
-device="cuda"                # where to train
-precision="bfloat16"         # of matrix products; float32 on hardware without bfloat16
-config=conf/awd_lstm.yaml    # the experiment
-tag=awd_lstm_slices          # results go to exp/TAG
-seed=1                       # initial weights
-share="1"                    # keep so much of each text
-wikitext2=""                 # folder with train.txt, valid.txt and test.txt; empty = download
-. ../../../utils/parse_options.sh
+# shellcheck source=utils/options.sh
+. ../../../utils/options.sh
+
+option seconds 540 "stop this call after that many seconds" number
+option minutes 28 "GPU time for both trainings" number
+option epochs 0 "of each training; 0 = as many as fit" number
+option device cuda "where to train"
+option precision bfloat16 "of matrix products; float32 on hardware without bfloat16"
+option config conf/awd_lstm.yaml "the experiment" path
+option tag awd_lstm_slices "results go to exp/TAG" name
+option seed 1 "initial weights" number
+option share 1 "keep this share of each text"
+option wikitext2 "" "folder with train.txt, valid.txt and test.txt; empty = download" path
 cd ..
-# shellcheck source=../path.sh
-. ./path.sh
-callers_path config wikitext2
+read_options "$@"
+# shellcheck source=utils/path.sh
+. ../../utils/path.sh
 data=data/share$share-min1 exp=exp/$tag
 
 if [[ ! -e $data/words.txt ]]; then

@@ -1,0 +1,190 @@
+"""`asr-topdown data`: data directories from data directories."""
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from asr_topdown import datadir
+from asr_topdown.corpora import nested, split
+from asr_topdown.datadir import DataDir
+
+HELP = "Make data directories from others: combine, subset, split, nested parts, speed perturbation."
+EXAMPLE = """
+asr-topdown data combine data/train_a data/train_b --out data/train
+asr-topdown data subset data/train --first 500 --out data/train_500
+asr-topdown data split data/all --parts train:0.8,dev:0.1,test:0.1 --by speaker --out data
+"""
+
+Make = Callable[[argparse.Namespace], Sequence[DataDir]]
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    changes = parser.add_subparsers(dest="change", required=True, metavar="CHANGE")
+    _add_combine(changes)
+    _add_subset(changes)
+    _add_split(changes)
+    _add_nested(changes)
+    _add_speed(changes)
+
+
+def run(args: argparse.Namespace) -> None:
+    """Write the new directories, with the features that their utterances have, and say how much they hold."""
+    made: Sequence[DataDir] = args.make(args)
+    for part in made:
+        datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
+    print(datadir.table(datadir.summarise(part.path) for part in made))
+
+
+def _add(
+    changes: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    help_: str,
+    example: str,
+    make: Make,
+    *,
+    several: bool = False,
+) -> argparse.ArgumentParser:
+    parser = changes.add_parser(
+        name,
+        help=help_,
+        description=help_,
+        epilog=f"example:\n  asr-topdown data {name} {example}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    number = "+" if several else 1
+    parser.add_argument("sources", nargs=number, type=Path, metavar="DIR", help="data directory")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new data directory")
+    parser.set_defaults(make=make)
+    return parser
+
+
+def _add_combine(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    help_ = "all utterances of several directories in one"
+    _add(changes, "combine", help_, "data/train_a data/train_b --out data/train", _combine, several=True)
+
+
+def _combine(args: argparse.Namespace) -> list[DataDir]:
+    return _written(
+        [datadir.combine([datadir.read(source) for source in args.sources], args.out)], args.sources
+    )
+
+
+def _add_subset(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    help_ = "some of the utterances of a directory"
+    parser = _add(changes, "subset", help_, "data/train --per-speaker 20 --out data/train_20", _subset)
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument(
+        "--utterances", type=Path, metavar="FILE", help="those whose ids are the first words of its lines"
+    )
+    which.add_argument(
+        "--speakers", type=Path, metavar="FILE", help="those of the speakers that its lines begin with"
+    )
+    which.add_argument("--first", type=int, metavar="N", help="the first N in the order of their ids")
+    which.add_argument("--per-speaker", type=int, metavar="N", help="the first N of each speaker")
+    which.add_argument(
+        "--random", type=int, metavar="N", help="N of them, each speaker's share alike; 10 are among 20"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="with --random: chooses others (default: 0)")
+
+
+def _subset(args: argparse.Namespace) -> list[DataDir]:
+    data = datadir.read(args.sources[0])
+    return _written([datadir.subset(data, _chosen(data, args), args.out)], args.sources)
+
+
+def _chosen(data: DataDir, args: argparse.Namespace) -> list[str]:
+    """The utterances that the options name.
+
+    Raises:
+        ValueError: naming what is not in `data`, or a number that is not within it.
+    """
+    if args.utterances is not None:
+        return _first_words(args.utterances)
+    spoken = data.spk2utt()
+    if args.speakers is not None:
+        wanted = _first_words(args.speakers)
+        unknown = [speaker for speaker in wanted if speaker not in spoken]
+        if unknown:
+            raise ValueError(f"{args.speakers}: {data.path} has no speaker {unknown[0]}")
+        return [utterance for speaker in wanted for utterance in spoken[speaker]]
+    for name, number in (("first", args.first), ("per-speaker", args.per_speaker), ("random", args.random)):
+        if number is not None and not 1 <= number <= len(data.utt2spk):
+            raise ValueError(f"--{name} {number}: must be 1 to {len(data.utt2spk)}, as {data.path} has")
+    if args.first is not None:
+        return data.utterances()[: args.first]
+    if args.per_speaker is not None:
+        return [utterance for utterances in spoken.values() for utterance in utterances[: args.per_speaker]]
+    return nested.joining_order(data.utt2spk, args.seed)[: args.random]
+
+
+def _first_words(path: Path) -> list[str]:
+    return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def _add_split(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    help_ = "several directories, OUT/train and so on, that share no sentence or no speaker"
+    example = "data/all --parts train:0.8,dev:0.1,test:0.1 --by speaker --out data"
+    parser = _add(changes, "split", help_, example, _split)
+    parser.add_argument("--parts", required=True, metavar="NAME:SHARE,...", help="the sets and their shares")
+    parser.add_argument(
+        "--by",
+        choices=tuple(split.BY),
+        default="transcript",
+        help="transcript: no sentence in two sets; stratified: nor that, and every speaker in each; speaker: "
+        "no speaker in two; both: neither, some utterances are left out (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="divides otherwise (default: 0)")
+
+
+def _split(args: argparse.Namespace) -> list[DataDir]:
+    division = split.Division(split.parse_parts(args.parts, "--parts"), args.by, args.seed)
+    return _written(split.split(datadir.read(args.sources[0]), division, out=args.out), args.sources)
+
+
+def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    help_ = "parts, each within the next, and the rest: OUT/DIR_p05, …, OUT/DIR_unseen; every speaker in each"
+    example = "data/train_si284 --percent 5 10 20 40 80 --out data"
+    parser = _add(changes, "nested", help_, example, _nested)
+    parser.add_argument(
+        "--percent",
+        type=int,
+        nargs="+",
+        default=nested.PERCENT,
+        metavar="P",
+        help="sizes of the parts, in percent of the utterances (default: 5 10 20 40 80)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="chooses other utterances (default: 0)")
+
+
+def _nested(args: argparse.Namespace) -> list[DataDir]:
+    return nested.prepare(args.out, source=args.sources[0], percent=args.percent, seed=args.seed)
+
+
+def _add_speed(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    help_ = "a directory once per speed (more training data from the same recordings)"
+    parser = _add(changes, "speed", help_, "data/train --factors 0.9 1.0 1.1 --out data/train_sp", _speed)
+    parser.add_argument(
+        "--factors",
+        type=float,
+        nargs="+",
+        default=[0.9, 1.0, 1.1],
+        metavar="F",
+        help="how many times faster (default: 0.9 1.0 1.1)",
+    )
+
+
+def _speed(args: argparse.Namespace) -> list[DataDir]:
+    return _written(
+        [datadir.speed_perturb(datadir.read(args.sources[0]), args.factors, args.out)], args.sources
+    )
+
+
+def _written(parts: list[DataDir], sources: Sequence[Path]) -> list[DataDir]:
+    """Write all of `parts`, none if one would take the place of what it is made from."""
+    for part in parts:
+        if part.path.resolve() in {source.resolve() for source in sources}:
+            raise ValueError(f"{part.path}: is the source itself; name another folder with --out")
+    for part in parts:
+        datadir.write(part)
+    return parts

@@ -1,3 +1,0 @@
-# shellcheck shell=bash
-# Sourced by run.sh: which asr-topdown runs, and how.
-. ../../utils/path.sh

@@ -1,0 +1,117 @@
+"""Data directories from data directories: which utterances, what is refused, what is written."""
+
+from pathlib import Path
+
+import pytest
+
+from asr_topdown import datadir
+from asr_topdown.bin.main import main
+from asr_topdown.datadir import DataDir
+
+SPOKEN = {"ann": 12, "bob": 6, "cy": 6}
+
+
+@pytest.fixture
+def source(tmp_path: Path, write_tones, monkeypatch) -> Path:
+    """24 utterances of three speakers, with features; its folder is the current one."""
+    monkeypatch.chdir(tmp_path)
+    wav = str(write_tones(tmp_path / "a.wav", "a"))
+    utt2spk = {
+        f"{speaker}-{number:02}": speaker for speaker, count in SPOKEN.items() for number in range(count)
+    }
+    data = DataDir(
+        path=Path("all"),
+        wavs=dict.fromkeys(utt2spk, wav),
+        text={utterance: f"w{utterance[-2:]}" for utterance in utt2spk},
+        utt2spk=utt2spk,
+        feats={utterance: f"{wav}:{number}" for number, utterance in enumerate(utt2spk)},
+        num_frames=dict.fromkeys(utt2spk, 9),
+    )
+    datadir.write(data)
+    return data.path
+
+
+def run(*words: str) -> int:
+    return main(["data", *words])
+
+
+@pytest.mark.parametrize("change", ["combine", "subset", "split", "nested", "speed"])
+def test_every_change_has_help_with_an_example(change, capsys):
+    with pytest.raises(SystemExit) as left:
+        run(change, "--help")
+    assert left.value.code == 0
+    assert f"example:\n  asr-topdown data {change} data/" in capsys.readouterr().out
+
+
+def test_a_subset_holds_what_was_asked_for(source, tmp_path):
+    (tmp_path / "ids").write_text("cy-03 and more\n\nann-00\n")
+    (tmp_path / "speakers").write_text("bob\ncy\n")
+    everything = datadir.read(source)
+    for option, value, expected in (
+        ("--utterances", "ids", ["ann-00", "cy-03"]),
+        ("--speakers", "speakers", [u for u in everything.utterances() if not u.startswith("ann")]),
+        ("--first", "3", ["ann-00", "ann-01", "ann-02"]),
+        ("--per-speaker", "1", ["ann-00", "bob-00", "cy-00"]),
+    ):
+        assert run("subset", "all", option, value, "--out", f"out{option}") == 0
+        made = datadir.read(f"out{option}")
+        assert made.utterances() == expected
+        assert made.feats == {utterance: everything.feats[utterance] for utterance in expected}
+
+
+def test_a_random_subset_is_fair_to_speakers_and_grows(source):
+    chosen = {}
+    for number in (8, 12):
+        assert run("subset", "all", "--random", str(number), "--out", f"r{number}") == 0
+        chosen[number] = set(datadir.read(f"r{number}").utterances())
+        assert len(chosen[number]) == number
+    assert chosen[8] < chosen[12]
+    counts = {speaker: sum(u.startswith(speaker) for u in chosen[12]) for speaker in SPOKEN}
+    assert all(abs(counts[speaker] - SPOKEN[speaker] / 2) <= 1 for speaker in SPOKEN)
+    assert run("subset", "all", "--random", "8", "--seed", "1", "--out", "other") == 0
+    assert set(datadir.read("other").utterances()) != chosen[8]
+
+
+def test_what_was_split_can_be_combined_again(source):
+    assert run("split", "all", "--parts", "train:0.5,dev:0.5", "--by", "speaker", "--out", "parts") == 0
+    parts = [datadir.read(f"parts/{name}") for name in ("train", "dev")]
+    assert not set(parts[0].utt2spk.values()) & set(parts[1].utt2spk.values())
+    assert run("combine", "parts/dev", "parts/train", "--out", "again") == 0
+    names = {path.name for path in source.iterdir()}
+    assert {path.name for path in Path("again").iterdir()} == names
+    for name in names:
+        assert (Path("again") / name).read_bytes() == (source / name).read_bytes()
+
+
+def test_speeds(source, capsys):
+    assert run("speed", "all", "--factors", "0.9", "1", "--out", "faster") == 0
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["faster", "48", "6"]
+    speeds = (Path("faster") / "utt2speed").read_text().splitlines()
+    assert speeds[0] == "sp0.9-ann-00 0.9"
+    assert not (Path("faster") / "feats.scp").exists()  # they are others
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("combine all all --out c", "ann-00 stands in more than one of all and all"),
+        ("subset all --first 2 --out all", "all: is the source itself; name another folder with --out"),
+        ("split all --parts all:0.5,dev:0.5 --out .", "all: is the source itself"),
+        ("split all --parts a:0.5 --out s", "--parts a:0.5: names must differ and shares sum to 1"),
+        ("subset all --first 0 --out s", "--first 0: must be 1 to 24, as all has"),
+        ("subset all --random 25 --out s", "--random 25: must be 1 to 24"),
+        ("subset all --speakers who --out s", "who: all has no speaker dan"),
+        ("subset all --utterances who --out s", "all: no utterance dan"),
+        ("subset none --first 1 --out s", "none: not a data directory"),
+        ("speed all --factors 0 --out s", "speed factors must be above 0 and differ, got 0.0"),
+        ("nested all --percent 50 20 --out s", "--percent 50 20: must grow, between 1 and 99"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_writes_nothing(words, message, source, tmp_path, capsys):
+    (tmp_path / "who").write_text("dan\n")
+    before = sorted(tmp_path.rglob("*"))
+    assert run(*words.split()) == 1
+    error = capsys.readouterr().err
+    assert message in error
+    assert error.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before

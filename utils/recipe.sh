@@ -1,0 +1,124 @@
+# shellcheck shell=bash
+# Sourced by a run.sh, which has gone to its own folder: the options and the stages that all recipes have.
+#
+#     . ../../utils/recipe.sh
+#     option an4 "" "folder with etc and wav; empty = download" path   # this recipe's own (options.sh)
+#     start_recipe "$@"                                                # reads them; then comes stage 0
+#     make_features data train dev test   # 1  of data/train and so on; the first is what the tokens come from
+#     make_tokens                         # 2
+#     train_on train dev                  # what 3 and 4 read, or the part of it that --subset names
+#     train_jointly                       # 3
+#     train_topdown                       # 4
+#     decode dev test                     # 5
+#     score test                          # 6
+#     report test                         # 7
+#
+# What another configuration would make otherwise lies in a folder that is named by a hash of the settings that make it,
+# so that no configuration takes another's: features, with the tables, in DATA/features-HASH/SET, tokens in
+# DATA/tokens-HASH. Before a stage a recipe may add to topdown_options, decode_options and score_options.
+# shellcheck disable=SC2034
+
+# shellcheck source=utils/options.sh
+. ../../utils/options.sh
+# shellcheck source=utils/stages.sh
+. ../../utils/stages.sh
+
+settings=() # filled by --set
+option stage 0 "first stage to run" number
+option stop_stage 7 "last stage to run" number
+option nj "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" "processes side by side" number
+option ngpu 0 "GPUs to train on; 0 = the CPU" number
+option config conf/blstm_ctc.yaml "the experiment" path
+option set "" "another value for one of its settings, as in train.epochs=20; may be repeated" settings
+option tag "" "results go to exp/TAG; empty = the configuration's name" name
+option results study "name of the study, exp/TAG/results/NAME.json; several can share exp/TAG" name
+option seeds "" "initial weights, a whole study for each, as in 1,2,3; empty = the configuration's"
+option subset "" "train on a part of the training set: p05 p10 p20 p40 p80, or unseen, the rest" name
+option joint_data "" "parts that the joint trainings of subset_scan and epoch_scan read: p05,p10"
+option percents "5 10 20 40 80" "sizes of the parts; they are nested, and every speaker is in each"
+option topdown_args "" "more options of asr-topdown topdown"
+
+start_recipe() { # "$@": reads the options; finds the programs, and says where they run
+    read_options "$@"
+    if [[ -z $tag ]]; then
+        tag=$(basename "$config" .yaml)${subset:+_$subset}
+    fi
+    exp=exp/$tag
+    # shellcheck source=utils/path.sh
+    . ../../utils/path.sh
+    # shellcheck source=utils/cmd.sh
+    if [[ -e cmd.sh ]]; then . ./cmd.sh; else . ../../utils/cmd.sh; fi
+    configured=(--config "$config" "${settings[@]}")
+    features_hash=$(asr-topdown config "$config" "${settings[@]}" --hash features)
+    tokens_hash=$(asr-topdown config "$config" "${settings[@]}" --hash text)
+    read -ra topdown_options <<<"$topdown_args"
+    decode_options=() score_options=()
+    trap say_if_nothing_was_done EXIT
+}
+
+make_features() { # DATA TRAIN SET…
+    data=$1 train_set=$2 features=$1/features-$features_hash log=$1/log
+    nested=$features/parts_${percents// /_}
+    local sets=("${@:2}") sizes
+    stage 1 features --in "${sets[@]/#/$data/}" -- \
+        asr-topdown features "${sets[@]/#/$data/}" --out "$features" "${configured[@]}" "${feats_engine[@]}"
+    if [[ $subset || $joint_data ]]; then
+        read -ra sizes <<<"$percents"
+        stage 1 nested --in "$features/$train_set" -- \
+            asr-topdown data nested "$features/$train_set" --percent "${sizes[@]}" --out "$nested"
+    fi
+}
+
+make_tokens() {
+    tokens=$data/tokens-$tokens_hash/tokens.txt
+    stage 2 tokens --in "$data/$train_set/text" -- \
+        asr-topdown tokens "${configured[@]}" --train "$data/$train_set" --out "$tokens"
+}
+
+train_on() { # TRAIN DEV
+    local train=$features/$1 part
+    if [[ $subset ]]; then train=$nested/${1}_$subset; fi
+    if [[ $joint_data ]]; then
+        topdown_options+=(--joint-data)
+        for part in ${joint_data//,/ }; do topdown_options+=("$nested/${1}_$part"); done
+    fi
+    read_by_training "$train" "$features/$2" "$tokens"
+}
+
+read_by_training() { # TRAIN DEV TOKENS: paths
+    inputs=("$@") log=$exp/log
+    experiment=("${configured[@]}" --train "$1" --dev "$2" --tokens "$3" --exp "$exp" --device "$device")
+    if [[ $seeds ]]; then experiment+=(--set "schedule.seeds=[$seeds]"); fi
+}
+
+train_jointly() {
+    stage 3 joint --in "${inputs[@]}" -- \
+        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" --search joint "${topdown_options[@]}"
+}
+
+train_topdown() {
+    stage 4 topdown --in "${inputs[@]}" -- \
+        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" --results "$results" "${topdown_options[@]}"
+}
+
+decode() { # SET…
+    log=$exp/log
+    stage 5 decode --in "$exp/results" "${@/#/$features/}" -- \
+        asr-topdown decode --exp "$exp" "${@/#/$features/}" "${configured[@]}" --device "$device" \
+        "${decode_engine[@]}" "${decode_options[@]}"
+}
+
+score() { # SET…
+    log=$exp/log
+    local set
+    for set in "$@"; do
+        stage 6 "score_$set" --in "$exp/decode" -- \
+            asr-topdown score --exp "$exp" "$features/$set" "${score_options[@]}"
+    done
+}
+
+report() { # SET
+    log=$exp/log
+    stage 7 report --in "$exp/results" -- asr-topdown report "$exp" --set-name "$1"
+    if ((stop_stage >= 7)); then echo "== the report: $(from_caller "$exp/report/report.html")"; fi
+}
