@@ -59,7 +59,7 @@ set_option() { # NAME VALUE WORD, the last as it was typed
             [[ $value =~ ^[0-9]{1,6}$ ]] || usage_error "$word $value: must be a whole number"
             value=$((10#$value)) ;;
         name)
-            [[ $value =~ ^[^./-][^/]*$ ]] || usage_error "$word $value: must be a name without /, not begun by . or -" ;;
+            [[ $value =~ ^([^./-][^/]*)?$ ]] || usage_error "$word $value: must be a name without /, not begun by . or -" ;;
         path)
             if [[ -n $value && ! -e $value && -e $caller/$value ]]; then value=$caller/$value; fi ;;
         settings)

@@ -43,7 +43,7 @@ start_recipe() { # "$@": reads the options; finds the programs, and says where t
     if [[ -z $tag ]]; then
         tag=$(basename "$config" .yaml)${subset:+_$subset}
     fi
-    exp=exp/$tag
+    exp=exp/$tag results=${results:-study}
     # shellcheck source=utils/path.sh
     . ../../utils/path.sh
     # shellcheck source=utils/cmd.sh
@@ -93,7 +93,7 @@ read_by_training() { # TRAIN DEV TOKENS: paths
 
 train_jointly() {
     stage 3 joint --in "${inputs[@]}" -- \
-        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" --search joint "${topdown_options[@]}"
+        asr-topdown train "${experiment[@]}" --seed "$(cut -d, -f1 <<<"${seeds:-1}")"
 }
 
 train_topdown() {

@@ -26,6 +26,19 @@ def copy(tmp_path: Path, repository: Path) -> Path:
     return root
 
 
+def work_done(exp: Path) -> dict[Path, int]:
+    """Every training, decoding and ark of features of a recipe, with the time it was finished."""
+    data = exp.parents[1] / "data"
+    found = [*exp.glob("nodes/*/done.json"), *exp.glob("decode/*/*/result.json"), *data.rglob("*.ark")]
+    return {path: path.stat().st_mtime_ns for path in found}
+
+
+@pytest.fixture
+def done_work() -> Callable[[Path], dict[Path, int]]:
+    """`work_done`: what a second run of a recipe must leave as it is."""
+    return work_done
+
+
 @pytest.fixture
 def run_recipe(copy: Path, repository: Path) -> Run:
     """Run `egs/<recipe>/run.sh`, or another script, of the copy; stdout and stderr come back together."""

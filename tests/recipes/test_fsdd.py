@@ -56,7 +56,6 @@ def test_from_recordings_to_report(recordings, copy, run_recipe):
     again = run_recipe("fsdd", *options, "--lm", "0.3", "--stage", "3", "--stop-stage", "5")
     assert again.returncode == 0, again.stdout
     model = recipe / "exp" / "lm_fold4" / "model"
-    assert again.stdout.count("up to date") == 2  # train, topdown
     for path in (exp / "decode").glob("*/test/result.json"):
         made = json.loads(path.read_text())
         assert made["decode"]["lm"] == f"exp/lm_fold4/{model.readlink()}"

@@ -1,6 +1,7 @@
 """`egs/wsj/run.sh` from stage 0 to 7 on a fake WSJ with all its quirks; a tiny network reads its tones."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -36,7 +37,7 @@ def names(folder: Path) -> set[str]:
 
 
 @pytest.mark.slow
-def test_from_discs_to_report(discs, copy, run_recipe):
+def test_from_discs_to_report(discs, copy, run_recipe, done_work):
     recipe = copy / "egs" / "wsj"
     (recipe / "conf" / "tiny.yaml").write_text(TINY)
     options = [
@@ -56,7 +57,7 @@ def test_from_discs_to_report(discs, copy, run_recipe):
     for part in ("test_dev93", "test_eval92"):
         lines = (recipe / "data" / part / "text").read_text().splitlines()
         assert dict(line.split(" ", 1) for line in lines) == discs.texts[part]
-    assert "<NOISE> " in (recipe / "data" / "tokens.txt").read_text()
+    assert "<NOISE> " in next((recipe / "data").glob("tokens-*/tokens.txt")).read_text()
 
     exp = recipe / "exp" / "tiny"
     results = [json.loads(path.read_text()) for path in (exp / "decode").glob("*/test_eval92/result.json")]
@@ -65,15 +66,15 @@ def test_from_discs_to_report(discs, copy, run_recipe):
     assert min(result["cer"] for result in results) < 0.5
     assert "CER" in (exp / "report" / "report.md").read_text()
 
-    again = run_recipe("wsj", *options)
-    assert again.stdout.count("up to date (to do it again") == 7  # all but the score's table
+    before = done_work(exp)
+    assert run_recipe("wsj", *options).returncode == 0
+    assert done_work(exp) == before
 
     part = run_recipe("wsj", *options, "--subset", "p20", "--tag", "p20", "--stop-stage", "3")
     assert part.returncode == 0, part.stdout
-    assert names(recipe / "data") >= {
-        f"train_si284_{p}" for p in ("p05", "p10", "p20", "p40", "p80", "unseen")
-    }
-    assert len((recipe / "data/train_si284_p20/text").read_text().splitlines()) == 28
+    (parts,) = (recipe / "data").glob("features-*/parts_5_10_20_40_80")
+    assert names(parts) == {f"train_si284_{p}" for p in ("p05", "p10", "p20", "p40", "p80", "unseen")}
+    assert len((parts / "train_si284_p20/text").read_text().splitlines()) == 28
     (node,) = (recipe / "exp" / "p20" / "nodes").iterdir()
     assert json.loads((node / "done.json").read_text())["epochs"] >= 1
 
@@ -84,36 +85,84 @@ def test_without_discs_one_line_says_what_is_wanted(copy, run_recipe):
     assert "prepare: error: where are LDC's discs? name their folders: --wsj0 DIR --wsj1 DIR" in done.stdout
 
 
-def test_table_2_runs_every_row(copy, run_recipe):
-    """With a stand-in for the program: what would be run."""
-    command = copy / "bin" / "asr-topdown"
-    command.write_text('#!/bin/sh\n[ "$1" != topdown ] || echo "$@" >>calls\n')
+PARTS = ("p05", "p10", "p20", "p40", "p80")
+STAND_IN = """#!/bin/sh
+case $1 in
+    config) echo 0123 ;;
+    topdown | score) echo "$@" >>calls ;;
+esac
+"""
+
+
+@pytest.fixture
+def planned(copy: Path, run_recipe) -> Callable[..., list[list[str]]]:
+    """What stages 3 and 4 would run, with a stand-in for the program and everything that they read."""
+    (copy / "bin" / "asr-topdown").write_text(STAND_IN)
     recipe = copy / "egs" / "wsj"
-    assert run_recipe("wsj", "--table", "1").returncode == 2
-    for name in (
-        "tokens.txt",
-        *(f"{part}/{file}" for part in ("train_si284", "test_dev93") for file in ("feats.scp", "text")),
-    ):
-        (recipe / "data" / name).parent.mkdir(parents=True, exist_ok=True)
-        (recipe / "data" / name).touch()
-    lines = (recipe / "conf" / "table2.txt").read_text().splitlines()
+    features = recipe / "data" / "features-0123"
+    tokens = recipe / "data" / "tokens-0123" / "tokens.txt"
+    parts = [f"parts_5_10_20_40_80/train_si284_{part}" for part in (*PARTS, "unseen")]
+    for folder in (tokens.parent, *(features / name for name in ("train_si284", "test_dev93", *parts))):
+        folder.mkdir(parents=True)
+    tokens.touch()
+
+    def plan(*options: str, first: int = 3, last: int = 4) -> list[list[str]]:
+        done = run_recipe("wsj", *options, "--stage", str(first), "--stop-stage", str(last))
+        assert done.returncode == 0, done.stdout
+        calls = [line.split() for line in (recipe / "calls").read_text().splitlines()]
+        (recipe / "calls").unlink()
+        return calls
+
+    return plan
+
+
+def value(call: list[str], option: str) -> str:
+    return call[call.index(option) + 1]
+
+
+def test_table_2_runs_every_row_in_one_folder(planned, repository):
+    conf = repository / "egs" / "wsj" / "conf"
+    lines = (conf / "table2.txt").read_text().splitlines()
     rows = [line.split() for line in lines if not line.startswith("#")]
-    for name, tag, results, *_ in rows:
-        assert (recipe / "conf" / f"{name}.yaml").is_file()
-        (recipe / "exp" / tag / "results").mkdir(parents=True, exist_ok=True)
-        (recipe / "exp" / tag / "results" / f"{results}.json").touch()
-    done = run_recipe("wsj", "--table", "2", "--stage", "4", "--stop-stage", "4")
-    assert done.returncode == 0, done.stdout
-    calls = [line.split() for line in (recipe / "calls").read_text().splitlines()]
-    assert len({(tag, results) for _, tag, results, *_ in rows}) == len(calls)
-    for call, (name, tag, results, seeds, *source) in zip(calls, rows, strict=True):
-        assert f"conf/{name}.yaml" in call
-        assert f"exp/{tag}" in call
-        assert call[call.index("--results") + 1] == results
+    calls = planned("--table", "2", first=4)
+    assert len({results for _, results, *_ in rows}) == len(calls)
+    for call, (name, results, seeds, *source) in zip(calls, rows, strict=True):
+        assert (conf / f"{name}.yaml").is_file()
+        assert value(call, "--config") == f"conf/{name}.yaml"
+        assert value(call, "--exp") == "exp/table2"
+        assert value(call, "--results") == results
         assert f"schedule.seeds=[{seeds}]" in call
         assert [word for word in call if word.startswith("schedule.source=")] == [
             f"schedule.source={one}" for one in source
         ]
+
+
+def test_table_1_is_joint_training_on_nested_parts(planned):
+    calls = planned("--table", "1", "--seeds", "1,2", first=4)
+    assert [Path(value(call, "--train")).name for call in calls] == [f"train_si284_{part}" for part in PARTS]
+    for call in calls:
+        assert "schedule.search=joint" in call
+        assert "schedule.seeds=[1,2]" in call
+        assert value(call, "--exp") == "exp/section3"  # where Figures 1 and 2 find these trainings
+
+
+def test_figures_1_and_2_scan_the_classifiers(planned):
+    for figure, name, parts in (("1", "subset_scan", PARTS), ("2", "epoch_scan", PARTS[-1:])):
+        for call in planned("--figure", figure):
+            folder, _, train = value(call, "--train").rpartition("/")
+            assert train == "train_si284_unseen"
+            assert value(call, "--config") == f"conf/{name}.yaml"
+            assert value(call, "--exp") == "exp/section3"
+            data = call[call.index("--joint-data") + 1 :]
+            assert data == [f"{folder}/train_si284_{part}" for part in parts]
+        assert value(call, "--results") == f"figure{figure}"
+
+
+@pytest.mark.parametrize("options", [["--table", "3"], ["--figure", "3"], ["--table", "1", "--figure", "1"]])
+def test_what_the_paper_does_not_have_on_wsj_is_refused(options, copy, run_recipe):
+    done = run_recipe("wsj", *options)
+    assert done.returncode == 2
+    assert "the paper, WSJ has Table 1 and 2 and Figure 1 and 2; name one" in done.stdout
 
 
 @pytest.mark.parametrize(
