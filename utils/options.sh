@@ -40,16 +40,22 @@ read_options() {
             -h | --help) show_help; exit ;;
             --*=*) word=${1%%=*} value=${1#*=} ;;
             --*)
-                [[ $# -gt 1 && $2 != --* ]] || usage_error "$1 needs a value"
+                if (($# < 2)) || is_option "${2%%=*}"; then usage_error "$1 needs a value"; fi
                 word=$1 value=$2
                 shift ;;
             *) usage_error "unexpected argument $1" ;;
         esac
         shift
         name=${word#--} name=${name//-/_}
-        [[ $name =~ ^[a-z][a-z0-9_]*$ && -n ${option_help[$name]+there} ]] || usage_error "unknown option $word"
+        is_option "$word" || usage_error "unknown option $word"
         set_option "$name" "$value" "$word"
     done
+}
+
+is_option() { # WORD: is it -- and a declared name?
+    local name=${1#--}
+    name=${name//-/_}
+    [[ $1 == --* && $name =~ ^[a-z][a-z0-9_]*$ && -n ${option_help[$name]+there} ]]
 }
 
 set_option() { # NAME VALUE WORD, the last as it was typed

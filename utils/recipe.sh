@@ -85,7 +85,12 @@ train_on() { # TRAIN DEV
     read_by_training "$train" "$features/$2" "$tokens"
 }
 
-read_by_training() { # TRAIN DEV TOKENS: paths
+read_by_training() { # TRAIN DEV TOKENS: paths; exp/TAG/features and exp/TAG/tokens.txt are links to what a person may want
+    if ((stage <= 4 && stop_stage >= 3)) && [[ ${features:-} ]]; then
+        mkdir -p "$exp"
+        ln -sfn "../../$features" "$exp/features"
+        ln -sfn "../../$3" "$exp/tokens.txt"
+    fi
     inputs=("$@") log=$exp/log
     experiment=("${configured[@]}" --train "$1" --dev "$2" --tokens "$3" --exp "$exp" --device "$device")
     if [[ $seeds ]]; then experiment+=(--set "schedule.seeds=[$seeds]"); fi
