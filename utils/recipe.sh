@@ -109,8 +109,8 @@ train_topdown() {
 decode() { # SET…
     log=$exp/log
     stage 5 decode --in "$exp/results" "${@/#/$features/}" -- \
-        asr-topdown decode --exp "$exp" "${@/#/$features/}" "${configured[@]}" --device "$device" \
-        "${decode_engine[@]}" "${decode_options[@]}"
+        asr-topdown decode "${@/#/$features/}" --exp "$exp" --results "$results" --device "$device" \
+        "${configured[@]}" "${decode_options[@]}" "${decode_engine[@]}"
 }
 
 score() { # SET…

@@ -39,12 +39,12 @@ stage() {
     mkdir -p "$log"
     record=$log/${number}_$name
     if ((${#outputs[@]})) && [[ -z $(first_missing "${outputs[@]}") ]] &&
-        [[ "$(cat "$record.done" 2>&1)" == "$(checksum "${command[*]@Q}" "${inputs[@]}")" ]]; then
+        [[ "$(cat "$record.done" 2>&1)" == "$(checksum "$(as_typed "${command[@]}")" "${inputs[@]}")" ]]; then
         echo "== stage $number · $name: up to date (to do it again: rm $(from_caller "$record.done"))"
         return
     fi
     rm -f "$record.done"
-    echo "== stage $number · $name: ${command[*]@Q}" | sed "s/'\([A-Za-z0-9_./:=,+-]*\)'/\1/g"
+    echo "== stage $number · $name: $(as_typed "${command[@]}")"
     "${command[@]}" 2>&1 | tee -i "$record.log" || status=$?
     word=$(first_missing "${outputs[@]}")
     if ((!status)) && [[ $word ]]; then
@@ -52,7 +52,7 @@ stage() {
         status=1
     fi
     if ((status)); then stage_failed "$number" "$name" "$record.log" "$status"; fi
-    if ((${#outputs[@]})); then checksum "${command[*]@Q}" "${inputs[@]}" >"$record.done"; fi
+    if ((${#outputs[@]})); then checksum "$(as_typed "${command[@]}")" "${inputs[@]}" >"$record.done"; fi
     echo "== stage $number · $name: done in $((SECONDS - start)) s"
 }
 
@@ -76,11 +76,19 @@ stage_failed() { # NUMBER NAME LOG STATUS: says so, and ends the script with tha
     {
         echo "== stage $1 · $2: $what. The end of $(from_caller "$3"):"
         tail -n 10 "$3" | sed 's/^/   | /'
-        printf '== to run this stage again:'
-        printf ' %q' "$(from_caller "${script##*/}")" "${given_options[@]}" --stage "$1" --stop-stage "$1"
-        echo
+        echo "== to run this stage again:" \
+            "$(as_typed "$(from_caller "${script##*/}")" "${given_options[@]}" --stage "$1" --stop-stage "$1")"
     } >&2
     exit "$4"
+}
+
+as_typed() { # WORD…: quoted where a shell needs it
+    local word line=()
+    for word in "$@"; do
+        [[ $word =~ ^[A-Za-z0-9_./:=,+@%-]+$ ]] || word=${word@Q}
+        line+=("$word")
+    done
+    echo "${line[*]}"
 }
 
 first_missing() { # FILE…: the first that is not there; nothing if all are

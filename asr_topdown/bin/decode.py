@@ -33,6 +33,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--exp", type=Path, metavar="DIR", help="decode with every network of its studies")
     which.add_argument("--model", type=Path, metavar="DIR", help="decode with this network's folder")
+    parser.add_argument(
+        "--results",
+        nargs="+",
+        metavar="TAG",
+        help="with --exp: only networks of these studies",
+    )
     parser.add_argument("--out", type=Path, metavar="DIR", help="with --model: write OUT/<set>/text")
     options.add_config(parser, required=False)
     options.add_device(parser)
@@ -161,7 +167,8 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
         yield args.model, args.out
         return
     store = Store(args.exp)
-    nodes = {step.node for tag in store.tags() for result in store.load_results(tag) for step in result.steps}
+    tags = args.results or store.tags()
+    nodes = {step.node for tag in tags for result in store.load_results(tag) for step in result.steps}
     if not nodes:
         raise ValueError(f"{args.exp}: no results; run `asr-topdown topdown` first")
     for node in sorted(nodes):

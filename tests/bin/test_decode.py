@@ -15,6 +15,8 @@ from asr_topdown.build import fresh_model
 from asr_topdown.decode.model import load_trained
 from asr_topdown.decode.searches import build_search, with_beam
 from asr_topdown.features.front_end import front_end
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.text import Vocabulary
 from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.weights import save_weights
@@ -187,3 +189,22 @@ def test_in_parts_it_finds_the_same(
     assert not (parts / "dev" / "jobs").exists()
     assert main([*arguments, str(parts)]) == 0
     assert "done already" in capsys.readouterr().out
+
+
+def test_an_experiment_is_decoded_whole_or_study_by_study(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store = Store(tmp_path / "exp")
+    for node, tag in (("a" * 16, "A"), ("b" * 16, "B")):
+        (store.root / "nodes").mkdir(parents=True, exist_ok=True)
+        (store.root / "nodes" / node).symlink_to(models["ctc"])
+        steps = (Step("joint", node, 0.5, accepted=True),)
+        store.save_results(tag, [Result(search="greedy", seed=1, steps=steps, final=node)])
+    command = ["decode", str(data), "--exp", str(store.root)]
+    assert main([*command, "--results", "B"]) == 0
+    assert [path.name for path in (store.root / "decode").iterdir()] == ["b" * 16]
+    assert main(command) == 0
+    assert sorted(path.name for path in (store.root / "decode").iterdir()) == ["a" * 16, "b" * 16]
+    capsys.readouterr()
+    assert main([*command, "--results", "C"]) == 1
+    assert "C.json" in capsys.readouterr().err

@@ -155,7 +155,7 @@ def test_a_failing_stage_shows_its_log_and_how_to_run_it_again(stand_in, run_rec
     assert "stage 1 · features: FAILED with exit code 1. The end of egs/prompts/data/log" in failed.stdout
     assert "   | asr-topdown features: error: no luck" in failed.stdout
     again = failed.stdout.splitlines()[-1].partition("run this stage again: ")[2]
-    assert again == "egs/prompts/run.sh --tag my\\ run --stage 1 --stop-stage 1"
+    assert again == "egs/prompts/run.sh --tag 'my run' --stage 1 --stop-stage 1"
 
     (stand_in / "egs/prompts/fail").unlink()
     path = f"{stand_in / 'bin'}:/usr/bin:/bin"
