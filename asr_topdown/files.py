@@ -1,9 +1,12 @@
-"""Files that are either whole or absent: write aside, fsync, rename."""
+"""Files that are either whole or absent (written aside, fsynced, renamed), and texts as they are found."""
 
+import codecs
 import contextlib
+import gzip
 import json
 import os
 import tempfile
+import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -76,6 +79,55 @@ def read_json(path: Path | str) -> Any:
         return json.loads(Path(path).read_text(encoding="utf-8"))
     except (json.JSONDecodeError, UnicodeDecodeError) as error:
         raise ValueError(f"{path}: not a JSON file ({error})") from error
+
+
+def read_text(
+    path: Path | str, encoding: str | None = None, *, otherwise: str | None = None, hint: str = ""
+) -> str:
+    """The text of a file, which may be gzip-compressed, without its byte-order mark.
+
+    Args:
+        path: the file.
+        encoding: of the text; None: UTF-8, or what a byte-order mark says.
+        otherwise: the encoding of a file that is not UTF-8 (`latin-1`, as NIST's are); None: an error.
+        hint: ends the message of that error.
+
+    Raises:
+        ValueError: naming file and line, if it is encoded in another way; naming the file, if it is damaged.
+        FileNotFoundError: if there is no such file.
+    """
+    content = Path(path).read_bytes()
+    if content[:2] == b"\x1f\x8b":
+        try:
+            content = gzip.decompress(content)
+        except (OSError, EOFError, zlib.error) as error:
+            raise ValueError(f"{path}: damaged gzip file ({error})") from None
+    if encoding is None:
+        utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
+        encoding = "utf-16" if utf16 else "utf-8-sig"
+    try:
+        return content.decode(encoding).removeprefix("\ufeff")
+    except UnicodeDecodeError as error:
+        if otherwise is not None:
+            return content.decode(otherwise)
+        line = content[: error.start].count(b"\n") + 1
+        name = encoding.removesuffix("-sig").upper()
+        raise ValueError(f"{path}:{line}: not {name} text{hint}") from None
+
+
+def read_lines(path: Path | str, *, otherwise: str | None = None) -> list[str]:
+    """The lines of a text, as `read_text` reads it, without line ends: of Unix, Windows or old Macs.
+
+    Other characters at which `str.splitlines` cuts (form feeds, U+2028, U+0085) are part of a line.
+    """
+    return lines_of(read_text(path, otherwise=otherwise))
+
+
+def lines_of(text: str) -> list[str]:
+    """The lines of a text without line ends; see `read_lines`."""
+    if "\n" not in text:
+        text = text.replace("\r", "\n")
+    return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
 def _umask() -> int:

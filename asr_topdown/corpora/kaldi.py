@@ -6,6 +6,7 @@ from pathlib import Path
 from asr_topdown import datadir
 from asr_topdown.datadir import DataDir, parsing
 from asr_topdown.datadir.lines import parse_table
+from asr_topdown.datadir.transcripts import parse_transcript, read_transcripts
 
 
 def prepare(out: Path, *, source: Path) -> list[DataDir]:
@@ -42,7 +43,7 @@ def read(source: Path, out: Path) -> DataDir:
 
 
 def _without_speakers(source: Path) -> DataDir:
-    text = parse_table(source / "text", parsing.parse_transcript)
+    text = read_transcripts(source / "text", parse_transcript)
     segments = source / "segments"
     return DataDir(
         path=source,

@@ -7,6 +7,7 @@ from asr_topdown.datadir.fixing import fix
 from asr_topdown.datadir.lines import read_table, write_table
 from asr_topdown.datadir.parsing import Side
 from asr_topdown.datadir.summary import Summary, durations, summarise, table
+from asr_topdown.datadir.transcripts import read_transcripts
 from asr_topdown.datadir.validation import validate
 
 __all__ = [
@@ -20,6 +21,7 @@ __all__ = [
     "fix",
     "read",
     "read_table",
+    "read_transcripts",
     "speed_perturb",
     "subset",
     "summarise",

@@ -18,8 +18,9 @@ from typing import TypeVar
 from asr_topdown import audio, files
 from asr_topdown.audio import Clip
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.lines import parse_table, table_text, transcript_problem
+from asr_topdown.datadir.lines import parse_table, table_text
 from asr_topdown.datadir.parsing import Segment, Side
+from asr_topdown.datadir.transcripts import parse_transcript, problem_of, read_transcripts, tidy
 
 V = TypeVar("V")
 
@@ -121,7 +122,7 @@ def read(path: Path | str) -> DataDir:
     return DataDir(
         path=path,
         wavs=_table(path / "wav.scp", parsing.parse_source),
-        text=_table(path / "text", parsing.parse_transcript),
+        text=read_transcripts(path / "text", parse_transcript) if (path / "text").exists() else {},
         utt2spk=_table(path / "utt2spk", parsing.parse_word),
         segments=_table(path / "segments", parsing.parse_segment) if (path / "segments").exists() else None,
         speed=_table(path / "utt2speed", parsing.parse_positive),
@@ -187,7 +188,7 @@ def _contents(data: DataDir) -> dict[str, str]:
     return {
         "wav.scp": table_text(data.wavs),
         "segments": table_text(segments),
-        "text": table_text(data.text),
+        "text": table_text({utterance: tidy(transcript) for utterance, transcript in data.text.items()}),
         "spk2utt": table_text({speaker: " ".join(spoken) for speaker, spoken in data.spk2utt().items()}),
         "utt2speed": table_text(data.speed),
         "reco2file_and_channel": table_text({r: f"{file} {side}" for r, (file, side) in data.sides.items()}),
@@ -215,6 +216,8 @@ def _check_writable(data: DataDir) -> None:
         if not source or source != source.strip() or "\n" in source or "\r" in source:
             raise ValueError(f"{data.path}: recording {recording}: {source!r} cannot stand in wav.scp")
     for utterance, transcript in data.text.items():
-        problem = transcript_problem(transcript)
+        problem = problem_of(transcript)
+        if transcript != " ".join(transcript.split()):
+            problem = "white space other than one blank between words"
         if problem:
             raise ValueError(f"{data.path}: utterance {utterance}: {problem}")

@@ -7,7 +7,8 @@ from typing import NamedTuple
 
 from asr_topdown import files
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.lines import fields, read_rows, table_text, transcript_problem
+from asr_topdown.datadir.lines import fields, read_rows, table_text
+from asr_topdown.datadir.transcripts import problem_of, tidy
 
 _OF_UTTERANCES = (
     *("text", "segments", "utt2speed", "feats.scp", "utt2num_frames"),
@@ -34,8 +35,9 @@ def fix(path: Path | str) -> Fixed:
     Complete is an utterance with a line in every one of utt2spk, wav.scp (through segments, if there are
     any), text, segments, feats.scp, utt2num_frames, utt2dur and utt2lang that the directory has. Unlike in
     Kaldi, a line whose value `validate` refuses (an empty transcript, a segment that does not end after its
-    start, a number that is none, two languages) counts as no line; and carriage returns and Unicode spaces
-    in transcripts become blanks. spk2utt is made anew. The files as they were are kept in `.backup`.
+    start, a number that is none, two languages) counts as no line. Byte-order marks and the carriage returns
+    of Windows go, and transcripts are written as they are read (`transcripts.tidy`). spk2utt is made anew.
+    The files as they were are kept in `.backup`.
 
     Raises:
         FileNotFoundError: if there is no utt2spk.
@@ -59,17 +61,16 @@ def _usable(path: Path) -> dict[str, str]:
     """The lines that can stay, the first of each key."""
     table: dict[str, str] = {}
     for row in read_rows(path):
-        key = row.key.rstrip("\r")
-        value = _repaired(path.name, row.value.rstrip("\r \t"))
-        if value is not None and key and "\r" not in key + value:
-            table.setdefault(key, value)
+        value = _repaired(path.name, row.value)
+        if value is not None and "\r" not in row.key + value:
+            table.setdefault(row.key, value)
     return table
 
 
 def _repaired(name: str, value: str) -> str | None:
     if name == "text":
-        transcript = " ".join(value.split())
-        return transcript if transcript and not transcript_problem(transcript) else None
+        transcript = tidy(value)
+        return transcript if transcript and not problem_of(transcript) else None
     try:
         parsing.PARSERS[name](value)
     except ValueError:

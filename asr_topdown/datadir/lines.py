@@ -21,14 +21,14 @@ class Row(NamedTuple):
 
 
 def read_rows(path: Path) -> list[Row]:
-    """The lines of `path` that are not empty.
+    """The lines of `path` that are not empty, without byte-order mark and carriage returns at their ends.
 
     Raises:
-        ValueError: naming the file, if it is not UTF-8.
+        ValueError: naming file and line, if it is not UTF-8.
         FileNotFoundError: if it is missing.
     """
     rows = []
-    for number, line in enumerate(read_lines(path), 1):
+    for number, line in enumerate(files.read_lines(path), 1):
         key, value = (*_BLANKS.split(line.strip(" \t"), maxsplit=1), "")[:2]
         if key:
             rows.append(Row(number, key, value))
@@ -38,16 +38,6 @@ def read_rows(path: Path) -> list[Row]:
 def fields(value: str) -> list[str]:
     """The fields of a value: what stands between blanks and tabs."""
     return _BLANKS.split(value) if value else []
-
-
-def read_lines(path: Path) -> list[str]:
-    """The lines of `path` without their line feeds; carriage returns and other odd characters are kept."""
-    try:
-        content = path.read_bytes().decode("utf-8")
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        raise ValueError(f"{path}:{line}: not UTF-8 text") from error
-    return content.removesuffix("\n").split("\n") if content else []
 
 
 def read_table(path: Path | str) -> dict[str, str]:
@@ -87,19 +77,3 @@ def table_text(table: Mapping[str, object]) -> str:
 def write_table(path: Path | str, table: Mapping[str, object]) -> None:
     """Write a table, sorted, whole or not at all."""
     files.write_text(path, table_text(table))
-
-
-def transcript_problem(transcript: str) -> str | None:
-    """What keeps a transcript out of a Kaldi `text` file; None if nothing does."""
-    if "\r" in transcript:
-        return "carriage return in the transcript (a file from Windows?)"
-    words = transcript.split()
-    if transcript != " ".join(words):
-        return "white space other than one blank between words"
-    for character in transcript:
-        if not character.isprintable():
-            return f"unprintable character {character!r}"
-    reserved = {"<s>", "</s>", "#0"}.intersection(words)
-    if reserved:
-        return f"reserved word {min(reserved)}"
-    return None

@@ -4,7 +4,8 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from asr_topdown.datadir.lines import fields, transcript_problem
+from asr_topdown import files
+from asr_topdown.datadir.lines import fields
 
 Segment = tuple[str, float, float]  # recording, start, end in seconds
 
@@ -69,9 +70,10 @@ def read_sample_rate(path: Path) -> int | None:
     if not path.exists():
         return None
     try:
-        return parse_count(path.read_text(encoding="utf-8", errors="replace").strip())
+        return parse_count(files.read_text(path).strip())
     except ValueError as error:
-        raise ValueError(f"{path}: {error}") from None
+        reason = str(error).removeprefix(f"{path}:").strip()
+        raise ValueError(f"{path}: {reason}") from None
 
 
 def parse_source(value: str) -> str:
@@ -79,15 +81,6 @@ def parse_source(value: str) -> str:
     if not value:
         raise ValueError("nothing stands after it")
     return value
-
-
-def parse_transcript(value: str) -> str:
-    """A transcript; runs of blanks become one."""
-    transcript = " ".join(fields(value))
-    problem = transcript_problem(transcript)
-    if problem:
-        raise ValueError(problem)
-    return transcript
 
 
 def parse_word(value: str) -> str:

@@ -1,16 +1,20 @@
-"""Check a data directory as Kaldi's validate_data_dir.sh does, and say where each fault is."""
+"""Check a data directory as Kaldi's validate_data_dir.sh does, and say where each fault is.
+
+Unlike there, spk2utt may be missing, which follows from utt2spk, and so may wav.scp where there are features.
+"""
 
 import functools
-import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.lines import Row, fields, read_lines, read_rows, transcript_problem
-from asr_topdown.features import store
+from asr_topdown.datadir.lines import Row, fields, read_rows
+from asr_topdown.datadir.transcripts import problem_of, tidy
+from asr_topdown.features import ark, store
 
 SHOWN = 10
-"""So many problems are listed; of the rest, the number."""
+"""Problems that are listed at most; of the rest, the number."""
 
 Tables = dict[str, list[Row]]
 
@@ -27,10 +31,10 @@ def validate(
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such data directory")
-    needed = {"utt2spk", "spk2utt"}
+    needed = {"utt2spk"}
     needed |= {"text"} if need_text else set()
-    needed |= {"wav.scp"} if need_wav else set()
     needed |= {"feats.scp", "utt2num_frames"} if need_feats else set()
+    needed |= {"wav.scp"} if need_wav and not (path / "feats.scp").exists() else set()
     found = _problems(path, needed)
     if found:
         more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
@@ -43,33 +47,33 @@ def _problems(path: Path, needed: set[str]) -> list[str]:
     for name in ("utt2spk", "text", *sorted(parsing.PARSERS.keys() - {"utt2spk"})):
         if (path / name).exists():
             try:
-                tables[name] = read_rows(path / name)
-            except ValueError as error:
+                rows = read_rows(path / name)
+            except (ValueError, OSError) as error:
                 found.append(str(error))
             else:
-                found += _lines(path / name, tables[name], parsing.PARSERS.get(name))
+                faults, tables[name] = _lines(path / name, rows, parsing.PARSERS.get(name))
+                found += faults
     try:
         parsing.read_sample_rate(path / "sample_rate")
-    except ValueError as error:
+    except (ValueError, OSError) as error:
         found.append(str(error))
-    if found:
-        return found  # what follows compares files, and would only repeat such faults
-    found += _speakers(path, tables)
     found += _transcripts(path, tables.get("text", []))
-    found += _ids(path, tables)
     found += _missing_files(path, tables)
+    if tables.get("utt2spk"):
+        found += _speakers(path, tables)
+        found += _ids(path, tables)
     return found
 
 
-def _lines(path: Path, rows: list[Row], parse: Callable[[str], object] | None) -> list[str]:
-    found = []
-    lines = read_lines(path)
+def _lines(path: Path, rows: list[Row], parse: Callable[[str], object] | None) -> tuple[list[str], list[Row]]:
+    """What is wrong with a table in itself, and its rows; of a row that cannot be read, the key alone."""
     if not rows:
-        return [f"{path}: empty"]
-    if not path.read_bytes().endswith(b"\n"):
-        found.append(f"{path}:{len(lines)}: the last line does not end in a line feed")
+        return [f"{path}: empty"], []
+    found = _bytes(path)
     numbers = {row.number for row in rows}
-    found += [f"{path}:{n}: empty line" for n in range(1, len(lines) + 1) if n not in numbers]
+    lines = len(files.read_lines(path))
+    found += [f"{path}:{n}: empty line" for n in range(1, lines + 1) if n not in numbers]
+    good = []
     before: Row | None = None
     for row in rows:
         where = f"{path}:{row.number}: {row.key}"
@@ -79,14 +83,36 @@ def _lines(path: Path, rows: list[Row], parse: Callable[[str], object] | None) -
             found.append(
                 f"{where} is not sorted: it must come before {before.key} (byte order, LC_ALL=C sort)"
             )
-        if "\r" in row.key + row.value and path.name != "text":
-            found.append(f"{where}: carriage return in the line (a file from Windows?)")
-        elif parse:
-            try:
+        try:
+            if "\r" in row.key or (parse and "\r" in row.value):
+                raise ValueError("carriage return in the line")
+            if parse:
                 parse(row.value)
-            except ValueError as error:
-                found.append(f"{where}: {error}")
+        except ValueError as error:
+            found.append(f"{where}: {error}")
+            row = row._replace(value="")
+        good.append(row)
         before = row
+    return found, good
+
+
+def _bytes(path: Path) -> list[str]:
+    """What Kaldi's programs trip over and our own do not: `fix` removes it."""
+    content, found = path.read_bytes(), []
+    if content[:2] in (b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff"):
+        return [f"{path}:1: compressed or UTF-16; `asr-topdown validate --fix` writes it anew"]
+    if content.startswith(b"\xef\xbb\xbf"):
+        found.append(f"{path}:1: begins with a byte-order mark; `asr-topdown validate --fix` removes it")
+    returns = [number for number, line in enumerate(content.split(b"\n"), 1) if line.endswith(b"\r")]
+    if returns:
+        more = f", and of {len(returns) - 1} others" if len(returns) > 1 else ""
+        found.append(
+            f"{path}:{returns[0]}: carriage return at the end of the line{more} (a file from Windows?); "
+            "`asr-topdown validate --fix` removes it"
+        )
+    if not content.endswith(b"\n"):
+        lines = content.count(b"\n") + 1
+        found.append(f"{path}:{lines}: the last line does not end in a line feed")
     return found
 
 
@@ -94,6 +120,8 @@ def _speakers(path: Path, tables: Tables) -> list[str]:
     found = []
     spoken: dict[str, list[str]] = {}
     highest = ""
+    if not all(row.value for row in tables["utt2spk"]):
+        return []  # said already
     for number, utterance, speaker in tables["utt2spk"]:
         if speaker < highest:
             found.append(
@@ -102,6 +130,8 @@ def _speakers(path: Path, tables: Tables) -> list[str]:
             )
         highest = max(highest, speaker)
         spoken.setdefault(speaker, []).append(utterance)
+    if "spk2utt" not in tables:
+        return found
     for number, speaker, value in tables["spk2utt"]:
         if fields(value) != spoken.pop(speaker, []):
             found.append(f"{path / 'spk2utt'}:{number}: speaker {speaker} has other utterances in utt2spk")
@@ -112,7 +142,10 @@ def _transcripts(path: Path, rows: Iterable[Row]) -> list[str]:
     found = []
     for number, utterance, transcript in rows:
         # Kaldi does not mind blanks; `read` makes them one.
-        problem = transcript_problem(" ".join(fields(transcript))) if transcript else "empty transcript"
+        words = fields(transcript)
+        problem = problem_of(tidy(transcript)) if words else "empty transcript"
+        if " ".join(words) != " ".join(transcript.split()):
+            problem = "white space other than one blank between words"
         if problem:
             found.append(f"{path / 'text'}:{number}: {utterance}: {problem}")
     return found
@@ -120,10 +153,10 @@ def _transcripts(path: Path, rows: Iterable[Row]) -> list[str]:
 
 def _ids(path: Path, tables: Tables) -> list[str]:
     utterances = {row.key for row in tables["utt2spk"]}
-    speakers = {row.value for row in tables["utt2spk"]}
+    speakers = {row.value for row in tables["utt2spk"] if row.value}
     recordings = utterances
     if "segments" in tables:
-        recordings = {fields(row.value)[0] for row in tables["segments"]}
+        recordings = {fields(row.value)[0] for row in tables["segments"] if row.value}
     found = []
     same = functools.partial(_same_ids, path, tables)
     for name in ("text", "segments", "feats.scp", "utt2num_frames", "utt2dur", "utt2lang", "vad.scp"):
@@ -135,13 +168,13 @@ def _ids(path: Path, tables: Tables) -> list[str]:
     for row in tables.get("utt2speed", []):
         if row.key not in utterances:
             found.append(f"{path / 'utt2speed'}:{row.number}: utterance {row.key} is not in utt2spk")
-    if "segments" in tables and "wav.scp" not in tables:
+    if "segments" in tables and not {"wav.scp", "feats.scp"} & tables.keys():
         found.append(f"{path / 'segments'}: there is no wav.scp to take segments from")
     return found
 
 
 def _same_ids(path: Path, tables: Tables, name: str, expected: set[str], kind: str, source: str) -> list[str]:
-    if name not in tables:
+    if not tables.get(name):
         return []
     have = {row.key for row in tables[name]}
     found = [
@@ -158,17 +191,13 @@ def _missing_files(path: Path, tables: Tables) -> list[str]:
     for name in ("wav.scp", "feats.scp"):
         for row in tables.get(name, []):
             where = f"{path / name}:{row.number}: {row.key}"
+            command = row.value.endswith("|")
             if row.value.startswith("~"):
                 found.append(f"{where}: a path cannot start with ~: {row.value}")
-            elif not (
-                row.value.endswith("|")
-                or exists(row.value)
-                or exists(_without_offset(store.locate(row.value, path)))
-            ):
+            elif command and name == "feats.scp":
+                found.append(f"{where}: a command; features are read from files only: {row.value}")
+            elif not row.value or command or exists(row.value):
+                continue
+            elif name == "wav.scp" or not exists(ark.parse_place(store.locate(row.value, path)).path):
                 found.append(f"{where}: no such file: {row.value}")
     return found
-
-
-def _without_offset(place: str) -> str:
-    """`a.ark` of `a.ark:123` and of `a.ark:123[0:9]`."""
-    return re.sub(r":\d+(\[[\d:,]*\])?$", "", place)

@@ -1,5 +1,6 @@
 """What is written is read; what cannot be read has its line."""
 
+import dataclasses
 import hashlib
 
 import pytest
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from asr_topdown import datadir
 from asr_topdown.audio import Clip
 from asr_topdown.datadir import DataDir
+from asr_topdown.datadir.transcripts import tidy
 
 ids = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
 words = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=5).filter(
@@ -46,7 +48,8 @@ def directories(draw):
 def test_what_is_written_is_read(tmp_path_factory, tables):
     data = DataDir(path=tmp_path_factory.getbasetemp() / "round_trip", **tables)
     datadir.write(data)
-    assert datadir.read(data.path) == data
+    written = {name: tidy(transcript) for name, transcript in data.text.items()}
+    assert datadir.read(data.path) == dataclasses.replace(data, text=written)
     for table in data.path.iterdir():
         keys = [line.split(b" ")[0] for line in table.read_bytes().removesuffix(b"\n").split(b"\n")]
         assert keys == sorted(set(keys)), table
@@ -69,12 +72,58 @@ def test_tabs_and_blanks_part_fields(make):
     assert data.wavs == {"ann-1": "cat  'a  b' |"}
 
 
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("kind", ["plain", "segments", "features"])
+def test_every_table_may_come_from_windows(make, kind, bom, end):
+    folder = make(kind)
+    expected = datadir.read(folder)
+    for table in folder.iterdir():
+        content = table.read_text(encoding="utf-8")
+        table.write_text(bom + content.replace("\n", end), encoding="utf-8", newline="")
+    assert datadir.read(folder) == expected
+    assert datadir.read_transcripts(folder / "text") == expected.text
+    for table in folder.iterdir():
+        table.write_text(table.read_text(encoding="utf-8"), encoding="utf-16", newline="")
+    assert datadir.read(folder) == expected
+
+
+@pytest.mark.parametrize(
+    ("written", "read"),
+    [
+        ("caf\u0065\u0301", "caf\u00e9"),  # composed, as the same word elsewhere
+        ("\u025b\u0301", "\u025b\u0301"),  # which Mboshi has, and of which there is no composed form
+        (
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        ),
+        ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u200d\u0937"),
+        ("a\u3000b\u00a0 c\td", "a b c d"),
+        ("\u200fa\u00adb\ufeff \u200b", "ab"),
+        ("a\rb", "a b"),
+    ],
+)
+def test_transcripts_are_read_in_one_form(make, written, read):
+    folder = make("plain", text=f"ann-1 {written}\nann-2 x\nbob-1\n")
+    for text in (datadir.read(folder).text, datadir.read_transcripts(folder / "text")):
+        assert text == {"ann-1": read, "ann-2": "x", "bob-1": ""}
+
+
+def test_decomposed_transcripts_are_told_once(make, caplog):
+    folder = make("plain", text="ann-1 e\u0301\nann-2 \u00e9\nbob-1 a\u0308\n")
+    for _ in range(3):
+        datadir.read(folder)
+    (line,) = (record.getMessage() for record in caplog.records)
+    assert line == (
+        f"{folder / 'text'}: 2 of 3 transcripts are not in Unicode's composed form (NFC); they are read in it"
+    )
+
+
 @pytest.mark.parametrize(
     ("table", "content", "problem"),
     [
         ("text", "ann-1 a\nann-1 b\n", "text:2: ann-1 stands in this file twice"),
-        ("text", "ann-1 a\r\n", "text:1: ann-1: carriage return"),
-        ("text", "ann-1 a\u00a0b\n", "text:1: ann-1: white space other than"),
+        ("text", "ann-1 a\x07\n", "text:1: ann-1: unprintable character '\\x07'"),
         ("text", "ann-1 \udcff\n", "text:1: not UTF-8"),
         ("wav.scp", "ann-1 a\nann-2\n", "wav.scp:2: ann-2: nothing stands after it"),
         ("utt2spk", "ann-1 ann b\n", "utt2spk:1: ann-1: needs exactly 2 fields, has 3"),

@@ -34,6 +34,64 @@ def test_text_and_sound_can_be_forgone(make):
     datadir.validate(folder, need_text=False, need_wav=False)
 
 
+def test_what_follows_from_others_may_be_missing(make):
+    datadir.validate(make("plain", spk2utt=None))
+    datadir.validate(make("features", spk2utt=None, **{"wav.scp": None}))
+    datadir.validate(make("features", **{"wav.scp": None}), need_feats=True)
+    folder = make("features", **{"wav.scp": None, "feats.scp": "ann-1 x |\nann-2 y |\nbob-1 z |\n"})
+    assert all("a command; features are read from files only" in line for line in problems(folder))
+
+
+def test_faults_of_one_table_do_not_hide_those_of_others(make):
+    folder = make(
+        "plain",
+        text="ann-1 a\nann-2 b\x07\n",
+        utt2spk="ann-1 ann\nann-2 ann\nbob-1 bob\nbob-2 bob\n",
+        **{"wav.scp": "ann-1 /nowhere/1.wav\nann-2 /nowhere/2.wav\nbob-1 cat |\n"},
+    )
+    found = problems(folder)
+    for part in (
+        "text:2: ann-2: unprintable",
+        "text: no line for utterance bob-1",
+        "wav.scp:1: ann-1: no such file",
+        "wav.scp:2: ann-2: no such file",
+        "wav.scp: no line for recording bob-2",
+        "spk2utt:2: speaker bob has other utterances",
+    ):
+        assert any(part in line for line in found), part
+
+
+def test_many_faults_are_counted(make):
+    names = [f"u{n:03}" for n in range(50)]
+    folder = make(
+        "plain",
+        text="".join(f"{name} a\n" for name in names),
+        utt2spk="".join(f"{name} {name}\n" for name in names),
+        spk2utt=None,
+        **{"wav.scp": "".join(f"{name} /nowhere/{name}.wav\n" for name in names)},
+    )
+    found = problems(folder)
+    assert len(found) == 11
+    assert found[-1] == "... and 40 more"
+
+
+@pytest.mark.parametrize("name", ["text", "utt2spk", "spk2utt", "wav.scp"])
+def test_marks_of_windows_are_named_and_repaired(make, name):
+    folder = make("plain")
+    expected = datadir.read(folder)
+    content = (folder / name).read_text(encoding="utf-8").replace("\n", "\r\n")
+    (folder / name).write_text("\ufeff" + content, encoding="utf-8", newline="")
+    others = content.count("\n") - 1
+    assert problems(folder) == [
+        f"{name}:1: begins with a byte-order mark; `asr-topdown validate --fix` removes it",
+        f"{name}:1: carriage return at the end of the line, and of {others} others (a file from Windows?); "
+        "`asr-topdown validate --fix` removes it",
+    ]
+    assert datadir.fix(folder) == (3, ())
+    datadir.validate(folder)
+    assert datadir.read(folder) == expected
+
+
 def test_features_are_found_where_the_directory_was_moved(make):
     entries = (f"{utterance} old/dir/feats/f.ark:5\n" for utterance in ("ann-1", "ann-2", "bob-1"))
     folder = make("features", **{"feats.scp": "".join(entries)})
@@ -52,7 +110,7 @@ def test_features_are_found_where_the_directory_was_moved(make):
         ),
         ({"text": "ann-1 a\nann-1 a\nann-2 b\nbob-1 c\n"}, ["text:2: ann-1 stands in this file twice"]),
         ({"text": "ann-1 a\nann-2\nbob-1 c\n"}, ["text:2: ann-2: empty transcript"]),
-        ({"text": "ann-1 a\nann-2 b\r\nbob-1 c\n"}, ["text:2: ann-2: carriage return in the transcript"]),
+        ({"text": "ann-1 a\nann-2 b\r\nbob-1 c\n"}, ["text:2: carriage return at the end of the line"]),
         ({"text": "ann-1 a\nann-2 b\u3000c\nbob-1 c\n"}, ["text:2: ann-2: white space other than one blank"]),
         ({"text": "ann-1 a\nann-2 b\x07\nbob-1 c\n"}, ["text:2: ann-2: unprintable character '\\x07'"]),
         (
@@ -71,7 +129,7 @@ def test_features_are_found_where_the_directory_was_moved(make):
         ),
         (
             {"utt2spk": "ann-1 ann\r\nann-2 ann\nbob-1 bob\n"},
-            ["utt2spk:1: ann-1: carriage return in the line"],
+            ["utt2spk:1: carriage return at the end of the line"],
         ),
         (
             {"utt2spk": "ann-1 zoe\nann-2 ann\nbob-1 bob\n", "spk2utt": "ann ann-2\nbob bob-1\nzoe ann-1\n"},

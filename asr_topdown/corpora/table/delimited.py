@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.corpora.table.columns import Columns
 from asr_topdown.corpora.table.rows import Row, Table, read_text
 
@@ -20,7 +21,7 @@ def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
     Raises:
         ValueError: naming file and line of what cannot be read, or the columns that are missing.
     """
-    lines = read_text(path, encoding).splitlines(keepends=True)
+    lines = files.lines_of(read_text(path, encoding))
     first = lines[0] if lines else ""
     separator = "\t" if path.suffix.lower() == ".tsv" else max(_SEPARATORS, key=first.count)
     rows = _rows(path, lines, separator)

@@ -2,12 +2,11 @@
 whom.
 """
 
-import codecs
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
+
+from asr_topdown import files
 
 
 class Row(NamedTuple):
@@ -53,30 +52,13 @@ class Table:
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """The text of a file, which may be gzip-compressed, without its byte-order mark.
-
-    Args:
-        path: the file.
-        encoding: of the text; by default UTF-8, or what a byte-order mark says.
+    """The text of a file, as `files.read_text` reads it.
 
     Raises:
-        ValueError: naming file and line, if it is encoded in another way; naming the file, if it is damaged.
+        ValueError: as there, and if there is no such encoding.
         FileNotFoundError: if there is no such file.
     """
-    content = path.read_bytes()
-    if content[:2] == b"\x1f\x8b":
-        try:
-            content = gzip.decompress(content)
-        except (OSError, EOFError, zlib.error) as error:
-            raise ValueError(f"{path}: damaged gzip file ({error})") from None
-    if encoding is None:
-        utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-        encoding = "utf-16" if utf16 else "utf-8-sig"
     try:
-        return content.decode(encoding).removeprefix("\ufeff")
+        return files.read_text(path, encoding, hint="; --encoding says what it is")
     except LookupError:
         raise ValueError(f"--encoding {encoding}: not an encoding that is known") from None
-    except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        name = encoding.removesuffix("-sig").upper()
-        raise ValueError(f"{path}:{line}: not {name} text; --encoding says what it is") from None

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.corpora.table.recordings import SUFFIXES
 from asr_topdown.corpora.table.rows import Row, Table, read_text
 
@@ -65,7 +66,7 @@ def texts_beside(folder: Path) -> Iterable[tuple[Path, Path]]:
 
 def _lines(path: Path, encoding: str | None) -> Iterable[tuple[str, str, str]]:
     """Where, the first word and the rest of each line."""
-    for number, line in enumerate(read_text(path, encoding).split("\n"), 1):
+    for number, line in enumerate(files.lines_of(read_text(path, encoding)), 1):
         name, text = (*line.split(maxsplit=1), "", "")[:2]
         if name:
             yield f"{path}:{number}", name, text

@@ -1,0 +1,73 @@
+"""What a transcript may hold, and how it is read: always in the same form."""
+
+import functools
+import logging
+import unicodedata
+from collections.abc import Callable
+from pathlib import Path
+
+from asr_topdown.datadir.lines import parse_table
+
+_MARKS_OF_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
+_INVISIBLE = str.maketrans("", "", f"\u00ad\u200b\u2060\ufeff{_MARKS_OF_DIRECTION}")
+"""Soft hyphens, marks of direction, byte-order marks, spaces without width: no part of the spelling. Joiners
+and non-joiners (U+200D, U+200C), which Persian and Hindi need, are part of it."""
+
+
+def tidy(transcript: str) -> str:
+    """A transcript in the form in which all are read.
+
+    In Unicode's composed form (NFC), so that the same letter is the same unit; with one blank between words,
+    whatever white space was there; without characters that cannot be seen and are no part of the spelling.
+    """
+    return " ".join(unicodedata.normalize("NFC", transcript).translate(_INVISIBLE).split())
+
+
+def problem_of(transcript: str) -> str | None:
+    """What keeps a tidy transcript out of a Kaldi `text` file; None if nothing does."""
+    for character in transcript:
+        if unicodedata.category(character) in ("Cc", "Cs"):
+            return f"unprintable character {character!r}"
+    reserved = {"<s>", "</s>", "#0"}.intersection(transcript.split())
+    return f"reserved word {min(reserved)}" if reserved else None
+
+
+def parse_transcript(value: str) -> str:
+    """A transcript as it stands in a table, tidy.
+
+    Raises:
+        ValueError: without the place, if it cannot be one.
+    """
+    transcript = tidy(value)
+    problem = problem_of(transcript)
+    if problem:
+        raise ValueError(problem)
+    return transcript
+
+
+def read_transcripts(path: Path | str, parse: Callable[[str], str] = tidy) -> dict[str, str]:
+    """Utterance -> transcript, of a Kaldi `text` file, tidy.
+
+    If some were not in Unicode's composed form, that is said once for each file.
+
+    Raises:
+        ValueError: naming file and line, if an utterance stands there twice or `parse` raises ValueError.
+        FileNotFoundError: if the file is missing.
+    """
+    decomposed = 0
+
+    def read(value: str) -> str:
+        nonlocal decomposed
+        decomposed += not unicodedata.is_normalized("NFC", value)
+        return parse(value)
+
+    table = parse_table(path, read)
+    if decomposed:
+        changed = f"{decomposed} of {len(table)} transcripts are not in Unicode's composed form (NFC)"
+        _warn_once(f"{path}: {changed}; they are read in it")
+    return table
+
+
+@functools.cache
+def _warn_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)
