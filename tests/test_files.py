@@ -1,6 +1,7 @@
 """Files are whole or absent."""
 
 import errno
+import gzip
 from pathlib import Path
 
 import pytest
@@ -58,3 +59,32 @@ def test_a_link_is_relative_and_replaced_at_once(tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "exp").iterdir()] == ["model"]
     with pytest.raises(FileExistsError, match="there, and not a symbolic link"):
         files.link(tmp_path / "nodes" / "one", tmp_path / "nodes" / "two")
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r", "\r\r\n"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_lines_are_read_whatever_wrote_them(end: str, encoding: str, packed: bool, tmp_path: Path) -> None:
+    lines = ["é one", "", "two\x0c\x85\u2028 three", "four"]
+    content = end.join([*lines, ""]).encode(encoding)
+    path = tmp_path / "text"
+    path.write_bytes(gzip.compress(content) if packed else content)
+    assert files.read_lines(path) == lines
+
+
+def test_what_is_not_utf8_is_named_or_taken_for_something_else(tmp_path: Path) -> None:
+    path = tmp_path / "a.txt"
+    path.write_bytes("one\ncaf\u00e9\n".encode("latin-1"))
+    with pytest.raises(ValueError, match=r"a\.txt:2: not UTF-8 text; ask$"):
+        files.read_text(path, hint="; ask")
+    assert files.read_lines(path, otherwise="latin-1") == ["one", "caf\u00e9"]
+    path.write_bytes("one\ncaf\u00e9\n".encode())
+    assert files.read_lines(path, otherwise="latin-1") == ["one", "caf\u00e9"]
+
+
+@pytest.mark.parametrize("cut", [5, 20, -9, -1])
+def test_a_damaged_gzip_file_is_named(cut: int, tmp_path: Path) -> None:
+    path = tmp_path / "a.gz"
+    path.write_bytes(gzip.compress(b"one two three\n" * 50)[:cut])
+    with pytest.raises(ValueError, match=r"a\.gz: damaged gzip file"):
+        files.read_text(path)

@@ -128,7 +128,7 @@ def _decoded(todo: list[_Todo], nj: int, engine: "Engine | None") -> "Iterator[t
         for one in todo:
             yield one, decode_part(Part(one.model, one.data, one.wanted, one.device), lambda: None)
         return
-    sizes = [len(datadir.read_table(one.data / "text")) for one in todo]
+    sizes = [len(datadir.read_transcripts(one.data / "text")) for one in todo]
     counts = [max(1, min(math.ceil(nj / len(todo)), size)) for size in sizes]
     owners = [index for index, count in enumerate(counts) for _ in range(count)]
     parts = [
@@ -188,7 +188,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
-    reference = datadir.read_table(one.data / "text")
+    reference = datadir.read_transcripts(one.data / "text")
     rates = {
         "cer": score(reference, texts, "char", unscored=decode.unscored).rate,
         "wer": score(reference, texts, "word", unscored=decode.unscored).rate,

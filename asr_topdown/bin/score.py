@@ -168,7 +168,7 @@ def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    return datadir.read_table(path / "text" if path.is_dir() else path)
+    return datadir.read_transcripts(path / "text" if path.is_dir() else path)
 
 
 def _speakers(args: argparse.Namespace) -> dict[str, str] | None:

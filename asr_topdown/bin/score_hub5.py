@@ -44,7 +44,7 @@ def run(args: argparse.Namespace, paths: Sequence[Path]) -> None:
     scored = []
     document: dict[str, Any] = {"reference": str(args.stm), "systems": []}
     for path in paths:
-        transcripts = datadir.read_table(path / "text" if path.is_dir() else path)
+        transcripts = datadir.read_transcripts(path / "text" if path.is_dir() else path)
         words = ctm.without_noise(ctm.from_transcripts(transcripts))
         one = score(references, words, rules)
         scored.append(one)

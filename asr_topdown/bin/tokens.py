@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.text import Vocabulary
 
     text = options.read_config(args).text
-    texts = datadir.read_table(args.train / "text")
+    texts = datadir.read_transcripts(args.train / "text")
     try:
         vocabulary = Vocabulary.build(texts.values(), text.unit, text.vocab_size)
     except ValueError as error:

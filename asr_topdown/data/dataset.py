@@ -46,7 +46,7 @@ class SpeechDataset:
             ValueError: naming the file and the utterance, if one is missing or empty.
         """
         folder = Path(folder)
-        text = datadir.read_table(folder / "text")
+        text = datadir.read_transcripts(folder / "text")
         feats = datadir.read_table(folder / "feats.scp")
         frames = datadir.read_table(folder / "utt2num_frames")
         utterances = []

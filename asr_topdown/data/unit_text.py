@@ -41,7 +41,7 @@ def sentences(source: Path) -> Iterator[tuple[str, str]]:
         ValueError, FileNotFoundError: naming file and line, if there is no such thing.
     """
     if source.is_dir():
-        for name, text in datadir.read_table(source / "text").items():
+        for name, text in datadir.read_transcripts(source / "text").items():
             yield f"{source / 'text'}: {name}", text
         return
     with source.open("rb") as lines:

@@ -134,7 +134,7 @@ def _decoding(folder: Path, root: Path) -> tuple[Score, str]:
         note = f"The reference {recorded['reference']} is not there any more"
         others = {"WER %": 100 * wer}
         return Score(cer, {}, others, seconds, audio_seconds), f"{note}: its error rates are not compared."
-    texts, truth = datadir.read_table(folder / "text"), _table(reference)
+    texts, truth = datadir.read_transcripts(folder / "text"), _table(reference)
     if texts.keys() != truth.keys():
         odd = min(texts.keys() ^ truth.keys())
         raise ValueError(
@@ -180,7 +180,7 @@ def _perplexity(folder: Path, root: Path) -> tuple[Score, str]:
 
 @functools.lru_cache(maxsize=4)
 def _table_at(path: Path, changed: int, size: int) -> dict[str, str]:
-    return datadir.read_table(path)
+    return datadir.read_transcripts(path)
 
 
 def _table(path: Path) -> dict[str, str]:
