@@ -135,19 +135,35 @@ def transplant(parent_state: Mapping[str, Tensor], child: nn.Module, names: Iter
     Raises:
         ValueError: if a tensor is missing in the parent or has another shape; both shapes are named.
     """
+    names = list(names)
+    check_fit({key: tuple(tensor.shape) for key, tensor in parent_state.items()}, child, names)
     groups = tensors_by_layer(child)
     with torch.no_grad():
         for name in select(list(groups), names):
             for key, tensor in groups[name].items():
-                if key not in parent_state:
-                    raise ValueError(f"layer {name!r}: the parent has no tensor {key}")
-                source = parent_state[key]
-                if source.shape != tensor.shape:
-                    raise ValueError(
-                        f"layer {name!r}: {key} is {tuple(tensor.shape)} here "
-                        f"and {tuple(source.shape)} in the parent"
-                    )
-                tensor.copy_(source)
+                tensor.copy_(parent_state[key])
+
+
+def check_fit(parent: Mapping[str, tuple[int, ...]], child: nn.Module, names: Iterable[str]) -> None:
+    """Refuse to transplant the layers `names` if they are not in the parent, or of other shapes there.
+
+    Args:
+        parent: the shapes of its tensors, by state-dict key.
+        child: as in `transplant`.
+        names: layers of `child`.
+
+    Raises:
+        ValueError: naming the layer and the tensor, with both shapes.
+    """
+    groups = tensors_by_layer(child)
+    for name in select(list(groups), names):
+        for key, tensor in groups[name].items():
+            if key not in parent:
+                raise ValueError(f"layer {name!r}: the parent has no tensor {key}")
+            if parent[key] != tuple(tensor.shape):
+                raise ValueError(
+                    f"layer {name!r}: {key} is {tuple(tensor.shape)} here and {parent[key]} in the parent"
+                )
 
 
 def freeze(model: nn.Module, names: Iterable[str], *, dropout: bool) -> None:

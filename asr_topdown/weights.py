@@ -55,6 +55,21 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
 
 
+def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """The names and shapes of the tensors in what `save_weights` wrote; the tensors are not read.
+
+    Raises:
+        ValueError: as `load_weights`.
+    """
+    try:
+        with safetensors.safe_open(path, "pt") as file:
+            return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such weights") from error
+    except (safetensors.SafetensorError, OSError) as error:
+        raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
+
+
 def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
     """The mean of several networks' weights: of files that `save_weights` wrote, oldest first.
 

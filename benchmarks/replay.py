@@ -17,8 +17,10 @@ from concurrent.futures import Future
 
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import exhaustive
-from asr_topdown.study import driver as dispatch
+from asr_topdown.schedule.protocol import Search
+from asr_topdown.schedule.searches import of_studies
+from asr_topdown.schedule.spec import Study
+from asr_topdown.study.driver import drive
 
 
 def main() -> None:
@@ -28,6 +30,10 @@ def main() -> None:
     args = parser.parse_args()
     joint = Node(experiment="e", train_set="t", init_seed=1, epochs=50, patience=5)
     blocks = [(f"layer.{i}",) for i in range(args.blocks)]
+
+    def searches() -> list[Search]:
+        return of_studies([Study(joint, blocks)], searches=["exhaustive"])
+
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
         os.fsync = lambda handle: None  # what is measured is reading
@@ -44,11 +50,11 @@ def main() -> None:
             raise AssertionError(f"{node.id} is finished")
 
         with contextlib.redirect_stderr(io.StringIO()):
-            first = dispatch.drive([exhaustive(joint, blocks)], train, store=store)
+            first = drive(searches(), train, store=store)
             wall, cpu = [], []
             for _ in range(args.repeats):
                 began, worked = time.perf_counter(), time.process_time()
-                assert dispatch.drive([exhaustive(joint, blocks)], refuse, store=store) == first
+                assert drive(searches(), refuse, store=store) == first
                 wall.append(time.perf_counter() - began)
                 cpu.append(time.process_time() - worked)
     print(json.dumps({"nodes": len(first[0].steps), "seconds": min(wall), "cpu_seconds": min(cpu)}))

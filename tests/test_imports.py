@@ -14,7 +14,7 @@ PACKAGE = ROOT / "asr_topdown"
 
 # A part imports only from the rows above its own, or from itself.
 RANKS = """
-files progress
+files logs progress
 text audio layers losses nn engines schedule
 features score weights
 config datadir models

@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--compare, --report and --json need HYP, not --exp")
     for title, systems in _studied(args.exp, args.reference):
         print(title)
-        _score(args, systems)
+        for one in systems:
+            _score(args, one)
         print()
 
 
@@ -98,28 +99,30 @@ def _scored_by_perplexity(args: argparse.Namespace) -> bool:
     return True
 
 
-def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[Path]]]:
-    """For each top-down search of the experiment: its title, and the transcripts of its two ends."""
+def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[list[Path]]]]:
+    """For each search of the experiment: its title, and the transcripts of its two ends.
+
+    What was trained on other data than the joint training is not tested against it.
+    """
     from asr_topdown.runs.store import Store
+    from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
 
     store = Store(exp)
     results = [
-        (tag, one)
-        for tag in store.tags()
-        for one in store.load_results(tag)
-        if one.search in ("greedy", "transplant")
+        (tag, one) for tag in store.tags() for one in store.load_results(tag) if one.search in SEARCHES
     ]
     if not results:
-        raise ValueError(f"{exp}: no top-down search has been run; `asr-topdown topdown` runs one")
+        raise ValueError(f"{exp}: no study has been run; `asr-topdown topdown` runs one")
     for tag, result in results:
-        kept = [step.role for step in result.steps if step.accepted]
-        if result.search == "transplant":
-            kept[-1] = f"classifier of {result.steps[-1].point['source']}"
-        ends = dict.fromkeys([result.steps[0].node, result.final])
-        title = f"{tag}, seed {result.seed}: joint against top-down ({kept[-1]})"
-        if len(ends) == 1:
-            title = f"{tag}, seed {result.seed}: joint (no retraining was better on dev)"
-        yield title, [exp / "decode" / node / reference.name for node in ends]
+        spec, ends = SPECS[result.search], dict.fromkeys([result.steps[0].node, result.final])
+        title = f"{tag}, seed {result.seed}: joint"
+        if len(ends) > 1:
+            last = next(step for step in reversed(result.steps) if step.node == result.final)
+            title += f" against {spec.label} ({step_name(result.search, last)})"
+        elif result.search != "joint":
+            title += f" ({spec.label}: nothing was better on dev)"
+        texts = [exp / "decode" / node / reference.name for node in ends]
+        yield title, [texts] if spec.against_joint else [[text] for text in texts]
 
 
 def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:

@@ -10,12 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
+from asr_topdown.schedule.searches import CONTROLS, SEARCHES, SPECS, step_name
 
 if TYPE_CHECKING:
-    from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
-    from asr_topdown.schedule.search import Result, Search
+    from asr_topdown.schedule.protocol import Result, Search
     from asr_topdown.study.driver import Submit
     from asr_topdown.train.distributed import World
 
@@ -33,6 +33,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_experiment(parser)
     options.add_engine(parser, "trainings")
     options.add_ddp(parser)
+    parser.add_argument(
+        "--search",
+        nargs="+",
+        choices=SEARCHES,
+        default=[],
+        metavar="NAME",
+        help="run these instead of schedule.search, without controls; joint: only the joint trainings that "
+        "the study begins with, of all seeds",
+    )
+    for title, specs in (
+        ("searches (schedule.search)", SEARCHES),
+        ("controls (schedule.controls)", CONTROLS),
+    ):
+        lines = "\n".join(f"{spec.name:<15} {spec.help}" for spec in specs.values())
+        parser.add_argument_group(title, lines)
     parser.add_argument("--results", default="study", metavar="TAG", help="write EXP/results/TAG.json")
     parser.add_argument(
         "--dry-run", action="store_true", help="train nothing: print what there is to train, and how long"
@@ -62,42 +77,59 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
+    from asr_topdown.logs import log_to_stderr
     from asr_topdown.runs.experiment import Experiment
-    from asr_topdown.runs.store import Store
-    from asr_topdown.study import driver as dispatch
-    from asr_topdown.study import ranks as together
-    from asr_topdown.study.build import searches_of
+    from asr_topdown.runs.store import Store, check_tag
+    from asr_topdown.study import driver, links, ranks
+    from asr_topdown.study.build import check_first, searches_of
+    from asr_topdown.study.worker import train_node
     from asr_topdown.train import distributed
 
+    check_tag(args.results)
     config = options.read_config(args)
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     experiments = [experiment, *(dataclasses.replace(experiment, train=data) for data in args.joint_data)]
     store = Store(args.exp, [args.source_exp] if args.source_exp else [])
-    source = Store(args.source_exp or args.exp)
-    make = functools.partial(searches_of, experiment, store, joint_data=args.joint_data, source_store=source)
+    make = functools.partial(
+        searches_of,
+        experiment,
+        store,
+        names=args.search,
+        joint_data=args.joint_data,
+        source_store=Store(args.source_exp or args.exp),
+    )
+    check_first(make(), experiment, store)
     if args.dry_run:
         workers = options.read_engine(args, threads=config.run.threads).local_workers
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
     options.start_ddp(args)
     # Every training logs to its own file; here only what goes wrong is shown.
-    options.log_to_stderr(logging.WARNING)
-    searches = make()
+    log_to_stderr(logging.WARNING)
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:
         if not world.leads:
-            together.run_worker(train, world)
+            ranks.run_worker(train, world)
             return
         with _engine(args, config.run.threads, train, store, world) as submit:
             try:
-                results = dispatch.drive(searches, submit, store=store)
-            except dispatch.SearchError as error:
-                store.save_results(args.results, error.results)
+                results = driver.drive(make(), submit, store=store)
+            except driver.SearchError as error:
+                _save(args, store, error.results)
                 raise
-    path = store.save_results(args.results, results)
+    _save(args, store, results)
     for result in results:
         print(_line(result))
-    print(f"saved to {path}")
+    for path in links.link_models(store, args.results, results):
+        print(path)
+
+
+def _save(args: argparse.Namespace, store: "Store", results: "list[Result]") -> None:
+    """Write what the searches did; the joint trainings alone are no study, and later ones find them on
+    disk.
+    """
+    if args.search != ["joint"]:
+        print(f"saved to {store.save_results(args.results, results)}")
 
 
 @contextlib.contextmanager
@@ -110,26 +142,17 @@ def _engine(
 ) -> "Iterator[Submit]":
     """Where the trainings run: of several processes each in all of them, else where the options say."""
     from asr_topdown.engines import engine_config
-    from asr_topdown.study import driver as dispatch
-    from asr_topdown.study import ranks as together
+    from asr_topdown.study import driver, ranks
 
     wanted = options.read_engine(args, threads=threads)
     if world.alone:
         with engine_config.open_engine(wanted) as engine:
-            yield dispatch.submitter(engine, train, store=store)
+            yield driver.submitter(engine, train, store=store)
         return
     if (args.workers or 1) > 1:
         raise ValueError(f"--workers {args.workers}: with --ddp one network is trained at a time")
-    with together.run_rank0(train, world) as submit:
+    with ranks.run_rank0(train, world) as submit:
         yield submit
-
-
-def train_node(node: "Node", *, experiments: "Sequence[Experiment]", store: "Store") -> "Outcome":
-    """What a worker does: train one node, logging to its own file."""
-    from asr_topdown.study.build import run_one_of
-
-    options.log_to_stderr()
-    return run_one_of(node, experiments, store)
 
 
 def _forecast(
@@ -162,7 +185,9 @@ def _duration(seconds: float) -> str:
 
 
 def _line(result: "Result") -> str:
-    steps = " → ".join(
-        f"{step.role} {step.error:.4f}{'' if step.accepted else ' (worse)'}" for step in result.steps
-    )
-    return f"seed {result.seed}, {result.search}: {steps}"
+    stepwise = SPECS[result.search].stepwise
+    steps = []
+    for step in result.steps:
+        worse = " (worse)" if stepwise and not step.accepted else ""
+        steps.append(f"{step_name(result.search, step)} {step.error:.4f}{worse}")
+    return f"seed {result.seed}, {result.search}: {' → '.join(steps)}"

@@ -35,13 +35,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Train, or say that it is done already; prints the model's folder."""
+    from asr_topdown.logs import log_to_stderr
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.run_node import run_node
     from asr_topdown.runs.store import Store
     from asr_topdown.train import distributed
 
     options.start_ddp(args)
-    options.log_to_stderr()
+    log_to_stderr()
     config = options.read_config(args)
     store = Store(args.exp)
     if args.engine != "local":
@@ -55,16 +56,16 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store") -> "Outcome":
-    from asr_topdown.bin.topdown import train_node
     from asr_topdown.engines import engine_config
     from asr_topdown.runs.experiment import Experiment
-    from asr_topdown.study import driver as dispatch
+    from asr_topdown.study import driver
+    from asr_topdown.study.worker import train_node
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
     with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
-        submit = dispatch.submitter(engine, train, store=store)
-        return dispatch.train_one(experiment.joint(args.seed), submit, store=store)
+        submit = driver.submitter(engine, train, store=store)
+        return driver.drive_one(experiment.joint(args.seed), submit, store=store)
 
 
 def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:

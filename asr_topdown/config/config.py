@@ -58,9 +58,8 @@ class Config(Section):
 
     @model_validator(mode="after")
     def _epochs_are_kept(self) -> "Config":
-        if self.schedule.reads_every_epoch and self.run.keep_epochs != "all":
-            names = ", ".join(self.schedule.search)
-            raise ValueError(f"schedule.search {names} reads earlier epochs: set run.keep_epochs to all")
+        if (names := self.schedule.reads_every_epoch) and self.run.keep_epochs != "all":
+            raise ValueError(f"schedule: {', '.join(names)} reads earlier epochs: set run.keep_epochs to all")
         return self
 
     @property

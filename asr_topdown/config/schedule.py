@@ -1,105 +1,39 @@
-"""The settings of the searches over layer schedules: what `topdown:` may hold in an experiment's YAML."""
+"""The settings of layer schedules: what `schedule:` may hold in an experiment's YAML."""
 
-import re
-from collections.abc import Mapping
-from typing import Annotated, Any, Literal
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeAlias
 
-from pydantic import Field, field_validator
+from pydantic import Field, create_model, field_validator
 
 from asr_topdown.config.section import Section
+from asr_topdown.schedule.searches import CONTROLS, SEARCHES, SPECS
+from asr_topdown.schedule.spec import Spec
 
-SearchName = Literal[
-    "greedy", "exhaustive", "halving", "transplant", "epoch_scan", "subset_scan", "depth_sweep"
-]
-ControlName = Literal[
-    "scratch",
-    "best_of",
-    "freeze_lowest",
-    "keep",
-    "same_init",
-    "freeze_keep",
-    "random_top",
-    "freeze_up",
-    "bottom_up",
-]
+if TYPE_CHECKING:
+    SearchName: TypeAlias = str
+    ControlName: TypeAlias = str
+else:
+    SearchName, ControlName = Literal[tuple(SEARCHES)], Literal[tuple(CONTROLS)]
 
 
-class GreedyConfig(Section):
-    """Algorithm 1 of the paper."""
+class _Schedule(Section):
+    """The layer schedule: which networks are trained from which, and what decides."""
 
-    go_on: bool = Field(
-        False, description="do not stop after a worse step; freeze more of the best model so far"
+    search: tuple[SearchName, ...] = Field(("greedy",), description="one, or several in one study")
+    controls: tuple[ControlName, ...] = Field(
+        ("scratch", "freeze_lowest", "keep"), description="what the first search is compared with"
     )
-
-
-class ExhaustiveConfig(Section):
-    """All compositions M(i, j, ..., r)."""
-
-    most: int = Field(0, ge=0, description="at most so many retrainings one after the other; 0 = any number")
-
-
-class HalvingConfig(Section):
-    """Compositions and epochs at once, by successive halving; needs run.keep_epochs: all."""
-
-    budget: int = Field(2, ge=1, description="epochs of the first rung")
-    factor: int = Field(2, ge=2, description="the budget grows by it, the number of trainings falls by it")
-    every: int = Field(1, ge=1, description="try only every k-th epoch of a parent, and its best")
-    levels: int = Field(
-        0, ge=0, description="at most so many retrainings one after the other; 0 = any number"
+    criterion: Literal["error", "loss"] = Field(
+        "error",
+        description="what decides: the error of the decoded dev set, or the dev loss; both are recorded",
     )
-
-
-class EpochScanConfig(Section):
-    """The classifier of each epoch of the joint training (Figure 2); needs run.keep_epochs: all."""
-
-    classifier: int = Field(2, ge=1, description="blocks of the classifier, from the top")
-    joint_epochs: int = Field(
-        0, ge=0, description="the joint training runs for so many, without patience; 0 = as in train"
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        (1,), min_length=1, description="one whole search per seed"
     )
-    every: int = Field(1, ge=1, description="try only every k-th epoch")
-    repeats: int = Field(1, ge=1, description="extractors for each classifier")
-
-
-class SubsetScanConfig(Section):
-    """The classifier of joint trainings on parts of the data (Table 1 and Figure 1)."""
-
-    classifier: int = Field(2, ge=1, description="blocks of the classifier, from the top")
-    repeats: int = Field(5, ge=1, description="extractors for each classifier")
-
-
-class DepthSweepConfig(Section):
-    """Freeze the bottom k, or the top k, for every k."""
-
-    starts: tuple[str, ...] = Field(
-        ("reinit", "keep"), min_length=1, description="of the other layers: reinit, keep or rewind:EPOCH"
+    groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
+    frozen_dropout: Literal["keep", "off"] = Field(
+        "keep", description="whether dropout stays active in frozen layers"
     )
-    fresh: tuple[str, ...] | None = Field(
-        None,
-        description="layers never taken over; not said: the top block where there is a source, else none",
-    )
-    lora: int = Field(0, ge=0, description="rank of the adapters of one more arm; 0 = no such arm")
-
-    @field_validator("starts")
-    @classmethod
-    def _known_starts(cls, values: tuple[str, ...]) -> tuple[str, ...]:
-        for value in values:
-            if not re.fullmatch(r"reinit|keep|rewind:(0|[1-9][0-9]*)", value):
-                raise ValueError(f"a start is reinit, keep or rewind:EPOCH, not {value!r}")
-        return values
-
-
-class ScheduleConfig(Section):
-    """The layer schedule."""
-
-    search: tuple[SearchName, ...] = Field(
-        ("greedy",), min_length=1, description="one, or several in one study"
-    )
-    greedy: GreedyConfig = GreedyConfig()
-    exhaustive: ExhaustiveConfig = ExhaustiveConfig()
-    halving: HalvingConfig = HalvingConfig()
-    epoch_scan: EpochScanConfig = EpochScanConfig()
-    subset_scan: SubsetScanConfig = SubsetScanConfig()
-    depth_sweep: DepthSweepConfig = DepthSweepConfig()
     source: str = Field(
         "",
         description="transplant, depth_sweep: tag of the study, of another configuration or corpus, that the "
@@ -108,28 +42,41 @@ class ScheduleConfig(Section):
     source_network: Literal["joint", "final"] = Field(
         "joint", description="of that study: the joint training, or where its first search ended"
     )
-    groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
-    frozen_dropout: Literal["keep", "off"] = "keep"
-    controls: tuple[ControlName, ...] = ("scratch", "freeze_lowest", "keep")
-    best_of: int = Field(2, ge=2, description="trainings of the control best_of, the joint one among them")
-    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        (1,), min_length=1, description="one whole search per seed"
-    )
 
     @field_validator("search", mode="before")
     @classmethod
     def _one_is_a_list(cls, value: Any) -> Any:
+        if value == [] or value == ():
+            raise ValueError("needs at least one")
         return (value,) if isinstance(value, str) else value
 
+    def settings(self, name: str) -> Any:
+        """What the search or control `name` is told: `schedule.NAME`, or its defaults if it has none."""
+        return getattr(self, name, None) or SPECS[name].settings()
+
     @property
-    def reads_every_epoch(self) -> bool:
-        """Whether parents are wanted at other epochs than their best."""
-        rewinds = "depth_sweep" in self.search and any(
-            start.startswith("rewind") for start in self.depth_sweep.starts
-        )
-        return rewinds or bool({"epoch_scan", "halving"} & {*self.search})
+    def reads_every_epoch(self) -> tuple[str, ...]:
+        """The searches and controls that want parents at other epochs than their best."""
+        return tuple(spec.name for spec in self._chosen() if spec.every_epoch(self.settings(spec.name)))
 
     @property
     def continues(self) -> bool:
         """Whether a finished training may be continued with a larger budget."""
-        return "halving" in self.search
+        return any(spec.continues for spec in self._chosen())
+
+    def _chosen(self) -> Iterable[Spec]:
+        return (SPECS[name] for name in (*self.search, *self.controls))
+
+
+def _sections() -> dict[str, Any]:
+    """A section for each search and control that has settings."""
+    with_settings = (spec for spec in SPECS.values() if spec.settings().__dataclass_fields__)
+    return {spec.name: (spec.settings, spec.settings()) for spec in with_settings}
+
+
+if TYPE_CHECKING:
+    ScheduleConfig = _Schedule
+else:
+    ScheduleConfig = create_model(
+        "ScheduleConfig", __base__=_Schedule, __doc__=_Schedule.__doc__, **_sections()
+    )

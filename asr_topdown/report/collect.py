@@ -18,7 +18,7 @@ from asr_topdown.report.records import LANGUAGE, SPEECH, Curve, Experiment, Kind
 from asr_topdown.runs import journal as commands
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
-from asr_topdown.schedule.search import Result
+from asr_topdown.schedule.protocol import Result
 from asr_topdown.score.errors import ErrorCounts, characters, count_all, words
 from asr_topdown.train.metrics import read_metrics
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from asr_topdown.report.compare import Comparison
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import TOP_DOWN, errors_so_far
-from asr_topdown.schedule.search import Result
+from asr_topdown.schedule.protocol import Result
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ def intervals(
 
 def cascade(experiment: Experiment, results: Sequence[Result], name: str) -> Figure:
     """Error by step of the top-down search against the controls, on dev and, if decoded, on the set."""
-    on_dev = {step.node: experiment.shown_dev(step.error) for one in results for step in one.steps}
+    on_dev = experiment.dev()
     on_test = experiment.test()
     sides = [(experiment.dev_name, on_dev)]
     if any(result.search == "greedy" and _is_covered(result, on_test) for result in results):

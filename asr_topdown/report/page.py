@@ -14,7 +14,7 @@ from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, 
 from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
-from asr_topdown.report.systems import EXHAUSTIVE, HALVING, JOINT, NAMED, SCRATCH, TOP_DOWN, System, systems
+from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, System, systems
 from asr_topdown.report.tables import (
     compare_systems,
     p_values,
@@ -23,7 +23,8 @@ from asr_topdown.report.tables import (
     trainings_table,
 )
 from asr_topdown.report.tree import Branch, forest
-from asr_topdown.schedule.search import Result
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import SPECS, step_name
 from asr_topdown.score.seeds import MIN_SEEDS
 
 _HOW_TO_READ = """\
@@ -95,7 +96,8 @@ def _study(
         parts.append(cascade(experiment, results, f"cascade-{tag}"))
     parts += _section_3(experiment, tag, results)
     for seed in sorted({result.seed for result in results}):
-        nodes = {step.node: step.role for one in results if one.seed == seed for step in one.steps}
+        own = [one for one in results if one.seed == seed]
+        nodes = {step.node: step_name(one.search, step) for one in own for step in one.steps}
         parts.append(Heading(3, f"Seed {seed}", f"tree-{tag}-{seed}"))
         parts.append(Tree(f"tree-{tag}-seed{seed}", _having(roots, nodes)))
         parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
@@ -149,9 +151,9 @@ def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
         values = [dev[node] for node in row.nodes.values() if node in dev]
         return sum(values) / len(values) if values else math.inf
 
-    others = sorted((row for row in rows if row.name not in NAMED), key=error)
+    others = sorted((row for row in rows if not row.is_end), key=error)
     kept = {row.name for row in others[:_MOST_SYSTEMS]}
-    return [row for row in rows if row.name in NAMED or row.name in kept]
+    return [row for row in rows if row.is_end or row.name in kept]
 
 
 def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> list[Part]:
@@ -189,7 +191,11 @@ def _tests(differences: Differences) -> str:
 
 def _verdict(experiment: Experiment, differences: Differences) -> str:
     """Whether top-down training helped, in a sentence for each baseline."""
-    titles = {TOP_DOWN: "Top-down", EXHAUSTIVE: "The exhaustive search", HALVING: "The search over both"}
+    titles = {
+        SPECS["greedy"].label: "Top-down",
+        SPECS["exhaustive"].label: "The exhaustive search",
+        SPECS["halving"].label: "The search over both",
+    }
     names = {JOINT: "joint training", SCRATCH: "the control with equal compute"}
     return " ".join(
         f"{title} against {names[baseline]}: {_difference(experiment, one)}."

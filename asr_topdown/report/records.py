@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from asr_topdown.runs.journal import Command
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import Result
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import step_name
 
 
 @dataclass(frozen=True)
@@ -145,16 +146,21 @@ class Experiment:
             for result in sorted(results, key=lambda result: result.seed):
                 for step in result.steps:
                     if step.node in self.trainings:
-                        roles.setdefault(step.node, f"{step.role}, seed {result.seed}")
+                        roles.setdefault(step.node, f"{step_name(result.search, step)}, seed {result.seed}")
         return roles
 
     def dev(self) -> dict[str, float]:
-        """Node id -> dev error of the finished ones, as it is shown (`dev_name`)."""
-        return {
-            key: self._dev(training.outcome)
-            for key, training in self.trainings.items()
-            if training.outcome is not None
+        """Node id -> dev error of those that are finished, as it is shown (`dev_name`)."""
+        finished = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
+        # Of a training whose folder was removed the results still know the error.
+        known = {
+            step.node: self.shown_dev(step.error)
+            for results in self.studies.values()
+            for result in results
+            for step in result.steps
+            if result.criterion == "error" and step.node not in self.trainings
         }
+        return known | {key: self._dev(outcome) for key, outcome in finished.items()}
 
     def test(self) -> dict[str, float]:
         """Node id -> error on the reported set, as it is shown (`test_name`)."""

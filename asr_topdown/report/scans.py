@@ -1,33 +1,32 @@
-"""Section 3 of the paper: Table 1, Figure 1 and Figure 2, and the depth sweep, from the points of searches.
-
-What a step's `point` holds is listed in `topdown/store.py`.
-"""
+"""Section 3 of the paper (Table 1, Figures 1 and 2) and the depth sweep, from the points of searches."""
 
 import statistics
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.table import NOTHING, Table
 from asr_topdown.report.tables import mean_sd
-from asr_topdown.schedule.search import Result, Step
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
+from asr_topdown.schedule.epoch_scan import EpochScanPoint
+from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.subset_scan import SubsetScanPoint
 
 # Zhang et al. 2021, Table 1: CER dev93/eval92 of the joint models, by percent of si284.
 _TABLE_1 = {5: "34.4/32.9", 10: "28.3/26.1", 20: "22.5/19.9", 40: "17.5/14.7", 80: "13.2/10.6"}
 _LOOKS = 5
-# Of a scan: the key in a step's point that says where it lies, and what that is.
-_PLACES = {
-    "subset_scan": ("percent", "classifier's data (%)"),
-    "epoch_scan": ("p", "classifier's epoch"),
-}
+_CLASSIFIER = {"subset_scan": "classifier's data (%)", "epoch_scan": "classifier's epoch"}
+P = TypeVar("P", DepthSweepPoint, EpochScanPoint, SubsetScanPoint)
+ErrorOf = Callable[[str], float | None]
 
 
 def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Table | None:
     """The joint trainings on the subsets, the seeds' mean; beside them the paper's, on its corpus."""
-    by_percent: dict[float, list[Step]] = {}
-    for step in _steps(results, "subset_scan"):
-        if "repeat" not in step.point:
-            by_percent.setdefault(float(step.point["percent"]), []).append(step)
+    by_percent: dict[float, list[tuple[SubsetScanPoint, str]]] = {}
+    for point, node in _points(results, SubsetScanPoint):
+        if not point.repeat:
+            by_percent.setdefault(point.percent, []).append((point, node))
     if not by_percent:
         return None
     on_paper = experiment.corpus == "wsj"
@@ -35,9 +34,9 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
     header += ["paper, CER dev93/eval92"] if on_paper else []
     dev, test = experiment.dev(), experiment.test()
     rows = []
-    for percent, steps in sorted(by_percent.items()):
-        point, nodes = steps[0].point, [step.node for step in steps]
-        row = [_short(percent), str(point["subset"]), str(point["utterances"]), str(len(nodes))]
+    for percent, own in sorted(by_percent.items()):
+        (point, _), nodes = own[0], [node for _, node in own]
+        row = [_short(percent), point.subset, str(point.utterances), str(len(nodes))]
         row += [mean_sd(known[node] for node in nodes if node in known) for known in (dev, test)]
         rows.append(row + ([_TABLE_1.get(round(percent), NOTHING)] if on_paper else []))
     return Table(name, header, rows, left=2)
@@ -85,33 +84,30 @@ def extractors_table(
     experiment: Experiment, results: Sequence[Result], search: str, name: str
 ) -> Table | None:
     """What Figure 1 ("subset_scan") or Figure 2 ("epoch_scan") shows, in numbers: all repeats and seeds."""
-    key, title = _PLACES[search]
-    steps = _extractors(results, search)
-    if not steps:
+    own = _extractors(results, search)
+    if not own:
         return None
     sides = _sides(experiment)
-    header = [title, "trainings", *(side for side, _ in sides)]
+    header = [_CLASSIFIER[search], "trainings", *(side for side, _ in sides)]
     rows = []
-    for place in sorted({float(step.point[key]) for step in steps}):
-        own = [step for step in steps if float(step.point[key]) == place]
-        errors = [[error for step in own if (error := error_of(step)) is not None] for _, error_of in sides]
-        rows.append([_short(place), str(len(own)), *map(mean_sd, errors)])
+    for place in sorted({place for place, _ in own}):
+        nodes = [node for at, node in own if at == place]
+        errors = [[error for node in nodes if (error := error_of(node)) is not None] for _, error_of in sides]
+        rows.append([_short(place), str(len(nodes)), *map(mean_sd, errors)])
     return Table(name, header, rows, left=0)
 
 
 def depth_figure(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
     """Error by the number of frozen blocks, a line for each end and start."""
-    steps = [step for step in _steps(results, "depth_sweep") if "frozen" in step.point]
-    arms: dict[str, list[Step]] = {}
-    for step in steps:
-        point = step.point
-        source = f", from {point['source']}" if point.get("source") else ""
-        arms.setdefault(f"{point['side']} frozen, {point['start']}{source}", []).append(step)
+    arms: dict[str, list[tuple[float, str]]] = {}
+    for point, node in _points(results, DepthSweepPoint):
+        source = f", from {point.source}" if point.source else ""
+        arms.setdefault(f"{point.side} frozen, {point.start}{source}", []).append((float(point.frozen), node))
     charts = []
     for title, error_of in _sides(experiment):
         series = []
         for number, (arm, own) in enumerate(arms.items()):
-            series += _spread(own, lambda step: float(step.point["frozen"]), error_of, arm, number % _LOOKS)
+            series += _spread(own, error_of, arm, number % _LOOKS)
         if series:
             charts.append(Chart(title, "frozen blocks", title, series))
     caption = "The depth sweep: so many blocks of one end are frozen. Small marks: single trainings."
@@ -123,44 +119,37 @@ def _short(place: float) -> str:
     return f"{place:.0f}" if place >= 1 else f"{place:.2g}"
 
 
-def _steps(results: Sequence[Result], search: str) -> list[Step]:
-    return [step for result in results if result.search == search for step in result.steps if step.point]
+def _points(results: Sequence[Result], kind: type[P]) -> list[tuple[P, str]]:
+    """What a search says of its trainings, and their nodes."""
+    steps: list[Step] = [step for result in results for step in result.steps]
+    return [(step.point, step.node) for step in steps if isinstance(step.point, kind)]
 
 
-def _extractors(results: Sequence[Result], search: str) -> list[Step]:
-    """The steps of a scan that were trained below a frozen classifier."""
-    return [step for step in _steps(results, search) if "repeat" in step.point]
+def _extractors(results: Sequence[Result], search: str) -> list[tuple[float, str]]:
+    """What was trained below a frozen classifier: where the classifier lies in its scan, and the node."""
+    if search == "epoch_scan":
+        return [(float(point.epoch), node) for point, node in _points(results, EpochScanPoint)]
+    return [(point.percent, node) for point, node in _points(results, SubsetScanPoint) if point.repeat]
 
 
 def _by_point(experiment: Experiment, results: Sequence[Result], search: str) -> list[Chart]:
     """One chart for the dev error of the extractors and, if something is scored, one for the set's."""
     charts = []
-    key, x_name = _PLACES[search]
-    steps = _extractors(results, search)
-
-    def place(step: Step) -> float:
-        return float(step.point[key])
-
+    own, x_name = _extractors(results, search), _CLASSIFIER[search]
     for look, (title, error_of) in enumerate(_sides(experiment)):
-        series = _spread(steps, place, error_of, "mean of the extractors", look)
+        series = _spread(own, error_of, "mean of the extractors", look)
         if series:
             charts.append(Chart(title, x_name, title, [_renamed(one, title) for one in series]))
     return charts
 
 
-def _spread(
-    steps: Iterable[Step],
-    place: Callable[[Step], float],
-    error_of: Callable[[Step], float | None],
-    name: str,
-    look: int,
-) -> list[Series]:
-    """Single trainings, faint, and the line of their means."""
+def _spread(own: Sequence[tuple[float, str]], error_of: ErrorOf, name: str, look: int) -> list[Series]:
+    """Single trainings (place, node), faint, and the line of their means."""
     found: dict[float, list[float]] = {}
-    for step in steps:
-        error = error_of(step)
+    for place, node in own:
+        error = error_of(node)
         if error is not None:
-            found.setdefault(place(step), []).append(error)
+            found.setdefault(place, []).append(error)
     if not found:
         return []
     means = [(x, statistics.fmean(values)) for x, values in sorted(found.items())]
@@ -178,10 +167,6 @@ def _titled(chart: Chart, before: str) -> Chart:
     return Chart(before + chart.title, chart.x_name, chart.y_name, chart.series, chart.x_ticks, chart.log_x)
 
 
-def _sides(experiment: Experiment) -> list[tuple[str, Callable[[Step], float | None]]]:
-    """Name and value of a step's error, on the dev set and on the scored one."""
-    tested = experiment.test()
-    return [
-        (experiment.dev_name, lambda step: experiment.shown_dev(step.error)),
-        (experiment.test_name, lambda step: tested.get(step.node)),
-    ]
+def _sides(experiment: Experiment) -> list[tuple[str, ErrorOf]]:
+    """Name and value of a node's error, on the dev set and on the scored one."""
+    return [(experiment.dev_name, experiment.dev().get), (experiment.test_name, experiment.test().get)]

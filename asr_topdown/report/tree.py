@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from asr_topdown.report.records import Experiment, Training
 from asr_topdown.schedule.node import Node
-from asr_topdown.schedule.search import CONTROLS, SEED_STRIDE
+from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
+from asr_topdown.schedule.seeds import base_seed
 
 FROZEN, FRESH, KEPT = "frozen", "new weights", "trained on"
 
@@ -39,7 +40,7 @@ class Branch:
     @property
     def seed(self) -> int:
         """The base seed of its study."""
-        return self.training.node.init_seed % SEED_STRIDE
+        return base_seed(self.training.node.init_seed)
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "Branch"]]:
         """(depth, branch) of this one and all below it, parents first."""
@@ -65,7 +66,7 @@ def forest(experiment: Experiment) -> list[Branch]:
 
     def order(key: str) -> tuple[int, int, str]:
         seed = trainings[key].node.init_seed
-        return seed % SEED_STRIDE, seed, key
+        return base_seed(seed), seed, key
 
     def branch(key: str) -> Branch:
         training = trainings[key]
@@ -89,8 +90,8 @@ def layer_cells(training: Training) -> tuple[tuple[str, str], ...]:
     """What was done with each layer, input first; of a network that is not known, the frozen ones alone."""
     node = training.node
     names = training.layers if set(node.frozen) <= set(training.layers) else node.frozen
-    free = FRESH if node.start == "reinit" else KEPT
-    return tuple((name, FROZEN if name in node.frozen else free) for name in names)
+    new = names if node.start == "reinit" else node.fresh
+    return tuple((name, FROZEN if name in node.frozen else FRESH if name in new else KEPT) for name in names)
 
 
 def _composition(
@@ -124,8 +125,9 @@ def _roles(experiment: Experiment) -> dict[str, list[str]]:
         for result in sorted(results, key=lambda result: result.seed):
             for step in result.steps:
                 known = roles.setdefault(step.node, [])
-                if step.role not in known:
-                    known.append(step.role)
+                name = step_name(result.search, step)
+                if name not in known:
+                    known.append(name)
     return roles
 
 
@@ -134,9 +136,9 @@ def _taken(experiment: Experiment) -> dict[str, str]:
     taken: dict[str, str] = {}
     results = [result for found in experiment.studies.values() for result in found]
     for result in results:
-        for step in result.steps[1:] if result.search not in CONTROLS else ():
+        for step in result.steps[1:] if SPECS[result.search].stepwise and result.search in SEARCHES else ():
             taken.setdefault(step.node, "taken" if step.accepted else "not taken")
     for result in results:
-        if result.search not in CONTROLS:
+        if result.search in SEARCHES:
             taken[result.final] = "final"
     return taken

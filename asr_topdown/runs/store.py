@@ -7,38 +7,28 @@ exp/<recipe>/nodes/<id>/node.json    what is trained; written first
                         ...          what training writes: weights, metrics.jsonl, ...
 exp/<recipe>/results/<tag>.json      what the searches of a study did
 
-A results file is {"tag", "searches": [{"search", "seed", "steps", "final"}, ...]}, one entry per search and
-base seed; a step is {"role", "node", "error", "accepted", "point"} (`steps.Step`). The first step is the
-joint training (of `subset_scan`, the first one). `point` says where in its search's space a training lies:
-
-search        role          point
-greedy        joint         composition
-              step I        composition: [i, j, ..., r], the paper's M(i, j, ..., r); the joint one's is [n]
-exhaustive    as M(...)     composition
-transplant    transplant    source: the other study; source_node: the node whose classifier is frozen
-epoch_scan    p P           p: the epoch of the joint training whose classifier is frozen; repeat: 1, 2, ...
-subset_scan   joint SET     subset: name of the data; utterances; percent: of the largest subset and the rest
-              SET repeat R  the same, of the classifier's training; repeat: 1, 2, ...
-depth_sweep   SIDE K START  side: "bottom", "top" (which end is frozen) or "none"; frozen: how many blocks;
-                            start: "reinit", "keep", "rewind:P" or "lora"; source (another study's tag, or "")
-halving       M(...) ...    composition; p: [p, ...], epoch of each parent; budget: epochs; rung: 1, 2, ...
-
-The steps of a control have no point. Figure 2 (a) is the learning curve of an `epoch_scan`'s joint training.
+A results file holds one entry per search and base seed (`schedule.protocol.Result`). What a step says of
+itself is a dataclass of its search's own (`schedule.spec.Spec.point`), which reads what it wrote.
 """
 
 import contextlib
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from asr_topdown.engines.lock import held
 from asr_topdown.files import read_json, write_json
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import Result, Step
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.results import result_from_json, result_to_json
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+def check_tag(tag: str) -> None:
+    """Raise ValueError unless results can be called `tag`."""
+    if not _TAG.fullmatch(tag):
+        raise ValueError(f"tag {tag!r}: use letters, digits, '.', '_' and '-'")
 
 
 class Store:
@@ -134,10 +124,9 @@ class Store:
         Raises:
             ValueError: if the tag cannot be a file name.
         """
-        if not _TAG.fullmatch(tag):
-            raise ValueError(f"tag {tag!r}: use letters, digits, '.', '_' and '-'")
+        check_tag(tag)
         path = self.root / "results" / f"{tag}.json"
-        write_json(path, {"tag": tag, "searches": [asdict(result) for result in results]})
+        write_json(path, {"tag": tag, "searches": [result_to_json(result) for result in results]})
         return path
 
     def load_results(self, tag: str) -> list[Result]:
@@ -149,8 +138,8 @@ class Store:
         """
         path = self.root / "results" / f"{tag}.json"
         try:
-            return [_result(values) for values in read_json(path)["searches"]]
-        except (KeyError, TypeError) as error:
+            return [result_from_json(values) for values in read_json(path)["searches"]]
+        except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: damaged ({_one_line(error)})") from None
 
     def tags(self) -> list[str]:
@@ -167,10 +156,6 @@ def _read_node(path: Path) -> Node:
         return Node.from_json(read_json(path))
     except ValueError as error:
         raise ValueError(f"{path}: damaged ({_one_line(error)})") from None
-
-
-def _result(values: dict[str, Any]) -> Result:
-    return Result(**{**values, "steps": tuple(Step(**step) for step in values["steps"])})
 
 
 def _one_line(error: Exception) -> str:

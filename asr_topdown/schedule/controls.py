@@ -1,203 +1,270 @@
-"""What a top-down search is judged by: the same compute spent otherwise, other layers frozen, none frozen."""
+"""What a search is judged by: the same compute spent otherwise, other layers frozen, none frozen."""
 
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Generator, Sequence
+from dataclasses import dataclass, replace
 
+from asr_topdown.schedule.algorithm_1 import algorithm_1
+from asr_topdown.schedule.blocks import bottom, top
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import (
-    Blocks,
+    Answers,
+    Request,
     Result,
     Search,
     Step,
-    bottom,
-    check_blocks,
-    check_joint,
-    derived_seed,
+    advance,
     retrained,
-    top,
+    train_all,
+    train_one,
 )
+from asr_topdown.schedule.seeds import derived_seed, retraining_seed
+from asr_topdown.schedule.spec import Only, Settings, Spec, Study, setting
 
 
-def scratch(joint: Node, search: Search) -> Search:
-    """Control with the same compute: as many trainings from scratch as `search` makes, the best on dev taken.
+@dataclass(frozen=True)
+class ScratchPoint:
+    """Another joint training, by its initial weights: 1, 2, ..."""
 
-    `search` is followed, not run twice: its nodes are asked for again, and the i-th training from scratch
-    is asked for together with its i-th retraining. The joint training, which `search` has too, is a
-    candidate; an accepted step is one that beat all before it, so of equal ones the first is taken.
+    number: int
+
+    def text(self) -> str:
+        """See `Point`."""
+        return f"from scratch again ({self.number})"
+
+
+@dataclass(frozen=True)
+class UpwardsPoint:
+    """A step of a cascade from the bottom: how many of the lowest blocks were frozen or kept."""
+
+    blocks: int
+
+    def text(self) -> str:
+        """See `Point`."""
+        return f"from the bottom, step {self.blocks}"
+
+
+@dataclass(frozen=True)
+class BestOfSettings(Settings):
+    """Several trainings from scratch."""
+
+    trainings: int = setting(2, "trainings, the joint one among them", ge=2)
+
+
+@dataclass(frozen=True)
+class FreezeKeepSettings(Settings):
+    """The top frozen, the rest trained on."""
+
+    epoch: int = setting(
+        0, "of the joint training, to go on from; 0 = its best; others need run.keep_epochs: all", ge=0
+    )
+
+
+def scratch(study: Study, settings: Settings) -> Search:
+    """Train from scratch as often as the study's first search trains, and take the best on dev.
+
+    The i-th training from scratch is asked for together with the i-th retraining of the search, which is
+    followed, not run twice. The joint training, which it has too, is a candidate.
     """
-    check_joint(joint)
-    (best,) = yield [joint]
-    steps = [Step("joint", joint.id, best.error, accepted=True)]
-    asked = {joint.id}
-    outcomes: list[Outcome] | None = None
-    while True:
-        try:
-            followed = next(search) if outcomes is None else search.send(outcomes)
-        except StopIteration:
-            return Result("scratch", joint.init_seed, tuple(steps), best.node.id)
-        new = {node.id for node in followed} - asked
-        asked |= new
-        numbers = range(len(steps), len(steps) + len(new))
-        own = [replace(joint, init_seed=derived_seed(joint.init_seed, "scratch", i)) for i in numbers]
-        told = yield [*followed, *own]
-        outcomes = told[: len(followed)]
-        for outcome in told[len(followed) :]:
-            better = outcome.error < best.error
-            best = outcome if better else best
-            steps.append(Step(f"scratch {len(steps)}", outcome.node.id, outcome.error, accepted=better))
+    joint = yield from train_one(study.joint)
+    _, own = yield from _follow(study, lambda numbers: _from_scratch(study, numbers))
+    return _best_from_scratch("scratch", study, [joint, *own])
 
 
-def best_of_scratch(joint: Node, count: int) -> Search:
-    """Control: `count` trainings from scratch, the joint one among them, the best on dev taken.
+def best_of(study: Study, settings: BestOfSettings) -> Search:
+    """Train a fixed number of times from scratch, and take the best on dev.
 
-    Its seeds are those of `scratch`, so what both ask for is trained once.
+    The seeds are those of `scratch`, so what both ask for is trained once.
     """
-    check_joint(joint)
-    seeds = [derived_seed(joint.init_seed, "scratch", i) for i in range(1, count)]
-    best, *others = yield [joint, *(replace(joint, init_seed=seed) for seed in seeds)]
-    steps = [Step("joint", joint.id, best.error, accepted=True)]
-    for outcome in others:
-        better = outcome.error < best.error
-        best = outcome if better else best
-        steps.append(Step(f"scratch {len(steps)}", outcome.node.id, outcome.error, accepted=better))
-    return Result("best_of", joint.init_seed, tuple(steps), best.node.id)
+    others = _from_scratch(study, range(1, settings.trainings))
+    outcomes = yield from train_all([study.joint, *others])
+    return _best_from_scratch("best_of", study, outcomes)
 
 
-def freeze_lowest(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
-    """Control in the other direction: freeze the lowest block, re-initialise and retrain those above it.
+def joint_long(study: Study, settings: Settings) -> Search:
+    """Train jointly once, for as many epochs as the study's first search trains in all.
 
-    Raises:
-        ValueError: as `greedy`.
+    The best epoch is taken. The search is followed as by `scratch`; a training of it that was given more
+    epochs later counts once.
     """
-    check_blocks(joint, blocks)
-    seed = derived_seed(joint.init_seed, "freeze_lowest", 1)
-
-    def node(outcome: Outcome) -> Node:
-        return retrained(outcome, init_seed=seed, frozen=blocks[0], frozen_dropout=frozen_dropout)
-
-    return (yield from _one_retraining("freeze_lowest", joint, node))
-
-
-def keep(joint: Node) -> Search:
-    """Control without freezing: train all layers on from the joint weights, with a new optimiser."""
-    check_joint(joint)
-    seed = derived_seed(joint.init_seed, "keep", 1)
-
-    def node(outcome: Outcome) -> Node:
-        return retrained(outcome, init_seed=seed, start="keep")
-
-    return (yield from _one_retraining("keep", joint, node))
+    joint = yield from train_one(study.joint)
+    theirs, _ = yield from _follow(study, lambda numbers: [])
+    epochs: dict[Node, int] = {}
+    for outcome in [joint, *theirs]:
+        same = replace(outcome.node, epochs=1)
+        epochs[same] = max(epochs.get(same, 0), outcome.epochs)
+    longer = replace(study.joint, epochs=sum(epochs.values()), patience=0)
+    outcome = yield from train_one(longer)
+    return Result("joint_long", study.seed, (Step.of(joint), Step.of(outcome, Only())), outcome.node.id)
 
 
-def same_init(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
-    """Freeze the top block and retrain the rest from the very weights that the joint training began with.
+def freeze_lowest(study: Study, settings: Settings) -> Search:
+    """Freeze the lowest block, re-initialise and retrain those above it."""
+    seed = derived_seed(study.seed, "freeze_lowest", 1)
+    return _one_retraining(
+        "freeze_lowest", study, lambda first: retrained(first, init_seed=seed, frozen=study.blocks[0])
+    )
 
-    The first row of the paper's Table 4; step 1 of `greedy` is the same with other initial weights.
 
-    Raises:
-        ValueError: as `greedy`.
+def keep(study: Study, settings: Settings) -> Search:
+    """Freeze nothing: train all layers on from the joint weights, with a new optimiser."""
+    seed = derived_seed(study.seed, "keep", 1)
+    return _one_retraining("keep", study, lambda first: retrained(first, init_seed=seed, start="keep"))
+
+
+def same_init(study: Study, settings: Settings) -> Search:
+    """Freeze the top block, retrain the rest from the very weights that the joint training began with.
+
+    Step 1 of `greedy` is the same with other initial weights.
     """
-    check_blocks(joint, blocks)
-
-    def node(outcome: Outcome) -> Node:
-        seed = joint.init_seed
-        return retrained(outcome, init_seed=seed, frozen=blocks[-1], frozen_dropout=frozen_dropout)
-
-    return (yield from _one_retraining("same_init", joint, node))
+    return _one_retraining(
+        "same_init",
+        study,
+        lambda first: retrained(first, init_seed=study.seed, frozen=study.blocks[-1]),
+    )
 
 
-def freeze_keep(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
-    """Control without re-initialising: freeze the top block, train the others on from the joint weights.
-
-    Raises:
-        ValueError: as `greedy`.
-    """
-    check_blocks(joint, blocks)
-    seed = derived_seed(joint.init_seed, "step", 1)
-
-    def node(outcome: Outcome) -> Node:
-        return retrained(
-            outcome, init_seed=seed, frozen=blocks[-1], start="keep", frozen_dropout=frozen_dropout
-        )
-
-    return (yield from _one_retraining("freeze_keep", joint, node))
+def freeze_keep(study: Study, settings: FreezeKeepSettings) -> Search:
+    """Freeze the top block, re-initialise nothing: train the others on from the joint weights."""
+    return _one_retraining(
+        "freeze_keep",
+        study,
+        lambda first: retrained(
+            first,
+            init_seed=retraining_seed(study.seed),
+            frozen=study.blocks[-1],
+            start="keep",
+            epoch=settings.epoch,
+        ),
+    )
 
 
-def random_top(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
-    """Control with an untrained classifier: the top block keeps its initial weights, the others are trained.
+def random_top(study: Study, settings: Settings) -> Search:
+    """Freeze an untrained classifier: the top block keeps its initial weights, the others are trained.
 
     Hoffer et al. 2018 fixed classifiers so; if this does as well, the frozen top need not be a trained one.
+    """
+    seed = derived_seed(study.seed, "random_top", 1)
+    return _one_retraining(
+        "random_top", study, lambda _: replace(study.joint, init_seed=seed, frozen=study.blocks[-1])
+    )
+
+
+def other_seed_top(study: Study, settings: Settings) -> Search:
+    """Freeze the classifier of another seed's joint training, train the rest from step 1's initial weights.
+
+    The other seed is the next one of the study; the last one takes the first one's.
 
     Raises:
-        ValueError: as `greedy`.
+        ValueError: if the study has one seed only.
     """
-    check_blocks(joint, blocks)
-    seed = derived_seed(joint.init_seed, "random_top", 1)
+    if not study.others:
+        raise ValueError("control other_seed_top needs at least two seeds (schedule.seeds)")
+    later = [node for node in study.others if node.init_seed > study.seed]
+    joint, other = yield from train_all([study.joint, (later or study.others)[0]])
+    node = retrained(other, init_seed=retraining_seed(study.seed), frozen=study.blocks[-1])
+    outcome = yield from train_one(node)
+    return Result("other_seed_top", study.seed, (Step.of(joint), Step.of(outcome, Only())), outcome.node.id)
 
-    def node(_: Outcome) -> Node:
-        return replace(joint, init_seed=seed, frozen=blocks[-1], frozen_dropout=frozen_dropout)
 
-    return (yield from _one_retraining("random_top", joint, node))
-
-
-def freeze_up(joint: Node, blocks: Blocks, *, frozen_dropout: str = "keep") -> Search:
+def freeze_up(study: Study, settings: Settings) -> Search:
     """Algorithm 1 upside down: freeze the lowest i blocks, re-initialise and retrain those above them.
 
     Its first step is `freeze_lowest` with another seed.
-
-    Raises:
-        ValueError: as `greedy`.
     """
 
-    def node(best: Outcome, kept: tuple[str, ...], above: tuple[str, ...], seed: int) -> Node:
-        return retrained(best, init_seed=seed, frozen=kept, frozen_dropout=frozen_dropout)
+    def node_of(best: Outcome, i: int, number: int) -> Node:
+        seed = derived_seed(study.seed, "freeze_up", i)
+        return retrained(best, init_seed=seed, frozen=bottom(study.blocks, i))
 
-    return (yield from _upwards("freeze_up", joint, blocks, node))
+    return algorithm_1("freeze_up", study, node_of, lambda cuts: UpwardsPoint(cuts[-1]))
 
 
-def bottom_up(joint: Node, blocks: Blocks) -> Search:
+def bottom_up(study: Study, settings: Settings) -> Search:
     """Layer-wise re-initialisation (Alabdulmohsin et al. 2021, arXiv:2109.00267): nothing is frozen.
 
     For i = 1 ... n-1: keep the weights of the lowest i blocks of the best model so far, re-initialise those
     above them, and train all; stop when the dev error grew. Their rescaling of the kept weights is left out.
-
-    Raises:
-        ValueError: as `greedy`.
     """
+    n = len(study.blocks)
 
-    def node(best: Outcome, kept: tuple[str, ...], above: tuple[str, ...], seed: int) -> Node:
-        return retrained(best, init_seed=seed, start="keep", fresh=above)
+    def node_of(best: Outcome, i: int, number: int) -> Node:
+        seed = derived_seed(study.seed, "bottom_up", i)
+        return retrained(best, init_seed=seed, start="keep", fresh=top(study.blocks, n - i))
 
-    return (yield from _upwards("bottom_up", joint, blocks, node))
-
-
-def _upwards(
-    name: str,
-    joint: Node,
-    blocks: Blocks,
-    node_of: Callable[[Outcome, tuple[str, ...], tuple[str, ...], int], Node],
-) -> Search:
-    """The loop of Algorithm 1 with blocks counted from the input."""
-    check_blocks(joint, blocks)
-    (best,) = yield [joint]
-    steps = [Step("joint", joint.id, best.error, accepted=True)]
-    for i in range(1, len(blocks)):
-        seed = derived_seed(joint.init_seed, name, i)
-        (outcome,) = yield [node_of(best, bottom(blocks, i), top(blocks, len(blocks) - i), seed)]
-        worse = outcome.error > best.error
-        steps.append(Step(f"{name} {i}", outcome.node.id, outcome.error, accepted=not worse))
-        if worse:
-            break
-        best = outcome
-    return Result(name, joint.init_seed, tuple(steps), best.node.id)
+    return algorithm_1("bottom_up", study, node_of, lambda cuts: UpwardsPoint(cuts[-1]))
 
 
-def _one_retraining(name: str, joint: Node, node_of: Callable[[Outcome], Node]) -> Search:
-    (first,) = yield [joint]
-    node = node_of(first)
-    (second,) = yield [node]
-    steps = (
-        Step("joint", joint.id, first.error, accepted=True),
-        Step(name, node.id, second.error, accepted=True),
-    )
-    return Result(name, joint.init_seed, steps, node.id)
+def _one_retraining(name: str, study: Study, node_of: Callable[[Outcome], Node]) -> Search:
+    first = yield from train_one(study.joint)
+    second = yield from train_one(node_of(first))
+    return Result(name, study.seed, (Step.of(first), Step.of(second, Only())), second.node.id)
+
+
+def _follow(
+    study: Study, beside: Callable[[range], list[Node]]
+) -> Generator[Request, Answers, tuple[list[Outcome], list[Outcome]]]:
+    """Follow the study's first search to its end.
+
+    Args:
+        study: the study.
+        beside: numbers, from 1, of the trainings that the search asks for now besides the joint one -> what
+            is to be trained at the same time.
+
+    Returns:
+        What came of the search's trainings, and of those beside them.
+    """
+    asked, theirs, own = {study.joint}, [], []
+    followed = study.followed()
+    said = advance(followed)
+    while isinstance(said, Request):
+        new = set(said.nodes) - asked
+        extra = beside(range(len(asked), len(asked) + len(new)))
+        asked |= new
+        outcomes = yield from train_all([*said.nodes, *extra])
+        count = len(said.nodes)
+        theirs += outcomes[:count]
+        own += outcomes[count:]
+        said = advance(followed, outcomes[:count])
+    return theirs, own
+
+
+def _from_scratch(study: Study, numbers: range) -> list[Node]:
+    return [replace(study.joint, init_seed=derived_seed(study.seed, "scratch", i)) for i in numbers]
+
+
+def _best_from_scratch(name: str, study: Study, outcomes: Sequence[Outcome]) -> Result:
+    """Accepted is a training that beat all before it, so that of equal ones the first is taken."""
+    best, *others = outcomes
+    steps = [Step.of(best)]
+    for number, outcome in enumerate(others, 1):
+        better = outcome.error < best.error
+        best = outcome if better else best
+        steps.append(Step.of(outcome, ScratchPoint(number), accepted=better))
+    return Result(name, study.seed, tuple(steps), best.node.id)
+
+
+SPECS = (
+    Spec("scratch", scratch, "from scratch, best of as many trainings", point=ScratchPoint),
+    Spec("best_of", best_of, "from scratch, best of a fixed number", BestOfSettings, ScratchPoint),
+    Spec("joint_long", joint_long, "joint training for as many epochs in all"),
+    Spec("freeze_lowest", freeze_lowest, "lowest block frozen, the others retrained"),
+    Spec("keep", keep, "nothing frozen, all layers trained on"),
+    Spec("same_init", same_init, "top frozen, the rest retrained from the same initial weights"),
+    Spec(
+        "freeze_keep",
+        freeze_keep,
+        "top frozen, the rest trained on",
+        FreezeKeepSettings,
+        every_epoch=lambda settings: settings.epoch > 0,
+    ),
+    Spec("random_top", random_top, "a random top frozen, the rest trained"),
+    Spec("other_seed_top", other_seed_top, "another seed's top frozen, the rest trained"),
+    Spec("freeze_up", freeze_up, "Algorithm 1 from the bottom up", point=UpwardsPoint, stepwise=True),
+    Spec(
+        "bottom_up",
+        bottom_up,
+        "lower blocks kept, those above re-initialised, nothing frozen",
+        point=UpwardsPoint,
+        stepwise=True,
+    ),
+)

@@ -2,7 +2,7 @@
 
 All combinations are begun with a small budget of epochs, those that lead on dev are continued with a larger
 one, and so on to the full budget (Jamieson and Talwalkar 2016, arXiv:1502.07943). A continued training is a
-node with more `epochs`; `run.run_node` takes up the shorter one where it stopped, so that nothing is trained
+node with more `epochs`; what trains it takes up the shorter one where it stopped, so that nothing is trained
 twice and the result is that of an uninterrupted training.
 """
 
@@ -10,110 +10,108 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from asr_topdown.schedule.cascades import named
+from asr_topdown.schedule.blocks import composition_name, top
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.protocol import (
-    Blocks,
-    Result,
-    Search,
-    Step,
-    check_blocks,
-    derived_seed,
-    retrained,
-    top,
-)
+from asr_topdown.schedule.protocol import Result, Search, Step, retrained, train_all, train_one
+from asr_topdown.schedule.seeds import derived_seed
+from asr_topdown.schedule.spec import Settings, Spec, Study, setting
+
+
+@dataclass(frozen=True)
+class HalvingSettings(Settings):
+    """Compositions and epochs at once, by successive halving; needs run.keep_epochs: all."""
+
+    budget: int = setting(2, "epochs of the first rung", ge=1)
+    factor: int = setting(2, "the budget grows by it, the number of trainings falls by it", ge=2)
+    epoch_stride: int = setting(1, "try only every k-th epoch of a parent, and its best", ge=1)
+    max_retrainings: int = setting(0, "retrainings one after the other, at most; 0 = any number", ge=0)
+
+
+@dataclass(frozen=True)
+class HalvingPoint:
+    """A retraining with a budget.
+
+    Attributes:
+        composition: see `GreedyPoint`.
+        parent_epochs: which epoch of its parent each retraining of the cascade started from.
+        budget: epochs.
+        rung: 1, 2, ...
+    """
+
+    composition: tuple[int, ...]
+    parent_epochs: tuple[int, ...]
+    budget: int
+    rung: int
+
+    def text(self) -> str:
+        """See `Point`."""
+        return (
+            f"{composition_name(self.composition)} from epoch {self.parent_epochs[-1]}, {self.budget} epochs"
+        )
 
 
 @dataclass(frozen=True)
 class _Model:
-    """A trained cascade: M(*composition), and the epochs p at which its parents were taken."""
+    """A trained cascade: M(*composition), and the epochs of its parents."""
 
     outcome: Outcome
     composition: tuple[int, ...]
-    epochs: tuple[int, ...] = ()
+    parent_epochs: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
 class _Candidate:
     node: Node
     composition: tuple[int, ...]
-    epochs: tuple[int, ...]
+    parent_epochs: tuple[int, ...]
 
 
-def halving(
-    joint: Node,
-    blocks: Blocks,
-    *,
-    budget: int = 2,
-    factor: int = 2,
-    every: int = 1,
-    levels: int = 0,
-    frozen_dropout: str = "keep",
-) -> Search:
-    """Search compositions and epochs: M^p(i, j, ..., r), one retraining after the other.
+def halving(study: Study, settings: HalvingSettings) -> Search:
+    """Search cuts and epochs together: begin all with few epochs, go on with the better half.
 
     A level tries all (i, p): freeze i blocks more of the best model so far, in its state at epoch p, and
     retrain the rest. Of m trainings of `budget` epochs the best m / `factor` go on to `budget` x `factor`
     epochs, and so on; what reaches the full number of epochs is compared with the best model so far, and the
-    next level starts from the winner; the search ends when there is none, as Algorithm 1 does.
-    The weights of every epoch must have been kept.
-
-    Args:
-        joint: the joint training; its `init_seed` is the base seed, its `epochs` the full budget.
-        blocks: see `greedy`.
-        budget: epochs of the first rung.
-        factor: by which the budget grows and the number of trainings falls, from 2.
-        every: only epochs `every`, 2 x `every`, ... of the parent, and its best.
-        levels: at most so many retrainings one after the other; 0 = any number.
-        frozen_dropout: see `Node`.
+    next level starts from the winner; the search ends when there is none, as Algorithm 1 does. The weights of
+    every epoch must have been kept.
 
     Returns:
         Steps by level, rung and place within it; accepted are those that went on to the next rung, or won.
-
-    Raises:
-        ValueError: as `greedy`, or if the budgets do not grow.
     """
-    check_blocks(joint, blocks)
-    if budget < 1 or factor < 2:
-        raise ValueError(f"halving: a budget of {budget} epochs, times {factor} at each rung, does not grow")
-    (first,) = yield [joint]
-    best = _Model(first, (len(blocks),))
-    steps = [Step("joint", joint.id, first.error, accepted=True, point=_point(best.composition, (), 0, 0))]
-    while best.composition[-1] > 1 and (not levels or len(best.composition) <= levels):
-        candidates = list(_candidates(best, joint, blocks, every, frozen_dropout))
-        for rung, epochs in enumerate(_budgets(budget, factor, joint.epochs), 1):
+    full = study.joint.epochs
+    best = _Model((yield from train_one(study.joint)), (len(study.blocks),))
+    steps = [Step.of(best.outcome)]
+    while best.composition[-1] > 1 and (
+        not settings.max_retrainings or len(best.composition) <= settings.max_retrainings
+    ):
+        candidates = list(_candidates(best, study, settings.epoch_stride))
+        for rung, epochs in enumerate(_budgets(settings.budget, settings.factor, full), 1):
             nodes = [replace(candidate.node, epochs=epochs) for candidate in candidates]
-            outcomes = yield nodes
+            outcomes = yield from train_all(nodes)
             order = sorted(range(len(nodes)), key=lambda i: (outcomes[i].error, i))
-            last = epochs == joint.epochs
-            kept = order[: 1 if last else math.ceil(len(nodes) / factor)]
+            last = epochs == full
+            kept = order[: 1 if last else math.ceil(len(nodes) / settings.factor)]
             won = outcomes[order[0]].error <= best.outcome.error
             for i, (candidate, outcome) in enumerate(zip(candidates, outcomes, strict=True)):
-                role = f"{named(candidate.composition)} p {candidate.epochs[-1]}, {epochs} epochs"
-                point = _point(candidate.composition, candidate.epochs, epochs, rung)
-                accepted = i in kept and (won or not last)
-                steps.append(Step(role, outcome.node.id, outcome.error, accepted, point))
+                point = HalvingPoint(candidate.composition, candidate.parent_epochs, epochs, rung)
+                steps.append(Step.of(outcome, point, accepted=i in kept and (won or not last)))
             candidates, outcomes = [candidates[i] for i in kept], [outcomes[i] for i in kept]
         if not won:
             break
-        best = _Model(outcomes[0], candidates[0].composition, candidates[0].epochs)
-    return Result("halving", joint.init_seed, tuple(steps), best.outcome.node.id)
+        best = _Model(outcomes[0], candidates[0].composition, candidates[0].parent_epochs)
+    return Result("halving", study.seed, tuple(steps), best.outcome.node.id)
 
 
-def _candidates(
-    best: _Model, joint: Node, blocks: Blocks, every: int, frozen_dropout: str
-) -> Iterator[_Candidate]:
+def _candidates(best: _Model, study: Study, stride: int) -> Iterator[_Candidate]:
     *frozen, rest = best.composition
-    seed = derived_seed(joint.init_seed, "step", len(best.composition))
+    seed = derived_seed(study.seed, "step", len(best.composition))
     parent = best.outcome
-    epochs = sorted({*range(every, parent.epochs + 1, every), parent.best_epoch})
+    epochs = sorted({*range(stride, parent.epochs + 1, stride), parent.best_epoch})
     for more in range(1, rest):
-        layers = top(blocks, sum(frozen) + more)
-        for p in epochs:
-            node = retrained(
-                parent, init_seed=seed, frozen=layers, frozen_dropout=frozen_dropout, epoch=p, like=joint
-            )
-            yield _Candidate(node, (*frozen, more, rest - more), (*best.epochs, p))
+        layers = top(study.blocks, sum(frozen) + more)
+        for epoch in epochs:
+            node = retrained(parent, init_seed=seed, frozen=layers, epoch=epoch, like=study.joint)
+            yield _Candidate(node, (*frozen, more, rest - more), (*best.parent_epochs, epoch))
 
 
 def _budgets(first: int, factor: int, full: int) -> Iterator[int]:
@@ -124,7 +122,12 @@ def _budgets(first: int, factor: int, full: int) -> Iterator[int]:
     yield full
 
 
-def _point(
-    composition: tuple[int, ...], epochs: tuple[int, ...], budget: int, rung: int
-) -> dict[str, int | list[int]]:
-    return {"composition": list(composition), "p": list(epochs), "budget": budget, "rung": rung}
+SPEC = Spec(
+    "halving",
+    halving,
+    "search over layers and epochs, best on dev",
+    HalvingSettings,
+    HalvingPoint,
+    every_epoch=lambda _: True,
+    continues=True,
+)

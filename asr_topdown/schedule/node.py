@@ -6,9 +6,10 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, fields
+from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
+LOSS = "loss"
 _REWIND = re.compile(r"rewind:(0|[1-9][0-9]*)")
 
 
@@ -105,15 +106,20 @@ class Node:
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
     @property
+    def is_joint(self) -> bool:
+        """Whether all layers are trained together, from scratch."""
+        return self.parent is None and not self.frozen
+
+    @property
     def rewind_epoch(self) -> int | None:
         """The epoch in start = "rewind:<epoch>", else None."""
         found = _REWIND.fullmatch(self.start)
         return int(found.group(1)) if found else None
 
     def to_json(self) -> dict[str, Any]:
-        """The node as plain JSON values; `fresh` and `lora`, which came later, only where they are used."""
+        """The node as plain JSON values; defaults are left out, so that a new field renames no node."""
         values = {**asdict(self), "frozen": list(self.frozen), "fresh": list(self.fresh)}
-        return {key: value for key, value in values.items() if value or key not in ("fresh", "lora")}
+        return {key: values[key] for key, default in _DEFAULTS.items() if getattr(self, key) != default}
 
     @classmethod
     def from_json(cls, values: Any) -> "Node":
@@ -123,7 +129,8 @@ class Node:
             ValueError: on an unknown or missing key, or a value of the wrong type.
         """
         if isinstance(values, dict):
-            values = {"fresh": [], "lora": 0, **values}
+            defaults = {key: value for key, value in _DEFAULTS.items() if value is not MISSING}
+            values = {**defaults, **values}
         known = _exactly(cls, values, "node")
         for name in ("frozen", "fresh"):
             if isinstance(known[name], list):
@@ -149,17 +156,20 @@ class Node:
         return f"{frozen}{adapted}, the rest {weights}, seed {self.init_seed}"
 
 
+_DEFAULTS = {field.name: field.default for field in fields(Node)}
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What came of training a node.
 
     Attributes:
         node: the node.
-        error: dev error of the best epoch, in the config's `train.metric`.
-        best_epoch: the epoch (from 1) with the smallest dev error; its weights are the node's model.
+        error: what is reported as its dev error.
+        best_epoch: the epoch (from 1) that was chosen; its weights are the node's model.
         epochs: how many were run.
         seconds: of training.
-        metrics: what was measured at the best epoch.
+        metrics: what was measured at the best epoch; `LOSS` is always among them.
 
     Raises:
         ValueError: if the error is not a finite number (a search would take NaN for "not worse").
@@ -177,6 +187,18 @@ class Outcome:
             raise ValueError(f"node {self.node.id}: the dev error is {self.error}")
         if not 1 <= self.best_epoch <= self.epochs:
             raise ValueError(f"node {self.node.id}: best epoch {self.best_epoch} of {self.epochs}")
+
+    def judged_by(self, criterion: str) -> "Outcome":
+        """The outcome whose `error` is the dev loss if `criterion` is "loss"; itself if it is "error".
+
+        Raises:
+            ValueError: if the loss was not measured.
+        """
+        if criterion == "error":
+            return self
+        if LOSS not in self.metrics:
+            raise ValueError(f"node {self.node.id}: its dev loss was not recorded")
+        return replace(self, error=self.metrics[LOSS])
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the node, as plain JSON values."""

@@ -1,30 +1,43 @@
-"""What searches are made of: nodes asked for, steps, results, seeds, and the node that goes on from another.
+"""How a search talks: it asks for nodes, is told their outcomes, and ends with a result.
 
-Seeds. The base seed s of a study (0 <= s < 1 000 000) is the joint training's `init_seed`. Every other
-training of that seed takes s + 1 000 000 k, with k = 500 j + i for the i-th training (1 <= i <= 499) of kind
-j in `KINDS`: k = i for the i-th retraining after the joint training, whatever search asks for it; 500 + i
-for the i-th training from scratch, 1001 for freeze-the-lowest, 1501 for keep, and so on. A new kind goes to
-the end of `KINDS`, so that the seeds of the others stay. The last six digits are thus the base seed, no two
-base seeds share an `init_seed`, and k = 0 is the joint training's; only the control "same_init" takes that
-again, on purpose.
+A search is a generator of `Request`s. It never trains, reads or writes, so its state need not be saved: a
+search that is started again asks for the same nodes, and finished ones answer from disk. Several searches run
+side by side, each waiting for its own nodes only, and whatever two of them ask for is trained once.
 
-Searches that retrain the joint model in several ways (another cut, another epoch, another classifier) give
-the first retraining the same initial weights in all of them: they are compared like with like, and what two
-searches have in common is trained once. Where a retraining is repeated, repeat 2, 3, ... have a kind of
-their own.
+A search is written with `train_one`, `train_all` and `train_any`:
+
+    joint = yield from train_one(study.joint)
+    second = yield from train_one(retrained(joint, init_seed=…, frozen=…))
 """
 
-from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from typing import Any
+from collections.abc import Generator, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol, TypeVar
 
 from asr_topdown.schedule.node import Node, Outcome, Parent
 
-SEED_STRIDE = 1_000_000
-_PER_KIND = 500
-KINDS = ("step", "scratch", "freeze_lowest", "keep", "repeat", "random_top", "bottom_up", "freeze_up")
 
-Blocks = Sequence[tuple[str, ...]]
+@dataclass(frozen=True)
+class Request:
+    """Nodes that a search wants to be trained.
+
+    Attributes:
+        nodes: the nodes.
+        any: whether the search wants to hear as soon as one of them is finished. It is told of all that are
+            by then, and asks again for those that it still wants; its result must not depend on which comes
+            first.
+    """
+
+    nodes: tuple[Node, ...]
+    any: bool = False
+
+
+class Point(Protocol):
+    """What a search says of one of its trainings: a frozen dataclass of plain values."""
+
+    def text(self) -> str:
+        """The training in a few words, for a table's row; "" = the search's label says it all."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -32,18 +45,22 @@ class Step:
     """One training of a search.
 
     Attributes:
-        role: "joint", "step 1", "scratch 1", "freeze_lowest", "keep", ...
         node: the node's id.
-        error: its dev error.
+        error: its dev error, by the study's criterion.
         accepted: whether it became the model that the search went on with.
-        point: where in its search's space the training lies, as plain JSON values; `store` lists the keys.
+        point: where in its search's space the training lies; None = it is the joint training that all starts
+            from.
     """
 
-    role: str
     node: str
     error: float
     accepted: bool
-    point: Mapping[str, Any] = field(default_factory=dict)
+    point: Point | None = None
+
+    @classmethod
+    def of(cls, outcome: Outcome, point: Point | None = None, *, accepted: bool = True) -> "Step":
+        """The step that `outcome` came of."""
+        return cls(outcome.node.id, outcome.error, accepted, point)
 
 
 @dataclass(frozen=True)
@@ -55,24 +72,69 @@ class Result:
         seed: the base seed.
         steps: every training in the order in which it was asked for, the joint one first.
         final: id of the node that the search ended with.
+        criterion: what the errors of the steps are: "error" (decoded) or "loss".
     """
 
     search: str
     seed: int
     steps: tuple[Step, ...]
     final: str
+    criterion: str = "error"
 
 
-class Soonest(list[Node]):
-    """Nodes of which a search wants to hear as soon as one is finished.
+# What is sent for a request: an outcome for each node, None for those that are not finished yet.
+Answers = Sequence[Outcome | None]
+Search = Generator[Request, Answers, Result]
 
-    The search is sent the outcomes of those that are finished, in the order of the list, and asks again for
-    what it still wants. A plain list is answered when all its nodes are finished. A search that uses this
-    must not let its result depend on which comes first.
+Key = TypeVar("Key")
+
+
+def train_one(node: Node) -> Generator[Request, Answers, Outcome]:
+    """What comes of training `node`."""
+    (outcome,) = yield from train_all([node])
+    return outcome
+
+
+def train_all(nodes: Iterable[Node]) -> Generator[Request, Answers, list[Outcome]]:
+    """What comes of training all `nodes`, in their order."""
+    answers = yield Request(tuple(nodes))
+    outcomes = [outcome for outcome in answers if outcome is not None]
+    assert len(outcomes) == len(answers)
+    return outcomes
+
+
+def train_any(wanted: Mapping[Key, Node]) -> Generator[Request, Answers, dict[Key, Outcome]]:
+    """What came of those that are finished, as soon as one is; ask again for the others."""
+    answers = yield Request(tuple(wanted.values()), any=True)
+    return {key: outcome for key, outcome in zip(wanted, answers, strict=True) if outcome is not None}
+
+
+def advance(search: Search, answers: Answers | None = None) -> Request | Result:
+    """Start `search`, or tell it the answers to its request: its next request, or its result."""
+    try:
+        return next(search) if answers is None else search.send(answers)
+    except StopIteration as stop:
+        result: Result = stop.value
+        return result
+
+
+def adapted(search: Search, *, frozen_dropout: str, criterion: str) -> Search:
+    """`search`, which need not know of either.
+
+    Args:
+        search: the search.
+        frozen_dropout: of every node that it asks for, see `Node`.
+        criterion: what it is told as an outcome's error: "error", which is the outcome's own, or "loss".
     """
-
-
-Search = Generator[list[Node], list[Outcome], Result]
+    stamped: dict[Node, Node] = {}  # a search may ask for hundreds of nodes again and again
+    said = advance(search)
+    while isinstance(said, Request):
+        for node in said.nodes:
+            if node not in stamped:
+                stamped[node] = replace(node, frozen_dropout=frozen_dropout)
+        answers = yield Request(tuple(stamped[node] for node in said.nodes), said.any)
+        said = advance(search, [outcome and outcome.judged_by(criterion) for outcome in answers])
+    return replace(said, criterion=criterion)
 
 
 def retrained(
@@ -81,7 +143,6 @@ def retrained(
     init_seed: int,
     frozen: tuple[str, ...] = (),
     start: str = "reinit",
-    frozen_dropout: str = "keep",
     fresh: tuple[str, ...] = (),
     epoch: int = 0,
     like: Node | None = None,
@@ -93,7 +154,6 @@ def retrained(
         init_seed: of the new weights.
         frozen: layers that are not trained.
         start: of the other layers, see `Node`.
-        frozen_dropout: see `Node`.
         fresh: see `Node`.
         epoch: of the parent; 0 = its best.
         like: where configuration, data, epochs and patience come from; None = from the parent.
@@ -105,35 +165,9 @@ def retrained(
         frozen=frozen,
         start=start,
         init_seed=init_seed,
-        frozen_dropout=frozen_dropout,
         fresh=fresh,
         lora=0,
     )
-
-
-def derived_seed(base: int, kind: str, i: int) -> int:
-    """`init_seed` of the i-th training of a kind, i from 1.
-
-    The head of this file says how the numbers are laid out.
-    """
-    if not 1 <= i < _PER_KIND:
-        raise ValueError(f"a search can make at most {_PER_KIND - 1} trainings of one kind")
-    return base + SEED_STRIDE * (_PER_KIND * KINDS.index(kind) + i)
-
-
-def retraining_seed(base: int, repeat: int = 1) -> int:
-    """`init_seed` of the first retraining of a network, and of its repeats 2, 3, ... with other seeds."""
-    return derived_seed(base, "step", 1) if repeat == 1 else derived_seed(base, "repeat", repeat - 1)
-
-
-def top(blocks: Blocks, count: int) -> tuple[str, ...]:
-    """The layers of the `count` blocks nearest the output."""
-    return tuple(name for block in blocks[len(blocks) - count :] for name in block)
-
-
-def bottom(blocks: Blocks, count: int) -> tuple[str, ...]:
-    """The layers of the `count` blocks nearest the input."""
-    return tuple(name for block in blocks[:count] for name in block)
 
 
 def best_of(steps: Sequence[Step]) -> Step:
@@ -141,20 +175,7 @@ def best_of(steps: Sequence[Step]) -> Step:
     return min(steps, key=lambda step: step.error)
 
 
-def check_blocks(joint: Node, blocks: Blocks) -> None:
-    """Raise ValueError unless a top-down search can start from `joint` with these blocks."""
-    check_joint(joint)
-    names = [name for block in blocks for name in block]
-    if len(blocks) < 2 or not all(blocks):
-        raise ValueError(f"a top-down search needs at least two blocks of layers, got {list(blocks)}")
-    if len(set(names)) < len(names):
-        raise ValueError(f"a layer is in two blocks: {list(blocks)}")
-
-
-def check_joint(joint: Node) -> None:
-    """Raise ValueError unless `joint` is a joint training with a base seed."""
-    if joint.parent is not None or joint.frozen:
-        what = "frozen layers" if joint.frozen else "a parent"
-        raise ValueError(f"node {joint.id}: a search starts from a joint training, this one has {what}")
-    if not 0 <= joint.init_seed < SEED_STRIDE:
-        raise ValueError(f"the seed must be from 0 to {SEED_STRIDE - 1}, got {joint.init_seed}")
+def only_best_accepted(steps: Sequence[Step]) -> list[Step]:
+    """The steps of a search that goes on with nothing but takes the best in the end."""
+    best = best_of(steps)
+    return [replace(step, accepted=step is best) for step in steps]

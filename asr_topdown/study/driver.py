@@ -1,18 +1,15 @@
 """Run searches side by side: hand their nodes to an engine, and each search its outcomes."""
 
-import contextlib
 import functools
-import pickle
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
-from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import Engine, Job, JobError, last_lines, say
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import Result, Search, Soonest
+from asr_topdown.schedule.protocol import Answers, Request, Result, Search, Step, advance, train_one
 
 _HEARTBEAT_SECONDS = 30.0
 
@@ -69,20 +66,20 @@ def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = N
     return results
 
 
-def train_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outcome:
+def drive_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outcome:
     """Train a single node, or answer from disk, and say meanwhile how it goes.
 
     Raises:
         SearchError: naming the node, if it failed.
     """
-    told: list[Outcome] = []
+    outcomes: list[Outcome] = []
 
-    def one() -> Search:
-        told.extend((yield [node]))
-        return Result("one", node.init_seed, (), node.id)
+    def search() -> Search:
+        outcomes.append((yield from train_one(node)))
+        return Result("joint", node.init_seed, (Step.of(outcomes[0]),), node.id)
 
-    drive([one()], submit, store=store)
-    return told[0]
+    drive([search()], submit, store=store)
+    return outcomes[0]
 
 
 def submitter(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
@@ -101,35 +98,6 @@ def submitter(engine: Engine, run: Run, *, store: Store | None = None) -> Submit
     return submit
 
 
-@contextlib.contextmanager
-def local(
-    run: Run,
-    workers: int,
-    *,
-    store: Store | None = None,
-    threads: int = 1,
-    gpus: int = 0,
-    retries: int = 0,
-) -> Iterator[Submit]:
-    """This machine as the engine, to be used as a context: what `drive` submits to while it is open.
-
-    With more than one worker each node has a process of its own, so that a killed one takes no other with
-    it. With 0 or 1 a node is trained right here, when it is submitted. Leaving the block, by Ctrl-C too,
-    stops the processes that still run.
-
-    Args:
-        run: trains a node; picklable.
-        workers: how many nodes are trained at a time.
-        store: gives each process its log file; without one they write to the terminal.
-        threads: OpenMP threads of each process.
-        gpus: visible GPUs that the workers are spread over; 0 leaves the choice to `run`.
-        retries: how often a node whose process died is tried again, from its last checkpoint.
-    """
-    pickle.dumps(run)  # what cannot be sent to a process is refused now
-    with open_engine(EngineConfig(workers=workers, threads=threads, gpus=gpus, retries=retries)) as engine:
-        yield submitter(engine, run, store=store)
-
-
 class _Driver:
     """The loop behind `drive`."""
 
@@ -139,7 +107,7 @@ class _Driver:
         self.store = store
         self.results: dict[int, Result] = {}
         self.failed: dict[int, NodeError] = {}
-        self._wanted: dict[int, list[Node]] = {}
+        self._wanted: dict[int, Request] = {}
         self._answers: dict[str, Outcome | NodeError] = {}
         self._running: dict[Future[Outcome], Node] = {}
         self._backlog: deque[Node] = deque()
@@ -149,7 +117,7 @@ class _Driver:
     def run(self) -> None:
         """Drive all searches to their end, or to the failure of a node of theirs."""
         for index in range(len(self.searches)):
-            self._advance(index, None)
+            self._advance(index)
         while self._backlog or self._running:
             while self._backlog:
                 self._start(self._backlog.popleft())
@@ -161,36 +129,32 @@ class _Driver:
                 self._show_running()
         assert not self._wanted
 
-    def _advance(self, index: int, told: list[Outcome] | NodeError | None) -> None:
-        """Tell search `index` its outcomes, or the failure of one; queue the nodes it asks for next."""
-        search = self.searches[index]
-        try:
-            if isinstance(told, NodeError):
-                wanted = search.throw(told)
-            else:
-                wanted = next(search) if told is None else search.send(told)
-        except StopIteration as stop:
-            self.results[index] = stop.value
-        except NodeError as error:
-            self.failed[index] = error
-        else:
-            self._wanted[index] = wanted
-            for node in wanted:
-                if node.id not in self._known:
-                    self._known.add(node.id)
-                    self._backlog.append(node)
-            self._tell(index)
+    def _advance(self, index: int, answers: Answers | None = None) -> None:
+        """Tell search `index` its outcomes; queue the nodes that it asks for next."""
+        said = advance(self.searches[index], answers)
+        if isinstance(said, Result):
+            self.results[index] = said
+            return
+        self._wanted[index] = said
+        for node in said.nodes:
+            if node.id not in self._known:
+                self._known.add(node.id)
+                self._backlog.append(node)
+        self._tell(index)
 
     def _tell(self, index: int) -> None:
-        """Advance search `index` if what it waits for is there, or something of it failed."""
-        wanted = self._wanted[index]
-        answers = [self._answers.get(node.id) for node in wanted]
-        failures = [answer for answer in answers if isinstance(answer, NodeError)]
-        outcomes = [answer for answer in answers if isinstance(answer, Outcome)]
-        enough = bool(outcomes) if isinstance(wanted, Soonest) else len(outcomes) == len(answers)
-        if failures or enough:
+        """Advance search `index` if what it waits for is there; end it if something of it failed."""
+        request = self._wanted[index]
+        answers = [self._answers.get(node.id) for node in request.nodes]
+        outcomes = [answer if isinstance(answer, Outcome) else None for answer in answers]
+        failure = next((answer for answer in answers if isinstance(answer, NodeError)), None)
+        if failure is not None:
             del self._wanted[index]
-            self._advance(index, failures[0] if failures else outcomes)
+            self.failed[index] = failure
+            self.searches[index].close()
+        elif any(outcomes) if request.any else None not in outcomes:
+            del self._wanted[index]
+            self._advance(index, outcomes)
 
     def _start(self, node: Node) -> None:
         try:
@@ -225,7 +189,7 @@ class _Driver:
             say(f"{count} {node.id} {node.describe()}: dev error {answer.error:.4f}, {epochs}, {end}")
         else:
             say(f"{count} failed: {answer}")
-        waiting = [i for i, wanted in self._wanted.items() if any(one.id == node.id for one in wanted)]
+        waiting = [i for i, one in self._wanted.items() if any(asked.id == node.id for asked in one.nodes)]
         for index in waiting:
             self._tell(index)
 

@@ -5,8 +5,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import Search, Soonest
+from asr_topdown.schedule.node import LOSS, Node, Outcome
+from asr_topdown.schedule.protocol import Request, Search, advance
 
 Answer = Callable[[Node], Outcome | None]
 
@@ -69,20 +69,17 @@ def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | No
     """Every node that the searches ask for -> its outcome, in the order of asking, as far as answers go."""
     known: dict[Node, Outcome | None] = {}
     for search in searches:
-        told: list[Outcome] | None = None
-        while True:
-            try:
-                wanted = next(search) if told is None else search.send(told)
-            except StopIteration:
-                break
-            for node in wanted:
+        said = advance(search)
+        while isinstance(said, Request):
+            for node in said.nodes:
                 if node not in known:
                     known[node] = answer(node)
-            told = [outcome for node in wanted if (outcome := known[node]) is not None]
+            answers = [known[node] for node in said.nodes]
             # Even a search that hears of its nodes one by one is told of all that can be known.
-            if len(told) < len(wanted) and not (told and isinstance(wanted, Soonest)):
+            if None in answers and not (said.any and any(answers)):
                 search.close()
                 break
+            said = advance(search, answers)
     return known
 
 
@@ -97,8 +94,9 @@ def _pretending(store: Store, sign: int) -> Answer:
         fewest = min(node.epochs, node.patience + 1) if node.patience else node.epochs
         epochs = fewest if sign > 0 else node.epochs
         true = store.outcome(node)
+        error = sign * 1e9 * (depth + 1)
         return true or Outcome(
-            node=node, error=sign * 1e9 * (depth + 1), best_epoch=1, epochs=epochs, seconds=0.0, metrics={}
+            node=node, error=error, best_epoch=1, epochs=epochs, seconds=0.0, metrics={LOSS: error}
         )
 
     return answer

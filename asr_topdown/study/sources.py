@@ -4,14 +4,14 @@ from collections.abc import Sequence
 from typing import Literal
 
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.node import Outcome
-from asr_topdown.schedule.search import Result
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.spec import Source
 
 
-def source_outcomes(
+def sources_of(
     store: Store, tag: str, network: Literal["joint", "final"], seeds: Sequence[int]
-) -> dict[int, Outcome]:
-    """Base seed -> what came of the network of that seed in the study `tag`.
+) -> dict[int, Source]:
+    """Base seed -> the network of that seed in the study `tag`.
 
     Args:
         store: where both experiments live.
@@ -29,10 +29,10 @@ def source_outcomes(
             f"schedule.source: {store.root} has no results/{tag}.json (there are: {known})"
         )
     results = store.load_results(tag)
-    return {seed: _outcome(store, tag, network, seed, results) for seed in seeds}
+    return {seed: _source(store, tag, network, seed, results) for seed in seeds}
 
 
-def _outcome(store: Store, tag: str, network: str, seed: int, results: Sequence[Result]) -> Outcome:
+def _source(store: Store, tag: str, network: str, seed: int, results: Sequence[Result]) -> Source:
     own = [result for result in results if result.seed == seed]
     if not own:
         known = ", ".join(str(known) for known in sorted({result.seed for result in results})) or "none"
@@ -41,4 +41,4 @@ def _outcome(store: Store, tag: str, network: str, seed: int, results: Sequence[
     outcome = store.outcome(store.node(node_id))
     if outcome is None:
         raise ValueError(f"schedule.source: {store.node_dir(node_id)} is not finished")
-    return outcome
+    return Source(f"{tag} ({network})", outcome)

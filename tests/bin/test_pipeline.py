@@ -215,7 +215,7 @@ def test_a_study_by_two_processes_is_that_of_one(toy: Toy, tmp_path: Path) -> No
             assert {path.name for path in node.iterdir()} >= {"config.yaml", "tokens.txt", "done.json"}
             assert not (node / "last.pt").exists()
     (one,), (two,) = studies
-    assert [step["role"] for step in one["steps"]] == [step["role"] for step in two["steps"]]
+    assert [step["point"] for step in one["steps"]] == [step["point"] for step in two["steps"]]
     assert one["steps"][0]["node"] == two["steps"][0]["node"]  # how many train it is no part of its name
     curves = [
         [

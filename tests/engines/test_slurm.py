@@ -18,8 +18,8 @@ from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.slurm_options import SlurmOptions, parse
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Parent
-from asr_topdown.schedule.search import Result
-from asr_topdown.study.driver import drive, local, submitter
+from asr_topdown.schedule.protocol import Result, Step, train_all, train_one
+from asr_topdown.study.driver import drive, submitter
 from asr_topdown.weights import load_weights, weights_of_epoch
 
 HERE = Path(__file__).parent
@@ -91,7 +91,7 @@ def test_options_are_read_from_pairs_and_files(tmp_path):
 
 def joint_and_children(joint, children):
     """A search: a joint training, then `children` of it side by side."""
-    (outcome,) = yield [joint]
+    outcome = yield from train_one(joint)
     parent = Parent(experiment=joint.experiment, node=joint.id, epoch=outcome.best_epoch)
     ways = (
         {"frozen": ("softmax",)},
@@ -100,8 +100,10 @@ def joint_and_children(joint, children):
     )
     common = {"experiment": joint.experiment, "train_set": joint.train_set, "parent": parent, "patience": 0}
     nodes = [Node(**common, **way, init_seed=7, epochs=5) for way in ways[:children]]
-    outcomes = yield nodes
-    return Result("toy", joint.init_seed, (), min(outcomes, key=lambda one: one.error).node.id)
+    outcomes = yield from train_all(nodes)
+    return Result(
+        "joint", joint.init_seed, (Step.of(outcome),), min(outcomes, key=lambda one: one.error).node.id
+    )
 
 
 def wait_for(what, seconds=240):
@@ -161,7 +163,8 @@ def test_a_search_survives_scancel_kill_and_the_time_limit(cluster, tmp_path, ca
     said = capsys.readouterr().err
 
     here = Store(tmp_path / "here")
-    with local(run(here, tmp_path / "marks_here", False), 0, store=here) as submit:
+    with open_engine(EngineConfig(workers=0)) as engine:
+        submit = submitter(engine, run(here, tmp_path / "marks_here", False), store=here)
         expected = drive(
             [joint_and_children(joints[seed], children) for seed, children in searches], submit, store=here
         )
@@ -212,11 +215,11 @@ def test_a_driver_that_ends_leaves_its_jobs_and_finds_them_again(cluster, tmp_pa
         "from asr_topdown.engines.slurm_options import SlurmOptions\n"
         "from asr_topdown.study.driver import drive, submitter\n"
         "from asr_topdown.schedule.node import Node\n"
-        "from asr_topdown.schedule.search import Result\n"
+        "from asr_topdown.schedule.protocol import Result, Step, train_one\n"
         "from asr_topdown.runs.store import Store\n"
         "def one(node):\n"
-        "    (outcome,) = yield [node]\n"
-        "    return Result('one', node.init_seed, (), node.id)\n"
+        "    outcome = yield from train_one(node)\n"
+        "    return Result('joint', node.init_seed, (Step.of(outcome),), node.id)\n"
         "nodes = [Node(experiment='e', train_set='t', init_seed=s, epochs=5, patience=5) for s in range(6)]\n"
         "store = Store(sys.argv[1])\n"
         "train = functools.partial(cluster_runs.sleep_and_mark, root=sys.argv[1], seconds=6)\n"

@@ -7,7 +7,9 @@ import pytest
 from asr_topdown.report.page import write_report
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import study
+from asr_topdown.schedule.protocol import Request, advance
+from asr_topdown.schedule.searches import of_studies
+from asr_topdown.schedule.spec import Study
 
 BLOCKS = (("blstm.0",), ("blstm.1",), ("softmax",))
 # Ten characters in each of ten utterances: an error is one percent of the set.
@@ -111,19 +113,16 @@ def write_experiment(recipe):
     """The folder of a finished study over two seeds, everything decoded."""
     store = Store(recipe / "exp" / "tiny")
     results = []
-    for search in study([joint(1), joint(2)], BLOCKS):
-        told = None
-        while True:
-            try:
-                wanted = next(search) if told is None else search.send(told)
-            except StopIteration as stop:
-                results.append(stop.value)
-                break
-            for node in wanted:
+    studies = [Study(joint(seed), BLOCKS) for seed in (1, 2)]
+    for search in of_studies(studies, controls=("scratch", "freeze_lowest", "keep")):
+        said = advance(search)
+        while isinstance(said, Request):
+            for node in said.nodes:
                 if store.outcome(node) is None:
                     train(store, node)
                     decode(store.root, node)
-            told = [store.outcome(node) for node in wanted]
+            said = advance(search, [store.outcome(node) for node in said.nodes])
+        results.append(said)
     store.save_results("study", results)
     return store.root
 

@@ -80,8 +80,8 @@ def test_every_node_is_in_the_tree_once(written: Page, reported: Path) -> None:
 
 def test_children_are_below_their_parents(reported: Path) -> None:
     text = (reported / "report" / "report.html").read_text()
-    steps = {step.role: step.node for step in Store(reported).load_results("study")[0].steps}
-    places = [text.index(f'id="n-{steps[role]}"') for role in ("joint", "step 1", "step 2")]
+    nodes = [step.node for step in Store(reported).load_results("study")[0].steps]
+    places = [text.index(f'id="n-{node}"') for node in nodes]
     between = text[places[0] : places[1]], text[places[1] : places[2]]
     assert all(part.count('<ul class="below">') == 1 and "</ul>" not in part for part in between)
     # the frozen layers of step 2, said in words for those who do not see the strip
@@ -125,10 +125,11 @@ def test_the_curves_are_those_of_metrics_jsonl(written: Page, reported: Path) ->
 def test_every_text_is_escaped(experiment: Path) -> None:
     evil = "<script>alert(1)</script>&\"'"
     results = json.loads((experiment / "results" / "study.json").read_text())
-    for search in results["searches"]:
-        search["search"] = search["search"].replace("keep", evil)
-        for step in search["steps"]:
-            step["role"] = step["role"].replace("keep", evil)
+    greedy = results["searches"][0]
+    joint, second = greedy["steps"][:2]
+    point = {"source": evil, "source_node": joint["node"]}
+    own = {"search": "transplant", "steps": [joint, {**second, "point": point}], "final": second["node"]}
+    results["searches"].append({**greedy, **own})
     (experiment / "results" / "study.json").write_text(json.dumps(results))
     moved = experiment.rename(experiment.with_name("a <b>&"))
     found = collect(moved)

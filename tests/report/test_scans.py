@@ -11,7 +11,10 @@ from asr_topdown.report.page import build, write_report
 from asr_topdown.report.scans import depth_figure, extractors_table, figure_1, figure_2, table_1
 from asr_topdown.report.systems import systems
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.search import Result, Step
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
+from asr_topdown.schedule.epoch_scan import EpochScanPoint
+from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.subset_scan import SubsetScanPoint
 
 
 @pytest.fixture
@@ -21,30 +24,24 @@ def scanned(experiment: Path) -> Path:
     results = []
     for seed, node in joints.items():
         shift = 0.01 * (seed - 1)
-        steps = [Step("joint", node, 0.3, True)]
-        for p in (1, 2, 3):
-            steps.append(
-                Step(f"p {p}", f"e{seed}{p}", abs(p - 2) / 10 + 0.2 + shift, False, {"p": p, "repeat": 1})
-            )
+        steps = [Step(node, 0.3, True)]
+        for epoch in (1, 2, 3):
+            error = abs(epoch - 2) / 10 + 0.2 + shift
+            steps.append(Step(f"e{seed}{epoch}", error, False, EpochScanPoint(epoch, 1)))
         results.append(Result("epoch_scan", seed, tuple(steps), f"e{seed}2"))
         steps = []
         for percent in (5.0, 80.0):
-            point = {"subset": f"part{percent:g}", "utterances": int(10 * percent), "percent": percent}
             error = 0.5 - percent / 200 + shift
-            steps.append(Step(f"joint {point['subset']}", node, error, True, point))
-            for repeat in (1, 2):
-                step = Step(
-                    "", f"s{seed}{percent}{repeat}", error + repeat / 100, False, {**point, "repeat": repeat}
-                )
-                steps.append(step)
+            for repeat in (0, 1, 2):
+                point = SubsetScanPoint(f"part{percent:g}", int(10 * percent), percent, repeat)
+                name = f"s{seed}{percent}{repeat}" if repeat else node
+                steps.append(Step(name, error + repeat / 100, not repeat, point))
         results.append(Result("subset_scan", seed, tuple(steps), steps[1].node))
-        steps = [Step("joint", node, 0.3, True)]
+        steps = [Step(node, 0.3, True)]
         for side in ("bottom", "top"):
             for frozen in (1, 2):
-                point = {"side": side, "frozen": frozen, "start": "reinit", "source": ""}
-                steps.append(
-                    Step(f"{side} {frozen} reinit", f"d{seed}{side}{frozen}", frozen / 10, False, point)
-                )
+                point = DepthSweepPoint(side, frozen, "reinit")
+                steps.append(Step(f"d{seed}{side}{frozen}", frozen / 10, False, point))
         results.append(Result("depth_sweep", seed, tuple(steps), steps[1].node))
     Store(experiment).save_results("scans", results)
     return experiment
@@ -104,7 +101,11 @@ def test_what_the_figures_show_stands_in_tables(scanned: Path) -> None:
 
 def test_scans_have_no_rows_among_the_systems(scanned: Path) -> None:
     rows = systems(collect(scanned).studies["scans"])
-    assert [row.name for row in rows][:3] == ["joint", "bottom 1 reinit", "bottom 2 reinit"]
+    assert [row.name for row in rows][:3] == [
+        "joint",
+        "lowest block frozen, the rest re-initialised",
+        "lowest 2 blocks frozen, the rest re-initialised",
+    ]
     assert not [row for row in rows if "scan" in row.name]
 
 

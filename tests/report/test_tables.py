@@ -11,7 +11,12 @@ from asr_topdown.report.records import SPEECH
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
 from asr_topdown.report.tables import difference_cell, mean_sd, p_text, scores_of, systems_table
-from asr_topdown.schedule.search import Result, Step
+from asr_topdown.schedule.controls import ScratchPoint
+from asr_topdown.schedule.exhaustive import ExhaustivePoint
+from asr_topdown.schedule.freeze_top import FreezeTopPoint
+from asr_topdown.schedule.greedy import GreedyPoint
+from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.spec import Only
 
 
 def cells(table, first):
@@ -54,10 +59,15 @@ def test_golden_rows(experiment):
     ]  # fmt: skip
     # best of 1 + 2: seed 1 takes scratch 1 (19 % on test), seed 2 takes scratch 2 (20 %)
     assert cells(table, SCRATCH)[2:5] == ["2", "29.50 ± 0.71", "19.50 ± 0.71"]
-    assert cells(table, "lowest layer frozen, upper ones retrained")[1:5] == [
+    assert cells(table, "lowest block frozen, the others retrained")[1:5] == [
         "blstm.0", "2", "32.00 ± 1.41", "23.00 ± 1.41"
     ]  # fmt: skip
-    assert cells(table, "nothing frozen, trained on")[1:5] == ["none", "2", "30.50 ± 0.71", "21.50 ± 0.71"]
+    assert cells(table, "nothing frozen, all layers trained on")[1:5] == [
+        "none",
+        "2",
+        "30.50 ± 0.71",
+        "21.50 ± 0.71",
+    ]
 
 
 def test_differences_are_row_minus_baseline(experiment):
@@ -68,7 +78,7 @@ def test_differences_are_row_minus_baseline(experiment):
     assert to_scratch == "−4.50, better in 2 of 2"
     assert cells(table, JOINT)[6] == "–"
     assert cells(table, SCRATCH)[7] == "–"
-    assert cells(table, "nothing frozen, trained on")[6] == "+0.50, better in 0 of 2"
+    assert cells(table, "nothing frozen, all layers trained on")[6] == "+0.50, better in 0 of 2"
 
 
 def test_compare_is_antisymmetric_and_agrees_with_the_rates(experiment):
@@ -121,24 +131,38 @@ def test_only_seeds_that_both_have_are_compared(experiment):
 
 
 def test_a_study_without_controls_or_greedy():
-    steps = (Step("joint", "j1", 0.3, True), Step("keep", "k1", 0.2, True))
+    steps = (Step("j1", 0.3, True), Step("k1", 0.2, True, Only()))
     rows = systems([Result("keep", 1, steps, "k1")])
     assert [(row.name, row.nodes) for row in rows] == [
         (JOINT, {1: "j1"}),
-        ("nothing frozen, trained on", {1: "k1"}),
+        ("nothing frozen, all layers trained on", {1: "k1"}),
     ]
-    steps = (steps[0], Step("M(1, 1)", "k1", 0.2, True))
+    steps = (steps[0], Step("k1", 0.2, True, ExhaustivePoint((1, 1))))
     assert [row.name for row in systems([Result("exhaustive", 1, steps, "k1")])] == [
         JOINT, "M(1, 1)", "exhaustive search, best on dev"
     ]  # fmt: skip
-    future = systems([Result("some other search", 1, steps, "k1")])
-    assert [row.name for row in future] == [JOINT, "some other search"]
+
+
+def test_rows_of_one_name_are_told_apart():
+    """Another control's only training may be called as a search calls one of its own."""
+    first, last = Step("j1", 0.3, True), Step("k1", 0.2, True, FreezeTopPoint(1))
+    both = [
+        Result("freeze_top", 1, (first, last), "k1"),
+        Result("same_init", 1, (first, Step("k1", 0.2, True, Only())), "k1"),
+    ]
+    same = "top frozen, the rest retrained from the same initial weights"
+    assert [(row.name, row.search) for row in systems(both)] == [
+        (JOINT, ""),
+        (same, "freeze_top"),
+        (f"{same} (same_init)", "same_init"),
+    ]
 
 
 def test_steps_come_in_the_order_of_their_numbers():
     def result(seed, count):
-        steps = [Step("joint", f"j{seed}", 0.5, True)]
-        steps += [Step(f"step {i}", f"{seed}.{i}", 0.5, True) for i in range(1, count + 1)]
+        points = [GreedyPoint((*[1] * i, 12 - i)) for i in range(1, count + 1)]
+        steps = [Step(f"j{seed}", 0.5, True)]
+        steps += [Step(f"{seed}.{point.frozen}", 0.5, True, point) for point in points]
         return Result("greedy", seed, tuple(steps), steps[-1].node)
 
     names = [row.name for row in systems([result(2, 1), result(1, 11)])]
@@ -147,7 +171,7 @@ def test_steps_come_in_the_order_of_their_numbers():
 
 def test_errors_so_far_carry_the_last_accepted_model():
     steps = tuple(
-        Step(str(i), str(i), error, accepted)
+        Step(str(i), error, accepted, ScratchPoint(i) if i else None)
         for i, (error, accepted) in enumerate([(0.5, True), (0.4, True), (0.6, False)])
     )
     result = Result("greedy", 1, steps, "1")

@@ -15,6 +15,7 @@ from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.decode.model import load_trained
+from asr_topdown.engines.local import InProcess
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.losses import unit_prior
 from asr_topdown.report.systems import systems
@@ -22,11 +23,13 @@ from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.run_node import make_task, run_node
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.greedy import GreedySettings, greedy
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import Result, Step, greedy, retrained
-from asr_topdown.study import driver as dispatch
+from asr_topdown.schedule.protocol import Request, Result, Step, advance, retrained
+from asr_topdown.schedule.spec import Source, Study
 from asr_topdown.study.build import searches_of
-from asr_topdown.study.sources import source_outcomes
+from asr_topdown.study.driver import drive, submitter
+from asr_topdown.study.sources import sources_of
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.weights import load_weights, weights_of_epoch
@@ -245,27 +248,20 @@ def test_greedy_cascade_goes_through_decoder_and_encoder(
     experiment = make_experiment(data, "transformer_ctc_attention")
     names = experiment.layer_names()
     assert names == ("subsample", "enc.0", "enc.1", "dec.0", "dec.1", "softmax")
-    search = greedy(joint["transformer_ctc_attention"].node, [(name,) for name in names])
-    asked = next(search)
-    frozen = []
-    error = 100.0
-    while True:
-        outcomes = []
-        for node in asked:
-            model = prepare_model(node, experiment, store)
-            frozen.append(node.frozen)
-            free = {name for name, p in model.named_parameters() if p.requires_grad}
-            assert free == {
-                key for name in names if name not in node.frozen for key in layer_weights(model, name)
-            }
-            # No training: each step is told to be better, and starts from the joint weights.
-            error -= 1
-            finished = joint["transformer_ctc_attention"]
-            outcomes.append(Outcome(finished.node, error, finished.best_epoch, finished.epochs, 0.0, {}))
-        try:
-            asked = search.send(outcomes)
-        except StopIteration:
-            break
+    start = joint["transformer_ctc_attention"]
+    search = greedy(Study(start.node, [(name,) for name in names]), GreedySettings())
+    said, frozen, error = advance(search), [], 100.0
+    while isinstance(said, Request):
+        (node,) = said.nodes
+        model = prepare_model(node, experiment, store)
+        frozen.append(node.frozen)
+        free = {name for name, p in model.named_parameters() if p.requires_grad}
+        assert free == {
+            key for name in names if name not in node.frozen for key in layer_weights(model, name)
+        }
+        # No training: each step is told to be better, and starts from the joint weights.
+        error -= 1
+        said = advance(search, [Outcome(start.node, error, start.best_epoch, start.epochs, 0.0, {})])
     assert [len(step) for step in frozen] == [0, 1, 2, 3, 4, 5]
     assert set(frozen[3]) == {"softmax", "dec.1", "dec.0"}
 
@@ -307,14 +303,12 @@ def test_a_study_takes_its_classifier_from_another_architecture(
     chosen = ScheduleConfig(search=("transplant",), source="b", controls=())
     a = dataclasses.replace(a, config=a.config.model_copy(update={"schedule": chosen}))
     theirs = joint["vgg_ctc_attention"]
-    step = Step("joint", theirs.node.id, theirs.error, accepted=True)
+    step = Step.of(theirs)
     store.save_results("b", [Result("greedy", 1, (step,), theirs.node.id)])
-    sources = source_outcomes(store, "b", "joint", [1])
-    assert sources == {1: theirs}
+    assert sources_of(store, "b", "joint", [1]) == {1: Source("b (joint)", theirs)}
     searches = searches_of(a, store)
     train = functools.partial(run_node, experiment=a, store=store)
-    with dispatch.local(train, 1) as submit:
-        (result,) = dispatch.drive(searches, submit, store=store)
+    (result,) = drive(searches, submitter(InProcess(), train), store=store)
     final = store.outcome(store.node(result.final))
     assert final is not None
     assert final.node.experiment == a.id != b.id
@@ -329,12 +323,12 @@ def test_a_study_takes_its_classifier_from_another_architecture(
 
 def test_a_source_that_is_not_there_is_named(store: Store, joint: dict[str, Outcome]) -> None:
     theirs = joint["blstm_ctc_attention"]
-    step = Step("joint", theirs.node.id, theirs.error, accepted=True)
+    step = Step.of(theirs)
     store.save_results("c", [Result("greedy", 1, (step,), theirs.node.id)])
     with pytest.raises(FileNotFoundError, match=r"no results/x\.json \(there are: .*c"):
-        source_outcomes(store, "x", "joint", [1])
+        sources_of(store, "x", "joint", [1])
     with pytest.raises(ValueError, match=r"results/c\.json has no seed 2 \(there are: 1\)"):
-        source_outcomes(store, "c", "joint", [1, 2])
+        sources_of(store, "c", "joint", [1, 2])
 
 
 def test_a_classifier_of_other_units_is_refused(

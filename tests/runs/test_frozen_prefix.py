@@ -13,7 +13,7 @@ from asr_topdown.nn.subsampling import ConvSubsampling
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.search import retrained
+from asr_topdown.schedule.protocol import retrained
 from asr_topdown.text import Vocabulary
 from asr_topdown.weights import load_weights, weights_of_epoch
 

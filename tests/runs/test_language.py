@@ -16,14 +16,17 @@ from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
 from asr_topdown.data.language_model import Dictionary, LanguageModelBatch
+from asr_topdown.engines.local import InProcess
 from asr_topdown.models.model import Model
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule import search
 from asr_topdown.schedule.node import Outcome
-from asr_topdown.study import driver as dispatch
+from asr_topdown.schedule.protocol import retrained
+from asr_topdown.schedule.searches import of_studies
+from asr_topdown.schedule.spec import Study
+from asr_topdown.study.driver import drive, submitter
 from asr_topdown.train.language_task import LanguageTask
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.progress import Progress
@@ -347,7 +350,7 @@ def test_frozen_parameters_have_no_average_and_do_not_move(experiment: Experimen
 
 
 def test_a_frozen_top_is_the_parents(joint: Outcome, store: Store, experiment: Experiment) -> None:
-    node = search.retrained(joint, init_seed=2, frozen=("softmax",))
+    node = retrained(joint, init_seed=2, frozen=("softmax",))
     child = run_node(node, experiment, store)
     before, after = (
         load_weights(weights_of_epoch(store.node_dir(one.node), one.best_epoch)) for one in (joint, child)
@@ -359,8 +362,8 @@ def test_a_frozen_top_is_the_parents(joint: Outcome, store: Store, experiment: E
 def test_equal_seeds_give_the_baselines_initial_weights(
     joint: Outcome, store: Store, experiment: Experiment
 ) -> None:
-    same = prepare_model(search.retrained(joint, init_seed=1, frozen=("softmax",)), experiment, store)
-    other = prepare_model(search.retrained(joint, init_seed=2, frozen=("softmax",)), experiment, store)
+    same = prepare_model(retrained(joint, init_seed=1, frozen=("softmax",)), experiment, store)
+    other = prepare_model(retrained(joint, init_seed=2, frozen=("softmax",)), experiment, store)
     lower = ["lstm.0", "lstm.1", "lstm.2"]
     first = experiment.fresh_model(1)
     assert layers.fingerprint(same, lower) == layers.fingerprint(first, lower)
@@ -369,11 +372,10 @@ def test_equal_seeds_give_the_baselines_initial_weights(
 
 def test_the_greedy_search_and_its_controls_run_on_it(experiment: Experiment, store: Store) -> None:
     blocks = layers.group_names(experiment.layer_names(), {})
-    searches = search.study([experiment.joint(1)], blocks)
-    with dispatch.local(
-        functools.partial(run_node, experiment=experiment, store=store), 1, store=store
-    ) as submit:
-        results = dispatch.drive(searches, submit, store=store)
+    controls = ("scratch", "freeze_lowest", "keep")
+    searches = of_studies([Study(experiment.joint(1), blocks)], controls=controls)
+    train = functools.partial(run_node, experiment=experiment, store=store)
+    results = drive(searches, submitter(InProcess(), train), store=store)
     assert [result.search for result in results] == ["greedy", "scratch", "freeze_lowest", "keep"]
     assert all(math.isfinite(step.error) for result in results for step in result.steps)
 

@@ -23,7 +23,7 @@ from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import retrained
+from asr_topdown.schedule.protocol import retrained
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.speech_task import SpeechTask

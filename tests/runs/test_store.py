@@ -9,8 +9,9 @@ import time
 import pytest
 
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.greedy import GreedyPoint
 from asr_topdown.schedule.node import Node, Outcome, Parent
-from asr_topdown.schedule.search import Result, Step
+from asr_topdown.schedule.protocol import Result, Step
 
 JOINT = Node(experiment="e", train_set="t", init_seed=1, epochs=50, patience=5)
 STEP = dataclasses.replace(
@@ -140,7 +141,7 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
 
 def test_results_round_trip(tmp_path):
     store = Store(tmp_path)
-    steps = (Step("joint", JOINT.id, 0.25, True), Step("step 1", STEP.id, 0.3, False))
+    steps = (Step(JOINT.id, 0.25, True), Step(STEP.id, 0.3, False, GreedyPoint((1, 4))))
     results = [Result("greedy", 1, steps, JOINT.id), Result("keep", 1, steps[:1], JOINT.id)]
     assert store.save_results("greedy", results) == tmp_path / "results" / "greedy.json"
     assert store.load_results("greedy") == results

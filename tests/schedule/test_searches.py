@@ -5,58 +5,32 @@ import json
 import random
 
 import pytest
+from plays import BLOCKS, joint, make, make_all, outcome, play
 
-from asr_topdown.schedule.node import Node, Outcome, Parent
-from asr_topdown.schedule.protocol import bottom, retraining_seed, top
-from asr_topdown.schedule.search import (
-    Soonest,
-    Subset,
-    best_of_scratch,
-    bottom_up,
-    depth_sweep,
-    derived_seed,
-    epoch_scan,
-    exhaustive,
-    freeze_keep,
-    freeze_up,
-    greedy,
-    halving,
-    random_top,
-    study,
-    subset_scan,
-)
+from asr_topdown.schedule.blocks import bottom, top
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
+from asr_topdown.schedule.epoch_scan import EpochScanPoint
+from asr_topdown.schedule.exhaustive import ExhaustivePoint
+from asr_topdown.schedule.node import Node, Parent
+from asr_topdown.schedule.protocol import advance
+from asr_topdown.schedule.results import result_from_json, result_to_json
+from asr_topdown.schedule.searches import SEARCHES, SPECS, first_nodes, of_studies, step_name
+from asr_topdown.schedule.seeds import derived_seed, retraining_seed
+from asr_topdown.schedule.spec import Source, Study, Subset
+from asr_topdown.schedule.subset_scan import SubsetScanPoint
 
-BLOCKS = [(f"blstm.{i}",) for i in range(4)] + [("softmax",)]
 NAMES = tuple(name for block in BLOCKS for name in block)
+SOURCE = outcome(Node(experiment="o", train_set="o", init_seed=1, epochs=5, patience=0), 0.2, best_epoch=4)
 
 
-def joint(seed=1, **changes):
-    return Node(experiment="e", train_set="t", init_seed=seed, epochs=16, patience=0, **changes)
+def names(result):
+    return [step_name(result.search, step) for step in result.steps]
 
 
-def outcome(node, error, best_epoch=3, epochs=None):
-    return Outcome(
-        node=node, error=error, best_epoch=best_epoch, epochs=epochs or node.epochs, seconds=1.0, metrics={}
+def subsets(*shares):
+    return tuple(
+        Subset(f"train_p{share:02}", 10 * share, share, joint(train_set=f"s{share}")) for share in shares
     )
-
-
-def play(search, error_of, *, shuffle=None, best_epoch=3):
-    """Answer with `error_of(node, known nodes)`; what is wanted soonest comes in random order, one by one."""
-    known, told = {}, None
-    while True:
-        try:
-            wanted = next(search) if told is None else search.send(told)
-        except StopIteration as stop:
-            nodes = [one.node for one in known.values()]
-            return nodes, stop.value
-        new = [node for node in wanted if node.id not in known]
-        if isinstance(wanted, Soonest) and shuffle is not None:
-            assert new == list(wanted), "a finished node was asked for again"
-            new = [shuffle.choice(wanted)]
-        for node in new:
-            best = min(best_epoch, node.epochs)
-            known[node.id] = outcome(node, error_of(node, {k: o.node for k, o in known.items()}), best)
-        told = [known[node.id] for node in wanted if node.id in known]
 
 
 def composition_of(node, known):
@@ -84,14 +58,14 @@ def test_exhaustive_makes_each_composition_once_with_shared_prefixes():
             found.append(composition)
             return random.Random(str(composition)).random()
 
-        nodes, result = play(exhaustive(joint(), BLOCKS), error, shuffle=random.Random(order))
+        nodes, result = play(make("exhaustive"), error, shuffle=random.Random(order))
         assert len(nodes) == len(set(found)) == len(result.steps) == 2 ** (len(BLOCKS) - 1)
         assert all(sum(composition) == len(BLOCKS) for composition in found)
         results.append(result)
     assert len({json.dumps(dataclasses.asdict(result)) for result in results}) == 1
-    order = [step.point["composition"] for step in results[0].steps]
+    order = [step.point.composition for step in results[0].steps[1:]]
     assert order == sorted(order, key=lambda composition: (len(composition), composition))
-    assert [step.role for step in results[0].steps][:3] == ["joint", "M(1, 4)", "M(2, 3)"]
+    assert names(results[0])[:3] == ["joint", "M(1, 4)", "M(2, 3)"]
 
 
 def test_exhaustive_finds_what_greedy_provably_does_not():
@@ -101,37 +75,40 @@ def test_exhaustive_finds_what_greedy_provably_does_not():
     def error(node, known):
         return table.get(composition_of(node, known), 0.8)
 
-    _, short = play(greedy(joint(), BLOCKS), error)
-    _, longer = play(greedy(joint(), BLOCKS, go_on=True), error)
-    _, full = play(exhaustive(joint(), BLOCKS), error, shuffle=random.Random(0))
+    _, short = play(make("greedy"), error)
+    _, longer = play(make("greedy", settings={"stop_when_worse": False}), error)
+    _, full = play(make("exhaustive"), error, shuffle=random.Random(0))
     assert short.final == longer.final == joint().id
     (best,) = [step for step in full.steps if step.node == full.final]
-    assert (best.role, best.error, best.point) == ("M(2, 1, 2)", 0.1, {"composition": [2, 1, 2]})
-    assert [step.role for step in full.steps if step.accepted] == ["joint", "M(2, 3)", "M(2, 1, 2)"]
+    assert (best.error, best.point) == (0.1, ExhaustivePoint((2, 1, 2)))
+    taken = dataclasses.replace(full, steps=tuple(step for step in full.steps if step.accepted))
+    assert names(taken) == ["joint", "M(2, 3)", "M(2, 1, 2)"]
 
 
 def test_exhaustive_holds_whatever_greedy_trains():
     def error(node, known):
         return random.Random(str(composition_of(node, known))).random()
 
-    everything, _ = play(exhaustive(joint(), BLOCKS), error)
-    for go_on in (False, True):
-        nodes, _ = play(greedy(joint(), BLOCKS, go_on=go_on), error)
+    everything, _ = play(make("exhaustive"), error)
+    for stop in (False, True):
+        nodes, _ = play(make("greedy", settings={"stop_when_worse": stop}), error)
         assert {node.id for node in nodes} <= {node.id for node in everything}
 
 
-@pytest.mark.parametrize(("most", "trainings"), [(1, 5), (2, 11), (3, 15), (4, 16), (9, 16)])
-def test_exhaustive_up_to_a_number_of_retrainings(most, trainings):
-    nodes, result = play(exhaustive(joint(), BLOCKS, most=most), lambda node, known: 0.5)
+@pytest.mark.parametrize(("retrainings", "trainings"), [(1, 5), (2, 11), (3, 15), (4, 16), (9, 16)])
+def test_exhaustive_up_to_a_number_of_retrainings(retrainings, trainings):
+    search = make("exhaustive", settings={"max_retrainings": retrainings})
+    nodes, result = play(search, lambda node, known: 0.5)
     assert len(nodes) == trainings
     assert result.final == joint().id  # of equal ones the first
 
 
 def test_epoch_scan_freezes_the_classifier_of_every_epoch_on_other_data():
-    onto = dataclasses.replace(joint(4), train_set="unseen", epochs=9)
+    onto = joint(4, train_set="unseen", epochs=9)
+    data = Subset("train_p80", 80, 80.0, joint(4))
     errors = {p: abs(p - 11) / 100 for p in range(17)}
     nodes, result = play(
-        epoch_scan(joint(4), BLOCKS, onto, classifier=2, repeats=2),
+        make("epoch_scan", onto, subsets=(data,), settings={"repeats": 2}),
         lambda node, known: errors[node.parent.epoch] if node.parent else 0.3,
     )
     assert len(nodes) == 1 + 16 * 2
@@ -140,31 +117,27 @@ def test_epoch_scan_freezes_the_classifier_of_every_epoch_on_other_data():
         assert (node.parent.node, node.start) == (joint(4).id, "reinit")
     assert len({node.init_seed for node in nodes[1:]}) == 2  # one for each repeat, the same at every epoch
     assert [step.point for step in result.steps[1:4]] == [
-        {"p": 1, "repeat": 1},
-        {"p": 1, "repeat": 2},
-        {"p": 2, "repeat": 1},
+        EpochScanPoint(1, 1),
+        EpochScanPoint(1, 2),
+        EpochScanPoint(2, 1),
     ]
     (best,) = [step for step in result.steps[1:] if step.accepted]
-    assert (best.node, best.point) == (result.final, {"p": 11, "repeat": 1})
-    nodes, _ = play(epoch_scan(joint(4), BLOCKS, onto, every=5), lambda node, known: 0.5)
-    assert [node.parent.epoch for node in nodes[1:]] == [5, 10, 15]
+    assert (best.node, best.point) == (result.final, EpochScanPoint(11, 1))
+    settings = {"epoch_stride": 5, "top_blocks": 1, "joint_epochs": 11}
+    nodes, _ = play(make("epoch_scan", joint(4, patience=3), settings=settings), lambda node, known: 0.5)
+    assert nodes[0] == joint(4, epochs=11, patience=0)
+    assert [node.parent.epoch for node in nodes[1:]] == [5, 10]
+    assert {(node.frozen, node.epochs, node.patience) for node in nodes[1:]} == {(("softmax",), 16, 3)}
 
 
 def test_subset_scan_repeats_the_extractor_of_each_subset():
-    onto = dataclasses.replace(joint(), train_set="unseen")
-    shares = (5, 20, 80)
-    subsets = [
-        Subset(f"train_p{share:02}", 10 * share, share, dataclasses.replace(joint(), train_set=f"s{share}"))
-        for share in shares
-    ]
-
     def error(node, known):
         share = int((known[node.parent.node] if node.parent else node).train_set[1:])
         return (1 - share / 100) / (2 if node.parent else 1)
 
     results = []
     for order in range(3):
-        search = subset_scan(subsets, BLOCKS, onto, classifier=2, repeats=5)
+        search = make("subset_scan", joint(train_set="unseen"), subsets=subsets(5, 20, 80))
         nodes, result = play(search, error, shuffle=random.Random(order))
         assert len(nodes) == 3 * (1 + 5)
         results.append(json.dumps(dataclasses.asdict(result)))
@@ -173,22 +146,22 @@ def test_subset_scan_repeats_the_extractor_of_each_subset():
     assert {node.train_set for node in extractors} == {"unseen"}
     assert {node.frozen for node in extractors} == {("blstm.3", "softmax")}
     assert len({node.init_seed for node in extractors}) == 5
-    assert [step.role for step in result.steps[:4]] == [
-        "joint train_p05",
-        "joint train_p20",
-        "joint train_p80",
-        "train_p05 repeat 1",
+    assert names(result)[:4] == [
+        "joint, on train_p05",
+        "joint, on train_p20",
+        "joint, on train_p80",
+        "classifier of train_p05, repeat 1",
     ]
-    assert result.steps[-1].point == {"subset": "train_p80", "utterances": 800, "percent": 80, "repeat": 5}
+    assert result.steps[-1].point == SubsetScanPoint("train_p80", 800, 80, 5)
     assert result.final == result.steps[-5].node
 
 
 def test_depth_sweep_freezes_every_bottom_and_every_top():
     nodes, result = play(
-        depth_sweep(joint(), BLOCKS, starts=("reinit", "keep", "rewind:2")), lambda node, known: 0.5
+        make("depth_sweep", settings={"starts": ("reinit", "keep", "rewind:2")}), lambda node, known: 0.5
     )
     assert len(nodes) == len(result.steps) == 1 + 3 * 2 * 4 + 1
-    points = {(s.point["side"], s.point["frozen"], s.point["start"]): s.node for s in result.steps[1:]}
+    points = {(s.point.side, s.point.frozen, s.point.start): s.node for s in result.steps[1:]}
     by_id = {node.id: node for node in nodes}
     for k in range(1, 5):
         for start in ("reinit", "keep", "rewind:2"):
@@ -198,40 +171,35 @@ def test_depth_sweep_freezes_every_bottom_and_every_top():
     fine_tuned = by_id[points["none", 0, "keep"]]
     assert (fine_tuned.frozen, fine_tuned.fresh, fine_tuned.start) == ((), (), "keep")
     # The tops that are retrained from new weights are cascades that other searches know.
-    everything, _ = play(exhaustive(joint(), BLOCKS), lambda node, known: 0.5)
+    everything, _ = play(make("exhaustive"), lambda node, known: 0.5)
     assert {points["top", k, "reinit"] for k in range(1, 5)} < {node.id for node in everything}
 
 
 def test_depth_sweep_from_another_corpus_has_a_new_output_layer():
-    source = outcome(
-        Node(experiment="o", train_set="o", init_seed=1, epochs=5, patience=0), 0.2, best_epoch=4
-    )
-    nodes, result = play(
-        depth_sweep(joint(), BLOCKS, source=source, name="fsdd", fresh=("softmax",), lora=8),
-        lambda node, known: 0.5,
-    )
-    arms = [(s.point["side"], s.point["frozen"], s.point["start"]) for s in result.steps[1:]]
+    search = make("depth_sweep", source=Source("fsdd (joint)", SOURCE), settings={"lora": 8})
+    nodes, result = play(search, lambda node, known: 0.5)
+    arms = [(s.point.side, s.point.frozen, s.point.start) for s in result.steps[1:]]
     assert arms == [
         *(("bottom", k, "reinit") for k in range(1, 5)),
         *(("bottom", k, "keep") for k in range(1, 5)),
         ("none", 0, "keep"),
         ("bottom", 5, "lora"),
     ]
-    assert {s.point["source"] for s in result.steps[1:]} == {"fsdd"}
-    by_role = {s.role: s.node for s in result.steps}
+    assert {(s.point.source, s.point.fresh) for s in result.steps[1:]} == {("fsdd (joint)", ("softmax",))}
+    by_arm = {arm: step.node for arm, step in zip(arms, result.steps[1:], strict=True)}
     # Both ways of training what is above four frozen layers are the linear probe: one node.
-    assert by_role["bottom 4 reinit"] == by_role["bottom 4 keep"]
+    assert by_arm["bottom", 4, "reinit"] == by_arm["bottom", 4, "keep"]
     by_id = {node.id: node for node in nodes}
-    tuned = by_id[by_role["bottom 2 keep"]]
+    tuned = by_id[by_arm["bottom", 2, "keep"]]
     assert tuned == dataclasses.replace(
         joint(),
-        parent=Parent(experiment="o", node=source.node.id, epoch=4),
+        parent=Parent(experiment="o", node=SOURCE.node.id, epoch=4),
         frozen=("blstm.0", "blstm.1"),
         start="keep",
         fresh=("softmax",),
         init_seed=retraining_seed(1),
     )
-    adapted = by_id[by_role["bottom 5 lora"]]
+    adapted = by_id[by_arm["bottom", 5, "lora"]]
     assert (adapted.lora, adapted.frozen) == (8, NAMES[:4])
     assert len(nodes) == 1 + 4 + 3 + 1 + 1
 
@@ -245,12 +213,12 @@ def test_halving_gives_most_epochs_to_what_leads():
         good = abs(len(node.frozen) - 2) + abs(node.parent.epoch - 11)
         return 0.2 + 0.01 * good + 0.1 / node.epochs
 
-    nodes, result = play(halving(joint(), BLOCKS, budget=2, levels=1), error)
+    nodes, result = play(make("halving", settings={"max_retrainings": 1}), error)
     (final,) = [node for node in nodes if node.id == result.final]
     assert (len(final.frozen), final.parent.epoch, final.epochs) == (2, 11, 16)
     rungs = {}
     for step in result.steps[1:]:
-        rungs.setdefault((step.point["rung"], step.point["budget"]), []).append(step.accepted)
+        rungs.setdefault((step.point.rung, step.point.budget), []).append(step.accepted)
     assert {key: (len(told), sum(told)) for key, told in rungs.items()} == {
         (1, 2): (64, 32),
         (2, 4): (32, 16),
@@ -261,38 +229,51 @@ def test_halving_gives_most_epochs_to_what_leads():
     continued = {dataclasses.replace(node, epochs=16) for node in nodes if node.epochs == 8}
     assert {node for node in nodes if node.epochs == 16 and node.parent} <= continued
     last = result.steps[-1].point
-    assert (last["budget"], last["rung"], len(last["composition"]), len(last["p"])) == (16, 4, 2, 1)
+    assert (last.budget, last.rung, len(last.composition), len(last.parent_epochs)) == (16, 4, 2, 1)
 
 
 def test_halving_goes_down_until_nothing_is_better():
     def error(node, known):
         return {(5,): 0.5, (1, 4): 0.4, (1, 2, 2): 0.3}.get(composition_of(node, known), 0.6)
 
-    _, result = play(halving(joint(), BLOCKS, budget=4, factor=4, every=8), error)
-    won = [step for step in result.steps if step.accepted and step.point["budget"] in (0, 16)]
-    assert [step.point["composition"] for step in won] == [[5], [1, 4], [1, 2, 2]]
-    assert len(won[-1].point["p"]) == 2
+    _, result = play(make("halving", settings={"budget": 4, "factor": 4, "epoch_stride": 8}), error)
+    won = [step for step in result.steps[1:] if step.accepted and step.point.budget == 16]
+    assert [step.point.composition for step in won] == [(1, 4), (1, 2, 2)]
+    assert len(won[-1].point.parent_epochs) == 2
     assert result.final == won[-1].node
 
 
 def test_controls():
-    seeds = {}
-    for control in (best_of_scratch(joint(), 4), freeze_keep(joint(), BLOCKS), random_top(joint(), BLOCKS)):
-        nodes, result = play(control, lambda node, known: 0.5)
-        seeds[result.search] = [node.init_seed for node in nodes]
-    assert seeds["best_of"] == [1, *(derived_seed(1, "scratch", i) for i in (1, 2, 3))]
-    nodes, _ = play(freeze_keep(joint(), BLOCKS), lambda node, known: 0.5)
-    assert (nodes[1].frozen, nodes[1].start, nodes[1].parent.node) == (("softmax",), "keep", joint().id)
-    nodes, _ = play(random_top(joint(), BLOCKS), lambda node, known: 0.5)
+    nodes, _ = play(make("best_of", settings={"trainings": 4}), lambda node, known: 0.5)
+    assert [node.init_seed for node in nodes] == [1, *(derived_seed(1, "scratch", i) for i in (1, 2, 3))]
+    for epoch, taken in ((0, 3), (7, 7)):  # 0: the best, which is 3 in these outcomes
+        nodes, _ = play(make("freeze_keep", settings={"epoch": epoch}), lambda node, known: 0.5)
+        assert nodes[1].parent == Parent(experiment="e", node=joint().id, epoch=taken)
+        assert (nodes[1].frozen, nodes[1].start) == (("softmax",), "keep")
+    nodes, _ = play(make("random_top"), lambda node, known: 0.5)
     assert (nodes[1].frozen, nodes[1].parent) == (("softmax",), None)
     assert nodes[1].init_seed == derived_seed(1, "random_top", 1)
 
 
+def test_freeze_top_retrains_below_one_frozen_top_from_the_same_and_from_other_initial_weights():
+    """Table 4 of the paper: four trainings."""
+    nodes, result = play(make("freeze_top"), [0.5, 0.3, 0.2, 0.25])
+    assert [node.init_seed for node in nodes] == [1, 1, retraining_seed(1), retraining_seed(1, 2)]
+    assert {node.frozen for node in nodes[1:]} == {("softmax",)}
+    assert {node.parent.node for node in nodes[1:]} == {joint().id}
+    assert result.final == nodes[2].id
+    assert names(result)[1:] == [
+        "top frozen, the rest retrained from the same initial weights",
+        "top frozen, the rest retrained from other initial weights (1)",
+        "top frozen, the rest retrained from other initial weights (2)",
+    ]
+    steps, _ = play(make("greedy"), [0.5, 0.6])
+    assert nodes[2] == steps[1]  # what two searches have in common is trained once
+
+
 @pytest.mark.parametrize("name", ["freeze_up", "bottom_up"])
 def test_upwards_is_algorithm_1_upside_down(name):
-    make = {"freeze_up": freeze_up, "bottom_up": bottom_up}[name]
-    errors = iter([0.5, 0.4, 0.3, 0.35])
-    nodes, result = play(make(joint(), BLOCKS), lambda node, known: next(errors))
+    nodes, result = play(make(name), [0.5, 0.4, 0.3, 0.35])
     assert [step.accepted for step in result.steps] == [True, True, True, False]
     assert result.final == nodes[2].id
     for i, node in enumerate(nodes[1:], 1):
@@ -305,23 +286,92 @@ def test_upwards_is_algorithm_1_upside_down(name):
 
 
 def test_scratch_follows_the_exhaustive_search():
-    searches = study(
-        [joint()], BLOCKS, searches=[lambda joint: exhaustive(joint, BLOCKS, most=2)], controls=("scratch",)
+    searches = make_all(
+        [joint()],
+        searches=("exhaustive",),
+        controls=("scratch",),
+        settings=lambda name: SPECS[name].settings(
+            **({"max_retrainings": 2} if name == "exhaustive" else {})
+        ),
     )
     _, result = play(searches[1], lambda node, known: 0.5)
     assert result.search == "scratch"
     assert len(result.steps) == 11
 
 
+def test_joint_trains_what_the_studys_searches_begin_with():
+    """Also where a search begins with another joint training than `train` says."""
+    data = Subset("train_p20", 20, 20, joint(4, train_set="s20"))
+    study = Study(joint(4), BLOCKS, subsets=(data,))
+    long = {"joint_epochs": 30}
+    options = {
+        "searches": ("joint",),
+        "settings": lambda name: SPECS[name].settings(**(long if name == "epoch_scan" else {})),
+    }
+    for begin_with, wanted in [
+        ((), [joint(4)]),
+        (("greedy", "exhaustive"), [joint(4)]),
+        (("greedy", "epoch_scan"), [joint(4), joint(4, train_set="s20", epochs=30)]),
+    ]:
+        (search,) = of_studies([study], begin_with=begin_with, **options)
+        nodes, result = play(search, lambda node, known: 0.5)
+        assert nodes == wanted
+        assert result.final == joint(4).id
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_can_be_saved_replayed_and_read(name):
+    """Whatever order its nodes finish in: the same result, whose points are read back as they were."""
+    options = {"source": Source("b (joint)", SOURCE), "subsets": subsets(20, 80)}
+    results = []
+    for order in range(2):
+        search = make(name, **options)
+        errors = lambda node, known: random.Random(node.id).random()  # noqa: E731
+        _, result = play(search, errors, shuffle=random.Random(order))
+        results.append(json.dumps(result_to_json(result)))
+        assert result_from_json(json.loads(results[-1])) == result
+        assert result.search == name
+        assert all(isinstance(step.point, SPECS[name].point) for step in result.steps if step.point)
+        assert all(names(result))
+        assert result.final in {step.node for step in result.steps}
+    assert results[0] == results[1]
+
+
+def test_every_search_and_control_has_a_line_of_help_and_a_label_of_its_own():
+    assert all(20 < len(spec.help) < 120 for spec in SPECS.values())
+    labels = [spec.label for spec in SPECS.values()]
+    assert len(set(labels)) == len(labels)
+
+
 @pytest.mark.parametrize(
-    ("make", "word"),
+    ("point", "text"),
     [
-        (lambda: next(epoch_scan(joint(), BLOCKS, joint(), classifier=5)), "1 to 4 blocks"),
-        (lambda: next(subset_scan([], BLOCKS, joint())), "at least one"),
-        (lambda: next(halving(joint(), BLOCKS, factor=1)), "does not grow"),
-        (lambda: next(exhaustive(joint(frozen=("softmax",)), BLOCKS)), "frozen layers"),
+        (DepthSweepPoint("none", 0, "keep"), "nothing frozen, all layers trained on"),
+        (DepthSweepPoint("bottom", 1, "reinit"), "lowest block frozen, the rest re-initialised"),
+        (DepthSweepPoint("top", 2, "rewind:3"), "topmost 2 blocks frozen, the rest rewound to epoch 3"),
+        (
+            DepthSweepPoint("bottom", 3, "keep", "fsdd (joint)", ("softmax",)),
+            "lowest 3 blocks frozen, the rest trained on, from fsdd (joint), softmax new",
+        ),
+        (DepthSweepPoint("bottom", 5, "lora"), "all layers frozen, low-rank adapters trained"),
     ],
 )
-def test_what_cannot_be_searched_is_refused(make, word):
+def test_a_sweeps_arms_are_told_in_words(point, text):
+    assert point.text() == text
+
+
+@pytest.mark.parametrize(
+    ("search", "word"),
+    [
+        (lambda: advance(make("epoch_scan", settings={"top_blocks": 5})), "1 to 4 of 5 blocks"),
+        (lambda: advance(make("subset_scan")), "--joint-data"),
+        (lambda: advance(make("transplant")), "schedule.source"),
+        (lambda: make("halving", settings={"factor": 1}), "factor must be at least 2, got 1"),
+        (lambda: make("depth_sweep", settings={"starts": ("rewind",)}), "'rewind'"),
+        (lambda: advance(make("depth_sweep", settings={"fresh": ("softmix",)})), "softmix"),
+        (lambda: first_nodes([make("exhaustive", joint(frozen=("softmax",)))]), "frozen layers"),
+    ],
+)
+def test_what_cannot_be_searched_is_refused(search, word):
     with pytest.raises(ValueError, match=word):
-        make()
+        search()

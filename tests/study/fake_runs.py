@@ -1,16 +1,48 @@
 """What worker processes run in the tests: functions of an importable module, so that they can be pickled."""
 
-import dataclasses
-import itertools
+import contextlib
 import os
 import signal
 import time
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.files import write_text
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.node import Node, Outcome, Parent
-from asr_topdown.schedule.search import Result, Search
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.protocol import Result, Search, Step, train_one
+from asr_topdown.schedule.searches import of_studies
+from asr_topdown.schedule.spec import Study
+from asr_topdown.study.driver import Submit, submitter
+
+CONTROLS = ("scratch", "freeze_lowest", "keep")
+
+
+@contextlib.contextmanager
+def local(
+    run: Callable[[Node], Outcome], workers: int, *, store: Store | None = None, **settings: int
+) -> Iterator[Submit]:
+    """This machine as the engine: what `drive` submits to while the block is open."""
+    with open_engine(EngineConfig(workers=workers, **{"retries": 0, **settings})) as engine:
+        yield submitter(engine, run, store=store)
+
+
+def searches(
+    joints: Sequence[Node],
+    blocks: Sequence[tuple[str, ...]],
+    *names: str,
+    controls: Sequence[str] = (),
+) -> list[Search]:
+    """The searches called `names` (none: the greedy one with three controls) over each joint training."""
+    studies = [Study(joint, blocks) for joint in joints]
+    return of_studies(studies, searches=names or ("greedy",), controls=controls if names else CONTROLS)
+
+
+def one(node: Node) -> Search:
+    """The smallest search: one node."""
+    trained = yield from train_one(node)
+    return Result("joint", node.init_seed, (Step.of(trained),), node.id)
 
 
 def outcome(node: Node, error: float | None = None) -> Outcome:
@@ -122,37 +154,4 @@ def train_in_epochs(node: Node, root: Path, seconds: float) -> Outcome:
         store.finish(outcome(node))
         with (folder / "finished").open("a") as marks:
             marks.write(f"{os.getpid()}\n")
-        return outcome(node)
-
-
-def compositions(joint: Node, layers: int) -> list[Search]:
-    """An exhaustive search: the ways to cut `layers` layers into blocks, 2^(layers - 1) nodes in all."""
-    names = [f"layer.{index}" for index in range(layers)]
-    cuts = itertools.chain.from_iterable(
-        itertools.combinations(range(1, layers), count) for count in range(layers)
-    )
-    return [_composition(joint, [tuple(names[cut:]) for cut in sorted(cut, reverse=True)]) for cut in cuts]
-
-
-def _composition(joint: Node, tops: list[tuple[str, ...]]) -> Search:
-    """Freeze one top after the other, each time the node before is done."""
-    (told,) = yield [joint]
-    for top in tops:
-        node = told.node
-        parent = Parent(experiment=node.experiment, node=node.id, epoch=told.best_epoch)
-        (told,) = yield [dataclasses.replace(joint, parent=parent, frozen=top)]
-    return Result("composition", joint.init_seed, (), told.node.id)
-
-
-def train_toy(node: Node, root: Path) -> Outcome:
-    """`train_once` that takes its time, and says in toy.log when it began and in which process."""
-    store = Store(root)
-    with store.lock(node) as folder:
-        finished = store.outcome(node)
-        if finished is not None:
-            return finished
-        with (folder / "toy.log").open("a") as marks:
-            marks.write(f"{os.getpid()} {time.time()}\n")
-        time.sleep(0.02 + 0.1 * outcome(node).error)
-        store.finish(outcome(node))
         return outcome(node)

@@ -12,12 +12,16 @@ import pytest
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
 from asr_topdown.corpora import nested
+from asr_topdown.engines.local import InProcess
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.search import Result
-from asr_topdown.study import driver as dispatch
-from asr_topdown.study.build import run_one_of, searches_of
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import step_name
+from asr_topdown.schedule.subset_scan import SubsetScanPoint
+from asr_topdown.study.build import check_first, searches_of
+from asr_topdown.study.driver import drive, submitter
+from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
 
 
@@ -44,7 +48,12 @@ def write_data(folder: Path, count: int, seed: int, letters: str) -> Path:
 
 
 def make_experiment(
-    root: Path, schedule: dict[str, Any], *, mels: int = 4, letters: str = "abc"
+    root: Path,
+    schedule: dict[str, Any],
+    *,
+    mels: int = 4,
+    letters: str = "abc",
+    model: dict[str, Any] | None = None,
 ) -> Experiment:
     if not root.exists():
         write_data(root / "train", 40, 1, letters)
@@ -53,7 +62,7 @@ def make_experiment(
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": mels}},
-            "model": {"layers": 2, "cells": 4},
+            "model": model or {"layers": 2, "cells": 4},
             "train": {
                 "epochs": 2,
                 "patience": 0,
@@ -73,9 +82,13 @@ def run_study(experiment: Experiment, store: Store, **options: Any) -> list[Resu
         experiment,
         *(Experiment(experiment.config, one, experiment.dev, experiment.tokens) for one in data),
     ]
-    train = functools.partial(run_one_of, experiments=experiments, store=store)
-    with dispatch.local(train, 1) as submit:
-        return dispatch.drive(searches_of(experiment, store, **options), submit, store=store)
+    train = functools.partial(train_node, experiments=experiments, store=store)
+    check_first(searches_of(experiment, store, **options), experiment, store)
+    return drive(searches_of(experiment, store, **options), submitter(InProcess(), train), store=store)
+
+
+def names(result: Result) -> list[str]:
+    return [step_name(result.search, step) for step in result.steps]
 
 
 @pytest.fixture(scope="module")
@@ -89,26 +102,29 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_scans_over_subsets_and_epochs(data: Path, store: Store) -> None:
-    whole = make_experiment(data, {"search": "subset_scan", "subset_scan": {"classifier": 1, "repeats": 2}})
+    whole = make_experiment(data, {"search": "subset_scan", "subset_scan": {"top_blocks": 1, "repeats": 2}})
     parts = nested.prepare(data, source=whole.train, percent=[20, 80])
     subsets, unseen = [part.path for part in parts[:-1]], parts[-1].path
     rest = Experiment(whole.config, unseen, whole.dev, whole.tokens)
     (result,) = run_study(rest, store, joint_data=subsets)
     assert [step.point for step in result.steps[:2]] == [
-        {"subset": "train_p20", "utterances": 8, "percent": 20.0},
-        {"subset": "train_p80", "utterances": 32, "percent": 80.0},
+        SubsetScanPoint("train_p20", 8, 20.0),
+        SubsetScanPoint("train_p80", 32, 80.0),
     ]
     assert len(result.steps) == 2 * (1 + 2)
     for step in result.steps:
         node = store.node(step.node)
-        assert (node.train_set == rest.train_set) == ("repeat" in step.point)
-    scan = {"search": "epoch_scan", "epoch_scan": {"classifier": 1, "joint_epochs": 3}}
+        assert (node.train_set == rest.train_set) == bool(step.point.repeat)
+    scan = {"search": "epoch_scan", "epoch_scan": {"top_blocks": 1, "joint_epochs": 3}}
     rest = Experiment(make_experiment(data, scan).config, unseen, whole.dev, whole.tokens)
     (result,) = run_study(rest, store, joint_data=subsets)
-    assert [step.point.get("p") for step in result.steps] == [None, 1, 2, 3]
+    assert [step.point and step.point.epoch for step in result.steps] == [None, 1, 2, 3]
+    # Stage 3 of a recipe, `--search joint`, trains what this study begins with, not what `train` says alone.
+    (joint,) = run_study(rest, store, joint_data=subsets, names=("joint",))
+    assert [step.node for step in joint.steps] == [result.steps[0].node]
     assert [store.node(step.node).epochs for step in result.steps] == [3, 2, 2, 2]
     with pytest.raises(ValueError, match="--joint-data"):
-        run_study(make_experiment(data, {"search": "subset_scan", "subset_scan": {"classifier": 1}}), store)
+        run_study(make_experiment(data, {"search": "subset_scan", "subset_scan": {"top_blocks": 1}}), store)
 
 
 def test_depth_sweep_from_another_corpus(data: Path, store: Store, tmp_path: Path) -> None:
@@ -118,20 +134,30 @@ def test_depth_sweep_from_another_corpus(data: Path, store: Store, tmp_path: Pat
     here = make_experiment(tmp_path / "wxyz", sweep, letters="wxyz")
     other = Store(tmp_path / "exp", [store.root])
     (result,) = run_study(here, other, source_store=store)
-    roles = [step.role for step in result.steps]
-    assert roles == [
+    assert names(result) == [
         "joint",
-        "bottom 1 reinit",
-        "bottom 2 reinit",
-        "bottom 1 keep",
-        "bottom 2 keep",
-        "none 0 keep",
+        "lowest block frozen, the rest re-initialised, from abc (joint), softmax new",
+        "lowest 2 blocks frozen, the rest re-initialised, from abc (joint), softmax new",
+        "lowest block frozen, the rest trained on, from abc (joint), softmax new",
+        "lowest 2 blocks frozen, the rest trained on, from abc (joint), softmax new",
+        "nothing frozen, all layers trained on, from abc (joint), softmax new",
     ]
     for step in result.steps[1:]:
         assert store.node_dir(other.node(step.node).parent.node).is_dir()
+    # What does not fit is refused before anything is trained.
     wide = make_experiment(tmp_path / "wide", sweep, mels=5)
+    empty = Store(tmp_path / "nothing", [store.root])
     with pytest.raises(ValueError, match=r"features\.fbank\.num_mels is 4 there and 5 here"):
-        searches_of(wide, other, source_store=store)
+        run_study(wide, empty, source_store=store)
+    big = make_experiment(tmp_path / "big", sweep, model={"layers": 2, "cells": 5})
+    with pytest.raises(
+        ValueError, match=r"layer 'blstm\.0': .* is \(20, 4\) here and \(16, 4\) in the parent"
+    ):
+        run_study(big, empty, source_store=store)
+    same_letters = {**sweep, "depth_sweep": {"fresh": []}}
+    with pytest.raises(ValueError, match="the units of its parent"):
+        run_study(make_experiment(tmp_path / "wxyz", same_letters), empty, source_store=store)
+    assert empty.nodes() == []
 
 
 def test_halving_and_the_exhaustive_search_share_a_study(data: Path, store: Store) -> None:
@@ -146,24 +172,81 @@ def test_halving_and_the_exhaustive_search_share_a_study(data: Path, store: Stor
     assert len(results[2].steps) == 4
 
 
+def test_going_on_after_a_worse_step_trains_what_stopping_does_not(data: Path, store: Store) -> None:
+    """On real trainings: what was tried before is the same; after a worse step one search ends."""
+    chosen = {"search": "greedy", "seeds": [1, 2, 3, 4], "criterion": "loss"}
+    stopping = run_study(make_experiment(data, chosen), store)
+    going_on = run_study(make_experiment(data, {**chosen, "greedy": {"stop_when_worse": False}}), store)
+    ended_early = 0
+    for short, long in zip(stopping, going_on, strict=True):
+        assert len(long.steps) == 3
+        assert long.steps[: len(short.steps)] == short.steps
+        if short.steps[1].error > short.steps[0].error:
+            ended_early += 1
+            assert (len(short.steps), short.steps[1].accepted) == (2, False)
+            assert store.node(long.steps[2].node).parent.node == long.steps[0].node
+    assert ended_early, "no step was worse: the test shows nothing"
+
+
+def test_dropout_in_frozen_layers_makes_a_difference(data: Path, store: Store) -> None:
+    """Nothing but `frozen_dropout` differs, and only in what has frozen layers."""
+    model = {"layers": 2, "cells": 4, "dropout": 0.5}
+    results = []
+    for frozen_dropout in ("keep", "off"):
+        chosen = {"search": "depth_sweep", "frozen_dropout": frozen_dropout, "criterion": "loss"}
+        (result,) = run_study(make_experiment(data, chosen, model=model), store)
+        results.append(result)
+    kept, off = (dict(zip(names(one), one.steps, strict=True)) for one in results)
+    free = {"joint", "nothing frozen, all layers trained on"}
+    assert {name for name in kept if kept[name].node == off[name].node} == free
+    # The output layer has no dropout.
+    without = {name for name in kept if name.startswith("topmost block ")} | free
+    assert {name for name in kept if kept[name].error == off[name].error} == without
+
+
+def command(experiment: Experiment, folder: Path, *options: str) -> list[str]:
+    folder.mkdir(exist_ok=True)
+    (folder / "conf.yaml").write_text(configuration.dump(experiment.config))
+    data = ["--train", experiment.train, "--dev", experiment.dev, "--tokens", experiment.tokens]
+    words = ["topdown", "--config", folder / "conf.yaml", *data, "--exp", folder / "e", "--workers", "1"]
+    return [*map(str, words), *options]
+
+
 def test_the_command_tells_and_trains(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    experiment = make_experiment(data, {"search": "exhaustive"})
-    (tmp_path / "conf.yaml").write_text(configuration.dump(experiment.config))
-    command = ["topdown", "--config", str(tmp_path / "conf.yaml"), "--train", str(experiment.train)]
-    command += [
-        "--dev",
-        str(experiment.dev),
-        "--tokens",
-        str(experiment.tokens),
-        "--exp",
-        str(tmp_path / "e"),
-    ]
-    command += ["--workers", "1"]
-    assert main.main([*command, "--dry-run", "--seconds-per-epoch", "60"]) == 0
+    train = command(make_experiment(data, {"search": "exhaustive"}), tmp_path)
+    assert main.main([*train, "--dry-run", "--seconds-per-epoch", "60"]) == 0
     told = capsys.readouterr().out
     assert "1 trainings known: 0 finished, 1 to do; 3 more will follow" in told
     assert "time: 8.0 min on 1 workers, at 60.00 s an epoch" in told
-    assert main.main(command) == 0
+    assert main.main(train) == 0
     capsys.readouterr()
-    assert main.main([*command, "--dry-run"]) == 0
+    assert main.main([*train, "--dry-run"]) == 0
     assert "4 trainings known: 4 finished, 0 to do; 0 more will follow" in capsys.readouterr().out
+    (result,) = Store(tmp_path / "e").load_results("study")
+    for name, node in (("joint", result.steps[0].node), ("final", result.final)):
+        link = tmp_path / "e" / "models" / f"{name}_seed1"
+        assert link.is_symlink()
+        assert link.resolve() == Store(tmp_path / "e").node_dir(node).resolve()
+
+
+def test_joint_alone_trains_all_seeds_and_is_no_study(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = command(make_experiment(data, {"search": "greedy", "seeds": [1, 2]}), tmp_path)
+    assert main.main([*train, "--search", "joint"]) == 0
+    store = Store(tmp_path / "e")
+    assert store.tags() == []
+    assert [node.is_joint for node in store.nodes()] == [True, True]
+    links = sorted((tmp_path / "e" / "models").iterdir())
+    assert [path.name for path in links] == ["joint_seed1", "joint_seed2"]
+    assert main.main([*train, "--dry-run"]) == 0
+    assert "4 trainings known: 2 finished, 2 to do" in capsys.readouterr().out
+
+
+def test_a_bad_tag_is_refused_before_anything_is_trained(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = command(make_experiment(data, {"search": "greedy"}), tmp_path)
+    assert main.main([*train, "--results", "../up"]) == 1
+    assert "tag '../up': use letters" in capsys.readouterr().err
+    assert not (tmp_path / "e").exists()

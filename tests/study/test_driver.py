@@ -8,36 +8,22 @@ import time
 from concurrent.futures import Future
 from pathlib import Path
 
+import fake_runs as runs
 import pytest
+from fake_runs import local, one, searches
 
 from asr_topdown.engines.job import last_lines
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
-from asr_topdown.schedule.search import Result, greedy, study
-from asr_topdown.study import driver as dispatch
-from asr_topdown.study.driver import SearchError, drive, local
+from asr_topdown.study import driver
+from asr_topdown.study.driver import SearchError, drive
 
 HERE = Path(__file__).parent
 BLOCKS = (("blstm.0",), ("blstm.1",), ("blstm.2",), ("softmax",))
 
 
-@pytest.fixture
-def runs(monkeypatch):
-    """The module of fake training runs; on sys.path, so that worker processes find it too."""
-    monkeypatch.syspath_prepend(str(HERE))
-    import fake_runs
-
-    return fake_runs
-
-
 def joint(seed=1):
     return Node(experiment="e", train_set="t", init_seed=seed, epochs=50, patience=5)
-
-
-def one(node):
-    """The smallest search: one node."""
-    (outcome,) = yield [node]
-    return Result("one", node.init_seed, (), outcome.node.id)
 
 
 class Shuffled:
@@ -79,20 +65,20 @@ class Shuffled:
         self.thread.join()
 
 
-def test_results_do_not_depend_on_the_order_in_which_nodes_finish(runs):
+def test_results_do_not_depend_on_the_order_in_which_nodes_finish():
     joints = [joint(seed) for seed in (1, 2, 3)]
     with local(runs.instant, 0) as submit:
-        expected = drive(study(joints, BLOCKS), submit)
+        expected = drive(searches(joints, BLOCKS), submit)
     assert [result.search for result in expected[:3]] == ["greedy"] * 3
     distinct = {step.node for result in expected for step in result.steps}
     for seed in range(20):
         with Shuffled(runs.instant, seed) as submit:
-            assert drive(study(joints, BLOCKS), submit) == expected
+            assert drive(searches(joints, BLOCKS), submit) == expected
             ids = [node.id for node in submit.asked]
             assert sorted(ids) == sorted(distinct)  # each once, though up to four searches ask for a joint
 
 
-def test_a_search_waits_for_its_own_nodes_only(runs):
+def test_a_search_waits_for_its_own_nodes_only():
     """While one seed's joint training hangs, the other seed's search ends."""
     release, released, ended = threading.Event(), [], []
 
@@ -114,16 +100,16 @@ def test_a_search_waits_for_its_own_nodes_only(runs):
         release.set()
         return result
 
-    drive([greedy(joint(1), BLOCKS), watched(greedy(joint(2), BLOCKS))], submit)
+    drive([*searches([joint(1)], BLOCKS, "greedy"), watched(*searches([joint(2)], BLOCKS, "greedy"))], submit)
     assert ended == [2]
     assert released == [True]
 
 
-def test_a_failed_node_ends_the_searches_that_need_it_and_no_other(runs, capsys):
+def test_a_failed_node_ends_the_searches_that_need_it_and_no_other(capsys):
     for workers in (0, 2):
-        searches = [one(joint(1)), one(joint(2)), greedy(joint(2), BLOCKS), one(joint(3))]
+        asked = [one(joint(1)), one(joint(2)), *searches([joint(2)], BLOCKS, "greedy"), one(joint(3))]
         with local(runs.fail_on_seed_2, workers) as submit, pytest.raises(SearchError) as caught:
-            drive(searches, submit)
+            drive(asked, submit)
         lines = str(caught.value).splitlines()
         assert lines[0] == "2 of 4 searches could not finish; all finished nodes are kept"
         what = f"node {joint(2).id} (all layers from scratch, seed 2)"
@@ -133,7 +119,7 @@ def test_a_failed_node_ends_the_searches_that_need_it_and_no_other(runs, capsys)
         assert "Traceback" not in capsys.readouterr().err
 
 
-def test_a_bug_is_named_with_its_kind_and_its_traceback_is_in_the_log(runs, tmp_path, capsys):
+def test_a_bug_is_named_with_its_kind_and_its_traceback_is_in_the_log(tmp_path, capsys):
     with local(runs.bug_on_seed_2, 0) as submit, pytest.raises(SearchError, match="KeyError: 'softmax'"):
         drive([one(joint(2))], submit)
     assert "Traceback" in capsys.readouterr().err
@@ -146,7 +132,7 @@ def test_a_bug_is_named_with_its_kind_and_its_traceback_is_in_the_log(runs, tmp_
     assert str(caught.value).splitlines()[-1] == "KeyError: 'softmax'"
 
 
-def test_a_killed_worker_takes_no_other_with_it(runs, tmp_path, capsys):
+def test_a_killed_worker_takes_no_other_with_it(tmp_path, capsys):
     store = Store(tmp_path)
     with local(runs.die_on_seed_2, 2, store=store) as submit, pytest.raises(SearchError) as caught:
         drive([one(joint(seed)) for seed in range(1, 5)], submit, store=store)
@@ -162,7 +148,7 @@ def test_a_killed_worker_takes_no_other_with_it(runs, tmp_path, capsys):
     assert "[4 of 4 known]" in progress
 
 
-def test_a_killed_node_is_tried_again_a_set_number_of_times(runs, tmp_path, capsys):
+def test_a_killed_node_is_tried_again_a_set_number_of_times(tmp_path, capsys):
     run = functools.partial(runs.die_twice, root=tmp_path)
     with local(run, 2, retries=2) as submit:
         (result,) = drive([one(joint(1))], submit)
@@ -181,7 +167,7 @@ def test_a_killed_node_is_tried_again_a_set_number_of_times(runs, tmp_path, caps
     assert (tmp_path / "2.tries").read_text() == "xx"
 
 
-def test_only_what_may_end_well_is_tried_again(runs, tmp_path):
+def test_only_what_may_end_well_is_tried_again(tmp_path):
     with local(functools.partial(runs.fail_with, root=tmp_path), 2, retries=2) as submit:
         futures = [submit(joint(seed)) for seed in range(1, 7)]
         errors = [future.exception() for future in futures]
@@ -190,8 +176,8 @@ def test_only_what_may_end_well_is_tried_again(runs, tmp_path):
     assert [error.lost for error in errors] == [False, False, False, True, True, False]
 
 
-def test_running_nodes_show_the_last_line_of_their_log(runs, tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(dispatch, "_HEARTBEAT_SECONDS", 0.1)
+def test_running_nodes_show_the_last_line_of_their_log(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(driver, "_HEARTBEAT_SECONDS", 0.1)
     store = Store(tmp_path)
     with local(runs.log_and_dawdle, 2, store=store) as submit:
         drive([one(joint(1))], submit, store=store)
@@ -209,12 +195,12 @@ def test_last_lines(tmp_path):
     assert len(last_lines(log, 99)) < 8192 + 10
 
 
-def test_a_worker_that_leaves_without_a_word_is_reported(runs):
+def test_a_worker_that_leaves_without_a_word_is_reported():
     with local(runs.leave_on_seed_2, 2) as submit, pytest.raises(SearchError, match="exit status 7"):
         drive([one(joint(2))], submit)
 
 
-def test_workers_have_one_thread_and_a_gpu_each(runs, monkeypatch):
+def test_workers_have_one_thread_and_a_gpu_each(monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "8")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "5,3")
     with local(runs.tell_environment, 2, gpus=2) as submit:
@@ -225,22 +211,17 @@ def test_workers_have_one_thread_and_a_gpu_each(runs, monkeypatch):
     assert os.environ["OMP_NUM_THREADS"] == "8"
 
 
-def test_a_run_that_cannot_be_sent_to_a_process_is_refused_at_once():
-    with pytest.raises((AttributeError, TypeError)), local(lambda node: None, 2):
-        pass
-
-
-def test_finished_nodes_answer_from_disk(runs, tmp_path, capsys):
+def test_finished_nodes_answer_from_disk(tmp_path, capsys):
     """A replayed study submits nothing; one with a missing node submits just that."""
     store = Store(tmp_path)
     joints = [joint(1), joint(2)]
     with local(functools.partial(runs.train_once, root=tmp_path), 0, store=store) as submit:
-        first = drive(study(joints, BLOCKS), submit, store=store)
+        first = drive(searches(joints, BLOCKS), submit, store=store)
 
     def refuse(node):
         raise AssertionError(f"{node.id} is finished")
 
-    assert drive(study(joints, BLOCKS), refuse, store=store) == first
+    assert drive(searches(joints, BLOCKS), refuse, store=store) == first
     assert "from disk" in capsys.readouterr().err
 
     gone = first[0].steps[-1].node
@@ -253,11 +234,11 @@ def test_finished_nodes_answer_from_disk(runs, tmp_path, capsys):
         future.set_result(runs.outcome(node))
         return future
 
-    assert drive(study(joints, BLOCKS), count, store=store) == first
+    assert drive(searches(joints, BLOCKS), count, store=store) == first
     assert asked == [gone]
 
 
-def test_a_damaged_node_fails_its_search_only(runs, tmp_path):
+def test_a_damaged_node_fails_its_search_only(tmp_path):
     store = Store(tmp_path)
     store.finish(runs.outcome(joint(1)))
     (store.node_dir(joint(1)) / "done.json").write_text('{"err')
@@ -266,20 +247,20 @@ def test_a_damaged_node_fails_its_search_only(runs, tmp_path):
     assert [result.seed for result in caught.value.results] == [2]
 
 
-def test_two_drivers_on_one_store_do_no_work_twice(runs, tmp_path):
+def test_two_drivers_on_one_store_do_no_work_twice(tmp_path):
     """Two programs run the same study at the same time; every node is trained by one of them."""
     code = (
         "import functools, sys\n"
         f"sys.path.insert(0, {str(HERE)!r})\n"
         "import fake_runs\n"
-        "from asr_topdown.study.driver import drive, local\n"
+        "from fake_runs import local, searches\n"
+        "from asr_topdown.study.driver import drive\n"
         "from asr_topdown.schedule.node import Node\n"
-        "from asr_topdown.schedule.search import study\n"
         "from asr_topdown.runs.store import Store\n"
         "joints = [Node(experiment='e', train_set='t', init_seed=s, epochs=50, patience=5) for s in (1, 2)]\n"
         "store = Store(sys.argv[1])\n"
         "with local(functools.partial(fake_runs.train_once, root=sys.argv[1]), 0, store=store) as submit:\n"
-        "    print(drive(study(joints, [('a',), ('b',), ('c',)]), submit, store=store))\n"
+        "    print(drive(searches(joints, [('a',), ('b',), ('c',)]), submit, store=store))\n"
     )
     pipe = subprocess.PIPE
     programs = [
@@ -321,14 +302,13 @@ def test_workers_end_with_their_parent(tmp_path, how):
         "import dataclasses, functools, pathlib, sys\n"
         f"sys.path.insert(0, {str(HERE)!r})\n"
         "import fake_runs\n"
-        "from asr_topdown.study.driver import drive, local\n"
+        "from asr_topdown.study.driver import drive\n"
         "from asr_topdown.schedule.node import Node\n"
-        "from asr_topdown.schedule.search import keep\n"
         "one = Node(experiment='e', train_set='t', init_seed=1, epochs=50, patience=5)\n"
         "joints = [dataclasses.replace(one, init_seed=seed) for seed in (1, 2, 3)]\n"
         "run = functools.partial(fake_runs.sleep_long, folder=pathlib.Path(sys.argv[1]))\n"
-        "with local(run, 2) as submit:\n"
-        "    drive([keep(joint) for joint in joints], submit)\n"
+        "with fake_runs.local(run, 2) as submit:\n"
+        "    drive([fake_runs.one(joint) for joint in joints], submit)\n"
     )
     program = subprocess.Popen([sys.executable, "-c", code, tmp_path], stderr=subprocess.PIPE, text=True)
     pids = _pids(tmp_path, 2)

@@ -6,11 +6,14 @@ import random
 from concurrent.futures import Future
 
 import pytest
+from fake_runs import searches
 
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.halving import HalvingSettings
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.schedule.search import exhaustive, greedy, halving, study
-from asr_topdown.study import driver as dispatch
+from asr_topdown.schedule.searches import of_studies
+from asr_topdown.schedule.spec import Study
+from asr_topdown.study import driver
 from asr_topdown.study.forecast import forecast
 
 BLOCKS = [(f"blstm.{i}",) for i in range(4)] + [("softmax",)]
@@ -24,7 +27,7 @@ def outcome(node, error):
     return Outcome(node=node, error=error, best_epoch=3, epochs=8, seconds=4.0, metrics={})
 
 
-def run(searches, store, error_of, *, most=None):
+def run(asked, store, error_of, *, most=None):
     """Train for real, as far as `most` trainings; returns how many were made."""
     made = []
 
@@ -36,7 +39,7 @@ def run(searches, store, error_of, *, most=None):
         return store.outcome(node)
 
     with contextlib.suppress(KeyboardInterrupt):
-        dispatch.drive(searches, lambda node: _done(train(node)), store=store)
+        driver.drive(asked, lambda node: _done(train(node)), store=store)
     return made
 
 
@@ -47,7 +50,7 @@ def _done(value):
 
 
 def test_nothing_is_finished_yet(tmp_path):
-    told = forecast(lambda: study([joint(1), joint(2)], BLOCKS), Store(tmp_path))
+    told = forecast(lambda: searches([joint(1), joint(2)], BLOCKS), Store(tmp_path))
     assert told.finished == ()
     # The joint trainings, and of the greedy search and its controls what does not wait for them.
     assert [node.init_seed for node in told.ready] == [1, 2]
@@ -58,10 +61,10 @@ def test_nothing_is_finished_yet(tmp_path):
 
 def test_time_is_told_by_what_is_given_or_by_what_is_finished(tmp_path):
     store = Store(tmp_path)
-    told = forecast(lambda: [exhaustive(joint(), BLOCKS)], store, seconds_per_epoch=2.0)
+    told = forecast(lambda: searches([joint()], BLOCKS, "exhaustive"), store, seconds_per_epoch=2.0)
     assert told.seconds == (16 * 16 * 2.0, 16 * 16 * 2.0)  # 16 trainings of at most 16 epochs
     store.finish(outcome(joint(), 0.5))
-    told = forecast(lambda: [exhaustive(joint(), BLOCKS)], store)
+    told = forecast(lambda: searches([joint()], BLOCKS, "exhaustive"), store)
     assert told.seconds_per_epoch == 0.5  # 4 s for 8 epochs
     assert told.seconds == (15 * 8 * 0.5, 15 * 8 * 0.5)
     assert (len(told.finished), len(told.ready), told.least, told.most) == (1, 4, 11, 11)
@@ -69,7 +72,8 @@ def test_time_is_told_by_what_is_given_or_by_what_is_finished(tmp_path):
 
 def test_a_continued_training_is_paid_once(tmp_path):
     def make():
-        return [halving(joint(), BLOCKS, budget=4, every=16, levels=1)]
+        settings = HalvingSettings(budget=4, epoch_stride=16, max_retrainings=1)
+        return of_studies([Study(joint(), BLOCKS)], searches=("halving",), settings=lambda name: settings)
 
     told = forecast(make, Store(tmp_path), seconds_per_epoch=1.0)
     # Epochs 1 (taken for the best) and 16 of the joint training, 4 cuts: 8 of 4 epochs, 4 of 8, 2 of 16.
@@ -77,8 +81,8 @@ def test_a_continued_training_is_paid_once(tmp_path):
     assert told.seconds[1] == 16 + 8 * 4 + 4 * 4 + 2 * 8
 
 
-@pytest.mark.parametrize("make", [greedy, exhaustive])
-def test_the_forecast_holds_at_every_stage(tmp_path, make):
+@pytest.mark.parametrize("name", ["greedy", "exhaustive"])
+def test_the_forecast_holds_at_every_stage(tmp_path, name):
     """After any number of trainings: what is called finished is, and the end lies between least and most."""
     for stage in range(17):
         store = Store(tmp_path / str(stage))
@@ -88,17 +92,17 @@ def test_the_forecast_holds_at_every_stage(tmp_path, make):
         def error_of(node, table=table, errors=errors):
             return table.setdefault(node.id, errors.random())
 
-        made = run([make(joint(), BLOCKS)], store, error_of, most=stage)
-        told = forecast(lambda: [make(joint(), BLOCKS)], store)
+        made = run(searches([joint()], BLOCKS, name), store, error_of, most=stage)
+        told = forecast(lambda: searches([joint()], BLOCKS, name), store)
         assert {one.node for one in told.finished} == set(made)
-        more = run([make(joint(), BLOCKS)], store, error_of)
+        more = run(searches([joint()], BLOCKS, name), store, error_of)
         assert len(told.ready) + told.least <= len(more) <= len(told.ready) + told.most
         assert set(told.ready) <= set(more)
 
 
 def test_nodes_that_searches_share_are_told_once(tmp_path):
     def both():
-        return [greedy(joint(), BLOCKS), exhaustive(joint(), BLOCKS)]
+        return searches([joint()], BLOCKS, "greedy", "exhaustive")
 
     told = forecast(both, Store(tmp_path))
     assert (len(told.ready), told.least, told.most) == (1, 15, 15)

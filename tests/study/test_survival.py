@@ -1,7 +1,5 @@
-"""Searches whose driver and workers are killed at random times, and workers that are never idle."""
+"""An exhaustive search whose driver and workers are killed at random times."""
 
-import functools
-import itertools
 import os
 import random
 import signal
@@ -11,21 +9,23 @@ import time
 from pathlib import Path
 
 import pytest
+from fake_runs import instant, local, searches
 
-from asr_topdown.engines.local import Processes
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
-from asr_topdown.study.driver import drive, local
+from asr_topdown.study.driver import drive
 
 HERE = Path(__file__).parent
-LAYERS, NODES, WORKERS = 5, 16, 4
+NODES, WORKERS = 16, 4
+BLOCKS = [(f"layer.{index}",) for index in range(5)]
 JOINT = Node(experiment="e", train_set="t", init_seed=1, epochs=50, patience=5)
 
 DRIVER = f"""
 import functools, pathlib, sys
 sys.path.insert(0, {str(HERE)!r})
 import fake_runs
-from asr_topdown.study.driver import drive, local
+from fake_runs import local, searches
+from asr_topdown.study.driver import drive
 from asr_topdown.schedule.node import Node
 from asr_topdown.runs.store import Store
 joint = {JOINT!r}
@@ -33,17 +33,8 @@ root = pathlib.Path(sys.argv[1])
 store = Store(root)
 run = functools.partial(fake_runs.train_in_epochs, root=root, seconds=0.6)
 with local(run, {WORKERS}, store=store, retries=9) as submit:
-    print(drive(fake_runs.compositions(joint, {LAYERS}), submit, store=store))
+    print(drive(searches([joint], {BLOCKS!r}, 'exhaustive'), submit, store=store))
 """
-
-
-@pytest.fixture
-def runs(monkeypatch):
-    """The module of fake training runs; on sys.path, so that worker processes find it too."""
-    monkeypatch.syspath_prepend(str(HERE))
-    import fake_runs
-
-    return fake_runs
 
 
 def children(pid):
@@ -69,9 +60,9 @@ def marks(root, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="needs /proc")
-def test_driver_and_half_the_workers_killed_at_random_times(runs, tmp_path):
-    with local(runs.instant, 0) as submit:
-        expected = drive(runs.compositions(JOINT, LAYERS), submit)
+def test_driver_and_half_the_workers_killed_at_random_times(tmp_path):
+    with local(instant, 0) as submit:
+        expected = drive(searches([JOINT], BLOCKS, "exhaustive"), submit)
     rng, store, finished, kills = random.Random(5), Store(tmp_path), {}, 0
 
     def start():
@@ -111,46 +102,3 @@ def test_driver_and_half_the_workers_killed_at_random_times(runs, tmp_path):
     assert all(epochs == sorted(epochs) and set(epochs) == {"1", "2", "3"} for epochs in begun.values())
     lost = sum(len(epochs) for epochs in begun.values()) - 3 * NODES
     assert lost <= rounds * WORKERS + kills
-
-
-def test_no_worker_is_idle_while_a_node_is_ready(runs, tmp_path, monkeypatch):
-    """Four workers; a node is ready from when the last outcome that its search waited for is there."""
-    ready, began, ended = {}, {}, {}
-    submit_job, run_job = Processes.submit, Processes._in_process
-
-    def submitted(self, job):
-        ready[job.name] = time.monotonic()
-        return submit_job(self, job)
-
-    def timed(self, job, *rest):
-        began[job.name] = time.monotonic()
-        try:
-            return run_job(self, job, *rest)
-        finally:
-            ended[job.name] = time.monotonic()
-
-    monkeypatch.setattr(Processes, "submit", submitted)
-    monkeypatch.setattr(Processes, "_in_process", timed)
-    store = Store(tmp_path)
-    run = functools.partial(runs.train_in_epochs, root=tmp_path, seconds=0.3)
-    with local(run, WORKERS, store=store) as submit:
-        drive(runs.compositions(JOINT, LAYERS), submit, store=store)
-    assert len(began) == NODES
-
-    def at(when, since, until):
-        return sum(since[name] <= when < until[name] for name in began)
-
-    moments = sorted([*ready.values(), *began.values(), *ended.values()])
-    idle = sum(
-        after - moment
-        for moment, after in itertools.pairwise(moments)
-        if at(moment, ready, began) and at(moment, began, ended) < WORKERS
-    )
-    assert idle < 0.05 * (moments[-1] - moments[0])
-    assert max(at(moment, began, ended) for moment in moments) == WORKERS
-    # A node is ready at once when its parent is done: nothing waits for a whole generation.
-    parents = {f"node {node.id} ({node.describe()})": node.parent for node in store.nodes()}
-    names = {node.id: f"node {node.id} ({node.describe()})" for node in store.nodes()}
-    delays = [ready[name] - ended[names[parent.node]] for name, parent in parents.items() if parent]
-    assert len(delays) == NODES - 1
-    assert sorted(delays)[len(delays) // 2] < 0.2

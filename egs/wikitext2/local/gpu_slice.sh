@@ -45,7 +45,7 @@ epochs=$(cat "$exp/epochs")
 
 settings=(
     --set "train.epochs=$epochs" --set "train.precision=$precision" --set run.checkpoint_minutes=1
-    --set "schedule.seeds=[$seed]" --set "schedule.controls=[]"
+    --set "schedule.seeds=[$seed]" --set schedule.freeze_top.repeats=1
 )
 status=0
 timeout --signal=INT --kill-after=20 "$seconds" \

@@ -1,0 +1,14 @@
+"""Joint training alone: what every schedule starts from."""
+
+from asr_topdown.schedule.protocol import Result, Search, Step, train_all
+from asr_topdown.schedule.spec import Settings, Spec, Study
+
+
+def joint(study: Study, settings: Settings) -> Search:
+    """Train all layers jointly, and nothing more: the networks that the study's other searches begin with."""
+    nodes = study.beginnings or (study.joint,)
+    steps = [Step.of(outcome) for outcome in (yield from train_all(nodes))]
+    return Result("joint", study.seed, tuple(steps), steps[0].node)
+
+
+SPEC = Spec("joint", joint, "joint training", rows="none")

@@ -1,0 +1,112 @@
+"""THE list of searches and controls. Whatever names one reads it here: configuration, commands, report.
+
+A new search is a file beside these with a `SPEC`, and a line below.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from asr_topdown.schedule import (
+    controls,
+    depth_sweep,
+    epoch_scan,
+    exhaustive,
+    freeze_top,
+    greedy,
+    halving,
+    joint,
+    subset_scan,
+    transplant,
+)
+from asr_topdown.schedule.node import Node
+from asr_topdown.schedule.protocol import Request, Search, Step, adapted, advance
+from asr_topdown.schedule.spec import Spec, Study
+
+SEARCHES = {
+    spec.name: spec
+    for spec in (
+        greedy.SPEC,
+        exhaustive.SPEC,
+        halving.SPEC,
+        freeze_top.SPEC,
+        transplant.SPEC,
+        epoch_scan.SPEC,
+        subset_scan.SPEC,
+        depth_sweep.SPEC,
+        joint.SPEC,
+    )
+}
+CONTROLS = {spec.name: spec for spec in controls.SPECS}
+SPECS: dict[str, Spec] = {**SEARCHES, **CONTROLS}
+
+
+def step_name(search: str, step: Step) -> str:
+    """A training of the search or control `search` in a few words."""
+    return (step.point.text() or SPECS[search].label) if step.point else "joint"
+
+
+def of_studies(
+    studies: Sequence[Study],
+    *,
+    searches: Sequence[str] = ("greedy",),
+    controls: Sequence[str] = (),
+    begin_with: Sequence[str] = (),
+    settings: Callable[[str], Any] = lambda name: SPECS[name].settings(),
+    frozen_dropout: str = "keep",
+    criterion: str = "error",
+) -> list[Search]:
+    """The searches and their controls for every base seed.
+
+    All of them can run side by side: the seeds are independent, the controls of one retraining wait for the
+    joint training only, and training i from scratch starts together with the first search's i-th retraining.
+
+    Args:
+        studies: one per base seed; what they say of each other (`others`, `first`, `beginnings`) is filled in
+            here.
+        searches: of `SEARCHES`.
+        controls: of `CONTROLS`; those that follow a search follow the first of `searches`.
+        begin_with: of `SEARCHES`, those whose joint trainings the search "joint" makes.
+        settings: what a search or control is told, by its name.
+        frozen_dropout: see `Node`.
+        criterion: see `adapted`.
+
+    Raises:
+        ValueError: if a base seed comes twice.
+    """
+    seeds = [study.seed for study in studies]
+    if len(set(seeds)) < len(seeds):
+        raise ValueError(f"a seed is listed twice: {', '.join(map(str, seeds))}")
+
+    def make(name: str, study: Study) -> Search:
+        return SPECS[name].make(study, settings(name))
+
+    def complete(study: Study) -> Study:
+        others = tuple(one.joint for one in studies if one is not study)
+        own = replace(study, others=others)
+        firsts = first_nodes([make(name, own) for name in begin_with if name != "joint"])
+        joints = tuple(node for node in firsts if node.is_joint and node.init_seed == study.seed)
+        return replace(own, beginnings=joints, first=lambda: make(searches[0], own))
+
+    whole = [complete(study) for study in studies]
+    pairs = [(name, study) for name in searches for study in whole]
+    pairs += [(name, study) for study in whole for name in controls]
+    return [
+        adapted(make(name, study), frozen_dropout=frozen_dropout, criterion=criterion)
+        for name, study in pairs
+    ]
+
+
+def first_nodes(searches: Sequence[Search]) -> list[Node]:
+    """What the searches ask for first; they are used up.
+
+    Raises:
+        ValueError: what a search says cannot be.
+    """
+    nodes: dict[Node, None] = {}
+    for search in searches:
+        said = advance(search)
+        if isinstance(said, Request):
+            nodes.update(dict.fromkeys(said.nodes))
+        search.close()
+    return list(nodes)

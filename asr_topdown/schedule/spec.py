@@ -1,0 +1,157 @@
+"""What a search is to the rest of the program, and what it may build on."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal
+
+from asr_topdown.schedule import blocks as layer_blocks
+from asr_topdown.schedule.blocks import Blocks
+from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.protocol import Point, Search
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained network of another study, or of another corpus, whose layers are taken over.
+
+    Attributes:
+        name: what it is called in the results.
+        outcome: what came of its training.
+    """
+
+    name: str
+    outcome: Outcome
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Other data than the study's own, and the joint training on them.
+
+    Attributes:
+        name: of the data directory.
+        utterances: how many it has.
+        percent: its share of the largest subset and the study's own data together.
+        joint: the training.
+    """
+
+    name: str
+    utterances: int
+    percent: float
+    joint: Node
+
+
+@dataclass(frozen=True)
+class Study:
+    """What the searches of one base seed may build on.
+
+    Attributes:
+        joint: the joint training; its `init_seed` is the base seed.
+        blocks: the ordered partition of the layer names, input first; a block is frozen as one.
+        others: the joint trainings of the other base seeds.
+        source: the network that `schedule.source` names.
+        subsets: the data of --joint-data, from small to large.
+        first: makes the study's first search anew, for controls that follow it; None = there is none.
+        beginnings: the joint trainings that the study's searches begin with.
+
+    Raises:
+        ValueError: if `joint` is no joint training, or there are fewer than two blocks or a name twice.
+    """
+
+    joint: Node
+    blocks: Blocks
+    others: tuple[Node, ...] = ()
+    source: Source | None = None
+    subsets: tuple[Subset, ...] = ()
+    first: Callable[[], Search] | None = None
+    beginnings: tuple[Node, ...] = ()
+
+    def __post_init__(self) -> None:
+        layer_blocks.check(self.joint, self.blocks)
+
+    @property
+    def seed(self) -> int:
+        """The base seed."""
+        return self.joint.init_seed
+
+    def followed(self) -> Search:
+        """The study's first search anew.
+
+        Raises:
+            ValueError: if there is none.
+        """
+        if self.first is None:
+            raise ValueError("this control follows a search, and the study has none")
+        return self.first()
+
+
+def setting(default: Any, description: str, **limits: Any) -> Any:
+    """A field of a search's settings.
+
+    Args:
+        default: its value where the configuration says nothing.
+        description: in the configuration's reference.
+        limits: what pydantic's `Field` takes: ge=1, min_length=1, ...
+    """
+    return field(default=default, metadata={"description": description, **limits})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `schedule.NAME` may hold: a frozen dataclass of `setting`s in the search's own file.
+
+    Raises:
+        ValueError: naming a number that is below its limit `ge`.
+    """
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            least, value = one.metadata.get("ge"), getattr(self, one.name)
+            if least is not None and value < least:
+                raise ValueError(f"{one.name} must be at least {least}, got {value}")
+
+
+def _never(_: Any) -> bool:
+    return False
+
+
+@dataclass(frozen=True)
+class Only:
+    """The only retraining of a control: the control's label says it all."""
+
+    def text(self) -> str:
+        """See `Point`."""
+        return ""
+
+
+@dataclass(frozen=True)
+class Spec:
+    """A search, or a control that searches are judged by.
+
+    Attributes:
+        name: `schedule.search: NAME`, or one of `schedule.controls`.
+        make: the generator, from what it builds on and its settings; its docstring's first line is its help.
+        label: where it ended, as the row of a table.
+        settings: what `schedule.NAME` may hold.
+        point: what a step says of itself.
+        rows: its rows in the report: where it ended ("final"), each of its trainings ("each"), both, or none.
+        stepwise: whether it goes on step by step, so that a step that is not accepted was refused as worse.
+        against_joint: whether joint training on the same data is what its end is compared with.
+        every_epoch: whether, with these settings, it starts from other epochs of a parent than the best.
+        continues: whether it gives a training more epochs once it has finished.
+    """
+
+    name: str
+    make: Callable[[Study, Any], Search]
+    label: str
+    settings: type[Settings] = Settings
+    point: type[Point] = Only
+    rows: Literal["final", "each", "both", "none"] = "final"
+    stepwise: bool = False
+    against_joint: bool = True
+    every_epoch: Callable[[Any], bool] = _never
+    continues: bool = False
+
+    @property
+    def help(self) -> str:
+        """What it does, in a line."""
+        return (self.make.__doc__ or "").strip().partition("\n")[0]

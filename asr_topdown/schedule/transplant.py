@@ -1,0 +1,50 @@
+"""The paper's Table 2, "softmax layers frozen from B": another network's classifier, one's own rest."""
+
+from dataclasses import dataclass
+
+from asr_topdown.schedule.protocol import Result, Search, Step, retrained, train_all
+from asr_topdown.schedule.seeds import retraining_seed
+from asr_topdown.schedule.spec import Settings, Spec, Study
+
+
+@dataclass(frozen=True)
+class TransplantPoint:
+    """The retraining under the other network's classifier.
+
+    Attributes:
+        source: what the other network is called.
+        source_node: its node.
+    """
+
+    source: str
+    source_node: str
+
+    def text(self) -> str:
+        """See `Point`."""
+        return f"classifier frozen from {self.source}, the rest trained"
+
+
+def transplant(study: Study, settings: Settings) -> Search:
+    """Freeze the top block of another study's network (schedule.source), train all blocks below it.
+
+    The source may be of another architecture, as long as its top layers have the names and shapes of these.
+    The initial weights of what is trained are those of the greedy search's step 1, which freezes one's own
+    classifier.
+    """
+    if study.source is None:
+        raise ValueError("search transplant needs schedule.source, the tag of another study's results")
+    source = study.source
+    node = retrained(
+        source.outcome,
+        init_seed=retraining_seed(study.seed),
+        frozen=study.blocks[-1],
+        like=study.joint,
+    )
+    point = TransplantPoint(source.name, source.outcome.node.id)
+    joint, second = yield from train_all([study.joint, node])
+    return Result("transplant", study.seed, (Step.of(joint), Step.of(second, point)), second.node.id)
+
+
+SPEC = Spec(
+    "transplant", transplant, "another network's classifier frozen", point=TransplantPoint, rows="each"
+)

@@ -1,0 +1,29 @@
+"""Names that a person can type for the networks of a study."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from asr_topdown.files import link
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.protocol import Result
+
+_USUAL = "study"
+
+
+def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]:
+    """Make EXP/models/joint_seedN and final_seedN (where the first search ended) links to folders of nodes.
+
+    Of a study that is not called "study" they are in EXP/models/TAG.
+
+    Returns:
+        The links, which replace older ones.
+    """
+    folder = store.root / "models" / ("" if tag == _USUAL else tag)
+    names: dict[str, str] = {}
+    for result in results:
+        names.setdefault(f"joint_seed{result.seed}", result.steps[0].node)
+        if result.search != "joint":
+            names.setdefault(f"final_seed{result.seed}", result.final)
+    for name, node in names.items():
+        link(store.node_dir(node), folder / name)
+    return [folder / name for name in names]
