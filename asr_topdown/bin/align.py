@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
+from asr_topdown.logs import log_to_stderr
 
 if TYPE_CHECKING:
     from asr_topdown.datadir import DataDir
@@ -50,7 +51,7 @@ def run(args: argparse.Namespace) -> int:
     from asr_topdown.transcription.forced import Aligner
     from asr_topdown.transcription.transcript import Failure
 
-    options.log_to_stderr()
+    log_to_stderr()
     aligner = Aligner(load_trained(args.model, args.device), pipes=args.pipes)
     failed = 0
     for path in args.data:

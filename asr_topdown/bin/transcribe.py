@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from asr_topdown.bin import options
+from asr_topdown.logs import log_to_stderr
 
 HELP = "print what is said in sound files, with times if wanted"
 EXAMPLE = """
@@ -66,7 +67,7 @@ def run(args: argparse.Namespace) -> int:
     from asr_topdown.transcription.transcript import Failure
 
     _check(args)
-    options.log_to_stderr()
+    log_to_stderr()
     sounds = names.expand(args.audio, sys.stdin if "-" in args.audio else ())
     write, suffix = FORMATS[args.format]
     if args.format == "srt" and args.out is None and len(sounds) > 1:
