@@ -45,10 +45,13 @@ def run(args: argparse.Namespace, paths: Sequence[Path]) -> None:
     document: dict[str, Any] = {"reference": str(args.stm), "systems": []}
     for path in paths:
         transcripts = datadir.read_transcripts(path / "text" if path.is_dir() else path)
-        words = ctm.without_noise(ctm.from_transcripts(transcripts))
+        said = ctm.from_transcripts(transcripts)
+        words = ctm.without_noise(said)
         one = score(references, words, rules)
         scored.append(one)
         print(f"{path}: {len(one.segments)} segments, word error rates in %")
+        if ctm.mistaken(said):
+            print(f"left out for the LAUGHTER in it, as in Kaldi: {', '.join(ctm.mistaken(said))}")
         print(one.table())
         print(_interval(one, args))
         if args.hubscr:

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora import download
 from asr_topdown.datadir import DataDir
 
@@ -91,7 +91,7 @@ def read_transcription(path: Path) -> dict[str, str]:
         ValueError: naming file and line of what is something else.
     """
     texts = {}
-    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip():
             continue
         found = _LINE.fullmatch(line.strip())
@@ -132,7 +132,7 @@ def _read(root: Path, part: str, path: Path) -> DataDir:
 
 
 def _lines(path: Path) -> Iterable[str]:
-    return (line.strip() for line in path.read_text(encoding="ascii").splitlines() if line.strip())
+    return (line.strip() for line in files.read_lines(path, otherwise="latin-1") if line.strip())
 
 
 def _check_counts(root: Path, found: dict[str, int]) -> None:

@@ -7,7 +7,7 @@ The sound is LDC2002S09, the transcripts are LDC2002T43. Besides the data direct
 from collections.abc import Sequence
 from pathlib import Path
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora import calls, hub5
 from asr_topdown.corpora.calls import Expected
 from asr_topdown.datadir import DataDir
@@ -36,7 +36,7 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
     """
     paths = {name: calls.find_file(folders, name) for name in (STM, GLM, PEM)}
     sounds = calls.find_calls(paths[PEM].parent)
-    lines = [hub5.repaired(line) for line in paths[STM].read_text(encoding="latin-1").splitlines()]
+    lines = [hub5.repaired(line) for line in files.read_lines(paths[STM], otherwise="latin-1")]
     segments = stm.read(paths[STM])
     segments = [segment._replace(text=hub5.repaired(segment.text)) for segment in segments]
     text = hub5.transcripts(segments)
@@ -55,7 +55,7 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
 def _read_pem(path: Path) -> dict[str, tuple[str, float, float]]:
     """Utterance -> side, start and end, from lines `file side unknown_speaker start end`."""
     segments = {}
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if ";;" in line or not line.strip():
             continue
         try:

@@ -70,7 +70,7 @@ def places(segments: Iterable[stm.Segment]) -> dict[str, tuple[str, float, float
 
 
 def write_references(out: Path, lines: Iterable[str], copies: Mapping[str, Path]) -> None:
-    """Write `out/stm` from its (repaired) lines, and copy other files beside it: name -> source."""
+    """Write `out/stm` from its (repaired) lines, and copy other files beside it, as UTF-8: name -> source."""
     files.write_text(out / "stm", "".join(f"{line}\n" for line in lines))
     for name, source in copies.items():
-        files.write_text(out / name, source.read_text(encoding="latin-1"))
+        files.write_text(out / name, files.read_text(source, otherwise="latin-1"))

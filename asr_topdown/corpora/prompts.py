@@ -12,7 +12,6 @@ Telephone quality (8 kHz, 16 bit, mono), 25 minutes, CC BY-SA 3.0. What becomes 
    of a test set.
 """
 
-import gzip
 import re
 import shutil
 import subprocess
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from asr_topdown import audio, datadir
+from asr_topdown import audio, datadir, files
 from asr_topdown.corpora import download, english, split
 from asr_topdown.datadir import DataDir
 
@@ -103,9 +102,8 @@ def read_transcripts(path: Path) -> dict[str, str]:
     Raises:
         ValueError: naming file and line, if a line is not `name: text` or contradicts one before it.
     """
-    content = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     transcripts: dict[str, str] = {}
-    for number, line in enumerate(content.decode("utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip() or line.lstrip().startswith(";"):
             continue
         name, colon, transcript = (part.strip() for part in line.partition(":"))

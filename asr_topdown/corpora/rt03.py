@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora import calls, hub5
 from asr_topdown.datadir import DataDir
 from asr_topdown.score import stm
@@ -47,7 +47,7 @@ def prepare(out: Path, *, rt03: Path, sample_rate: int | None = None) -> list[Da
 def _read_lines(path: Path) -> list[str]:
     """The lines of an stm, repaired, with A and B for channels 1 and 2, without gaps between segments."""
     lines = []
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip() or _GAP in line:
             continue
         if not line.startswith(";;"):

@@ -4,6 +4,7 @@ The recipes' networks give words without times. As in ESPnet the words of a segm
 is exact enough: a word only has to fall into its segment.
 """
 
+import math
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -11,10 +12,11 @@ from typing import NamedTuple
 
 from asr_topdown import files
 
-_ID = re.compile(r"(?P<file>.+)-(?P<channel>[AB])_(?P<start>\d+)-(?P<end>\d+)")
+_ID = re.compile(r"(?P<file>.+)-(?P<channel>[AB])_(?P<start>[0-9]{1,12})-(?P<end>[0-9]{1,12})")
 
 # What hubscr makes optional in the reference; leaving it out of a hypothesis never hurts (Kaldi, ESPnet).
 _HESITATIONS = {"UH", "UM", "EH", "MM", "HM", "AH", "HUH", "HA", "ER", "OOF", "HEE", "ACH", "EEE", "EW"}
+_LAUGHTER = re.compile(r"[\[<]?LAUGHTER(-.*)?[\]>]?")
 _NOISES = re.compile(r"[\[<]NOISE|LAUGHTER|VOCALIZED-NOISE[\]>]|<UNK>")
 
 # sclite crashes on a brace inside a word, and takes these for marks of its own. `*` only ends a word so.
@@ -57,10 +59,10 @@ def place(utterance: str) -> Place:
     The id, and not `segments`, because that may be padded.
 
     Raises:
-        ValueError: naming the utterance, if its id has another form.
+        ValueError: naming the utterance, if its id has another form, or tells an end before its start.
     """
     found = _ID.fullmatch(utterance)
-    if not found:
+    if not found or int(found["end"]) < int(found["start"]):
         raise ValueError(f"utterance {utterance}: the id does not tell call, side, start and end")
     return Place(found["file"], found["channel"], int(found["start"]), int(found["end"]))
 
@@ -86,8 +88,17 @@ def from_transcripts(transcripts: Mapping[str, str]) -> list[Word]:
 
 
 def without_noise(words: Iterable[Word]) -> list[Word]:
-    """The hypothesis filter: without noises, hesitations and words that break off (`some-`)."""
+    """The hypothesis filter: without noises, hesitations and words that break off (`some-`).
+
+    As in Kaldi, whose filter looks for LAUGHTER anywhere in a line, slaughter goes too; see `mistaken`.
+    """
     return [word for word in words if not _is_noise(word.word.upper())]
+
+
+def mistaken(words: Iterable[Word]) -> list[str]:
+    """The words, in capitals, that `without_noise` leaves out for what they hold though they are words."""
+    held = (word.word.upper() for word in words)
+    return sorted({word for word in held if "LAUGHTER" in word and not _LAUGHTER.fullmatch(word)})
 
 
 def _is_noise(word: str) -> bool:
@@ -103,6 +114,8 @@ def escape(word: str) -> str:
 def read(path: Path | str) -> list[Word]:
     """The words of a file, in its order; confidences and comments are left out.
 
+    A file that is not UTF-8 is Latin-1, as NIST's are.
+
     Raises:
         ValueError: naming file and line, if one is not `file channel start duration word [confidence]`;
             alternatives (`<ALT_BEGIN>`) are not read.
@@ -110,14 +123,17 @@ def read(path: Path | str) -> list[Word]:
     """
     path = Path(path)
     words = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         fields = line.split()
         if not fields or fields[0].startswith(";;"):
             continue
         try:
             if len(fields) not in (5, 6):
                 raise ValueError
-            words.append(Word(fields[0], fields[1], float(fields[2]), float(fields[3]), fields[4]))
+            start, duration = float(fields[2]), float(fields[3])
+            if not (0 <= start < math.inf and 0 <= duration < math.inf):
+                raise ValueError
+            words.append(Word(fields[0], fields[1], start, duration, fields[4]))
         except ValueError:
             raise ValueError(
                 f"{path}:{number}: needs file, channel, start, duration and word, got {line.strip()!r}"

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
+from asr_topdown import files
+
 _CONDITION = re.compile(r'^;;\s+INPUT_DEPENDENT_APPLICATION\s*=\s*"([^"]*)"')
 _CONTEXT = re.compile(r"^(?P<left>.*?)\s*_+\s*(?P<right>.*)$")
 
@@ -61,7 +63,8 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
     """The rules of a file that apply to an input.
 
     Args:
-        path: the glm; its first line only says what marks comments (`;;`), as rfilter1 has it.
+        path: the glm; its first line only says what marks comments (`;;`), as rfilter1 has it. One that is
+            not UTF-8 is Latin-1, as NIST's are.
         type_: `stm` or `ctm`.
         purpose: `ref` or `hyp`.
 
@@ -73,10 +76,13 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
     rules = []
     case_sensitive = True
     applies = True
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         condition = _CONDITION.match(line)
         if condition:
-            wanted = re.compile(condition[1].lower())
+            try:
+                wanted = re.compile(condition[1].lower())
+            except (re.error, OverflowError) as error:
+                raise ValueError(f"{path}:{number}: not a regular expression: {error}") from None
             applies = bool(wanted.search(type_) or wanted.search(purpose))
         content = line.partition(";;")[0].rstrip()
         if number == 1 or not applies or not content.strip():
@@ -108,6 +114,8 @@ def parse(line: str) -> Rule:
         after, context = rest, ""
     sides = _CONTEXT.match(context.strip())
     left, right = (sides["left"], sides["right"]) if sides else ("", "")
+    if not _bare(before):
+        raise ValueError(f"nothing stands before the arrow: {line.strip()!r}")
     return Rule(_bare(before), _bare(after), _bare(left), _bare(right))
 
 

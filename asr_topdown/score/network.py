@@ -15,6 +15,7 @@ _NOTHING = "@"
 _SUBSTITUTION, _WHOLE, _OPTIONAL, _NULL, _TWO_NULLS = 4000, 3000, 2000, 1, 1000  # in thousandths
 
 _PAIR, _INSERTION, _DELETION = range(3)
+_MAX_DEPTH = 50
 
 
 class Arc(NamedTuple):
@@ -69,6 +70,8 @@ def _alternatives(
     tokens: Sequence[str], position: int, before: tuple[int, ...], arcs: list[Arc], *, depth: int
 ) -> tuple[int, tuple[int, ...]]:
     """Read `a b / c }`; (position after it, last arcs of all branches)."""
+    if depth > _MAX_DEPTH:
+        raise ValueError(f"braces within braces, more than {_MAX_DEPTH} deep")
     ends: tuple[int, ...] = ()
     while True:
         size = len(arcs)

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.score import ctm, stm
 from asr_topdown.score.errors import ErrorCounts
 
@@ -41,7 +42,8 @@ def hubscr_rows(
         rules: the glm file.
 
     Raises:
-        OSError: if hubscr.pl is not installed, or fails: the line holds the end of what it says.
+        OSError: if hubscr.pl is not installed, or fails: the line holds the end of what it says. Its rfilter1
+            fails without a word and leaves its error message in place of the texts; that is seen here.
     """
     program = find_hubscr()
     if program is None:
@@ -49,11 +51,12 @@ def hubscr_rows(
     with tempfile.TemporaryDirectory(prefix="hubscr.") as folder:
         reference, hypothesis = Path(folder, "ref.stm"), Path(folder, "hyp.ctm")
         # Without labels: each would have to be declared, or no report is made.
-        stm.write(reference, [segment._replace(labels="") for segment in segments])
-        heard = list(words)
+        stm.write(reference, [s._replace(labels="", text=_capitals(s.text)) for s in segments])
+        heard = [word._replace(word=_capitals(word.word)) for word in words]
         ctm.write(hypothesis, heard + _silent_sides(segments, heard))
+        files.write_text(Path(folder, "rules.glm"), _capitals(files.read_text(rules, otherwise="latin-1")))
         path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        command = [str(program), "-V", "-l", "english", "-h", "hub5", "-g", str(Path(rules).resolve())]
+        command = [str(program), "-V", "-l", "english", "-h", "hub5", "-g", "rules.glm"]
         done = subprocess.run(
             [*command, "-r", "ref.stm", "hyp.ctm"],
             cwd=folder,
@@ -65,6 +68,7 @@ def hubscr_rows(
             errors="replace",
             check=False,
         )
+        _check_filtered(Path(folder))
         raw = Path(folder, "hyp.ctm.filt.raw")
         text = raw.read_text(errors="replace") if raw.is_file() else ""
         rows = {name: ErrorCounts(*map(int, counts)) for name, *counts in _ROW.findall(text)}
@@ -72,6 +76,19 @@ def hubscr_rows(
             said = " ".join(done.stdout.split()[-40:])
             raise OSError(f"hubscr.pl failed (exit status {done.returncode}): {said}")
     return rows
+
+
+def _capitals(text: str) -> str:
+    """Text with letters beyond ASCII, which NIST's programs leave alone, in capitals as all others will be."""
+    return "".join(letter if letter.isascii() else letter.upper() for letter in text)
+
+
+def _check_filtered(folder: Path) -> None:
+    """Make sure that rfilter1, which applies the rules, has not left an error message in place of texts."""
+    for path in sorted(folder.glob("*.filt")):
+        error = re.search(r"\*ERR:.*", path.read_text(errors="replace"))
+        if error:
+            raise OSError(f"hubscr.pl failed: rfilter1 says {' '.join(error[0].split())!r} of the rules")
 
 
 def _silent_sides(segments: Sequence[stm.Segment], words: Sequence[ctm.Word]) -> list[ctm.Word]:

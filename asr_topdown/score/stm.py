@@ -1,5 +1,7 @@
 """NIST's segment time marks (stm): what was said when, on which channel of which file."""
 
+import math
+import re
 from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
@@ -11,7 +13,7 @@ IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 
 
 class Segment(NamedTuple):
-    """One line: seconds in `channel` of `file`; `labels` as they stand (`<o,f0,m>`), or nothing."""
+    """One line: seconds in `channel` of `file`; `labels` as they stand (`<o,f0,m>`), or ""."""
 
     file: str
     channel: str
@@ -29,6 +31,8 @@ class Segment(NamedTuple):
 def read(path: Path | str) -> list[Segment]:
     """The segments of a file, in its order; comments (`;;`) are left out.
 
+    A file that is not UTF-8 is Latin-1, as NIST's are.
+
     Raises:
         ValueError: naming file and line, if one has fewer than five fields, times that are no numbers, or an
             end that is before its start; naming the file, if there is no segment in it.
@@ -36,7 +40,7 @@ def read(path: Path | str) -> list[Segment]:
     """
     path = Path(path)
     segments = []
-    for number, line in enumerate(path.read_text(encoding="utf-8", errors="replace").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if line.strip() and not line.lstrip().startswith(";;"):
             try:
                 segments.append(parse(line))
@@ -48,7 +52,7 @@ def read(path: Path | str) -> list[Segment]:
 
 
 def parse(line: str) -> Segment:
-    """`file channel speaker start end [<labels>] text`.
+    """`file channel speaker start end [<labels>] text`; as in sclite, what begins a text in `<>` is labels.
 
     Raises:
         ValueError: if it is anything else.
@@ -60,11 +64,11 @@ def parse(line: str) -> Segment:
         start, end = float(fields[3]), float(fields[4])
     except ValueError:
         raise ValueError(f"start {fields[3]!r} and end {fields[4]!r} must be seconds") from None
-    if not 0 <= start <= end:
+    if not 0 <= start <= end < math.inf:
         raise ValueError(f"a segment from {fields[3]} to {fields[4]} s")
     text = fields[5].strip() if len(fields) > 5 else ""
     labels, _, rest = text.partition(" ")
-    if not (labels.startswith("<") and labels.endswith(">") and "," in labels):
+    if re.fullmatch(r"<[^<>]+>", labels) is None:
         labels, rest = "", text
     file, channel, speaker = fields[:3]
     return Segment(file, channel, speaker, start, end, labels, " ".join(rest.split()))

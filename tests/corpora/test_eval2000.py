@@ -163,3 +163,24 @@ def test_rt03_channels_are_1_or_2(discs, tmp_path):
     stm_file.write_text(";;\nsw_30262 3 s 0.0 1.0 YES\n")
     with pytest.raises(ValueError, match=r"sw_30262\.stm:2: the channel must be 1 or 2"):
         rt03.prepare(tmp_path / "out", rt03=tmp_path / "rt03")
+
+
+@pytest.mark.parametrize("stm_encoding", ["utf-8", "latin-1"])
+@pytest.mark.parametrize("glm_encoding", ["utf-8", "latin-1"])
+def test_letters_beyond_ascii_survive_in_any_encoding(stm_encoding, glm_encoding, folders, tmp_path):
+    copies = [shutil.copytree(folder, tmp_path / folder.name) for folder in folders]
+    paths = {name: calls.find_file(copies, name) for name in (eval2000.STM, eval2000.GLM)}
+    lines = paths[eval2000.STM].read_text().splitlines()
+    first = next(n for n, line in enumerate(lines) if not line.startswith(";;") and "IGNORE" not in line)
+    lines[first] += " caf\u00e9"
+    paths[eval2000.STM].write_bytes("\n".join([*lines, ""]).encode(stm_encoding))
+    rules = paths[eval2000.GLM].read_text() + "[CAF\u00c9] => [CAFE] / [ ] __ [ ]\n"
+    paths[eval2000.GLM].write_bytes(rules.encode(glm_encoding))
+    (part,) = eval2000.prepare(tmp_path / "data", folders=copies)
+    assert any("caf\u00e9" in text for text in datadir.read(part.path).text.values())
+    for name in ("stm", "glm", "text"):
+        written = (part.path / name).read_text(encoding="utf-8")
+        assert "\u00e9" in written.lower()
+        assert "\ufffd" not in written
+    rules = scoring.GlmRules.read(part.path / "glm")
+    assert scoring.normalise("a caf\u00e9", rules.reference) == "A CAFE"

@@ -117,3 +117,20 @@ def test_rfilter1_agrees(path):
     ).stdout.splitlines()
     rules = glm.read(path, type_="stm", purpose="ref")
     assert [rules.apply(line) for line in lines] == theirs
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ("[] => [HI]", "nothing stands before the arrow"),
+        ('"" => "HI"', "nothing stands before the arrow"),
+        (" => HI", "not a rule"),
+        ("A B", "not a rule"),
+        (';; INPUT_DEPENDENT_APPLICATION = "(ctm"', "not a regular expression"),
+        (';; INPUT_DEPENDENT_APPLICATION = "*"', "not a regular expression"),
+    ],
+)
+def test_what_is_no_rule_has_its_line(line, problem, tmp_path):
+    (tmp_path / "x.glm").write_text(f";;\nA => B\n{line}\n")
+    with pytest.raises(ValueError, match=rf"x\.glm:3: {problem}"):
+        glm.read(tmp_path / "x.glm", type_="ctm", purpose="hyp")

@@ -1,6 +1,8 @@
 """Our Hub-5 scoring against NIST's: `CASES` are hubscr.pl's counts; where it is installed, it is asked."""
 
 import random
+import re
+import subprocess
 
 import pytest
 
@@ -200,6 +202,55 @@ def test_a_silent_side_is_all_deletions_for_both(rules, glm_file):
     segments = [segment("a b"), segment("c d", channel="B")]
     ours = hub5.score(segments, said("a b"), rules).total
     assert ours == nist.hubscr(segments, said("a b"), glm_file) == ErrorCounts(correct=2, deletions=2)
+
+
+CAFE_GLM = """;; rules
+* name "x.glm"
+* desc "x"
+* format = 'NIST1'
+* max_nrules = '{}'
+* copy_no_hit = 'T'
+* case_sensitive = 'F'
+[caf\u00e9] => [CAFE] / [ ] __ [ ]
+[\u00fcber] => [UBER] / [ ] __ [ ]
+"""
+
+
+@pytest.mark.parametrize("rules_encoding", ["utf-8", "utf-8-sig", "latin-1"])
+@pytest.mark.parametrize("reference_encoding", ["utf-8", "utf-8-sig", "latin-1"])
+def test_rules_and_references_may_be_encoded_differently(rules_encoding, reference_encoding, tmp_path):
+    glm_path, stm_path = tmp_path / "x.glm", tmp_path / "x.stm"
+    glm_path.write_bytes(CAFE_GLM.format(9).encode(rules_encoding))
+    stm_path.write_bytes("sw_1 A s 0 9 <o> a Caf\u00e9 \u00dcBER \u00e9\n".encode(reference_encoding))
+    segments, words = stm.read(stm_path), said("a cafe uber \u00c9", 0)
+    ours = hub5.score(segments, words, hub5.GlmRules.read(glm_path)).total
+    assert ours == counts((4, 0, 0, 0))
+    if nist.find_hubscr():
+        assert nist.hubscr(segments, words, glm_path) == ours
+
+
+@needs_hubscr
+@pytest.mark.parametrize("labels", ["<o>", "<UNK>", "<o,f0,m>"])
+def test_labels_are_no_words_for_both(labels, rules, glm_file, tmp_path):
+    (tmp_path / "x.stm").write_text(f"sw_1 A s 1 9 {labels} a b\n")
+    segments = stm.read(tmp_path / "x.stm")
+    assert hub5.score(segments, said("a b"), rules).total == counts((2, 0, 0, 0))
+    # What sclite makes of the line as it stands: it gives up after the counts, for want of a declaration.
+    folder = tmp_path / "sclite"
+    folder.mkdir()
+    (folder / "h.ctm").write_text("sw_1 A 1 4 A\nsw_1 A 5 4 B\n")
+    program = str(nist.find_hubscr().parent / "sclite")
+    command = [program, "-r", str(tmp_path / "x.stm"), "stm", "-h", "h.ctm", "ctm", "-o", "rsum", "stdout"]
+    shown = subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False).stdout
+    assert re.search(r"Sum\s*\|\s*1\s+2 \|\s*2 ", shown), shown
+
+
+@needs_hubscr
+def test_an_error_message_of_rfilter1_is_not_scored(tmp_path):
+    path = tmp_path / "few.glm"
+    path.write_text(CAFE_GLM.format(1))  # more rules than it says
+    with pytest.raises(OSError, match=r"hubscr\.pl failed: rfilter1 says '\*ERR:.*of the rules"):
+        nist.hubscr([segment("a")], said("a"), path)
 
 
 def test_hubscr_missing_or_failing_is_one_line(monkeypatch, tmp_path, glm_file):

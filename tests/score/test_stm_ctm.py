@@ -28,8 +28,12 @@ def test_stm_lines(tmp_path):
     assert stm.read(tmp_path / "again.stm") == sorted(segments, key=lambda s: s[:2])
 
 
-def test_a_text_that_begins_with_an_angle_bracket_has_no_labels():
-    assert stm.parse("f A s 1 2 <UNK> YES").text == "<UNK> YES"
+@pytest.mark.parametrize("labels", ["<o,f0,m>", "<o>", "<UNK>"])
+def test_what_begins_a_text_in_angle_brackets_is_labels(labels):
+    """As in sclite, which scores one word here (test_hub5)."""
+    assert stm.parse(f"f A s 1 2 {labels} YES")[5:] == (labels, "YES")
+    assert stm.parse(f"f A s 1 2 YES {labels}")[5:] == ("", f"YES {labels}")
+    assert stm.parse(f"f A s 1 2 {labels[:-1]} YES")[5:] == ("", f"{labels[:-1]} YES")
 
 
 @pytest.mark.parametrize(
@@ -38,6 +42,8 @@ def test_a_text_that_begins_with_an_angle_bracket_has_no_labels():
         ("f A s 1.0", "needs file, channel, speaker, start and end, has 4 fields"),
         ("f A s one 2", "start 'one' and end '2' must be seconds"),
         ("f A s 2 1 x", "a segment from 2 to 1 s"),
+        ("f A s nan 1 x", "a segment from nan to 1 s"),
+        ("f A s 1 inf x", "a segment from 1 to inf s"),
     ],
 )
 def test_stm_problems_have_their_line(line, problem, tmp_path):
@@ -106,3 +112,22 @@ def test_ctm_lines(tmp_path):
     (tmp_path / "hyp.ctm").write_text(";; comment\nsw_1 A 12.0 1.0 A 0.99\n\nsw_1 A * * <ALT_BEGIN>\n")
     with pytest.raises(ValueError, match=r"hyp\.ctm:4: needs file, channel, start, duration and word"):
         ctm.read(tmp_path / "hyp.ctm")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "latin-1"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_any_encoding_and_line_end(encoding, end, tmp_path):
+    stm_lines = ["f A s 1 2 a caf\u00e9", "f A s 2 3 caf\u00e9\x85s", ""]  # \x85 ends no line
+    (tmp_path / "x.stm").write_bytes(end.join(stm_lines).encode(encoding))
+    assert [one.text for one in stm.read(tmp_path / "x.stm")] == ["a caf\u00e9", "caf\u00e9 s"]
+    (tmp_path / "x.ctm").write_bytes(f"f A 1 2 caf\u00e9{end}".encode(encoding))
+    assert ctm.read(tmp_path / "x.ctm") == [ctm.Word("f", "A", 1.0, 2.0, "caf\u00e9")]
+
+
+def test_slaughter_is_left_out_as_in_kaldi_and_told():
+    words = [
+        ctm.Word("f", "A", 0, 1, word)
+        for word in ("slaughter", "[laughter]", "Laughter", "ok", "[LAUGHTER-yes]")
+    ]
+    assert [word.word for word in ctm.without_noise(words)] == ["ok"]
+    assert ctm.mistaken(words) == ["SLAUGHTER"]

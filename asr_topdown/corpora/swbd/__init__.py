@@ -8,7 +8,7 @@ rest no transcript is used more than about 300 times (`selection`). Words: `word
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora import calls
 from asr_topdown.corpora.calls import Expected, Utterance
 from asr_topdown.corpora.swbd import selection, transcripts
@@ -126,7 +126,7 @@ def _seconds(data: DataDir, utterances: Sequence[str]) -> float:
 def _read_pins(path: Path) -> dict[str, str]:
     """Side -> the speaker's PIN, from lines `call, …, PIN of A, PIN of B`."""
     pins = {}
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         fields = [field.strip().strip('"') for field in line.split(",")]
         if len(fields) < 4:
             if line.strip():

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.corpora import download
 from asr_topdown.corpora.calls import Utterance
 from asr_topdown.corpora.swbd.acronyms import acronyms, spell, without_dots
@@ -47,7 +48,7 @@ def read(root: Path) -> list[Utterance]:
     if not paths:
         raise FileNotFoundError(f"{root}: no *-trans.text files in it, at any depth")
     dictionary = next(path for path in sorted(root.iterdir()) if path.name.lower() == DICTIONARY)
-    known = acronyms(dictionary.read_text(encoding="latin-1").splitlines())
+    known = acronyms(files.read_lines(dictionary, otherwise="latin-1"))
     utterances = []
     for path in paths:
         for side, start, end, text in _lines(path):
@@ -58,7 +59,7 @@ def read(root: Path) -> list[Utterance]:
 
 
 def _lines(path: Path) -> Iterator[Utterance]:
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         fields = line.split(maxsplit=3)
         if not fields:
             continue

@@ -4,6 +4,8 @@ import re
 from pathlib import Path
 from typing import NamedTuple
 
+from asr_topdown import files
+
 
 class Index(NamedTuple):
     """An index file, and the disc that has it (other discs may have older ones)."""
@@ -83,7 +85,7 @@ def read_index(path: Path) -> list[Entry]:
         ValueError: naming file and line, if a line is neither a comment nor `disc:path`.
     """
     entries = []
-    for number, line in enumerate(path.read_text(encoding="ascii", errors="replace").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip() or line.startswith(";"):
             continue
         found = _LINE.fullmatch(line.strip())

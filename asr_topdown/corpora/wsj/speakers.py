@@ -3,6 +3,7 @@
 import re
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.corpora.wsj.tree import SPEAKER_LIST, Tree
 
 _LISTS = (
@@ -35,7 +36,7 @@ def genders(tree: Tree) -> dict[str, str]:
 def read_speakers(path: Path) -> dict[str, str]:
     """Speaker -> `m` or `f` of one list: lines `speaker gender …`; comments begin with `;`."""
     found = {}
-    for line in path.read_text(encoding="latin-1").lower().splitlines():
+    for line in files.lines_of(files.read_text(path, otherwise="latin-1").lower()):
         fields = _LINE.fullmatch(line.strip())
         if fields and "--" not in line:
             found[fields[1]] = fields[2]

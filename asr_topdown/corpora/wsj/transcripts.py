@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.corpora.wsj.tree import Tree
 
 NOISE = "<NOISE>"
@@ -54,7 +55,7 @@ def read_dot(path: Path) -> dict[str, str]:
         ValueError: naming file and line, if one is something else.
     """
     texts: dict[str, str] = {}
-    for number, line in enumerate(path.read_text(encoding="latin-1").splitlines(), 1):
+    for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip():
             continue
         found = _LINE.fullmatch(line.strip())
