@@ -31,7 +31,7 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         with open(aside, "rb") as written:
             os.fsync(written.fileno())
         # mkstemp makes files private; what is published gets the permissions of any new file.
-        aside.chmod(0o666 & ~_umask())
+        aside.chmod(0o666 & ~umask())
         os.replace(aside, path)
         _fsync_folder(path.parent)
     except OSError as error:
@@ -130,7 +130,8 @@ def lines_of(text: str) -> list[str]:
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
-def _umask() -> int:
+def umask() -> int:
+    """The permissions that new files do not get."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -20,7 +20,7 @@ fi
 # what else can be asked for. A job that reaches its time limit or is preempted saves its state and goes back to the
 # queue; Ctrl-C leaves the jobs in the queue, and the same command waits for them again.
 # device=cuda
-# slurm=(--engine slurm --slurm ../../conf/engine/slurm.yaml)
+# slurm=(--engine slurm --slurm "$utils/../conf/engine/slurm.yaml")
 # search_engine=("${slurm[@]}" --slurm partition=gpu,gpus=1,time=4:00:00 --workers 16)            # most in the queue
 # feats_engine=("${slurm[@]}" --slurm partition=cpu,time=1:00:00 --nj 32)
 # decode_engine=("${slurm[@]}" --slurm partition=gpu,gpus=1,time=1:00:00 --nj 16)

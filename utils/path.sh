@@ -1,9 +1,11 @@
 # shellcheck shell=bash
 # Sourced by utils/recipe.sh: which asr-topdown runs, and how. The checkout's own .venv comes first.
-if [[ -x ../../.venv/bin/asr-topdown ]]; then
-    export PATH=$PWD/../../.venv/bin:$PATH
+root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
+if [[ -x $root/.venv/bin/asr-topdown ]]; then
+    export PATH=$root/.venv/bin:$PATH
 elif ! command -v asr-topdown >/dev/null; then
-    echo "asr-topdown is not installed: run $(cd ../.. && pwd)/tools/install.sh first" >&2
+    if [[ -x $root/tools/install.sh ]]; then advice="run $root/tools/install.sh first"; else advice="pip install asr_topdown"; fi
+    echo "asr-topdown is not installed: $advice" >&2
     exit 1
 fi
 

@@ -18,10 +18,11 @@
 # DATA/tokens-HASH. Before a stage a recipe may add to topdown_options, decode_options and score_options.
 # shellcheck disable=SC2034
 
+utils=${BASH_SOURCE[0]%/*} # ../../utils, or that of a recipe that `asr-topdown init` laid out
 # shellcheck source=utils/options.sh
-. ../../utils/options.sh
+. "$utils/options.sh"
 # shellcheck source=utils/stages.sh
-. ../../utils/stages.sh
+. "$utils/stages.sh"
 
 settings=() # filled by --set
 option stage 0 "first stage to run" number
@@ -45,9 +46,9 @@ start_recipe() { # "$@": reads the options; finds the programs, and says where t
     fi
     exp=exp/$tag results=${results:-study}
     # shellcheck source=utils/path.sh
-    . ../../utils/path.sh
+    . "$utils/path.sh"
     # shellcheck source=utils/cmd.sh
-    if [[ -e cmd.sh ]]; then . ./cmd.sh; else . ../../utils/cmd.sh; fi
+    if [[ -e cmd.sh ]]; then . ./cmd.sh; else . "$utils/cmd.sh"; fi
     configured=(--config "$config" "${settings[@]}")
     features_hash=$(asr-topdown config "$config" "${settings[@]}" --hash features)
     tokens_hash=$(asr-topdown config "$config" "${settings[@]}" --hash text)

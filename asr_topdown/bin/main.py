@@ -23,6 +23,7 @@ import asr_topdown
 
 PROGRAM = "asr-topdown"
 COMMANDS = (
+    "init",
     "prepare",
     "validate",
     "data",

@@ -1,0 +1,89 @@
+"""`asr-topdown init`: a folder with a recipe in it, ready to run."""
+
+import argparse
+import importlib.resources
+import re
+from collections.abc import Iterator
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+HELP = "lay out a recipe: for a corpus of your own, or a copy of one of ours"
+EXAMPLE = """
+asr-topdown init mycorpus
+mycorpus/run.sh --source recordings/table.csv
+
+asr-topdown init first --from prompts
+"""
+
+OWN = "own"
+# In the repository recipes stand in egs/NAME, and what they share beside egs; here all is in one folder.
+_MOVED = (
+    (re.compile(r"\.\./\.\./\.\./conf/"), ""),
+    (re.compile(r"\.\./\.\./\.\./utils/"), "../utils/"),
+    (re.compile(r"\.\./\.\./utils/"), "utils/"),
+)
+
+_LEFT = ("RESULTS.md", "gpu_slice.sh")  # of the repository: the second needs its benchmarks
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to make")
+    parser.add_argument(
+        "--from",
+        dest="recipe",
+        default=OWN,
+        metavar="RECIPE",
+        help="prompts, fsdd, an4 … (default: %(default)s, for a corpus of your own)",
+    )
+
+
+def run(args: argparse.Namespace) -> None:
+    """Copy the recipe, `conf/` and `utils/`, and say how to go on.
+
+    Raises:
+        FileExistsError: if the folder is there and not empty.
+        ValueError: naming a recipe that does not exist.
+    """
+    from asr_topdown import files
+
+    shared = recipes_folder()
+    names = sorted(folder.name for folder in (shared / "egs").iterdir() if (folder / "run.sh").is_file())
+    if args.recipe not in names:
+        raise ValueError(f"--from {args.recipe}: no such recipe; there are {', '.join(names)}")
+    if args.folder.exists() and any(args.folder.iterdir()):
+        raise FileExistsError(f"{args.folder}: there, and not empty")
+    sources = [(shared / "egs" / args.recipe, args.folder)]
+    sources += [(shared / name, args.folder / name) for name in ("conf", "utils")]
+    for source, target in sources:
+        for path, content in _contents(source):
+            for pattern, replacement in _MOVED:
+                content = pattern.sub(replacement, content)
+            files.write_text(target / path, content)
+            if content.startswith("#!"):
+                (target / path).chmod(0o777 & ~files.umask())
+    run_sh = args.folder / "run.sh"
+    options = " --source TABLE" if args.recipe == OWN else ""
+    print(f"{args.folder}: recipe {args.recipe}", f"  {run_sh} --help", f"  {run_sh}{options}", sep="\n")
+
+
+def recipes_folder() -> Traversable:
+    """Where `egs`, `conf` and `utils` are: in the package, or, where it runs from a checkout, beside it.
+
+    Raises:
+        FileNotFoundError: if they are in neither.
+    """
+    package = importlib.resources.files("asr_topdown")
+    for folder in (package / "share", Path(str(package)).parent):
+        if (folder / "egs" / OWN / "run.sh").is_file():
+            return folder
+    raise FileNotFoundError(f"{package}/share: the recipes are not there; install asr_topdown again")
+
+
+def _contents(folder: Traversable, below: Path = Path()) -> Iterator[tuple[Path, str]]:
+    """Path and text of each file of a recipe; not its data, experiments and results."""
+    for entry in sorted(folder.iterdir(), key=lambda one: one.name):
+        if entry.is_dir() and entry.name not in ("data", "exp", "downloads", "results"):
+            yield from _contents(entry, below / entry.name)
+        elif entry.name.endswith((".sh", ".yaml", ".txt", ".md")) and entry.name not in _LEFT:
+            yield below / entry.name, entry.read_text(encoding="utf-8")

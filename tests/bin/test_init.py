@@ -1,0 +1,47 @@
+"""`asr-topdown init`: what it lays out is complete, and knows nothing of where it came from."""
+
+import os
+import re
+import subprocess
+
+import pytest
+
+from asr_topdown import config
+from asr_topdown.bin.main import main
+
+RECIPES = ("own", "prompts", "fsdd", "an4", "wsj", "swbd", "wikitext2")
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_a_recipe_on_its_own(tmp_path, recipe, capsys):
+    folder = tmp_path / "mine"
+    assert main(["init", str(folder), "--from", recipe]) == 0
+    assert f"{folder}/run.sh --help" in capsys.readouterr().out
+    assert os.access(folder / "run.sh", os.X_OK)
+    for path in folder.rglob("*"):
+        if path.suffix in (".sh", ".yaml"):
+            text = re.sub("(^| )#.*", "", path.read_text(), flags=re.MULTILINE)
+            assert "../.." not in text.replace('ln -sfn "../../$', ""), path
+    configurations = list((folder / "conf").glob("*.yaml"))
+    assert configurations
+    for path in configurations:
+        config.load(path)
+    done = subprocess.run([folder / "run.sh", "--help"], capture_output=True, text=True, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert "--stop-stage" in done.stdout
+
+
+def test_the_same_settings_as_in_the_repository(tmp_path, repository):
+    assert main(["init", str(tmp_path / "mine"), "--from", "prompts"]) == 0
+    theirs = repository / "egs" / "prompts" / "conf" / "blstm_ctc.yaml"
+    assert config.load(tmp_path / "mine" / "conf" / "blstm_ctc.yaml") == config.load(theirs)
+
+
+def test_what_is_refused(tmp_path, capsys):
+    assert main(["init", str(tmp_path / "mine"), "--from", "nothing"]) == 1
+    assert "--from nothing: no such recipe; there are an4, fsdd, own, prompts" in capsys.readouterr().err
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "file").touch()
+    assert main(["init", str(tmp_path / "there")]) == 1
+    assert f"{tmp_path}/there: there, and not empty" in capsys.readouterr().err
+    assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
