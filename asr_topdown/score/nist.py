@@ -79,7 +79,7 @@ def hubscr_rows(
 
 
 def _capitals(text: str) -> str:
-    """Text with letters beyond ASCII, which NIST's programs leave alone, in capitals as all others will be."""
+    """Text with letters beyond ASCII, which NIST's programs leave as they are, in capitals."""
     return "".join(letter if letter.isascii() else letter.upper() for letter in text)
 
 
