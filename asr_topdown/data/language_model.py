@@ -30,7 +30,7 @@ def words_of(path: Path) -> Iterator[tuple[int, str]]:
     number = 0
     try:
         # Not splitlines(), which cuts at characters that are no line ends in WikiText.
-        with path.open(encoding="utf-8") as lines:
+        with path.open(encoding="utf-8-sig") as lines:
             for number, line in enumerate(lines, 1):
                 for word in line.split():
                     yield number, word
@@ -72,7 +72,7 @@ class Dictionary:
             ValueError: naming file and line, if it is anything else.
             FileNotFoundError: if there is no such file.
         """
-        lines = Path(path).read_text(encoding="utf-8").removesuffix("\n").split("\n")
+        lines = files.read_lines(path) or [""]
         seen: set[str] = set()
         for number, word in enumerate(lines, 1):
             if word.split() != [word] or word in seen:

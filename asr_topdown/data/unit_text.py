@@ -47,7 +47,7 @@ def sentences(source: Path) -> Iterator[tuple[str, str]]:
     with source.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield f"{source}:{number}", line.decode()
+                yield f"{source}:{number}", line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(f"{source}:{number}: not UTF-8 ({error.reason})") from None
 

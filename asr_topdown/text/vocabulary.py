@@ -124,8 +124,7 @@ class Vocabulary:
             ValueError: naming file and line, if it is anything else.
             FileNotFoundError: if there is no such file, or no model beside it that it needs.
         """
-        content = Path(path).read_text(encoding="utf-8", errors="replace")
-        header, *lines = content.removesuffix("\n").split("\n")
+        header, *lines = files.read_lines(path) or [""]
         unit = header.removeprefix(_HEADER)
         if not header.startswith(_HEADER) or unit not in get_args(Unit):
             kinds = ", ".join(get_args(Unit))

@@ -125,3 +125,16 @@ def test_load_names_the_line(tmp_path, content, problem):
         Vocabulary.load(file)
     assert problem in str(error.value)
     assert "\n" not in str(error.value)
+
+
+@pytest.mark.parametrize("bom", ["", "\ufeff"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_the_list_may_come_from_windows(bom, end, tmp_path):
+    vocabulary = Vocabulary.build(["na\u00efve caf\u00e9\u2028"], "char")
+    vocabulary.save(tmp_path / "tokens.txt")
+    content = (tmp_path / "tokens.txt").read_text(encoding="utf-8")
+    (tmp_path / "tokens.txt").write_text(bom + content.replace("\n", end), encoding="utf-8", newline="")
+    assert Vocabulary.load(tmp_path / "tokens.txt") == vocabulary
+    (tmp_path / "tokens.txt").write_bytes(content.encode("latin-1"))
+    with pytest.raises(ValueError, match=r"tokens\.txt:\d+: not UTF-8 text"):
+        Vocabulary.load(tmp_path / "tokens.txt")
