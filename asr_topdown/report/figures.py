@@ -20,6 +20,7 @@ class Series:
         line: whether the points are joined.
         markers: whether they are marked.
         faint: thin and pale: one seed beside the mean.
+        ranges: (x, low, high) around the points: a band along a line, else bars.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Series:
     line: bool = True
     markers: bool = True
     faint: bool = False
+    ranges: Sequence[tuple[float, float, float]] = ()
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,9 @@ class Chart:
     log_x: bool = False
 
     def points(self) -> list[tuple[float, float]]:
-        """All that are drawn."""
-        return [point for series in self.series for point in series.points]
+        """All that are drawn, the ends of ranges among them."""
+        ends = [(x, y) for series in self.series for x, *both in series.ranges for y in both]
+        return [point for series in self.series for point in series.points] + ends
 
 
 @dataclass(frozen=True)

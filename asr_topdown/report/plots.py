@@ -180,6 +180,13 @@ def _draw_cell(axis: "Axes", x: float, y: float, done: str) -> None:
 
 def _draw_series(axis: "Axes", series: Series) -> None:
     colour, marker, dashes = LOOKS[series.look]
+    if series.ranges:
+        places, low, high = (list(column) for column in zip(*series.ranges, strict=True))
+        if series.line:
+            axis.fill_between(places, low, high, color=colour, alpha=0.15, linewidth=0)
+        else:
+            for place, *ends in series.ranges:
+                axis.plot([place, place], ends, color=colour, marker="_", linewidth=1.5)
     x, y = zip(*series.points, strict=True)
     axis.plot(
         x,

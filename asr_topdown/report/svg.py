@@ -111,7 +111,7 @@ def _x_axis(labels: Sequence[tuple[float, str]], x: Callable[[float], float], bo
 def _series(series: Series, x: Callable[[float], float], y: Callable[[float], float]) -> str:
     pale = " faint" if series.faint else ""
     places = [(x(a), y(b)) for a, b in series.points]
-    parts = []
+    parts = _ranges(series, x, y)
     if series.line and len(places) > 1:
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in places)
         dashes = DASHES[series.look]
@@ -119,6 +119,18 @@ def _series(series: Series, x: Callable[[float], float], y: Callable[[float], fl
     if series.markers:
         parts += [_marker(series.look, a, b, 2.8 if series.faint else 4.2, pale) for a, b in places]
     return "".join(parts)
+
+
+def _ranges(series: Series, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
+    """A band along a line, or a bar with ends for each point."""
+    spans = [(x(place), y(low), y(high)) for place, low, high in series.ranges]
+    if series.line and spans:
+        edge = [(a, low) for a, low, _ in spans] + [(a, high) for a, _, high in reversed(spans)]
+        corners = " ".join(f"{a:.1f},{b:.1f}" for a, b in edge)
+        return [tag("polygon", class_=f"m c{series.look} band", points=corners)]
+    kind = f"s c{series.look}"
+    bars = [_line(kind, (a, low), (a, high)) for a, low, high in spans]
+    return bars + [_line(kind, (a - 4, end), (a + 4, end)) for a, *ends in spans for end in ends]
 
 
 def _key(series: Series) -> str:

@@ -1,0 +1,101 @@
+"""Error over the epochs that were trained in all: what a schedule gives for what it costs."""
+
+import bisect
+import itertools
+import statistics
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from asr_topdown.report.figures import Chart, Figure, Series
+from asr_topdown.report.records import Experiment
+from asr_topdown.report.systems import JOINT, errors_so_far
+from asr_topdown.schedule.controls import ScratchPoint
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import SPECS
+from asr_topdown.schedule.spec import Only
+
+_LOOKS = 5
+
+
+@dataclass(frozen=True)
+class Stairs:
+    """A quantity that changes at given places only: `values[i]` from `places[i]` on, which rise."""
+
+    places: Sequence[float]
+    values: Sequence[float]
+
+    def at(self, place: float) -> float:
+        """The value there; `place` is not before the first."""
+        return self.values[bisect.bisect_right(self.places, place) - 1]
+
+
+def effort_figure(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
+    """A line for each search and control: the mean over the seeds, and a band of one standard deviation.
+
+    Dev and, if decoded, the reported set. None where there is nothing but joint training.
+    """
+    sides = ((experiment.dev_name, experiment.dev()), (experiment.test_name, experiment.test()))
+    charts = []
+    for title, errors in sides:
+        series = _lines(experiment, results, errors)
+        if series:
+            charts.append(Chart(title, "epochs trained in all", title, series))
+    caption = (
+        "Error of the network that each schedule would give by then, over the epochs of all its trainings so "
+        "far, the joint one included where it is needed. Lines: mean over the seeds; bands: one standard "
+        "deviation; marks: where a schedule ends, on average."
+    )
+    return Figure(name, caption, charts) if charts else None
+
+
+def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) -> Stairs | None:
+    """Epochs trained so far and the error of the best network by then; None where a training is missing.
+
+    A search whose steps replace each other one by one is followed step by step, as is the best of several
+    trainings from scratch. Of any other search one sees the joint training and the end.
+    """
+    trainings = [experiment.trainings.get(step.node) for step in result.steps]
+    outcomes = [training.outcome if training else None for training in trainings]
+    epochs = [outcome.epochs for outcome in outcomes if outcome]
+    shown = [result.final, *(step.node for step in result.steps if step.accepted)]
+    if len(epochs) < len(result.steps) or any(node not in errors for node in shown):
+        return None
+    spec = SPECS[result.search]
+    if spec.point is Only and experiment.trainings[result.final].node.parent is None:
+        return Stairs([epochs[-1]], [errors[result.final]])  # a training from nothing needs no joint one
+    if spec.stepwise or spec.point is ScratchPoint:
+        return Stairs(list(itertools.accumulate(epochs)), errors_so_far(result, errors))
+    return Stairs([epochs[0], sum(epochs)], [errors[result.steps[0].node], errors[result.final]])
+
+
+def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[str, float]) -> list[Series]:
+    by_search: dict[str, list[Stairs]] = {}
+    for result in results:
+        if SPECS[result.search].against_joint:
+            found = stairs(experiment, result, errors)
+            if found is not None:
+                by_search.setdefault(result.search, []).append(found)
+    by_search.pop(JOINT, None)
+    series: list[Series] = []
+    for number, (search, own) in enumerate(by_search.items()):
+        series += _line(own, SPECS[search].label, number % _LOOKS)
+    return series
+
+
+def _line(own: Sequence[Stairs], name: str, look: int) -> list[Series]:
+    """Mean and standard deviation over the seeds, from where all have begun."""
+    first = max(one.places[0] for one in own)
+    places = sorted({place for one in own for place in one.places if place >= first})
+    columns = [[one.at(place) for one in own] for place in places]
+    means = [statistics.fmean(column) for column in columns]
+    spreads = [statistics.stdev(column) if len(column) > 1 else 0.0 for column in columns]
+    # Each place twice, with the values before and after it: corners of a stair.
+    corners = [(place, max(0, index + back)) for index, place in enumerate(places) for back in (-1, 0)]
+    ranges = [(place, means[i] - spreads[i], means[i] + spreads[i]) for place, i in corners]
+    line = [(place, means[i]) for place, i in corners]
+    end = (statistics.fmean(one.places[-1] for one in own), statistics.fmean(one.values[-1] for one in own))
+    label = f"{name}: mean of {len(own)} seeds" if len(own) > 1 else name
+    return [
+        Series(label, line, look, markers=False, ranges=ranges if len(own) > 1 else ()),
+        Series("", [end], look, line=False),
+    ]

@@ -1,0 +1,91 @@
+"""Error over the epochs trained in all, against a walk through the epochs one by one."""
+
+import dataclasses
+import statistics
+from pathlib import Path
+
+import pytest
+
+from asr_topdown.report.collect import collect
+from asr_topdown.report.effort import effort_figure, stairs
+from asr_topdown.report.plots import plot_figure
+from asr_topdown.report.svg import figure as drawn
+from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.spec import Only
+
+
+@pytest.fixture
+def found(experiment: Path):
+    """The made-up study; its trainings take 8 epochs each, those of seed 2 here one more."""
+    whole = collect(experiment)
+    longer = {
+        key: dataclasses.replace(one, outcome=dataclasses.replace(one.outcome, epochs=9))
+        if one.node.init_seed % 1_000_000 == 2
+        else one
+        for key, one in whole.trainings.items()
+    }
+    return dataclasses.replace(whole, trainings=longer)
+
+
+def of_search(found, search: str, seed: int) -> Result:
+    return next(one for one in found.studies["study"] if (one.search, one.seed) == (search, seed))
+
+
+def test_a_search_is_followed_step_by_step(found) -> None:
+    """conftest: seed 1 goes 20, 16, 12 % on test; seed 2 goes 22, 18, and its second step is not taken."""
+    first, second = (stairs(found, of_search(found, "greedy", seed), found.test()) for seed in (1, 2))
+    assert (list(first.places), list(first.values)) == ([8, 16, 24], [20, 16, 12])
+    assert (list(second.places), list(second.values)) == ([9, 18, 27], [22, 18, 18])
+    assert [first.at(place) for place in (8, 15, 16, 23, 24, 99)] == [20, 20, 16, 16, 12, 12]
+
+
+def test_of_one_retraining_both_ends_are_shown(found) -> None:
+    keep = stairs(found, of_search(found, "keep", 1), found.test())
+    assert (list(keep.places), list(keep.values)) == ([8, 16], [20, 21])
+
+
+def test_a_training_that_needs_no_joint_one_costs_its_own_epochs_only(found) -> None:
+    joint, other = (of_search(found, "scratch", 1).steps[place].node for place in (0, 1))
+    long = Result("joint_long", 1, (Step(joint, 0.3, True), Step(other, 0.2, True, Only())), other)
+    one = stairs(found, long, found.test())
+    assert (list(one.places), list(one.values)) == ([8], [found.test()[other]])
+
+
+def test_a_training_that_is_not_finished_or_decoded_is_not_drawn(found) -> None:
+    result = of_search(found, "greedy", 1)
+    errors = {key: value for key, value in found.test().items() if key != result.steps[1].node}
+    assert stairs(found, result, errors) is None
+    rest = {key: one for key, one in found.trainings.items() if key != result.steps[2].node}
+    assert stairs(dataclasses.replace(found, trainings=rest), result, found.test()) is None
+
+
+def test_lines_are_means_and_bands_standard_deviations(found, tmp_path: Path) -> None:
+    figure = effort_figure(found, found.studies["study"], "effort")
+    assert [chart.title for chart in figure.charts] == ["dev CER %", "test CER %"]
+    series = {one.name.partition(":")[0]: one for one in figure.charts[1].series if one.name}
+    assert set(series) >= {"top-down", "from scratch, best of as many trainings"}
+    line = series["top-down"]
+    own = [stairs(found, of_search(found, "greedy", seed), found.test()) for seed in (1, 2)]
+    reached = dict(line.points)  # of the two points at one place the last one: the value from there on
+    bands = {place: (low, high) for place, low, high in line.ranges}
+    last = None
+    for epoch in range(9, 28):
+        values = [one.at(epoch) for one in own]
+        last = reached.get(epoch, last)
+        assert last == pytest.approx(statistics.fmean(values))
+        if epoch in bands:
+            spread = statistics.stdev(values)
+            assert bands[epoch] == pytest.approx((last - spread, last + spread))
+    assert sorted(bands) == sorted(reached) == [9, 16, 18, 24, 27]
+    svg = drawn(figure)
+    assert svg.count('band"') == len([one for chart in figure.charts for one in chart.series if one.ranges])
+    plot_figure(tmp_path / "effort.png", figure)
+    assert (tmp_path / "effort.png").stat().st_size > 10_000
+
+
+def test_one_seed_has_no_band_and_joint_training_alone_no_figure(found) -> None:
+    one = [result for result in found.studies["study"] if result.seed == 1]
+    assert not any(
+        series.ranges for chart in effort_figure(found, one, "e").charts for series in chart.series
+    )
+    assert effort_figure(found, [], "e") is None
