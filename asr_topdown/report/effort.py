@@ -14,7 +14,8 @@ from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import SPECS
 from asr_topdown.schedule.spec import Only
 
-_LOOKS = 5
+# The look of the joint training; searches have those before it.
+_JOINT = 4
 
 
 @dataclass(frozen=True)
@@ -69,33 +70,51 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
 
 
 def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[str, float]) -> list[Series]:
-    by_search: dict[str, list[Stairs]] = {}
-    for result in results:
-        if SPECS[result.search].against_joint:
-            found = stairs(experiment, result, errors)
-            if found is not None:
-                by_search.setdefault(result.search, []).append(found)
-    by_search.pop(JOINT, None)
-    series: list[Series] = []
-    for number, (search, own) in enumerate(by_search.items()):
-        series += _line(own, SPECS[search].label, number % _LOOKS)
+    """The searches and controls, and joint training below them; nothing if there is no other."""
+    found: dict[str, list[Stairs]] = {}
+    joint: dict[int, Stairs] = {}
+    for result in sorted(results, key=lambda result: list(SPECS).index(result.search)):
+        one = stairs(experiment, result, errors) if SPECS[result.search].against_joint else None
+        if one is not None and result.search != JOINT:
+            found.setdefault(SPECS[result.search].label, []).append(one)
+            first = experiment.trainings[result.steps[0].node].outcome
+            assert first is not None
+            joint[result.seed] = Stairs([first.epochs], [errors[result.steps[0].node]])
+    if not found:
+        return []
+    # A little further than the last training, so that its place on the stair is seen.
+    end = 1.05 * max(one.places[-1] for own in found.values() for one in own)
+    series = _line(list(joint.values()), "joint", _JOINT, end)
+    for number, (label, own) in enumerate(found.items()):
+        series += _line(own, label, number % _JOINT, end)
     return series
 
 
-def _line(own: Sequence[Stairs], name: str, look: int) -> list[Series]:
-    """Mean and standard deviation over the seeds, from where all have begun."""
-    first = max(one.places[0] for one in own)
-    places = sorted({place for one in own for place in one.places if place >= first})
+def _line(own: Sequence[Stairs], name: str, look: int, end: float) -> list[Series]:
+    """Mean and standard deviation over the seeds, from the first retraining on."""
+    begun = max(one.places[0] for one in own)
+    places = sorted({place for one in own for place in one.places if place >= begun} | {end})
     columns = [[one.at(place) for one in own] for place in places]
     means = [statistics.fmean(column) for column in columns]
     spreads = [statistics.stdev(column) if len(column) > 1 else 0.0 for column in columns]
+    start = min((one.places[1] for one in own if len(one.places) > 1), default=begun)
     # Each place twice, with the values before and after it: corners of a stair.
-    corners = [(place, max(0, index + back)) for index, place in enumerate(places) for back in (-1, 0)]
+    corners = [
+        (place, max(0, index + back))
+        for index, place in enumerate(places)
+        for back in (-1, 0)
+        if place >= start
+    ]
     ranges = [(place, means[i] - spreads[i], means[i] + spreads[i]) for place, i in corners]
-    line = [(place, means[i]) for place, i in corners]
-    end = (statistics.fmean(one.places[-1] for one in own), statistics.fmean(one.values[-1] for one in own))
+    mark = (statistics.fmean(one.places[-1] for one in own), statistics.fmean(one.values[-1] for one in own))
     label = f"{name}: mean of {len(own)} seeds" if len(own) > 1 else name
     return [
-        Series(label, line, look, markers=False, ranges=ranges if len(own) > 1 else ()),
-        Series("", [end], look, line=False),
+        Series(
+            label,
+            [(place, means[i]) for place, i in corners],
+            look,
+            markers=False,
+            ranges=ranges if len(own) > 1 else (),
+        ),
+        Series("", [mark], look, line=False),
     ]
