@@ -11,6 +11,7 @@ from asr_topdown.report import html, markdown, scans
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import Comparison, Differences
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
+from asr_topdown.report.effort import effort_figure
 from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
@@ -94,6 +95,8 @@ def _study(
         parts += _compared(experiment, tag, rows)
     if any(result.search == "greedy" for result in results):
         parts.append(cascade(experiment, results, f"cascade-{tag}"))
+    effort = effort_figure(experiment, results, f"effort-{tag}")
+    parts += [effort] if effort else []
     parts += _section_3(experiment, tag, results)
     for seed in sorted({result.seed for result in results}):
         own = [one for one in results if one.seed == seed]

@@ -36,6 +36,7 @@ def test_report_of_a_study(reported):
     assert [path.name for path in images(page)] == [
         "differences-study.png",
         "cascade-study.png",
+        "effort-study.png",
         "tree-study-seed1.png",
         "curves-study-seed1.png",
         "tree-study-seed2.png",

@@ -111,7 +111,7 @@ def test_scans_have_no_rows_among_the_systems(scanned: Path) -> None:
 
 def test_the_report_has_them(scanned: Path) -> None:
     names = [part.name for part in build(collect(scanned)) if isinstance(part, Figure)]
-    assert names == ["figure1-scans", "figure2-scans", "depth-scans", "cascade-study"]
+    assert names == ["figure1-scans", "figure2-scans", "depth-scans", "cascade-study", "effort-study"]
     page = write_report(scanned)
     assert (page.parent / "figure1-scans.png").stat().st_size > 10_000
     html = page.with_suffix(".html").read_text()
