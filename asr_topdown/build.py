@@ -1,108 +1,135 @@
 """From a configuration to objects: the only module that knows both sides."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import torch
 
 from asr_topdown.config import Config
 from asr_topdown.config.model import (
-    BlstmCtcAttentionConfig,
-    CtcAttentionConfig,
+    AttentionConfig,
+    AttentionHeadConfig,
+    AwdLstmConfig,
+    EncoderConfig,
+    RecognizerConfig,
     TransducerConfig,
-    TransformerCtcAttentionConfig,
-    VggCtcAttentionConfig,
 )
+from asr_topdown.config.section import Section
 from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.awd_lstm import AwdLstm
-from asr_topdown.models.ctc import BlstmCtc
-from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.heads.attention import AttentionHead, Decoder
+from asr_topdown.models.heads.ctc import CtcHead
+from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.model import Model
-from asr_topdown.models.transducer import Transducer
-from asr_topdown.nn.encoders import BlstmEncoder, Encoder, TransformerEncoder, VggBlstmEncoder
+from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn.blstm import blstm_stages
+from asr_topdown.nn.conformer import conformer_stages
+from asr_topdown.nn.conv2d import conv2d_stages
 from asr_topdown.nn.lstm_decoder import LstmDecoder
 from asr_topdown.nn.predictor import LstmPredictor
-from asr_topdown.nn.transformer import TransformerDecoder
+from asr_topdown.nn.stage import Stage
+from asr_topdown.nn.transformer import transformer_stages
+from asr_topdown.nn.transformer_decoder import TransformerDecoder
+from asr_topdown.nn.vgg import vgg_stages
+
+# The kind of a section -> what takes its settings by name. A test holds the two sides together.
+ENCODERS: Mapping[str, Callable[..., Sequence[Stage]]] = {
+    "blstm": blstm_stages,
+    "conformer": conformer_stages,
+    "conv2d": conv2d_stages,
+    "transformer": transformer_stages,
+    "vgg": vgg_stages,
+}
+DECODERS: Mapping[str, Callable[..., Decoder]] = {
+    "lstm": LstmDecoder,
+    "transformer": TransformerDecoder,
+}
 
 
-def build_model(config: Config, units: int) -> Model:
-    """The network of `config` for a vocabulary of `units`, with weights drawn from the global generator."""
-    return BUILDERS[config.model.kind](config, units)
+def build_model(config: Config, vocab_size: int) -> Model:
+    """The network of `config`, with weights drawn from the global generator.
+
+    Raises:
+        ValueError: naming the section whose settings do not fit each other or what is below.
+    """
+    if isinstance(config.model, AwdLstmConfig):
+        return AwdLstm(vocab_size=vocab_size, **_settings(config.model))
+    input_size = front_end_dim(config.features.fbank, config.features.deltas)
+    return build_recognizer(config.model, config.run.transducer_loss, input_size, vocab_size)
 
 
-def fresh_model(config: Config, units: int, init_seed: int) -> Model:
+def fresh_model(config: Config, vocab_size: int, init_seed: int) -> Model:
     """A network with the initial weights of `init_seed`; the global random state is left as it was."""
     # The CPU's generator alone: weights are drawn there, and a GPU need not be touched.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(init_seed)
-        return build_model(config, units)
+        return build_model(config, vocab_size)
 
 
-def _blstm_ctc(config: Config, units: int) -> Model:
-    return BlstmCtc(_inputs(config), units, **config.model.model_dump(exclude={"kind"}))
+def build_recognizer(
+    model: RecognizerConfig, transducer_loss: str, input_size: int, vocab_size: int
+) -> Recognizer:
+    """The recogniser for features of `input_size`; `transducer_loss` is the back end of `nn.transducer_loss`.
+
+    Raises:
+        ValueError: as `build_model`.
+    """
+    stages = _stages(model.encoder, input_size)
+    sizes = {"memory_size": stages[-1].output_size, "vocab_size": vocab_size}
+    # What a seed means depends on the order in which weights are drawn: the output layers of CTC and
+    # attention come after the decoder.
+    transducer = None if model.transducer is None else _transducer(model.transducer, transducer_loss, **sizes)
+    decoded = None if model.attention is None else (model.attention, _decoder(model.attention, **sizes))
+    ctc = None if model.ctc is None else CtcHead(**sizes)
+    attention = None if decoded is None else _attention(*decoded, vocab_size)
+    heads = {"ctc": model.ctc, "attention": model.attention, "transducer": model.transducer}
+    weights = {name: head.weight for name, head in heads.items() if head is not None}
+    try:
+        return Recognizer(stages=stages, ctc=ctc, attention=attention, transducer=transducer, weights=weights)
+    except ValueError as error:
+        raise ValueError(f"model: {error}") from None
 
 
-def _blstm_ctc_attention(config: Config, units: int) -> Model:
-    assert isinstance(config.model, BlstmCtcAttentionConfig)
-    encoder = BlstmEncoder(_inputs(config), **config.model.encoder.model_dump())
-    return _with_lstm_decoder(encoder, config.model, units)
+def _stages(encoder: Sequence[EncoderConfig], input_size: int) -> list[Stage]:
+    stages: list[Stage] = []
+    for index, section in enumerate(encoder):
+        try:
+            stages += ENCODERS[section.kind](input_size, **_settings(section))
+        except ValueError as error:
+            raise ValueError(f"model.encoder.{index} ({section.kind}): {error}") from None
+        input_size = stages[-1].output_size
+    return stages
 
 
-def _vgg_ctc_attention(config: Config, units: int) -> Model:
-    assert isinstance(config.model, VggCtcAttentionConfig)
-    encoder = VggBlstmEncoder(_inputs(config), **config.model.encoder.model_dump())
-    return _with_lstm_decoder(encoder, config.model, units)
+def _decoder(section: AttentionConfig, *, memory_size: int, vocab_size: int) -> Decoder:
+    of_the_head = {*AttentionHeadConfig.model_fields, "kind"}
+    settings = section.model_dump(exclude=of_the_head)
+    try:
+        return DECODERS[section.kind](vocab_size=vocab_size + 1, memory_size=memory_size, **settings)
+    except ValueError as error:
+        raise ValueError(f"model.attention ({section.kind}): {error}") from None
 
 
-def _with_lstm_decoder(
-    encoder: Encoder, model: BlstmCtcAttentionConfig | VggCtcAttentionConfig, units: int
-) -> Model:
-    decoder = LstmDecoder(units + 1, encoder.outputs, **model.decoder.model_dump())
-    return CtcAttention(encoder, decoder, units, **_joint_loss(model))
-
-
-def _transformer_ctc_attention(config: Config, units: int) -> Model:
-    model = config.model
-    assert isinstance(model, TransformerCtcAttentionConfig)
-    encoder = TransformerEncoder(_inputs(config), **model.encoder.model_dump())
-    decoder = TransformerDecoder(units + 1, encoder.outputs, **model.decoder.model_dump())
-    return CtcAttention(encoder, decoder, units, norm=True, **_joint_loss(model))
-
-
-def _transducer(config: Config, units: int) -> Model:
-    model = config.model
-    assert isinstance(model, TransducerConfig)
-    kind = model.encoder.kind
-    encoder = ENCODERS[kind](_inputs(config), **model.encoder.model_dump(exclude={"kind"}))
-    predictor = LstmPredictor(units, **model.predictor.model_dump())
-    settings = model.model_dump(include={"joint", "ctc_weight"})
-    return Transducer(
-        encoder, predictor, units, norm=kind == "transformer", loss=config.run.transducer_loss, **settings
+def _attention(section: AttentionConfig, decoder: Decoder, vocab_size: int) -> AttentionHead:
+    return AttentionHead(
+        decoder=decoder,
+        vocab_size=vocab_size,
+        label_smoothing=section.label_smoothing,
+        smoothing_prior=section.smoothing_prior,
     )
 
 
-def _joint_loss(model: CtcAttentionConfig) -> dict[str, Any]:
-    return model.model_dump(include=set(CtcAttentionConfig.model_fields))
+def _transducer(
+    section: TransducerConfig, loss_backend: str, *, memory_size: int, vocab_size: int
+) -> TransducerHead:
+    return TransducerHead(
+        predictor=LstmPredictor(vocab_size=vocab_size, **section.predictor.model_dump()),
+        memory_size=memory_size,
+        joiner_size=section.joiner_size,
+        vocab_size=vocab_size,
+        loss_backend=loss_backend,
+    )
 
 
-def _inputs(config: Config) -> int:
-    return front_end_dim(config.features.fbank, config.features.deltas)
-
-
-def _awd_lstm(config: Config, units: int) -> Model:
-    return AwdLstm(units, **config.model.model_dump(exclude={"kind"}))
-
-
-ENCODERS: Mapping[str, Callable[..., Encoder]] = {
-    "blstm": BlstmEncoder,
-    "vgg": VggBlstmEncoder,
-    "transformer": TransformerEncoder,
-}
-BUILDERS: Mapping[str, Callable[[Config, int], Model]] = {
-    "blstm_ctc": _blstm_ctc,
-    "blstm_ctc_attention": _blstm_ctc_attention,
-    "vgg_ctc_attention": _vgg_ctc_attention,
-    "transformer_ctc_attention": _transformer_ctc_attention,
-    "transducer": _transducer,
-    "awd_lstm": _awd_lstm,
-}
+def _settings(section: Section) -> dict[str, Any]:
+    return section.model_dump(exclude={"kind"})

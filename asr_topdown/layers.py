@@ -15,6 +15,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.dropout import _DropoutNd
 
 
 class Layer(NamedTuple):
@@ -64,13 +65,14 @@ def tensors_by_layer(model: nn.Module) -> dict[str, dict[str, Tensor]]:
 
 
 def check_partition(model: nn.Module) -> None:
-    """Assert that every tensor, parameter or buffer, is in exactly one layer.
+    """Assert that every tensor, parameter or buffer, and every dropout is in exactly one layer.
 
     Two layers that share storage (tied weights) are refused too: freezing one would freeze the other.
 
     Raises:
-        ValueError: naming the tensors and layers concerned.
+        ValueError: naming the tensors or modules and the layers concerned.
     """
+    _check_random_modules(model)
     storage: dict[int, tuple[str, str]] = {}
     for name, tensors in tensors_by_layer(model).items():
         for key, tensor in tensors.items():
@@ -79,6 +81,26 @@ def check_partition(model: nn.Module) -> None:
             first, first_key = storage.setdefault(tensor.untyped_storage().data_ptr(), (name, key))
             if first != name:
                 raise ValueError(f"layers {first!r} and {name!r} share storage: {first_key} and {key}")
+
+
+def _check_random_modules(model: nn.Module) -> None:
+    owner: dict[int, str] = {}
+    for layer in layers_of(model):
+        for part in (part for module in layer.modules for part in module.modules()):
+            if _can_be_random(part) and owner.setdefault(id(part), layer.name) != layer.name:
+                raise ValueError(f"a dropout is in two layers, {owner[id(part)]!r} and {layer.name!r}")
+    homeless = [
+        name for name, part in model.named_modules() if _can_be_random(part) and id(part) not in owner
+    ]
+    if homeless:
+        raise ValueError(f"these dropouts are in no layer: {', '.join(homeless)}")
+
+
+def is_random(module: nn.Module) -> bool:
+    """Whether the module itself, not what it holds, draws random numbers while training."""
+    return (isinstance(module, _DropoutNd) and module.p > 0) or (
+        isinstance(module, nn.RNNBase) and module.dropout > 0
+    )
 
 
 def group_names(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
@@ -227,8 +249,12 @@ def _hold_in_eval(module: nn.Module) -> None:
     module.train = lambda mode=True: module  # type: ignore[method-assign]
 
 
+def _can_be_random(module: nn.Module) -> bool:
+    return isinstance(module, (_DropoutNd, nn.RNNBase))
+
+
 def _switch_dropout_off(module: nn.Module) -> None:
-    if isinstance(module, nn.modules.dropout._DropoutNd):
+    if isinstance(module, _DropoutNd):
         module.p = 0.0
     elif isinstance(module, nn.RNNBase):
         module.dropout = 0.0

@@ -35,41 +35,6 @@ class ModelOutput(NamedTuple):
     labels: Tensor | None = None
 
 
-class Loss(NamedTuple):
-    """What a model returns for a batch.
-
-    Attributes:
-        total: scalar that is minimised.
-        per_utterance: (B,) detached, to name the culprits of a non-finite loss.
-        carried: what the model wants to be given with the next batch of the epoch, detached: the state of a
-            language model, whose batches follow each other in the text. Empty at the start of an epoch.
-    """
-
-    total: Tensor
-    per_utterance: Tensor
-    carried: tuple[Tensor, ...] = ()
-
-
-class Judgement(NamedTuple):
-    """All that training and the dev metrics want of a batch, from one pass.
-
-    Attributes:
-        outputs: (B, T', …) what the model's `forward` gives, for a greedy search: log-probabilities of CTC,
-            float32, or a transducer's memory.
-        lengths: (B,) of `outputs`.
-        losses: (B,) what is minimised; infinite where CTC finds no alignment.
-        correct: (B,) labels, the end of the sequence included, that an attention decoder predicts right
-            after the true ones; None without such a decoder.
-        labels: (B,) how many there are.
-    """
-
-    outputs: Tensor
-    lengths: Tensor
-    losses: Tensor
-    correct: Tensor | None = None
-    labels: Tensor | None = None
-
-
 def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths: Tensor) -> Tensor:
     """Connectionist temporal classification (Graves et al. 2006), one value per utterance.
 
@@ -94,19 +59,20 @@ def ctc_frames_needed(units: Sequence[int]) -> int:
 
 
 def label_loss(
-    log_probs: Tensor, targets: Tensor, real: Tensor, *, smoothing: float, prior: Tensor | None = None
+    log_probs: Tensor, targets: Tensor, mask: Tensor, *, smoothing: float, prior: Tensor | None
 ) -> Tensor:
     """Cross-entropy against smoothed labels, summed over an utterance's labels (Szegedy et al. 2016).
 
-    The target distribution is (1 - smoothing) on the label plus smoothing x `prior`, over all units. (ESPnet
-    subtracts that distribution's entropy, a constant, for its Transformers.) Sums, not means over the
-    labels, keep the weight between this loss and CTC, which is a sum as well, the same for long and short
-    utterances.
+    The target distribution is (1 - smoothing) on the label plus smoothing x `prior`, over all V units: with
+    the uniform prior, 1 - s + s / V on the label and s / V on each other unit. ESPnet's LabelSmoothingLoss
+    has 1 - s on the label and s / (V - 1) on each other, which is this with s V / (V - 1) in place of s; it
+    also subtracts the distribution's entropy, a constant. Sums, not means over the labels, keep the weight
+    between this loss and CTC, which is a sum as well, the same for long and short utterances.
 
     Args:
         log_probs: (B, L, V) log-probabilities.
         targets: (B, L) units; any valid one in the padding.
-        real: (B, L) booleans, false on padding.
+        mask: (B, L) booleans, false on padding.
         smoothing: share taken from the label, 0 to 1.
         prior: (V,) what it is given to; None = all units alike.
 
@@ -119,18 +85,18 @@ def label_loss(
         if smoothing:
             spread = log_probs.mean(-1) if prior is None else log_probs @ prior
             loss = (1 - smoothing) * loss - smoothing * spread
-        return (loss * real).sum(-1)
+        return (loss * mask).sum(-1)
 
 
-def unit_prior(sequences: Iterable[Sequence[int]], units: int, end: int) -> Tensor:
+def unit_prior(sequences: Iterable[Sequence[int]], vocab_size: int, end: int) -> Tensor:
     """Relative frequency of each unit in the training labels, for unigram label smoothing.
 
     Each sequence ends with one `end`; one is added to each count, so that no unit has probability 0.
 
     Returns:
-        (units,) float32, summing to 1.
+        (vocab_size,) float32, summing to 1.
     """
-    counts = torch.ones(units, dtype=torch.float64)
+    counts = torch.ones(vocab_size, dtype=torch.float64)
     for sequence in sequences:
-        counts += torch.bincount(torch.tensor([*sequence, end]), minlength=units)
+        counts += torch.bincount(torch.tensor([*sequence, end]), minlength=vocab_size)
     return (counts / counts.sum()).float()

@@ -7,7 +7,9 @@ each weight of the LSTMs and the softmax and each word: 0.42 PFLOP for an epoch 
 line.
 
     python benchmarks/awd_lstm.py --device cuda --precision bfloat16
-    python benchmarks/awd_lstm.py --words 4845 --embedding 80 --cells 160 --batch 20 --bptt 35  # cpu.yaml
+    python benchmarks/awd_lstm.py --words 4845 --embedding-size 80 --hidden-size 160 --batch 20 --bptt 35
+
+(The last is egs/wikitext2/conf/cpu.yaml.)
 """
 
 import argparse
@@ -18,6 +20,8 @@ from collections.abc import Callable
 
 import torch
 
+from asr_topdown.config.model import AwdLstmConfig
+from asr_topdown.data.language_model import LanguageModelBatch
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.train.nt_asgd import NtAsgd
 
@@ -34,9 +38,10 @@ def training_step(model: AwdLstm, args: argparse.Namespace) -> Callable[[], None
     def step() -> None:
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(device.type, torch.bfloat16, enabled=args.precision == "bfloat16"):
-            loss = model.loss(words[:-1], words[1:], *state[0])
-        state[0] = loss.carried
-        loss.total.backward()
+            batch = LanguageModelBatch(("rows",), words[:-1], words[1:])
+            output = model.forward_with_loss(batch, state[0])
+        state[0] = output.hidden_state
+        output.loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 0.25)
         optimizer.step()
 
@@ -66,7 +71,10 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
     steps = {}
     for name, drop in (("dropped", 0.5), ("plain", 0.0)):
         torch.manual_seed(0)
-        model = AwdLstm(args.words, embedding=args.embedding, cells=args.cells, drop_weights=drop)
+        config = AwdLstmConfig(
+            embedding_size=args.embedding_size, hidden_size=args.hidden_size, weight_dropout=drop
+        )
+        model = AwdLstm(vocab_size=args.words, **config.model_dump(exclude={"kind"}))
         steps[name] = training_step(model.to(args.device).train(), args)
         for _ in range(args.warm_up):
             steps[name]()
@@ -105,8 +113,8 @@ def main() -> None:
     parser.add_argument("--device", default="cpu")
     parser.add_argument("--precision", default="float32", choices=["float32", "bfloat16"])
     parser.add_argument("--words", type=int, default=33_278)
-    parser.add_argument("--embedding", type=int, default=400)
-    parser.add_argument("--cells", type=int, default=1150)
+    parser.add_argument("--embedding-size", type=int, default=400)
+    parser.add_argument("--hidden-size", type=int, default=1150)
     parser.add_argument("--batch", type=int, default=80)
     parser.add_argument("--bptt", type=int, default=70)
     parser.add_argument("--training-words", type=int, default=TRAINING_WORDS)

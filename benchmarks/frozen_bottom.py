@@ -1,6 +1,6 @@
 """What freezing the lowest layers saves: seconds and memory of an epoch. Prints JSON.
 
-    python benchmarks/frozen_bottom.py [--layers 4] [--cells 320] [--utterances 64]
+    python benchmarks/frozen_bottom.py [--layers 4] [--hidden-size 320] [--utterances 64]
 
 For each number k of frozen lowest layers of a BLSTM-CTC: an epoch in which they are computed (without a
 gradient), one in which their output is read from memory, and what computing it once takes. k = 0 is joint
@@ -19,8 +19,9 @@ from pathlib import Path
 import torch
 
 from asr_topdown import layers
+from asr_topdown.build import build_recognizer
+from asr_topdown.config.model import BlstmConfig, CtcConfig, RecognizerConfig
 from asr_topdown.data.batch import SpeechBatch, collate
-from asr_topdown.models.ctc import BlstmCtc
 
 FRAMES, INPUTS, UNITS, BATCH = 400, 83, 50, 16
 
@@ -29,7 +30,8 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     """One epoch, in this process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
-    model = BlstmCtc(INPUTS, UNITS, layers=args.layers, cells=args.cells)
+    encoder = BlstmConfig(num_layers=args.layers, hidden_size=args.hidden_size)
+    model = build_recognizer(RecognizerConfig(encoder=(encoder,), ctc=CtcConfig()), "torch", INPUTS, UNITS)
     layers.freeze(model, [f"blstm.{i}" for i in range(args.frozen)], dropout=True)
     batches = [made(seed) for seed in range(args.utterances // BATCH)]
     optimizer = torch.optim.Adam([p for p in model.parameters() if p.requires_grad])
@@ -37,15 +39,17 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
     if args.cached:
         began = time.perf_counter()
         with torch.no_grad():
-            hidden = [model.bottom(batch.feats, batch.feat_lengths, args.frozen) for batch in batches]
+            hidden = [model.encode(batch.feats, batch.feat_lengths, stop=args.frozen) for batch in batches]
         once = time.perf_counter() - began
-        batches = [b._replace(feats=h, feat_lengths=n) for b, (h, n) in zip(batches, hidden, strict=True)]
-        model.below = args.frozen
+        batches = [
+            batch._replace(feats=frames, feat_lengths=lengths, start=args.frozen)
+            for batch, (frames, lengths) in zip(batches, hidden, strict=True)
+        ]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     began = time.perf_counter()
     for batch in batches:
         optimizer.zero_grad(set_to_none=True)
-        model.loss(*batch.inputs).total.backward()
+        model.forward_with_loss(batch).loss.backward()
         optimizer.step()
     seconds = time.perf_counter() - began
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
@@ -64,7 +68,7 @@ def main() -> None:
     """Measure everything, or, with --frozen, one case."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--layers", type=int, default=4)
-    parser.add_argument("--cells", type=int, default=320)
+    parser.add_argument("--hidden-size", type=int, default=320)
     parser.add_argument("--utterances", type=int, default=64)
     parser.add_argument("--frozen", type=int)
     parser.add_argument("--cached", action="store_true")
@@ -75,7 +79,14 @@ def main() -> None:
     rows = []
     for frozen in range(args.layers + 1):
         for cached in (False, True) if frozen else (False,):
-            command = [sys.executable, Path(__file__), "--layers", args.layers, "--cells", args.cells]
+            command = [
+                sys.executable,
+                Path(__file__),
+                "--layers",
+                args.layers,
+                "--hidden-size",
+                args.hidden_size,
+            ]
             command += ["--utterances", args.utterances, "--frozen", frozen]
             told = subprocess.run(
                 [*map(str, command), *(["--cached"] if cached else [])], capture_output=True, text=True

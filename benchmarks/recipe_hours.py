@@ -21,20 +21,20 @@ from pathlib import Path
 from typing import NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
+from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.features.front_end import front_end_dim
+from asr_topdown.models.model import Model
 from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
 sys.path.append(str(Path(__file__).parent / "peers"))
 from ours_worker import lstm_flops
-
-Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
 
 class Corpus(NamedTuple):
@@ -52,12 +52,13 @@ CORPORA = {
 }
 
 
-def make_batch(config: Config, corpus: Corpus) -> Batch:
+def make_batch(config: Config, corpus: Corpus) -> SpeechBatch:
     """Random features and labels of as many mean utterances as one batch of this configuration holds."""
     frames = corpus.frames // corpus.utterances
     size = min(config.train.utterances_per_batch, config.train.frames_per_batch // frames)
     labels = corpus.labels[config.text.unit]
-    return (
+    return SpeechBatch(
+        ("",) * size,
         torch.randn(size, frames, front_end_dim(config.features.fbank, config.features.deltas)),
         torch.full((size,), frames),
         torch.randint(1, corpus.units[config.text.unit], (size, labels)),
@@ -65,18 +66,18 @@ def make_batch(config: Config, corpus: Corpus) -> Batch:
     )
 
 
-def count_flops(model: nn.Module, batch: Batch) -> float:
+def count_flops(model: Model, batch: SpeechBatch) -> float:
     """Forward and backward of a batch of equal lengths: one utterance tells what the others cost."""
     with FlopCounterMode(display=False) as counter:
-        model.loss(*(part[:1] for part in batch)).total.backward()  # type: ignore[operator, union-attr]
-    return len(batch[0]) * float(counter.get_total_flops()) + lstm_flops(model, batch[1])
+        model.forward_with_loss(batch.rows([0])).loss.backward()
+    return len(batch.ids) * float(counter.get_total_flops()) + lstm_flops(model, batch.feat_lengths)
 
 
-def step_seconds(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimizer) -> float:
+def step_seconds(model: Model, batch: SpeechBatch, optimizer: torch.optim.Optimizer) -> float:
     """Processor time of one training step."""
     started = time.process_time()
     optimizer.zero_grad(set_to_none=True)
-    model.loss(*batch).total.backward()  # type: ignore[operator, union-attr]
+    model.forward_with_loss(batch).loss.backward()
     nn.utils.clip_grad_norm_(model.parameters(), 5.0)
     optimizer.step()
     return time.process_time() - started
@@ -85,17 +86,17 @@ def step_seconds(model: nn.Module, batch: Batch, optimizer: torch.optim.Optimize
 def measure(path: Path, repeats: int, teraflops: float | None) -> dict[str, object]:
     """One configuration."""
     config = configuration.load(path)
-    teraflops = teraflops or (10.0 if "transformer" in config.model.kind else 3.0)
+    teraflops = teraflops or (10.0 if any("former" in stage.kind for stage in config.model.encoder) else 3.0)
     corpus = CORPORA[path.resolve().parts[-3]]
     model = fresh_model(config, corpus.units[config.text.unit], 0)
     batch = make_batch(config, corpus)
     optimizer = build_optimizer(model, config.train.optimizer)
     flops = count_flops(model, batch)
     took = statistics.median(step_seconds(model, batch, optimizer) for _ in range(repeats))
-    batches = corpus.utterances / len(batch[0])
+    batches = corpus.utterances / len(batch.ids)
     return {
         "configuration": str(path),
-        "batch": list(batch[0].shape),
+        "batch": list(batch.feats.shape),
         "cpu_seconds_per_batch": round(took, 2),
         "cpu_gflops": round(flops / took / 1e9, 1),
         "batches_per_epoch": round(batches),

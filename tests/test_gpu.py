@@ -8,14 +8,15 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from networks import blstm, blstm_ctc
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
-from asr_topdown.decode.beam_options import BeamOptions
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.decode.joint_beam import joint_beam
-from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.train.optim import build_optimizer
 
 DEVICE = os.environ.get("ASR_TOPDOWN_TEST_DEVICE", "cuda")
@@ -23,33 +24,35 @@ pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(DEVICE == "cuda" and not torch.cuda.is_available(), reason="no CUDA GPU here"),
 ]
-FEATURES, UNITS = 12, 7
-SMALL = {"encoder": {"cells": 10, "projection": 9}, "decoder": {"embedding": 8, "cells": 9, "attention": 8}}
-BLOCKS = {"blocks": 2, "dim": 16, "heads": 2, "hidden": 24, "dropout": 0.0}
-DECODER = {"blocks": 1, "heads": 2, "hidden": 24, "dropout": 0.0}
+FEATURES, VOCAB = 12, 7
+BLSTM = blstm(4, 10, projection_size=9)
+LSTM = {"kind": "lstm", "embedding_size": 8, "hidden_size": 9, "attention_size": 8}
+BLOCKS = {"num_layers": 2, "d_model": 16, "num_heads": 2, "ffn_dim": 24, "dropout": 0.0}
+CONV2D = {"kind": "conv2d", "channels": 16, "output_size": 16}
+DECODER = {"kind": "transformer", "num_layers": 1, "num_heads": 2, "ffn_dim": 24, "dropout": 0.0}
+HEADS = {"ctc": {"weight": 0.3}, "attention": DECODER}
 MODELS: dict[str, dict[str, Any]] = {
-    "blstm_ctc": {"kind": "blstm_ctc", "layers": 2, "cells": 10, "subsample": [2]},
-    "blstm_ctc_attention": {"kind": "blstm_ctc_attention", **SMALL},
-    "vgg_ctc_attention": {"kind": "vgg_ctc_attention", **SMALL},
-    "transformer": {"kind": "transformer_ctc_attention", "encoder": BLOCKS, "decoder": DECODER},
-    "conformer": {
-        "kind": "transformer_ctc_attention",
-        "encoder": {**BLOCKS, "block": "conformer", "kernel": 5},
-        "decoder": DECODER,
-    },
+    "blstm_ctc": blstm_ctc(2, 10, subsample=[2]),
+    "blstm_ctc_attention": {"encoder": [BLSTM], "ctc": {"weight": 0.3}, "attention": LSTM},
+    "vgg_ctc_attention": {"encoder": [{"kind": "vgg"}, BLSTM], "ctc": {"weight": 0.3}, "attention": LSTM},
+    "transformer": {"encoder": [CONV2D, {"kind": "transformer", **BLOCKS}], **HEADS},
+    "conformer": {"encoder": [CONV2D, {"kind": "conformer", **BLOCKS, "kernel_size": 5}], **HEADS},
 }
 every_model = pytest.mark.parametrize("name", MODELS)
 
 
-def make(name: str) -> tuple[configuration.Config, nn.Module]:
+def make(name: str) -> tuple[configuration.Config, Recognizer]:
     config = configuration.parse({"features": {"fbank": {"num_mels": FEATURES}}, "model": MODELS[name]})
-    return config, fresh_model(config, UNITS, 3)
+    model = fresh_model(config, VOCAB, 3)
+    assert isinstance(model, Recognizer)
+    return config, model
 
 
-def batch(device: str) -> tuple[Tensor, ...]:
+def batch(device: str) -> SpeechBatch:
     torch.manual_seed(1)
-    feats, tokens = torch.randn(3, 60, FEATURES), torch.randint(1, UNITS, (3, 5))
-    return tuple(t.to(device) for t in (feats, torch.tensor([60, 51, 37]), tokens, torch.tensor([5, 3, 4])))
+    feats, tokens = torch.randn(3, 60, FEATURES), torch.randint(1, VOCAB, (3, 5))
+    sizes, counts = torch.tensor([60, 51, 37]), torch.tensor([5, 3, 4])
+    return SpeechBatch(("a", "b", "c"), feats, sizes, tokens, counts).to(torch.device(device))
 
 
 @every_model
@@ -58,10 +61,10 @@ def test_losses_and_gradients_are_those_of_the_cpu(name: str) -> None:
     for device in ("cpu", DEVICE):
         model = make(name)[1].to(device)
         with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            loss = model.loss(*batch(device))
-            loss.total.backward()
+            output = model.forward_with_loss(batch(device))
+            output.loss.backward()
         gradients = {key: value.grad.cpu() for key, value in model.named_parameters()}
-        found.append((loss.per_utterance.cpu(), gradients))
+        found.append((output.losses.cpu(), gradients))
     (losses, gradients), (there, gradients_there) = found
     torch.testing.assert_close(there, losses, rtol=1e-4, atol=1e-4)
     for key, gradient in gradients.items():
@@ -82,8 +85,8 @@ def test_frozen_layers_keep_their_fingerprint(name: str) -> None:
     for _ in range(3):
         optimizer.zero_grad(set_to_none=True)
         with torch.autocast(DEVICE, torch.bfloat16):
-            loss = model.loss(*batch(DEVICE))
-        loss.total.backward()
+            loss = model.forward_with_loss(batch(DEVICE)).loss
+        loss.backward()
         optimizer.step()
     assert layers.fingerprint(model, frozen) == before
     assert layers.fingerprint(model, free) != before_free
@@ -94,21 +97,19 @@ def test_a_search_finds_what_it_finds_on_the_cpu(name: str) -> None:
     found = []
     for device in ("cpu", DEVICE):
         model = make(name)[1].to(device).eval()
-        assert isinstance(model, CtcAttention)
         torch.manual_seed(5)
-        for output in (model.softmax.ctc, model.softmax.decoder):  # so that hypotheses differ
+        for output in (model.ctc.output, model.attention.output.linear):  # so that hypotheses differ
             output.weight.data = torch.randn(output.weight.shape).to(device)
-        feats, lengths, _, _ = batch(device)
+        one = batch(device)
         with torch.no_grad(), torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
-            memory, lengths = model.encode(feats, lengths)
-            ctc = model.ctc_log_probs(memory)
+            memory, lengths = model.encode(one.feats, one.feat_lengths)
             results = joint_beam(
                 memory,
                 lengths,
-                units=UNITS,
-                options=BeamOptions(beam=5, nbest=2),
-                ctc_log_probs=ctc,
-                decoder=model.scorer,
+                vocab_size=VOCAB,
+                config=DecodeConfig(method="joint_beam", beam=5, nbest=2),
+                ctc_log_probs=model.ctc.log_probs(memory),
+                decoder=model.attention.scorer,
             )
         found.append(results)
     for here, there in zip(*found, strict=True):

@@ -14,8 +14,8 @@ PACKAGE = ROOT / "asr_topdown"
 
 # A part imports only from the rows above its own, or from itself.
 RANKS = """
-files logs progress
-text audio layers losses nn engines schedule
+files logs progress layers
+text audio losses nn engines schedule
 features score weights
 config datadir models
 data corpora

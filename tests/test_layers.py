@@ -44,6 +44,17 @@ def test_a_forgotten_tensor_is_an_error() -> None:
         layers.check_partition(model)
 
 
+def test_a_dropout_in_no_layer_or_in_two_is_an_error() -> None:
+    model = Stack()
+    model.extra = nn.ModuleList([nn.Dropout(0.0)])
+    with pytest.raises(ValueError, match=r"dropouts are in no layer: extra\.0"):
+        layers.check_partition(model)
+    both = (*Stack.layers(model), Layer("again", (model.extra, model.drop)))
+    model.layers = lambda: both  # type: ignore[method-assign]
+    with pytest.raises(ValueError, match="a dropout is in two layers, 'middle' and 'again'"):
+        layers.check_partition(model)
+
+
 def test_a_tensor_in_two_layers_is_an_error() -> None:
     model = Stack()
     both = (*model.layers(), Layer("again", (model.top,)))

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from asr_topdown.losses import label_loss, unit_prior
 
 TARGETS = torch.tensor([[2, 0, 1], [3, 3, 0]])
-REAL = torch.tensor([[True, True, True], [True, False, False]])
+MASK = torch.tensor([[True, True, True], [True, False, False]])
 
 
 def log_probs(dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -18,9 +18,9 @@ def log_probs(dtype: torch.dtype = torch.float32) -> torch.Tensor:
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 def test_uniform_smoothing_is_pytorchs_summed_over_an_utterance(smoothing: float) -> None:
-    ours = label_loss(log_probs(), TARGETS, REAL, smoothing=smoothing)
+    ours = label_loss(log_probs(), TARGETS, MASK, smoothing=smoothing, prior=None)
     each = F.cross_entropy(log_probs().transpose(1, 2), TARGETS, reduction="none", label_smoothing=smoothing)
-    assert torch.allclose(ours, (each * REAL).sum(1))
+    assert torch.allclose(ours, (each * MASK).sum(1))
 
 
 def test_unigram_smoothing_by_hand() -> None:
@@ -37,18 +37,18 @@ def test_unigram_smoothing_by_hand() -> None:
 def test_the_gradient_is_probability_minus_smoothed_target() -> None:
     logits = torch.randn(2, 3, 4, requires_grad=True)
     prior = torch.tensor([0.1, 0.2, 0.3, 0.4])
-    label_loss(logits.log_softmax(-1), TARGETS, REAL, smoothing=0.3, prior=prior).sum().backward()
+    label_loss(logits.log_softmax(-1), TARGETS, MASK, smoothing=0.3, prior=prior).sum().backward()
     target = 0.7 * F.one_hot(TARGETS, 4) + 0.3 * prior
-    assert torch.allclose(logits.grad, (logits.softmax(-1) - target) * REAL[..., None], atol=1e-6)
+    assert torch.allclose(logits.grad, (logits.softmax(-1) - target) * MASK[..., None], atol=1e-6)
 
 
 def test_the_loss_is_float32_under_autocast() -> None:
     with torch.autocast("cpu", torch.bfloat16):
-        loss = label_loss(log_probs(torch.bfloat16), TARGETS, REAL, smoothing=0.1)
+        loss = label_loss(log_probs(torch.bfloat16), TARGETS, MASK, smoothing=0.1, prior=None)
     assert loss.dtype == torch.float32
 
 
 def test_prior_counts_units_and_ends() -> None:
     """Two sequences, one `end` each, and one added to each of the five counts."""
-    prior = unit_prior([[2, 2, 3], [2]], units=5, end=4)
+    prior = unit_prior([[2, 2, 3], [2]], vocab_size=5, end=4)
     assert torch.allclose(prior, torch.tensor([1.0, 1, 4, 2, 3]) / 11)

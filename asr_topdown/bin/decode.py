@@ -190,8 +190,8 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
     write_nbest(one.target, decoded.found, vocabulary, decode)
     reference = datadir.read_transcripts(one.data / "text")
     rates = {
-        "cer": score(reference, texts, "char", unscored=decode.unscored).rate,
-        "wer": score(reference, texts, "word", unscored=decode.unscored).rate,
+        "cer": score(reference, texts, "char", nlsyms=decode.nlsyms).rate,
+        "wer": score(reference, texts, "word", nlsyms=decode.nlsyms).rate,
     }
     write_json(
         one.target / "result.json",

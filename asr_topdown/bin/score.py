@@ -53,7 +53,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--missing-as-empty", action="store_true", help="a missing hypothesis is an empty one"
     )
     parser.add_argument(
-        "--unscored",
+        "--nlsyms",
         nargs="+",
         default=[],
         metavar="TAG",
@@ -140,7 +140,7 @@ def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
                 unit,
                 utt2spk=utt2spk,
                 missing_as_empty=args.missing_as_empty,
-                unscored=args.unscored,
+                nlsyms=args.nlsyms,
             )
             for unit in _UNITS[args.units]
         ]

@@ -9,7 +9,7 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.config.features import FeaturesConfig
 from asr_topdown.config.identity import settings_hash
 from asr_topdown.config.language_model import LanguageModelConfig
-from asr_topdown.config.model import AwdLstmConfig, BlstmCtcConfig, CtcAttentionConfig, ModelConfig
+from asr_topdown.config.model import AwdLstmConfig, CtcConfig, ModelConfig, RecognizerConfig
 from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.section import Section
@@ -22,7 +22,7 @@ class Config(Section):
 
     features: FeaturesConfig = FeaturesConfig()
     text: TextConfig = TextConfig()
-    model: ModelConfig = BlstmCtcConfig()
+    model: ModelConfig = RecognizerConfig(ctc=CtcConfig())
     language_model: LanguageModelConfig = LanguageModelConfig()
     train: TrainConfig = TrainConfig()
     schedule: ScheduleConfig = ScheduleConfig()
@@ -32,16 +32,21 @@ class Config(Section):
     @field_validator("model", mode="before")
     @classmethod
     def _default_kind(cls, values: Any) -> Any:
-        return {"kind": "blstm_ctc", **values} if isinstance(values, Mapping) else values
+        return {"kind": "recognizer", **values} if isinstance(values, Mapping) else values
 
     @model_validator(mode="after")
     def _metric_fits(self) -> "Config":
         if self.is_language_model and self.train.metric != "loss":
             raise ValueError("a language model is chosen by its loss: set train.metric to loss")
-        if self.train.metric == "accuracy" and not isinstance(self.model, CtcAttentionConfig):
-            raise ValueError(
-                f"train.metric: accuracy is an attention decoder's, and a {self.model.kind} has none"
-            )
+        if self.train.metric == "accuracy" and "attention" not in self.heads:
+            raise ValueError("train.metric: accuracy is an attention decoder's, and model.attention is none")
+        return self
+
+    @model_validator(mode="after")
+    def _decoder_fits(self) -> "Config":
+        # A file with a decoder alone (`decode --config`) is for whatever model it is used with.
+        if self.heads and "model" in self.model_fields_set:
+            self.decode.check_heads(self.heads)
         return self
 
     @model_validator(mode="after")
@@ -61,6 +66,14 @@ class Config(Section):
         if (names := self.schedule.reads_every_epoch) and self.run.keep_epochs != "all":
             raise ValueError(f"schedule: {', '.join(names)} reads earlier epochs: set run.keep_epochs to all")
         return self
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The heads of a recogniser; () for a language model."""
+        if not isinstance(self.model, RecognizerConfig):
+            return ()
+        heads = ("ctc", "attention", "transducer")
+        return tuple(name for name in heads if getattr(self.model, name) is not None)
 
     @property
     def is_language_model(self) -> bool:

@@ -1,19 +1,42 @@
 """How speech is decoded: what `decode:` may hold in an experiment's YAML."""
 
-from typing import Literal
+from collections.abc import Collection
+from typing import NamedTuple
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from asr_topdown.config.section import Section
 
 
-class DecodeConfig(Section):
-    """From a network's outputs to text."""
+class Method(NamedTuple):
+    """What a decoder needs.
 
-    method: Literal["greedy", "prefix_beam", "joint_beam", "attention", "transducer_beam"] = Field(
+    Attributes:
+        heads: of the model, that it reads; greedy decoding reads whichever there are.
+        fuses_lm: whether it can add a language model's scores.
+    """
+
+    heads: tuple[str, ...]
+    fuses_lm: bool
+
+
+# The name of a decoder is that of its module in `decode/`.
+METHODS = {
+    "greedy": Method((), fuses_lm=False),
+    "prefix_beam": Method(("ctc",), fuses_lm=False),
+    "joint_beam": Method(("ctc", "attention"), fuses_lm=True),
+    "attention": Method(("attention",), fuses_lm=True),
+    "transducer_beam": Method(("transducer",), fuses_lm=True),
+}
+
+
+class DecodeConfig(Section):
+    """From the encoder's output to text."""
+
+    method: str = Field(
         "greedy",
-        description="greedy, prefix_beam: by the CTC output; joint_beam: by CTC and the attention decoder; "
-        "attention: by the decoder alone; of a transducer, greedy and transducer_beam",
+        description="greedy: of the transducer, else of CTC, else of the attention decoder; prefix_beam: of "
+        "CTC; joint_beam: of CTC and the attention decoder; attention: of the decoder alone; transducer_beam",
     )
     beam: int = Field(10, ge=1, description="hypotheses kept per utterance")
     nbest: int = Field(1, ge=1, description="hypotheses written per utterance, at most `beam`")
@@ -24,15 +47,23 @@ class DecodeConfig(Section):
         description="joint_beam: of CTC's score, the decoder's has the rest; 1 = CTC alone",
     )
     max_symbols: int = Field(5, ge=1, description="most labels that a transducer puts out in one frame")
-    length_bonus: float = Field(
-        0.0, description="in a beam search but prefix_beam: added for each label, in nats"
+    length_penalty: float = Field(
+        0.0,
+        description="in a beam search but prefix_beam: added to a score for each label, in nats, so that "
+        "more than 0 favours long texts and less than 0 short ones",
     )
     max_length_ratio: float = Field(
-        1.0, ge=0.0, description="joint_beam, attention: most labels, as a share of the encoder's frames"
+        0.0,
+        ge=0.0,
+        description="joint_beam, attention: most labels, as a share of the encoder's frames; 0 = as many as "
+        "frames",
     )
     min_length_ratio: float = Field(0.0, ge=0.0, description="joint_beam, attention: fewest labels, likewise")
-    pre_beam: int = Field(
-        0, ge=0, description="joint_beam: labels per hypothesis that CTC scores, the decoder's best; 0 = all"
+    pre_beam_size: int = Field(
+        0,
+        ge=0,
+        description="joint_beam: labels after each hypothesis that CTC scores, the best by all other scores; "
+        "0 = all, which is one matrix product: less pays from some thousand units on",
     )
     lm: str = Field(
         "",
@@ -40,10 +71,18 @@ class DecodeConfig(Section):
         "empty = none",
     )
     lm_weight: float = Field(0.0, ge=0.0, description="of its log-probabilities (shallow fusion)")
-    unscored: tuple[str, ...] = Field(
-        (), description="tags such as <NOISE> that error rates leave out on both sides"
+    nlsyms: tuple[str, ...] = Field(
+        (),
+        description="non-linguistic symbols such as <NOISE>, which error rates leave out on both sides",
     )
     frames_per_batch: int = Field(24000, ge=1)
+
+    @field_validator("method")
+    @classmethod
+    def _is_known(cls, method: str) -> str:
+        if method not in METHODS:
+            raise ValueError(f"must be one of {', '.join(METHODS)}, got {method!r}")
+        return method
 
     @model_validator(mode="after")
     def _fits(self) -> "DecodeConfig":
@@ -51,9 +90,24 @@ class DecodeConfig(Section):
             raise ValueError(f"nbest {self.nbest} is more than the beam, {self.beam}")
         if self.lm_weight and not self.lm:
             raise ValueError(f"an lm_weight of {self.lm_weight} and no lm: which language model?")
-        if self.lm and self.method in ("greedy", "prefix_beam"):
-            raise ValueError(
-                "a language model needs the method joint_beam, attention or transducer_beam, "
-                f"not {self.method}"
-            )
+        if self.lm and not METHODS[self.method].fuses_lm:
+            able = ", ".join(name for name, method in METHODS.items() if method.fuses_lm)
+            raise ValueError(f"a language model needs a method that can use one ({able}), not {self.method}")
         return self
+
+    def check_heads(self, heads: Collection[str]) -> None:
+        """Check that a model with these heads can be decoded so.
+
+        Raises:
+            ValueError: naming the head that is missing.
+        """
+        without_score = {0.0: "ctc", 1.0: "attention"}.get(self.ctc_weight)
+        for head in METHODS[self.method].heads:
+            if head in heads or (self.method == "joint_beam" and head == without_score):
+                continue
+            reads = f"with a ctc_weight of {self.ctc_weight:g} " if self.method == "joint_beam" else ""
+            able = [name for name, method in METHODS.items() if set(method.heads) <= set(heads)]
+            raise ValueError(
+                f"decode.method: {self.method} {reads}reads model.{head}, and this model has "
+                f"{' and '.join(heads)}: use {' or '.join(able)}"
+            )

@@ -73,6 +73,8 @@ def parse(text: str, where: str) -> tuple[Any, dict[Keys, str]]:
 def set_key(path: str, text: str, where: str) -> Document:
     """The document of one setting, `path` being its key with dots and `text` its YAML value.
 
+    A place in a list is a key, too: `model.encoder.0.dropout`.
+
     Raises:
         ValueError: beginning with `where`.
     """
@@ -124,9 +126,18 @@ def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     merged = dict(base)
     for key, value in over.items():
         old = merged.get(key)
-        both = isinstance(old, Mapping) and isinstance(value, Mapping)
-        merged[key] = _merged(old, value) if both else value  # type: ignore[arg-type]
+        if isinstance(old, list) and isinstance(value, Mapping) and value and set(value) <= _places_in(old):
+            items = _merged({str(place): item for place, item in enumerate(old)}, value)
+            merged[key] = list(items.values())
+        elif isinstance(old, Mapping) and isinstance(value, Mapping):
+            merged[key] = _merged(old, value)
+        else:
+            merged[key] = value
     return merged
+
+
+def _places_in(items: list[Any]) -> set[str]:
+    return {str(place) for place in range(len(items))}
 
 
 class _Resolver(yaml.SafeLoader):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.prefix_beam import IMPOSSIBLE
+from asr_topdown.decode.result import IMPOSSIBLE
 from asr_topdown.nn.lengths import mask
 
 # Stands for the log of a label's probability of 0: sums of thousands of them leave a float64 its digits.
@@ -52,8 +52,8 @@ class CtcPrefixScorer:
     """
 
     def __init__(self, log_probs: Tensor, lengths: Tensor) -> None:
-        real = mask(lengths, log_probs.shape[1])[:, :, None]
-        rows = log_probs.double().clamp(min=LOWEST).masked_fill(~real, LOWEST).mT
+        within = mask(lengths, log_probs.shape[1])[:, :, None]
+        rows = log_probs.double().clamp(min=LOWEST).masked_fill(~within, LOWEST).mT
         self.lengths = lengths
         self.sums = torch.nn.functional.pad(rows.cumsum(2), (1, 0))  # (B, V, T + 1): log P_t of each label
         self.probs = rows.exp()  # (B, V, T)

@@ -1,19 +1,40 @@
-"""Greedy CTC decoding: the best label of each frame, repeats merged, blanks dropped (Graves et al. 2006)."""
+"""Greedy decoding: no hypothesis but the one that looks best at each step.
+
+Of CTC it is the best label of each frame, repeats merged and blanks dropped (Graves et al. 2006).
+"""
 
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.result import DecodeResult, Hypothesis, check_ctc_input
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.decode import attention
+from asr_topdown.decode.decoders import Decoder
+from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis, check_ctc_input
+from asr_topdown.decode.transducer_greedy import transducer_greedy
+from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.text import Vocabulary
+
+
+def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
+    """`decode.method: greedy`: of the transducer, else of CTC, else of the attention decoder."""
+    transducer, ctc = model.transducer, model.ctc
+    if transducer is not None:
+        return lambda memory, lengths: transducer_greedy(
+            transducer, memory, lengths, max_symbols=config.max_symbols
+        )
+    if ctc is not None:
+        return lambda memory, lengths: ctc_greedy(ctc.log_probs(memory), lengths)
+    narrow = {"beam": 1, "nbest": 1, "lm": "", "lm_weight": 0.0}
+    return attention.decoder(model, config.model_copy(update=narrow), vocabulary)
 
 
 @torch.no_grad()
-def ctc_greedy(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[DecodeResult]:
+def ctc_greedy(log_probs: Tensor, lengths: Tensor) -> list[DecodeResult]:
     """Decode each utterance along its single most probable alignment.
 
     Args:
         log_probs: (B, T, V) natural logarithms; frames at or after an utterance's length are not looked at.
         lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
-        blank: the id of the CTC blank.
 
     Returns:
         One hypothesis per utterance. Its score is the sum over frames of the largest log-probability, i.e.
@@ -22,10 +43,10 @@ def ctc_greedy(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[Decod
     Raises:
         ValueError: when a frame holds NaN.
     """
-    counts = check_ctc_input(log_probs, lengths, blank)
+    counts = check_ctc_input(log_probs, lengths)
     values, labels = log_probs.float().max(2)
     previous = torch.cat([torch.full_like(labels[:, :1], -1), labels[:, :-1]], 1)
-    emitted = torch.where((labels != previous) & (labels != blank), labels, -1)
+    emitted = torch.where((labels != previous) & (labels != BLANK), labels, -1)
     # One transfer for both: label ids are exact in float32 up to 2 ** 24.
     ids, scores = torch.stack([emitted.float(), values]).cpu().double().numpy()
     results = []

@@ -2,17 +2,18 @@
 
 After Watanabe et al. 2017 and Hori et al. 2017: hypotheses grow label by label, and the score of one, g, is
 
-    (1 - lambda) log p_attention(g) + lambda log p_CTC(g …) + beta log p_LM(g) + bonus x labels
+    (1 - lambda) log p_attention(g) + lambda log p_CTC(g …) + beta log p_LM(g) + penalty x labels
 
 where the CTC part is the log-probability of all texts that begin with g (`decode.ctc_prefix_score`), and of g
 alone once it has ended. Of all labels after all hypotheses of an utterance, `<sos/eos>` among them, the best
-`beam` are kept; those with `<sos/eos>` are finished. With lambda 0 this is plain attention decoding, with
-lambda 1 a search over CTC's prefix scores, for which no decoder is needed.
+`beam` are kept; those with `<sos/eos>` are finished. Where labels and ends compete for places an end is given
+the penalty too, as in ESPnet, so that which of them stay does not depend on it. With lambda 0 this is plain
+attention decoding, with lambda 1 a search over CTC's prefix scores, for which no decoder is needed.
 
 An utterance is done when no hypothesis is left or has room to grow, or when
 
-- no hypothesis can still beat the `nbest` best finished ones: each further label lowers a score, but for the
-  bonus that it may earn; or
+- no hypothesis can still beat the `nbest` best finished ones: each further label lowers a score, but for a
+  positive penalty that it may earn; or
 - of each of the last three lengths there are finished hypotheses, and the best of them is worse than the best
   of all by more than 10 (Watanabe et al. 2017, eq. 50, with ESPnet's M = 3 and D_end = -10).
 
@@ -27,23 +28,46 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.beam_options import BeamOptions
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.ctc_prefix_score import CtcPrefixScorer, CtcPrefixState
+from asr_topdown.decode.decoders import Decoder
 from asr_topdown.decode.host_flags import HostFlags
-from asr_topdown.decode.prefix_beam import IMPOSSIBLE
-from asr_topdown.decode.result import DecodeResult, Hypothesis, check_ctc_input
+from asr_topdown.decode.language_model import configured_language_model
+from asr_topdown.decode.result import IMPOSSIBLE, DecodeResult, Hypothesis, check_ctc_input
 from asr_topdown.decode.scorer import Scorer
+from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.text import Vocabulary
 
 # A hypothesis with less is none. The weight of an impossible part may be small.
 POSSIBLE = IMPOSSIBLE * 1e-10
 END_LENGTHS, END_DISTANCE = 3, -10.0
 
 
+def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
+    """`decode.method: joint_beam`; a head whose scores have no weight may be missing."""
+    lm = configured_language_model(config, vocabulary, next(model.parameters()).device)
+    ctc = model.ctc if config.ctc_weight else None
+    attention = model.attention if config.ctc_weight < 1 else None
+
+    def decode(memory: Tensor, lengths: Tensor) -> list[DecodeResult]:
+        return joint_beam(
+            memory,
+            lengths,
+            vocab_size=len(vocabulary),
+            config=config,
+            ctc_log_probs=None if ctc is None else ctc.log_probs(memory),
+            decoder=None if attention is None else attention.scorer,
+            lm=lm,
+        )
+
+    return decode
+
+
 class Beam(NamedTuple):
     """The K growing hypotheses of each of B utterances; N = B x K rows side by side for the scorers."""
 
     score: Tensor  # (B, K) float64; IMPOSSIBLE where there is no hypothesis
-    summed: Tensor  # (B, K) what the scorers and the bonus have given so far, without CTC; likewise
+    summed: Tensor  # (B, K) what the scorers and the penalty have given so far, without CTC; likewise
     last: Tensor  # (B, K) last label
     ctc: CtcPrefixState | None
     states: list[Any]  # of the scorers
@@ -52,7 +76,7 @@ class Beam(NamedTuple):
 class Finished(NamedTuple):
     """The best finished hypotheses of each of B utterances."""
 
-    score: Tensor  # (B, nbest) float64, best first; IMPOSSIBLE where there is none
+    score: Tensor  # (B, nbest) float64 with one penalty too many, best first; IMPOSSIBLE where there is none
     where: Tensor  # (B, nbest) labels x K + place in the beam of that many labels
     recent: Tensor  # (B, 3) the best score of each of the last lengths
 
@@ -62,8 +86,8 @@ def joint_beam(
     memory: Tensor,
     lengths: Tensor,
     *,
-    units: int,
-    options: BeamOptions,
+    vocab_size: int,
+    config: DecodeConfig,
     ctc_log_probs: Tensor | None = None,
     decoder: Scorer | None = None,
     lm: Scorer | None = None,
@@ -73,11 +97,11 @@ def joint_beam(
     Args:
         memory: (B, T, D) encoder output, as the decoder wants it.
         lengths: (B,) its lengths; an utterance of 0 frames gets an empty hypothesis.
-        units: size V of the vocabulary: unit 0 is the blank, which is never chosen, and V is `<sos/eos>`.
-        options: how to search.
-        ctc_log_probs: (B, T, V) natural logarithms; needed where `options.ctc_weight` is not 0.
-        decoder: needed where `options.ctc_weight` is not 1.
-        lm: a language model for shallow fusion, with the weight `options.lm_weight`.
+        vocab_size: V; unit 0 is the blank, which is never chosen, and V is `<sos/eos>`.
+        config: how to search.
+        ctc_log_probs: (B, T, V) natural logarithms; needed where `config.ctc_weight` is not 0.
+        decoder: needed where `config.ctc_weight` is not 1.
+        lm: a language model for shallow fusion, with the weight `config.lm_weight`.
 
     Returns:
         Per utterance up to `nbest` hypotheses, best first, with different labels and their scores; one
@@ -86,19 +110,19 @@ def joint_beam(
     Raises:
         ValueError: where CTC's log-probabilities hold NaN.
     """
-    weighted = ((decoder, 1 - options.ctc_weight), (lm, options.lm_weight))
+    weighted = ((decoder, 1 - config.ctc_weight), (lm, config.lm_weight))
     scorers = [(scorer, weight) for scorer, weight in weighted if scorer is not None and weight]
-    assert decoder is not None or options.ctc_weight == 1, "without a decoder the CTC weight must be 1"
+    assert decoder is not None or config.ctc_weight == 1, "without a decoder the CTC weight must be 1"
     ctc = None
-    if options.ctc_weight:
+    if config.ctc_weight:
         assert ctc_log_probs is not None, "a CTC weight needs CTC's output"
-        counts = check_ctc_input(ctc_log_probs, lengths, 0)
+        counts = check_ctc_input(ctc_log_probs, lengths)
         ctc = CtcPrefixScorer(ctc_log_probs, lengths)
     else:
         counts = lengths.tolist()
     if not counts:
         return []
-    return _Search(memory, lengths, counts, units, options, ctc, scorers).run()
+    return _Search(memory, lengths, counts, vocab_size, config, ctc, scorers).run()
 
 
 class _Search:
@@ -109,16 +133,16 @@ class _Search:
         memory: Tensor,
         lengths: Tensor,
         counts: Sequence[int],
-        units: int,
-        options: BeamOptions,
+        vocab_size: int,
+        config: DecodeConfig,
         ctc: CtcPrefixScorer | None,
         scorers: Sequence[tuple[Scorer, float]],
     ) -> None:
-        self.units, self.options, self.ctc, self.scorers = units, options, ctc, scorers
+        self.end, self.config, self.ctc, self.scorers = vocab_size, config, ctc, scorers
         self.results: dict[int, DecodeResult] = {}
         self.rows = list(range(len(counts)))  # which utterances they are
         self.device = lengths.device
-        limits = [options.length_limits(count) for count in counts]
+        limits = [length_limits(config, count) for count in counts]
         self.shortest, self.longest = torch.tensor(limits, device=self.device).unbind(1)
         self.no_end_before = max(shortest for shortest, _ in limits)
         self.some_end_at = min(longest for _, longest in limits)
@@ -142,14 +166,14 @@ class _Search:
 
     def _start(self, memory: Tensor, lengths: Tensor) -> tuple[Beam, Finished]:
         """One empty hypothesis, and room for all others."""
-        size = batch, beam = len(memory), self.options.beam
+        size = batch, beam = len(memory), self.config.beam
         score = torch.full(size, IMPOSSIBLE, dtype=torch.float64, device=self.device)
         none = score[:, :1].clone()
         score[:, 0] = 0.0
-        last = torch.full(size, self.units, device=self.device)
+        last = torch.full(size, self.end, device=self.device)
         widened = torch.arange(batch, device=self.device).repeat_interleave(beam)
         states = [scorer.select(scorer.init_state(memory, lengths), widened) for scorer, _ in self.scorers]
-        finished = none.expand(-1, self.options.nbest)
+        finished = none.expand(-1, self.config.nbest)
         return (
             Beam(score, score, last, self.ctc.start(beam) if self.ctc else None, states),
             Finished(finished, torch.zeros_like(finished, dtype=torch.long), none.expand(-1, END_LENGTHS)),
@@ -160,15 +184,15 @@ class _Search:
         summed, states = self._next_labels()
         total, summed, labels = self._with_ctc(summed)
         self._keep_to_limits(total, length)
-        score, pick = total.flatten(1).topk(self.options.beam, dim=1)
+        score, pick = total.flatten(1).topk(self.config.beam, dim=1)
         origin = pick // total.shape[2]
         label = pick % total.shape[2] if labels is None else labels.flatten(1).gather(1, pick)
-        ends = label == self.units
+        ends = label == self.end
         self._finish(score.masked_fill(~ends, IMPOSSIBLE), origin, length)
         score = score.masked_fill(ends, IMPOSSIBLE)
         over = self._is_over(score, length)
         gone = (score < POSSIBLE) | over[:, None]
-        self.trail.append(origin * (self.units + 1) + label)
+        self.trail.append(origin * (self.end + 1) + label)
         rows = (origin + torch.arange(0, gone.numel(), gone.shape[1], device=self.device)[:, None]).flatten()
         self.beam = Beam(
             score.masked_fill(gone, IMPOSSIBLE),
@@ -181,14 +205,14 @@ class _Search:
 
     def _next_labels(self) -> tuple[Tensor, list[Any]]:
         """(B, K, V + 1) sums of all scores but CTC's with each label appended, and the scorers' states."""
-        summed = self.beam.summed[:, :, None].repeat(1, 1, self.units + 1)
+        summed = self.beam.summed[:, :, None].repeat(1, 1, self.end + 1)
         states = []
         for (scorer, weight), state in zip(self.scorers, self.beam.states, strict=True):
             log_probs, state = scorer.score(state, self.beam.last.flatten())
             summed.add_(log_probs.view_as(summed), alpha=weight)
             states.append(state)
-        if self.options.length_bonus:
-            summed[:, :, :-1] += self.options.length_bonus
+        if self.config.length_penalty:
+            summed += self.config.length_penalty
         summed[:, :, 0] = IMPOSSIBLE
         return summed, states
 
@@ -198,15 +222,15 @@ class _Search:
             return summed, summed, None
         assert self.beam.ctc is not None
         labels = None
-        if 0 < self.options.pre_beam < self.units and self.scorers:
-            best, labels = summed[:, :, :-1].topk(self.options.pre_beam, dim=2)
+        if 0 < self.config.pre_beam_size < self.end and self.scorers:
+            best, labels = summed[:, :, :-1].topk(self.config.pre_beam_size, dim=2)
             after, end = self.ctc.score_some(self.beam.ctc, labels)
-            labels = torch.nn.functional.pad(labels, (0, 1), value=self.units)
+            labels = torch.nn.functional.pad(labels, (0, 1), value=self.end)
             summed = torch.cat([best, summed[:, :, -1:]], 2)
         else:
             after, end = self.ctc.score(self.beam.ctc)
         ctc = torch.cat([after, end[:, :, None]], 2)
-        return summed.add(ctc, alpha=self.options.ctc_weight), summed, labels
+        return summed.add(ctc, alpha=self.config.ctc_weight), summed, labels
 
     def _keep_to_limits(self, total: Tensor, length: int) -> None:
         """No end before the fewest labels, nothing but the end after the most."""
@@ -218,13 +242,13 @@ class _Search:
     def _extend_ctc(self, origin: Tensor, label: Tensor) -> CtcPrefixState | None:
         if self.ctc is None or self.beam.ctc is None:
             return None
-        return self.ctc.extend(self.beam.ctc, origin, label.clamp(max=self.units - 1))
+        return self.ctc.extend(self.beam.ctc, origin, label.clamp(max=self.end - 1))
 
     def _finish(self, score: Tensor, origin: Tensor, length: int) -> None:
         """Take in finished hypotheses of `length` labels: (B, K) scores, and their places in the beam."""
         old = self.finished
-        best, pick = torch.cat([old.score, score], 1).topk(self.options.nbest, dim=1)
-        where = torch.cat([old.where, origin + length * self.options.beam], 1).gather(1, pick)
+        best, pick = torch.cat([old.score, score], 1).topk(self.config.nbest, dim=1)
+        where = torch.cat([old.where, origin + length * self.config.beam], 1).gather(1, pick)
         recent = torch.cat([old.recent[:, 1:], score.amax(1, keepdim=True)], 1)
         self.finished = Finished(best, where, recent)
 
@@ -232,8 +256,9 @@ class _Search:
         """(B,) which utterances are done, by the rules above; (B, K) scores of the hypotheses that go on."""
         best, recent = self.finished.score, self.finished.recent
         hope = score.amax(1)
-        if self.options.length_bonus > 0:
-            hope = hope + self.options.length_bonus * (self.longest - length - 1).clamp(min=0)
+        penalty, more = self.config.length_penalty, (self.longest - length - 1).clamp(min=0)
+        if penalty:  # at least the end's, at most also that of every label that there is room for
+            hope = hope + penalty * (1 + more if penalty > 0 else 1)
         worse = (recent > POSSIBLE) & (recent < best[:, :1] + END_DISTANCE)
         return (hope <= best[:, -1].clamp(min=POSSIBLE)) | worse.all(1)
 
@@ -244,7 +269,8 @@ class _Search:
             torch.tensor([row for row, one in enumerate(over) if one is is_out], device=self.device)
             for is_out in (True, False)
         )
-        found = _trace(trail[:, out], Finished(*(part[out] for part in self.finished)), self.units + 1)
+        finished = Finished(*(part[out] for part in self.finished))
+        found = _trace(trail[:, out], finished, self.end + 1, self.config.length_penalty)
         self.results.update(
             zip((row for row, one in zip(self.rows, over, strict=True) if one), found, strict=True)
         )
@@ -254,8 +280,8 @@ class _Search:
         self.shortest, self.longest = self.shortest[stay], self.longest[stay]
         self.trail = list(trail[:, stay].unbind())
         self.finished = Finished(*(part[stay] for part in self.finished))
-        beam, places = self.beam, torch.arange(self.options.beam, device=self.device)
-        rows = (stay[:, None] * self.options.beam + places).flatten()
+        beam, places = self.beam, torch.arange(self.config.beam, device=self.device)
+        rows = (stay[:, None] * self.config.beam + places).flatten()
         states = [
             scorer.select(state, rows, stay)
             for (scorer, _), state in zip(self.scorers, beam.states, strict=True)
@@ -271,7 +297,16 @@ def _worth_leaving(over: Sequence[bool]) -> bool:
     return 4 * sum(over) >= len(over)
 
 
-def _trace(trail: Tensor, finished: Finished, width: int) -> list[DecodeResult]:
+def length_limits(config: DecodeConfig, frames: int) -> tuple[int, int]:
+    """Fewest and most labels of an utterance of `frames` encoder frames; with CTC never more than these."""
+    longest = round(config.max_length_ratio * frames) if config.max_length_ratio else frames
+    longest = max(longest, min(frames, 1))
+    if config.ctc_weight:
+        longest = min(longest, frames)
+    return min(round(config.min_length_ratio * frames), longest), longest
+
+
+def _trace(trail: Tensor, finished: Finished, width: int, penalty: float) -> list[DecodeResult]:
     """From (L, B, K) places and labels, and where B utterances' hypotheses ended, to these."""
     codes = trail.cpu().numpy()
     results = []
@@ -284,6 +319,6 @@ def _trace(trail: Tensor, finished: Finished, width: int) -> list[DecodeResult]:
                 place, label = divmod(int(codes[step, row, place]), width)
                 ids.append(label)
             if score > POSSIBLE:
-                found.append(Hypothesis(tuple(reversed(ids)), score))
+                found.append(Hypothesis(tuple(reversed(ids)), score - penalty))
         results.append(DecodeResult(tuple(found) or (Hypothesis((), float("-inf")),)))
     return results

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.language_model import EOS, Dictionary
 from asr_topdown.data.unit_text import unit_dictionary
 from asr_topdown.decode.model import load_best
@@ -76,6 +77,13 @@ def load_language_model(
     network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
     assert isinstance(network, AwdLstm)
     return LanguageModelScorer(network, torch.tensor(places, device=device))
+
+
+def configured_language_model(
+    config: DecodeConfig, vocabulary: Vocabulary, device: torch.device
+) -> LanguageModelScorer | None:
+    """The language model that `decode:` names, for a recogniser with the units `vocabulary`."""
+    return load_language_model(config.lm, vocabulary, device) if config.lm and config.lm_weight else None
 
 
 def _places(dictionary: Dictionary, vocabulary: Vocabulary, folder: Path) -> list[int]:

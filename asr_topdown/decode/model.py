@@ -4,13 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from torch import nn
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.files import read_json
+from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
 from asr_topdown.weights import load_weights, model_weights
 
@@ -23,7 +24,7 @@ class TrainedModel:
     config: Config
     vocabulary: Vocabulary
     cmvn: Cmvn | None
-    network: nn.Module
+    network: Recognizer
     device: torch.device
 
 
@@ -41,10 +42,11 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
     vocabulary = Vocabulary.load(folder / "tokens.txt")
     cmvn = Cmvn.load(folder / "cmvn.ark") if config.features.cmvn == "global" else None
     network = load_best(folder, fresh_model(config, len(vocabulary), init_seed=0))
+    assert isinstance(network, Recognizer)
     return TrainedModel(folder, config, vocabulary, cmvn, network.to(device).eval(), device)
 
 
-def load_best(folder: Path, network: nn.Module) -> nn.Module:
+def load_best(folder: Path, network: Model) -> Model:
     """Put a model folder's weights into `network`, and return it: the average if there is one, else the best
     epoch's.
 

@@ -6,17 +6,18 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.data.language_model import Dictionary, columns, content_hash, cut
 from asr_topdown.decode.model import load_best
 from asr_topdown.files import read_json, write_json
+from asr_topdown.models.awd_lstm import AwdLstm
 
 
 @torch.no_grad()
-def perplexity(model: nn.Module, text: Tensor, bptt: int) -> dict[str, float]:
+def perplexity(model: AwdLstm, text: Tensor, bptt: int) -> dict[str, float]:
     """Cross-entropy in nats per word ("loss") and its exponential ("ppl"), in the mode that `model` is in.
 
     The text is read from top to bottom, `bptt` rows at a time, the state handed on. The sum of the losses of
@@ -31,13 +32,13 @@ def perplexity(model: nn.Module, text: Tensor, bptt: int) -> dict[str, float]:
 
 
 @torch.no_grad()
-def span_losses(model: nn.Module, text: Tensor, bptt: int) -> Tensor:
+def span_losses(model: AwdLstm, text: Tensor, bptt: int) -> Tensor:
     """The parts of that sum: (spans,) nats in float64, each the loss of all predictions of `bptt` rows."""
     losses = []
     state: tuple[Tensor, ...] = ()
     for start in range(0, len(text) - 1, bptt):
         batch = cut(text, start, bptt)
-        loss, state = model.cross_entropy(batch.words, batch.targets, state)  # type: ignore[operator]
+        loss, state = model.cross_entropy(batch.words, batch.targets, state)
         losses.append(batch.words.numel() * loss.double())
     return torch.stack(losses)
 
@@ -83,6 +84,7 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     dictionary = Dictionary.load(folder / "tokens.txt")
     rows = columns(dictionary.read(text), config.language_model.test_batch, where=text).to(device)
     network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
+    assert isinstance(network, AwdLstm)
     started = time.perf_counter()
     losses = span_losses(network, rows, config.language_model.bptt)
     found = _from_loss(losses.sum().item() / rows.numel())

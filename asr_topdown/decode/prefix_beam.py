@@ -15,10 +15,27 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.result import DecodeResult, Hypothesis, check_ctc_input, longest_first
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.decode.decoders import Decoder
+from asr_topdown.decode.result import (
+    BLANK,
+    IMPOSSIBLE,
+    DecodeResult,
+    Hypothesis,
+    check_ctc_input,
+    longest_first,
+)
+from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.text import Vocabulary
 
-# Stands for log 0: finite, so that differences of two of them are numbers, and lower than any real score.
-IMPOSSIBLE = -1e30
+
+def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
+    """`decode.method: prefix_beam`."""
+    ctc = model.ctc
+    assert ctc is not None
+    return lambda memory, lengths: ctc_prefix_beam(
+        ctc.log_probs(memory), lengths, beam=config.beam, nbest=config.nbest
+    )
 
 
 class Beam(NamedTuple):
@@ -42,9 +59,7 @@ class Frame(NamedTuple):
 
 
 @torch.no_grad()
-def ctc_prefix_beam(
-    log_probs: Tensor, lengths: Tensor, *, beam: int, nbest: int = 1, blank: int = 0
-) -> list[DecodeResult]:
+def ctc_prefix_beam(log_probs: Tensor, lengths: Tensor, *, beam: int, nbest: int = 1) -> list[DecodeResult]:
     """Decode each utterance into its most probable label sequences.
 
     After every frame the `beam` best prefixes of each utterance are kept. The result does not depend on what
@@ -55,48 +70,45 @@ def ctc_prefix_beam(
         lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis with score 0).
         beam: prefixes kept per utterance, at least 1.
         nbest: hypotheses returned per utterance, at most `beam`; fewer come back where fewer are possible.
-        blank: the id of the CTC blank.
 
     Returns:
         Per utterance, hypotheses with different labels; a score is the natural logarithm of the sequence's
         probability, summed over its alignments within the beam.
 
     Raises:
-        ValueError: for a beam or nbest out of range, or a frame that holds NaN.
+        ValueError: for a frame that holds NaN.
     """
-    if not 1 <= nbest <= beam:
-        raise ValueError(f"nbest {nbest} must be between 1 and the beam, {beam}")
-    counts = check_ctc_input(log_probs, lengths, blank)
+    counts = check_ctc_input(log_probs, lengths)
     log_probs = log_probs.to(torch.float64 if log_probs.dtype == torch.float64 else torch.float32)
-    return longest_first(lambda rows, lengths: _search(rows, lengths, beam, nbest, blank), log_probs, counts)
+    return longest_first(lambda rows, lengths: _search(rows, lengths, beam, nbest), log_probs, counts)
 
 
-def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int, blank: int) -> list[DecodeResult]:
+def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int) -> list[DecodeResult]:
     """`ctc_prefix_beam` of utterances in order of falling length."""
-    state = _start(log_probs, beam, blank)
+    state = _start(log_probs, beam)
     results: list[DecodeResult] = []
-    for time, frame in enumerate(_frames(log_probs, max(lengths, default=0), beam, blank)):
+    for time, frame in enumerate(_frames(log_probs, max(lengths, default=0), beam)):
         active = sum(length > time for length in lengths)
         if active < len(state.total):
             results[:0] = _results(Beam(*(value[active:] for value in state)), nbest)
             state = Beam(*(value[:active] for value in state))
-        state = _advance(state, Frame(*(value[:active] for value in frame)), blank)
+        state = _advance(state, Frame(*(value[:active] for value in frame)))
     return _results(state, nbest) + results
 
 
-def _start(log_probs: Tensor, beam: int, blank: int) -> Beam:
+def _start(log_probs: Tensor, beam: int) -> Beam:
     """The empty prefix, and `beam` - 1 impossible ones."""
     batch = log_probs.shape[0]
     label = log_probs.new_full((batch, beam), IMPOSSIBLE)
     total = label.clone()
     total[:, 0] = 0.0
-    last = torch.full_like(label, blank, dtype=torch.long)
+    last = torch.full_like(label, BLANK, dtype=torch.long)
     begins = torch.zeros(batch, beam, beam, dtype=torch.bool, device=label.device)
     begins[:, 0, 0] = True
     return Beam(total.clone(), label, total, last, torch.zeros_like(last), last[:, :, None], begins)
 
 
-def _frames(log_probs: Tensor, frames: int, beam: int, blank: int) -> Iterator[Frame]:
+def _frames(log_probs: Tensor, frames: int, beam: int) -> Iterator[Frame]:
     """Cut (B, T, V) into frames, each with its beam + 1 best labels.
 
     More labels cannot matter: whatever the prefix, all but one of them (its own last label) give extensions
@@ -104,17 +116,17 @@ def _frames(log_probs: Tensor, frames: int, beam: int, blank: int) -> Iterator[F
     """
     log_probs = log_probs[:, :frames].clamp(min=IMPOSSIBLE)
     others = log_probs.clone()
-    others[:, :, blank] = -torch.inf
+    others[:, :, BLANK] = -torch.inf
     values, labels = others.topk(min(beam + 1, log_probs.shape[2] - 1), dim=2)
     for frame in zip(log_probs.unbind(1), labels.unbind(1), values.unbind(1), strict=True):
         yield Frame(*frame)
 
 
-def _advance(state: Beam, frame: Frame, blank: int) -> Beam:
+def _advance(state: Beam, frame: Frame) -> Beam:
     """Take in one frame: each prefix stays or grows by a label, and the best `beam` of all these are kept."""
     beam, choices = state.total.shape[1], frame.top.shape[1]
     is_parent = state.begins & (state.length[:, None, :] == state.length[:, :, None] + 1)
-    stay_blank = state.total + frame.log_probs[:, blank, None]
+    stay_blank = state.total + frame.log_probs[:, BLANK, None]
     stay_label = _stay_label(state, frame, is_parent)
     score, pick = torch.cat(
         [_log_add(stay_blank, stay_label), _grow(state, frame, is_parent).flatten(1)], 1

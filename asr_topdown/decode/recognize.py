@@ -4,16 +4,16 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from asr_topdown import datadir
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
+from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.decode.searches import build_search, greedy_search
-from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary
 
@@ -26,7 +26,7 @@ def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBat
 
 @torch.no_grad()
 def dev_metrics(
-    model: Model, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
+    model: Recognizer, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
 ) -> Mapping[str, float]:
     """Mean loss per utterance, and character error rate (a fraction) of the model's greedy search.
 
@@ -34,7 +34,7 @@ def dev_metrics(
     has an attention decoder, `accuracy` is the share of labels that it predicts right after the true ones.
     """
     device = next(model.parameters()).device
-    greedy = greedy_search(model)
+    greedy = build_decoder(model, DecodeConfig(), vocabulary)
     losses: list[Tensor] = []
     errors = reference = 0
     correct: list[Tensor] = []
@@ -65,19 +65,20 @@ def dev_metrics(
 
 @torch.no_grad()
 def recognize(
-    model: nn.Module, dataset: SpeechDataset, vocabulary: Vocabulary, config: DecodeConfig
+    model: Recognizer, dataset: SpeechDataset, vocabulary: Vocabulary, config: DecodeConfig
 ) -> dict[str, DecodeResult]:
-    """Utterance id -> what the search that `config` names finds, in the order of the ids.
+    """Utterance id -> what the decoder that `config` names finds, in the order of the ids.
 
     Raises:
-        ValueError: for a search that this model cannot do.
+        ValueError: for a decoder that this model has not the heads for.
     """
     device = next(model.parameters()).device
-    search = build_search(model, config, vocabulary)
+    decode = build_decoder(model, config, vocabulary)
     found: dict[str, DecodeResult] = {}
     for batch in batches(dataset, config.frames_per_batch):
         moved = batch.to(device)
-        found.update(zip(batch.ids, search(moved.feats, moved.feat_lengths), strict=True))
+        memory, lengths = model.encode(moved.feats, moved.feat_lengths, moved.start)
+        found.update(zip(batch.ids, decode(memory, lengths), strict=True))
     return dict(sorted(found.items()))
 
 

@@ -6,6 +6,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+BLANK = 0
+"""The unit that is no label."""
+IMPOSSIBLE = -1e30
+"""Stands for log 0: finite, so that differences of two of them are numbers, and lower than any real score."""
+
 
 @dataclass(frozen=True)
 class Hypothesis:
@@ -26,15 +31,14 @@ class DecodeResult:
         return self.hypotheses[0]
 
 
-def check_ctc_input(log_probs: Tensor, lengths: Tensor, blank: int) -> list[int]:
+def check_ctc_input(log_probs: Tensor, lengths: Tensor) -> list[int]:
     """Check the shapes of (B, T, V) CTC log-probabilities; return the lengths in frames.
 
     Raises:
         ValueError: naming the row of the batch, when a frame within its length is not a number.
     """
-    batch, frames, units = log_probs.shape
+    batch, frames, _ = log_probs.shape
     assert lengths.shape == (batch,), f"{batch} utterances but lengths of shape {tuple(lengths.shape)}"
-    assert 0 <= blank < units, f"blank {blank} is not one of {units} units"
     counts: list[int] = lengths.tolist()
     assert all(0 <= count <= frames for count in counts), f"lengths {counts} do not fit {frames} frames"
     within = torch.arange(frames, device=log_probs.device) < lengths.to(log_probs.device)[:, None]

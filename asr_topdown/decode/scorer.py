@@ -14,8 +14,8 @@ class Scorer(Protocol):
     chooses the blank, so its column may hold anything; whoever normalises had better leave it out.
 
     N = B x k rows are `k` hypotheses of each of B utterances, an utterance's side by side. States are never
-    changed in place; what a state is, the search does not know. `models.ctc_attention.AttentionScorer` is
-    one, and so is any language model over the same units: shallow fusion adds its log-probabilities times
+    changed in place; what a state is, the search does not know. `models.heads.attention.AttentionScorer`
+    is one, and so is any language model over the same units: shallow fusion adds its log-probabilities times
     a weight (Gulcehre et al. 2015, arXiv:1503.03535).
     """
 

@@ -19,15 +19,26 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.prefix_beam import IMPOSSIBLE
-from asr_topdown.decode.result import DecodeResult, Hypothesis, longest_first
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.decode.decoders import Decoder
+from asr_topdown.decode.language_model import configured_language_model
+from asr_topdown.decode.result import BLANK, IMPOSSIBLE, DecodeResult, Hypothesis, longest_first
 from asr_topdown.decode.scorer import LabelScorer
-from asr_topdown.decode.transducer_greedy import BLANK, MAX_SYMBOLS
-from asr_topdown.models.transducer import Transducer
+from asr_topdown.models.heads.transducer import TransducerHead
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.predictor import PredictorState
+from asr_topdown.text import Vocabulary
 
 PRIMES = (2_147_483_647, 2_147_483_629)
 FACTORS = (1_103_515_245, 1_664_525_017)
+
+
+def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
+    """`decode.method: transducer_beam`."""
+    head = model.transducer
+    assert head is not None
+    lm = configured_language_model(config, vocabulary, next(model.parameters()).device)
+    return lambda memory, lengths: transducer_beam(head, memory, lengths, config=config, lm=lm)
 
 
 class Rows(NamedTuple):
@@ -57,41 +68,31 @@ class Note(NamedTuple):
 
 @torch.no_grad()
 def transducer_beam(
-    model: Transducer,
+    head: TransducerHead,
     memory: Tensor,
     lengths: Tensor,
     *,
-    beam: int,
-    nbest: int = 1,
-    max_symbols: int = MAX_SYMBOLS,
+    config: DecodeConfig,
     lm: LabelScorer | None = None,
-    lm_weight: float = 0.0,
-    length_bonus: float = 0.0,
 ) -> list[DecodeResult]:
     """Decode each utterance into its most probable label sequences.
 
     Args:
-        model: a transducer in eval mode.
-        memory: (B, T, D) what `model` gives for the features.
+        head: a transducer in eval mode.
+        memory: (B, T, D) encoder output.
         lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
-        beam: hypotheses kept per utterance, after each frame and each label.
-        nbest: hypotheses returned per utterance, at most `beam`; fewer where fewer are possible.
-        max_symbols: most labels in one frame.
+        config: how to search; `beam` hypotheses are kept after each frame and each label.
         lm: a language model for shallow fusion: its log-probabilities of the labels and of the end are added.
-        lm_weight: times this.
-        length_bonus: added for each label.
 
     Returns:
         Per utterance, hypotheses with different labels, best first; a score is the natural logarithm of the
         sequence's probability, summed over the alignments within the beam, plus the other terms.
 
     Raises:
-        ValueError: for a beam or nbest out of range, or log-probabilities that are NaN.
+        ValueError: for log-probabilities that are NaN.
     """
-    if not 1 <= nbest <= beam:
-        raise ValueError(f"nbest {nbest} must be between 1 and the beam, {beam}")
-    search = _Search(model, beam, max_symbols, lm if lm_weight else None, lm_weight, length_bonus)
-    ordered = longest_first(lambda rows, counts: search.run(rows, counts, nbest), memory, lengths.tolist())
+    search = _Search(head, config, lm if config.lm_weight else None)
+    ordered = longest_first(search.run, memory, lengths.tolist())
     for row, result in enumerate(ordered):
         if math.isnan(result.best.score):
             raise ValueError(f"utterance {row} of the batch: its log-probabilities hold NaN")
@@ -101,27 +102,16 @@ def transducer_beam(
 class _Search:
     """One batch of utterances in order of falling length."""
 
-    def __init__(
-        self,
-        model: Transducer,
-        beam: int,
-        max_symbols: int,
-        lm: LabelScorer | None,
-        lm_weight: float,
-        length_bonus: float,
-    ) -> None:
-        self.model = model
-        self.beam = beam
-        self.max_symbols = max_symbols
+    def __init__(self, head: TransducerHead, config: DecodeConfig, lm: LabelScorer | None) -> None:
+        self.predictor, self.joiner = head.predictor, head.joiner
+        self.config, self.beam = config, config.beam
         self.lm = lm
-        self.lm_weight = lm_weight
-        self.length_bonus = length_bonus
-        self.units = model.softmax.output.out_features
+        self.sos_eos = self.joiner.output.out_features
         # Once, not for each label: on a GPU each of these is a copy that the host waits for.
-        device = model.softmax.output.weight.device
+        device = self.joiner.output.weight.device
         self.factors, self.primes = (torch.tensor(two, device=device) for two in (FACTORS, PRIMES))
 
-    def run(self, memory: Tensor, lengths: list[int], nbest: int) -> list[DecodeResult]:
+    def run(self, memory: Tensor, lengths: list[int]) -> list[DecodeResult]:
         """Results in the order of `lengths`."""
         level, notes = self._start(memory), []
         done: list[Tensor] = []  # final scores of those that have left, the shortest first
@@ -134,8 +124,8 @@ class _Search:
             notes.append(note)
         done.append(self._final(level))
         score, place = torch.cat(done[::-1]).sort(dim=1, descending=True, stable=True)
-        labels = _read_back(notes, place[:, :nbest])
-        return _results(score[:, :nbest], labels)
+        nbest = self.config.nbest
+        return _results(score[:, :nbest], _read_back(notes, place[:, :nbest]))
 
     def _start(self, memory: Tensor) -> Level:
         """The empty hypothesis, and `beam` - 1 impossible ones."""
@@ -151,18 +141,18 @@ class _Search:
             lm_state = self.lm.init_state(memory, ones)
             widen = torch.arange(batch, device=memory.device).repeat_interleave(self.beam)
             lm_state = self.lm.select(lm_state, widen)
-            lm_log_probs, lm_state = self.lm.score(lm_state, torch.full_like(widen, self.units))
-        return Level(score, key, Rows(*self.model.predictor.start(rows), lm_log_probs, lm_state))
+            lm_log_probs, lm_state = self.lm.score(lm_state, torch.full_like(widen, self.sos_eos))
+        return Level(score, key, Rows(*self.predictor.start(rows), lm_log_probs, lm_state))
 
     def _frame(self, level: Level, memory: Tensor) -> tuple[Level, Note]:
         """Take in one frame, (B, D)."""
         levels, ended = [level], []
         origins, labels = [], []
-        for symbols in range(self.max_symbols + 1):
+        for symbols in range(self.config.max_symbols + 1):
             outputs = level.rows.outputs.unflatten(0, level.score.shape)
-            log_probs = self.model.softmax(memory[:, None], outputs).to(level.score.dtype).log_softmax(-1)
+            log_probs = self.joiner(memory[:, None], outputs).to(level.score.dtype).log_softmax(-1)
             ended.append(level.score + log_probs[..., BLANK])
-            if symbols == self.max_symbols:
+            if symbols == self.config.max_symbols:
                 break
             level, origin, label = self._grow(level, log_probs[..., BLANK + 1 :])
             levels.append(level)
@@ -177,10 +167,10 @@ class _Search:
 
     def _grow(self, level: Level, log_probs: Tensor) -> tuple[Level, Tensor, Tensor]:
         """The best hypotheses with one label more, (B, K, V - 1) log-probabilities; whence and with which."""
-        grown = level.score[..., None] + log_probs + self.length_bonus
+        grown = level.score[..., None] + log_probs + self.config.length_penalty
         if level.rows.lm_log_probs is not None:
-            expected = level.rows.lm_log_probs[:, BLANK + 1 : self.units].unflatten(0, level.score.shape)
-            grown = grown + self.lm_weight * expected
+            expected = level.rows.lm_log_probs[:, BLANK + 1 : self.sos_eos].unflatten(0, level.score.shape)
+            grown = grown + self.config.lm_weight * expected
         choices = log_probs.shape[-1]
         score, pick = grown.flatten(1).topk(self.beam, dim=1)
         origin, label = pick // choices, pick % choices + BLANK + 1
@@ -190,7 +180,7 @@ class _Search:
         return Level(score, key, rows), origin, label
 
     def _step(self, rows: Rows, label: Tensor) -> Rows:
-        outputs, state = self.model.predictor.step(rows.state, label)
+        outputs, state = self.predictor.step(rows.state, label)
         if self.lm is None:
             return Rows(outputs, state, None, None)
         return Rows(outputs, state, *self.lm.score(rows.lm_state, label))
@@ -226,7 +216,9 @@ class _Search:
         """(B, K) scores with the language model's of the end."""
         if level.rows.lm_log_probs is None:
             return level.score
-        return level.score + self.lm_weight * level.rows.lm_log_probs[:, self.units].view_as(level.score)
+        return level.score + self.config.lm_weight * level.rows.lm_log_probs[:, self.sos_eos].view_as(
+            level.score
+        )
 
 
 def _flat(origin: Tensor, beam: int) -> Tensor:

@@ -3,27 +3,25 @@
 import torch
 from torch import Tensor
 
-from asr_topdown.decode.result import DecodeResult, Hypothesis
-from asr_topdown.models.transducer import Transducer
+from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis
+from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.nn.predictor import PredictorState
 
-BLANK = 0
-MAX_SYMBOLS = 5  # labels in one frame, if one is not told otherwise
 LOOK_EVERY = 32  # steps between two looks at whether all utterances are done
 
 
 @torch.no_grad()
 def transducer_greedy(
-    model: Transducer, memory: Tensor, lengths: Tensor, *, max_symbols: int = MAX_SYMBOLS
+    head: TransducerHead, memory: Tensor, lengths: Tensor, *, max_symbols: int
 ) -> list[DecodeResult]:
     """Decode each utterance along the likeliest next step, again and again.
 
-    All utterances go on at once, each in a frame of its own: a step is one joint network and one predictor
-    for the whole batch, and there are as many steps as the longest utterance has frames and labels.
+    All utterances go on at once, each in a frame of its own: a step is one joiner and one predictor for
+    the whole batch, and there are as many steps as the longest utterance has frames and labels.
 
     Args:
-        model: a transducer in eval mode.
-        memory: (B, T, D) what `model` gives for the features.
+        head: a transducer in eval mode.
+        memory: (B, T, D) encoder output.
         lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
         max_symbols: after so many labels in one frame the next frame is forced, so that a search ends.
 
@@ -39,13 +37,13 @@ def transducer_greedy(
     time, in_frame, count = (torch.zeros_like(rows) for _ in range(3))
     score = memory.new_zeros(batch, dtype=torch.float32)
     labels = rows.new_zeros(batch, frames * max_symbols + 1)
-    outputs, state = model.predictor.start(batch)
+    outputs, state = head.predictor.start(batch)
     for step in range(frames * (max_symbols + 1)):
         running = time < lengths
         if step % LOOK_EVERY == 0 and not running.any():
             break
         frame = memory[rows, time.clamp(max=frames - 1)]
-        log_probs = model.softmax(frame, outputs).float().log_softmax(-1)
+        log_probs = head.joiner(frame, outputs).float().log_softmax(-1)
         label = log_probs.argmax(-1).masked_fill(in_frame == max_symbols, BLANK)
         score = score + log_probs.gather(1, label[:, None])[:, 0].where(running, 0.0)
         emits = running & (label != BLANK)
@@ -53,7 +51,7 @@ def transducer_greedy(
         count = count + emits
         in_frame = (in_frame + 1).where(emits, 0)
         time = time + (running & ~emits)
-        read, after = model.predictor.step(state, label)
+        read, after = head.predictor.step(state, label)
         outputs = read.where(emits[:, None], outputs)
         state = PredictorState(
             *(new.where(emits[:, None], old) for new, old in zip(after, state, strict=True))

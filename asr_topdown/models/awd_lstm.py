@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import Loss, ModelOutput
+from asr_topdown.losses import ModelOutput
 from asr_topdown.models.model import Model, TextInput
 from asr_topdown.nn.dropout import LockedDropout, WordDropout
 from asr_topdown.nn.linear_cross_entropy import linear_cross_entropy
@@ -15,54 +15,55 @@ INIT_RANGE = 0.1
 
 
 class AwdLstm(Model):
-    """Embedding -> `layers` x LSTM -> softmax over the words, with dropout of five kinds (arXiv:1708.02182).
+    """Embedding -> LSTM layers -> softmax over the words, with dropout of five kinds (arXiv:1708.02182).
 
     The last LSTM is as wide as the embedding, tied or not, so that tying alone is what changes.
 
     Args:
-        words: size of the vocabulary.
-        embedding: size of a word's vector.
-        cells: LSTM cells in each layer but the last.
-        layers: number of LSTM layers.
+        vocab_size: number of words.
+        embedding_size: size of a word's vector.
+        hidden_size: size of each LSTM but the last.
+        num_layers: number of LSTM layers.
         tied: the softmax's matrix is also the input embedding, and belongs to the layer `softmax`: freezing
             the top freezes the input as well. Untied, the embedding belongs to `lstm.0`.
-        drop_words: of whole words of the embedding.
-        drop_input: on the words' vectors.
-        drop_between: on the output of each LSTM but the last.
-        drop_output: on the output of the last LSTM.
-        drop_weights: of elements of the hidden-to-hidden matrices.
-        activation: weight of the mean square of the last LSTM's dropped output in the training loss (AR).
-        slowness: weight of the mean square of the change in time of its raw output (TAR).
+        embedding_dropout: of whole words of the embedding (`dropoute` in the published program).
+        input_dropout: on the words' vectors (`dropouti`).
+        hidden_dropout: on the output of each LSTM but the last (`dropouth`).
+        output_dropout: on the output of the last LSTM (`dropout`).
+        weight_dropout: of elements of the hidden-to-hidden matrices (`wdrop`).
+        ar_alpha: weight of activation regularisation, the mean square of the last LSTM's dropped output.
+        tar_beta: weight of temporal activation regularisation, the mean square of the change in time of its
+            raw output.
     """
 
     def __init__(
         self,
-        words: int,
         *,
-        embedding: int = 400,
-        cells: int = 1150,
-        layers: int = 3,
-        tied: bool = True,
-        drop_words: float = 0.1,
-        drop_input: float = 0.65,
-        drop_between: float = 0.2,
-        drop_output: float = 0.4,
-        drop_weights: float = 0.5,
-        activation: float = 2.0,
-        slowness: float = 1.0,
+        vocab_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        num_layers: int,
+        tied: bool,
+        embedding_dropout: float,
+        input_dropout: float,
+        hidden_dropout: float,
+        output_dropout: float,
+        weight_dropout: float,
+        ar_alpha: float,
+        tar_beta: float,
     ) -> None:
         super().__init__()
-        sizes = [embedding, *[cells] * (layers - 1), embedding]
-        self.embedding = None if tied else nn.Embedding(words, embedding)
-        self.lstm = nn.ModuleList(nn.LSTM(sizes[i], sizes[i + 1]) for i in range(layers))
-        self.softmax = nn.Linear(embedding, words)
-        self.word_dropout = WordDropout(drop_words)
-        self.input_dropout = LockedDropout(drop_input)
-        self.weight_drop = nn.ModuleList(WeightDrop(drop_weights) for _ in range(layers))
-        after = [*[drop_between] * (layers - 1), drop_output]
+        sizes = [embedding_size, *[hidden_size] * (num_layers - 1), embedding_size]
+        self.embedding = None if tied else nn.Embedding(vocab_size, embedding_size)
+        self.lstm = nn.ModuleList(nn.LSTM(sizes[i], sizes[i + 1]) for i in range(num_layers))
+        self.softmax = nn.Linear(embedding_size, vocab_size)
+        self.word_dropout = WordDropout(embedding_dropout)
+        self.input_dropout = LockedDropout(input_dropout)
+        self.weight_drop = nn.ModuleList(WeightDrop(weight_dropout) for _ in range(num_layers))
+        after = [*[hidden_dropout] * (num_layers - 1), output_dropout]
         self.output_dropout = nn.ModuleList(LockedDropout(p) for p in after)
-        self.activation = activation
-        self.slowness = slowness
+        self.ar_alpha = ar_alpha
+        self.tar_beta = tar_beta
         if self.embedding is not None:
             nn.init.uniform_(self.embedding.weight, -INIT_RANGE, INIT_RANGE)
         nn.init.uniform_(self.softmax.weight, -INIT_RANGE, INIT_RANGE)
@@ -118,19 +119,14 @@ class AwdLstm(Model):
 
     def forward_with_loss(self, batch: TextInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
         """As `Model`; the loss is the cross-entropy plus the two penalties on activations."""
-        loss = self.loss(batch.words, batch.targets, *hidden_state)
-        return ModelOutput(loss.total, loss.per_utterance, loss.carried)
-
-    def loss(self, words: Tensor, targets: Tensor, *state: Tensor) -> Loss:
-        """Cross-entropy of (T, B) targets plus the two penalties on activations; the state is handed on."""
-        raw, hidden, after = self(words, state)
-        loss = self._softmax_loss(hidden, targets)
-        total = loss
-        if self.activation:
-            total = total + self.activation * hidden.float().square().mean()
-        if self.slowness and len(raw) > 1:
-            total = total + self.slowness * raw.float().diff(dim=0).square().mean()
-        return Loss(total, loss.detach()[None], tuple(tensor.detach() for tensor in after))
+        raw, hidden, after = self(batch.words, hidden_state)
+        cross_entropy = self._softmax_loss(hidden, batch.targets)
+        loss = cross_entropy
+        if self.ar_alpha:
+            loss = loss + self.ar_alpha * hidden.float().square().mean()
+        if self.tar_beta and len(raw) > 1:
+            loss = loss + self.tar_beta * raw.float().diff(dim=0).square().mean()
+        return ModelOutput(loss, cross_entropy.detach()[None], tuple(tensor.detach() for tensor in after))
 
     @property
     def _embedding(self) -> Tensor:

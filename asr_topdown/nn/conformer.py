@@ -4,95 +4,110 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr_topdown.nn.attention import SelfAttention
+from asr_topdown.nn.attention import SelfAttention, attention_mask
 from asr_topdown.nn.dropout import Dropout
+from asr_topdown.nn.positions import InputLayer
+from asr_topdown.nn.stage import Stage
 from asr_topdown.nn.transformer import FeedForward
 
 
-class ConformerBlock(nn.Module):
+class ConformerLayer(Stage):
     """The block, with absolute positions in its input rather than relative ones in its attention.
 
     Args:
-        dim: size of a frame.
-        heads: attention heads.
-        hidden: size of the feed-forward layers.
-        kernel: frames that the depthwise convolution sees, odd.
-        norm: in the convolution module: "layer", or "batch" over the real frames of the batch (then, while
-            training, what an utterance gives depends on its batch).
+        d_model: size of a frame.
+        num_heads: attention heads.
+        ffn_dim: size of the feed-forward layers.
+        kernel_size: frames that the depthwise convolution sees, odd.
+        conv_norm: in the convolution module: "layer", or "batch" over the real frames of the batch (then,
+            while training, what an utterance gives depends on its batch).
         dropout: after each module and inside the feed-forward.
         attention_dropout: on the attention weights.
+        input_layer: what stands in front of the stack's first block; None in the others.
     """
+
+    name = "enc"
+    prenorm = True
 
     def __init__(
         self,
-        dim: int,
-        heads: int,
-        hidden: int,
         *,
-        kernel: int = 31,
-        norm: str = "layer",
-        dropout: float = 0.1,
-        attention_dropout: float = 0.0,
+        d_model: int,
+        num_heads: int,
+        ffn_dim: int,
+        kernel_size: int,
+        conv_norm: str,
+        dropout: float,
+        attention_dropout: float,
+        input_layer: InputLayer | None,
     ) -> None:
         super().__init__()
-        self.norms = nn.ModuleList(nn.LayerNorm(dim) for _ in range(5))
-        self.before = FeedForward(dim, hidden, activation=nn.SiLU(), dropout=dropout)
-        self.attention = SelfAttention(dim, heads, dropout=attention_dropout)
-        self.convolution = ConvolutionModule(dim, kernel=kernel, norm=norm)
-        self.after = FeedForward(dim, hidden, activation=nn.SiLU(), dropout=dropout)
+        self.input_layer = input_layer or nn.Identity()
+        self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(5))
+        self.ffn1 = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.SiLU(), dropout=dropout)
+        self.attention = SelfAttention(d_model=d_model, num_heads=num_heads, dropout=attention_dropout)
+        self.convolution = ConvolutionModule(d_model=d_model, kernel_size=kernel_size, norm=conv_norm)
+        self.ffn2 = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.SiLU(), dropout=dropout)
         self.dropout = Dropout(dropout)
+        self.output_size = d_model
 
-    def forward(self, frames: Tensor, may_look: Tensor) -> Tensor:
-        """(B, T, D) and a mask from `nn.attention.key_mask` -> (B, T, D)."""
-        first, second, third, fourth, last = self.norms
-        real = may_look[:, 0, 0, :, None]
-        frames = frames + 0.5 * self.dropout(self.before(first(frames)))
-        frames = frames + self.dropout(self.attention(second(frames), may_look))
-        frames = frames + self.dropout(self.convolution(third(frames), real))
-        frames = frames + 0.5 * self.dropout(self.after(fourth(frames)))
-        out: Tensor = last(frames)
-        return out
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Stage`."""
+        x = self.input_layer(x)
+        attn_mask = attention_mask(lengths, x.shape[1])
+        frames = attn_mask[:, 0, 0, :, None]
+        x = x + 0.5 * self.dropout(self.ffn1(self.norms[0](x)))
+        x = x + self.dropout(self.attention(self.norms[1](x), attn_mask))
+        x = x + self.dropout(self.convolution(self.norms[2](x), frames))
+        x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x)))
+        return self.norms[4](x), lengths
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """T."""
+        return lengths
 
 
 class ConvolutionModule(nn.Module):
     """Pointwise and GLU, depthwise over time, norm, SiLU, pointwise; padding stays out of all of it."""
 
-    def __init__(self, dim: int, *, kernel: int, norm: str) -> None:
+    def __init__(self, *, d_model: int, kernel_size: int, norm: str) -> None:
         super().__init__()
-        if kernel % 2 == 0:
-            raise ValueError(f"the depthwise convolution must see an odd number of frames, got {kernel}")
-        self.widen = nn.Linear(dim, 2 * dim)
-        self.depthwise = nn.Conv1d(dim, dim, kernel, padding=kernel // 2, groups=dim)
-        self.norm = MaskedBatchNorm(dim) if norm == "batch" else nn.LayerNorm(dim)
-        self.narrow = nn.Linear(dim, dim)
+        if kernel_size % 2 == 0:
+            raise ValueError(f"kernel_size must be odd, got {kernel_size}")
+        self.pointwise_conv1 = nn.Linear(d_model, 2 * d_model)
+        self.depthwise_conv = nn.Conv1d(
+            d_model, d_model, kernel_size, padding=kernel_size // 2, groups=d_model
+        )
+        self.norm = MaskedBatchNorm(d_model) if norm == "batch" else nn.LayerNorm(d_model)
+        self.pointwise_conv2 = nn.Linear(d_model, d_model)
 
-    def forward(self, frames: Tensor, real: Tensor) -> Tensor:
+    def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """(B, T, D) and (B, T, 1), true on real frames -> (B, T, D)."""
-        hidden = F.glu(self.widen(frames), dim=-1) * real
-        hidden = self.depthwise(hidden.transpose(1, 2)).transpose(1, 2)
-        normed = self.norm(hidden, real) if isinstance(self.norm, MaskedBatchNorm) else self.norm(hidden)
-        out: Tensor = self.narrow(F.silu(normed))
+        hidden = F.glu(self.pointwise_conv1(x), dim=-1) * mask
+        hidden = self.depthwise_conv(hidden.transpose(1, 2)).transpose(1, 2)
+        normed = self.norm(hidden, mask) if isinstance(self.norm, MaskedBatchNorm) else self.norm(hidden)
+        out: Tensor = self.pointwise_conv2(F.silu(normed))
         return out
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
     """Batch normalisation whose statistics are those of the real frames only."""
 
-    def forward(self, frames: Tensor, real: Tensor) -> Tensor:  # type: ignore[override]
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:  # type: ignore[override]
         """(B, T, D) and (B, T, 1), true on real frames -> (B, T, D), at least float32."""
         with torch.autocast(frames.device.type, enabled=False):
             frames = frames.to(torch.promote_types(frames.dtype, torch.float32))
             if self.training:
-                mean, variance = self._observe(frames, real)
+                mean, variance = self._observe(frames, mask)
             else:
                 mean, variance = self._running()
             return (frames - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
-    def _observe(self, frames: Tensor, real: Tensor) -> tuple[Tensor, Tensor]:
+    def _observe(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Mean and variance of this batch, which also move the running ones."""
-        count = real.sum()
-        mean = (frames * real).sum((0, 1)) / count
-        variance = ((frames - mean).square() * real).sum((0, 1)) / count
+        count = mask.sum()
+        mean = (frames * mask).sum((0, 1)) / count
+        variance = ((frames - mean).square() * mask).sum((0, 1)) / count
         with torch.no_grad():
             running_mean, running_variance = self._running()
             assert self.momentum is not None
@@ -107,3 +122,48 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         assert self.running_mean is not None
         assert self.running_var is not None
         return self.running_mean, self.running_var
+
+
+def conformer_stages(
+    input_size: int,
+    *,
+    num_layers: int,
+    d_model: int,
+    num_heads: int,
+    ffn_dim: int,
+    kernel_size: int,
+    conv_norm: str,
+    dropout: float,
+    attention_dropout: float,
+) -> list[ConformerLayer]:
+    """Conformer blocks on top of each other.
+
+    Args:
+        input_size: size of an input frame.
+        num_layers: number of blocks.
+        d_model: size of a frame in the blocks.
+        num_heads: attention heads.
+        ffn_dim: size of the feed-forward layers.
+        kernel_size: frames that a depthwise convolution sees.
+        conv_norm: "layer" or "batch", in the convolution module.
+        dropout: on the input and in each block.
+        attention_dropout: on the attention weights.
+
+    Raises:
+        ValueError: if `d_model` is odd, `num_heads` does not divide it, or `kernel_size` is even.
+    """
+    return [
+        ConformerLayer(
+            d_model=d_model,
+            num_heads=num_heads,
+            ffn_dim=ffn_dim,
+            kernel_size=kernel_size,
+            conv_norm=conv_norm,
+            dropout=dropout,
+            attention_dropout=attention_dropout,
+            input_layer=None
+            if index
+            else InputLayer(input_size=input_size, d_model=d_model, dropout=dropout),
+        )
+        for index in range(num_layers)
+    ]

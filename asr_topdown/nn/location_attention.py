@@ -44,30 +44,30 @@ class LocationAttention(nn.Module):
     """Energies g . tanh(memory + query + filtered previous weights), softmax over time.
 
     Args:
-        memory: size D of an encoder frame.
-        query: size of the decoder state.
-        dim: size A of the space in which they are compared.
+        memory_size: size D of an encoder frame.
+        query_size: size of the decoder state.
+        attention_size: size A of the space in which they are compared.
         filters: convolution filters over the previous attention weights.
         width: frames to each side that a filter sees (ESPnet's `aconv_filts`; taps = 2 x width + 1).
     """
 
     def __init__(
-        self, memory: int, query: int, *, dim: int = 320, filters: int = 10, width: int = 100
+        self, *, memory_size: int, query_size: int, attention_size: int, filters: int, width: int
     ) -> None:
         super().__init__()
-        self.memory = nn.Linear(memory, dim)
-        self.query = nn.Linear(query, dim, bias=False)
+        self.memory = nn.Linear(memory_size, attention_size)
+        self.query = nn.Linear(query_size, attention_size, bias=False)
         self.filters = nn.Conv1d(1, filters, 2 * width + 1, padding=width, bias=False)
-        self.location = nn.Linear(filters, dim, bias=False)
-        self.energy = nn.Linear(dim, 1, bias=False)  # a bias would cancel in the softmax
+        self.location = nn.Linear(filters, attention_size, bias=False)
+        self.energy = nn.Linear(attention_size, 1, bias=False)  # a bias would cancel in the softmax
         self.width = width
 
     def prepare(self, frames: Tensor, lengths: Tensor) -> tuple[Memory, Tensor]:
         """(B, T, D), (B,) lengths >= 1 -> what the loop needs, and the first weights (B, T), all alike."""
-        real = mask(lengths, frames.shape[1])
+        within = mask(lengths, frames.shape[1])
         exact = torch.promote_types(frames.dtype, torch.float32)
-        bias = torch.zeros(real.shape, dtype=exact, device=frames.device).masked_fill_(~real, -torch.inf)
-        frames = frames.masked_fill(~real[:, :, None], 0.0)
+        bias = torch.zeros(within.shape, dtype=exact, device=frames.device).masked_fill_(~within, -torch.inf)
+        frames = frames.masked_fill(~within[:, :, None], 0.0)
         tape = _EnergyTape()
         keys, energy = deferred(
             tape.gradients, self.memory(frames).to(exact), SHARPENING * self.energy.weight[0].to(exact)
@@ -76,7 +76,7 @@ class LocationAttention(nn.Module):
             DeferredWeight(self._toeplitz(frames.shape[1])) if self._as_matrix(frames.shape[1]) else None
         )
         memory = Memory(DeferredWeight(frames), keys, energy, tape, bias, filters)
-        return memory, real.to(exact) / lengths[:, None]
+        return memory, within.to(exact) / lengths[:, None]
 
     def forward(self, memory: Memory, query: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
         """One label of N = B x k hypotheses, k of each of B utterances side by side; k > 1 is for searches.

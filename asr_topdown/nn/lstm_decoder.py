@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr_topdown.layers import Layer
 from asr_topdown.nn.deferred import DeferredWeight
 from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.location_attention import LocationAttention, Memory
@@ -37,41 +38,49 @@ class LstmDecoder(nn.Module):
     and the context; what comes out is the new state. (ESPnet's `att_rnn` decoder.)
 
     Args:
-        units: labels, `<sos/eos>` included.
-        memory: size D of an encoder frame.
-        embedding: size of an embedded label.
-        cells: size H of the state and the output.
-        attention: size of the attention space.
-        filters: location filters.
-        width: frames to each side that a filter sees.
+        vocab_size: labels, `<sos/eos>` included.
+        memory_size: size D of an encoder frame.
+        embedding_size: size of an embedded label.
+        hidden_size: size H of the state and the output.
+        attention_size: size of the space in which state and frames are compared.
+        location_filters: convolution filters over the last label's weights.
+        location_width: frames to each side that a filter sees.
         dropout: on the embedded labels and the output.
     """
 
+    prenorm = False
+
     def __init__(
         self,
-        units: int,
-        memory: int,
         *,
-        embedding: int = 320,
-        cells: int = 320,
-        attention: int = 320,
-        filters: int = 10,
-        width: int = 100,
-        dropout: float = 0.0,
+        vocab_size: int,
+        memory_size: int,
+        embedding_size: int,
+        hidden_size: int,
+        attention_size: int,
+        location_filters: int,
+        location_width: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(units, embedding)
-        self.attention = LocationAttention(memory, cells, dim=attention, filters=filters, width=width)
-        self.cell = nn.LSTMCell(embedding + memory, cells)
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
+        self.attention = LocationAttention(
+            memory_size=memory_size,
+            query_size=hidden_size,
+            attention_size=attention_size,
+            filters=location_filters,
+            width=location_width,
+        )
+        self.cell = nn.LSTMCell(embedding_size + memory_size, hidden_size)
         self.dropout = Dropout(dropout)
-        self.outputs = cells
+        self.output_size = hidden_size
         # The forget gate starts open (Gers et al. 2000): 1 from the two biases together.
         for bias, value in ((self.cell.bias_ih, 1.0), (self.cell.bias_hh, 0.0)):
-            nn.init.constant_(bias[cells : 2 * cells], value)
+            nn.init.constant_(bias[hidden_size : 2 * hidden_size], value)
 
-    def parts(self) -> list[tuple[str, tuple[nn.Module, ...]]]:
-        """The one layer that this is, by name."""
-        return [("decoder", (self,))]
+    def layers(self) -> tuple[Layer, ...]:
+        """`decoder`, the one layer that this is."""
+        return (Layer("decoder", (self,)),)
 
     def forward(self, frames: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
         """Teacher forcing.
@@ -97,7 +106,7 @@ class LstmDecoder(nn.Module):
     def init_state(self, frames: Tensor, lengths: Tensor) -> LstmState:
         """(B, T, D), (B,) lengths >= 1 -> the state before any label, one hypothesis per utterance."""
         memory, weights = self.attention.prepare(frames, lengths)
-        zeros = weights.new_zeros(len(frames), self.outputs)
+        zeros = weights.new_zeros(len(frames), self.output_size)
         return LstmState(zeros, zeros, weights, memory, self._loop_weights())
 
     def step(self, state: LstmState, tokens: Tensor) -> tuple[Tensor, LstmState]:
@@ -148,7 +157,7 @@ class LstmDecoder(nn.Module):
         recurrent: DeferredWeight,
         from_context: DeferredWeight,
     ) -> tuple[Tensor, Tensor, Tensor]:
-        size = 4 * self.outputs
+        size = 4 * self.output_size
         from_state = recurrent(hidden)
         context, weights = self.attention(memory, from_state[:, size:], weights)
         gates = label_gates + from_state[:, :size] + from_context(context)

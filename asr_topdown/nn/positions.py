@@ -14,23 +14,48 @@ class ScaledPositions(nn.Module):
     The table is computed when it is needed and has no place in a checkpoint.
 
     Args:
-        dim: D, even.
+        d_model: D, even.
         dropout: on the sum.
+
+    Raises:
+        ValueError: if `d_model` is odd.
     """
 
-    def __init__(self, dim: int, *, dropout: float = 0.0) -> None:
+    def __init__(self, *, d_model: int, dropout: float) -> None:
         super().__init__()
-        self.dim = dim
+        if d_model % 2:
+            raise ValueError(f"the size of a frame with sinusoidal positions must be even, got {d_model}")
+        self.d_model = d_model
         self.dropout = Dropout(dropout)
-        self._table = torch.empty(0, dim)
+        self._table = torch.empty(0, d_model)
 
     def forward(self, frames: Tensor, first: int = 0) -> Tensor:
         """(B, T, D), which stand at the positions `first` and after it -> (B, T, D)."""
         end = first + frames.shape[1]
         if len(self._table) < end or self._table.device != frames.device:
-            self._table = sinusoids(max(end, 2 * len(self._table)), self.dim).to(frames.device)
-        placed: Tensor = self.dropout(frames * math.sqrt(self.dim) + self._table[first:end])
+            self._table = sinusoids(max(end, 2 * len(self._table)), self.d_model).to(frames.device)
+        placed: Tensor = self.dropout(frames * math.sqrt(self.d_model) + self._table[first:end])
         return placed
+
+
+class InputLayer(nn.Module):
+    """What stands in front of the first block of a stack: a linear layer where sizes differ, and positions.
+
+    Args:
+        input_size: size of an input frame.
+        d_model: size of a frame in the blocks, even.
+        dropout: on the sum of frame and position.
+    """
+
+    def __init__(self, *, input_size: int, d_model: int, dropout: float) -> None:
+        super().__init__()
+        self.linear = nn.Linear(input_size, d_model) if input_size != d_model else nn.Identity()
+        self.positions = ScaledPositions(d_model=d_model, dropout=dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, T, input_size) -> (B, T, d_model)."""
+        out: Tensor = self.positions(self.linear(x))
+        return out
 
 
 def sinusoids(size: int, dim: int) -> Tensor:

@@ -20,23 +20,27 @@ class LstmPredictor(nn.Module):
     """Embedding, LSTM layers, dropout.
 
     Args:
-        units: size of the vocabulary; unit 0 is the blank.
-        embedding: size of an embedded label.
-        cells: size H of an output.
-        layers: LSTM layers.
+        vocab_size: size of the vocabulary; unit 0 is the blank.
+        embedding_size: size of an embedded label.
+        hidden_size: size H of an output.
+        num_layers: LSTM layers.
         dropout: on the embedded labels and the output of each layer.
     """
 
     def __init__(
-        self, units: int, *, embedding: int = 320, cells: int = 320, layers: int = 1, dropout: float = 0.0
+        self, *, vocab_size: int, embedding_size: int, hidden_size: int, num_layers: int, dropout: float
     ) -> None:
         super().__init__()
-        self.embedding = nn.Embedding(units, embedding)
+        self.embedding = nn.Embedding(vocab_size, embedding_size)
         self.lstm = nn.LSTM(
-            embedding, cells, num_layers=layers, batch_first=True, dropout=dropout if layers > 1 else 0.0
+            embedding_size,
+            hidden_size,
+            num_layers=num_layers,
+            batch_first=True,
+            dropout=dropout if num_layers > 1 else 0.0,
         )
         self.dropout = nn.Dropout(dropout)
-        self.outputs = cells
+        self.output_size = hidden_size
 
     def forward(self, tokens: Tensor) -> Tensor:
         """(B, U) labels, padded with anything valid -> (B, U + 1, H): output u has read u labels."""
@@ -47,7 +51,7 @@ class LstmPredictor(nn.Module):
     def start(self, rows: int) -> tuple[Tensor, PredictorState]:
         """The output (N, H) before any label, and the state, for `rows` hypotheses."""
         weight = self.embedding.weight
-        zeros = weight.new_zeros(self.lstm.num_layers, rows, self.outputs)
+        zeros = weight.new_zeros(self.lstm.num_layers, rows, self.output_size)
         tokens = torch.full((rows,), START, dtype=torch.long, device=weight.device)
         return self.step(PredictorState(zeros, zeros), tokens)
 

@@ -7,13 +7,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr_topdown.nn.images import channels_last_image
 from asr_topdown.nn.lengths import mask
-from asr_topdown.nn.subsampling import channels_last_image
-
-FILTERS = (64, 128)
+from asr_topdown.nn.stage import Stage
 
 
-class Vgg(nn.Module):
+class Vgg(Stage):
     """Two blocks of [3 x 3 convolution, ReLU] twice and 2 x 2 max pooling.
 
     A frame that pooling meets alone at the end is kept, so T frames become ceil(T / 4). What lies just
@@ -21,20 +20,22 @@ class Vgg(nn.Module):
     or a pooling would see it: a batch gives what its utterances give alone.
 
     Args:
-        inputs: size of a feature frame.
-        channels: the frame is cut into so many channels of equal size (3: static, first and second
-            derivatives).
+        input_size: size of a feature frame.
+        channels: images of equal size that a frame is cut into (3: static, first and second derivatives).
         filters: of both convolutions of the first block, and of the second.
 
     Raises:
         ValueError: if the frame cannot be cut so.
     """
 
-    def __init__(self, inputs: int, *, channels: int = 1, filters: Sequence[int] = FILTERS) -> None:
+    name = "vgg"
+    numbered = False
+
+    def __init__(self, *, input_size: int, channels: int, filters: Sequence[int]) -> None:
         super().__init__()
-        if inputs % channels:
+        if input_size % channels:
             raise ValueError(
-                f"a frame of {inputs} features cannot be cut into {channels} channels "
+                f"a frame of {input_size} features cannot be cut into {channels} channels "
                 f"(channels must be 1, or the number of derivatives plus 1)"
             )
         self.channels = channels
@@ -43,13 +44,13 @@ class Vgg(nn.Module):
         self.convolutions = nn.ModuleList(
             nn.Conv2d(before, after, 3, padding=1) for before, after in itertools.pairwise(sizes)
         )
-        self.outputs = second * -(-inputs // channels // 4)
+        self.output_size = second * -(-input_size // channels // 4)
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D), (B,) -> (B, ceil(T / 4), outputs), (B,) lengths."""
-        batch, time, _ = frames.shape
-        frames = frames.masked_fill(~mask(lengths, time)[:, :, None], 0.0)
-        image = channels_last_image(frames.view(batch, time, self.channels, -1).transpose(2, 3))
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Stage`; T' = ceil(T / 4)."""
+        batch, time, _ = x.shape
+        x = x.masked_fill(~mask(lengths, time)[:, :, None], 0.0)
+        image = channels_last_image(x.view(batch, time, self.channels, -1).transpose(2, 3))
         for index, convolution in enumerate(self.convolutions):
             image = convolution(image)
             _silence_behind(image, lengths)
@@ -59,9 +60,14 @@ class Vgg(nn.Module):
                 lengths = -(-lengths // 2)
         return image.transpose(1, 2).flatten(2), lengths
 
-    def output_length(self, length: Tensor) -> Tensor:
-        """Frames that come out for `length` frames."""
-        return -(-length // 4)
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """ceil(T / 4)."""
+        return -(-lengths // 4)
+
+
+def vgg_stages(input_size: int, *, channels: int, filters: Sequence[int]) -> list[Vgg]:
+    """The one stage; for the arguments see `Vgg`."""
+    return [Vgg(input_size=input_size, channels=channels, filters=filters)]
 
 
 def _silence_behind(image: Tensor, lengths: Tensor) -> None:

@@ -127,7 +127,7 @@ def _decoding(folder: Path, root: Path) -> tuple[Score, str]:
         reference = _find(str(recorded["reference"]), root)
         cer, wer = float(recorded["cer"]), float(recorded["wer"])
         seconds, audio_seconds = float(recorded["seconds"]), float(recorded["audio_seconds"])
-        unscored = tuple(recorded.get("decode", {}).get("unscored", ()))
+        nlsyms = tuple(recorded.get("decode", {}).get("nlsyms", ()))
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the result of a decoding ({error!r})") from error
     if reference is None:
@@ -141,8 +141,8 @@ def _decoding(folder: Path, root: Path) -> tuple[Score, str]:
             f"{folder / 'text'}: does not fit {reference}: utterance {odd} is only in one of them"
         )
     pairs = [(truth[key], texts[key]) for key in truth]
-    by_characters = count_all((characters(one, unscored), characters(two, unscored)) for one, two in pairs)
-    by_words = count_all((words(one, unscored), words(two, unscored)) for one, two in pairs)
+    by_characters = count_all((characters(one, nlsyms), characters(two, nlsyms)) for one, two in pairs)
+    by_words = count_all((words(one, nlsyms), words(two, nlsyms)) for one, two in pairs)
     counts = ((float(one.errors), float(one.reference)) for one in by_characters)
     return Score(
         rate=sum(by_characters, ErrorCounts()).rate,

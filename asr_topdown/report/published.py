@@ -5,6 +5,7 @@ Zhang et al. 2021, "Train your classifier first" (arXiv:2102.04697), Tables 2, 3
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 from asr_topdown.report.records import LANGUAGE, Experiment
 from asr_topdown.report.systems import System
@@ -109,20 +110,28 @@ AWD_LSTM = Published(
     ),
 )
 _BY_MODEL: Mapping[tuple[str, str], Published] = {
-    ("wsj", "blstm_ctc"): BLSTM_CTC,
-    ("wsj", "blstm_ctc_attention"): MODEL_A,
-    ("wsj", "vgg_ctc_attention"): MODEL_B,
-    ("swbd", "transformer_ctc_attention"): TRANSFORMER,
+    ("wsj", "blstm → ctc"): BLSTM_CTC,
+    ("wsj", "blstm → ctc, attention"): MODEL_A,
+    ("wsj", "vgg, blstm → ctc, attention"): MODEL_B,
+    ("swbd", "conv2d, transformer → ctc, attention"): TRANSFORMER,
     ("wikitext2", "awd_lstm"): AWD_LSTM,
 }
 
 
 def published(experiment: Experiment) -> Published | None:
     """The paper's table of the same corpus and the same kind of model, if there is one."""
-    kind = str(experiment.model.get("kind", ""))
-    if (experiment.corpus, kind) == ("wsj", "blstm_ctc") and experiment.model.get("dropout"):
+    found = _BY_MODEL.get((experiment.corpus, _family(experiment.model)))
+    if found is BLSTM_CTC and experiment.model["encoder"][0]["dropout"]:
         return BLSTM_CTC_DROPOUT
-    return _BY_MODEL.get((experiment.corpus, kind))
+    return found
+
+
+def _family(model: Mapping[str, Any]) -> str:
+    """A language model's kind, or the kinds of a recogniser's stages and its heads."""
+    if model.get("kind") != "recognizer":
+        return str(model.get("kind", ""))
+    heads = [head for head in ("ctc", "attention", "transducer") if model[head] is not None]
+    return f"{', '.join(stage['kind'] for stage in model['encoder'])} → {', '.join(heads)}"
 
 
 def paper_table(

@@ -10,8 +10,8 @@ from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.files import write_text
-from asr_topdown.models.ctc_attention import CtcAttention
 from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import continuation, frozen_prefix, lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
@@ -110,12 +110,12 @@ def make_task(node: Node, experiment: Experiment, model: Model) -> Task:
             seed=node.init_seed,
             device=device,
         )
+    assert isinstance(model, Recognizer)
     config, vocabulary, cmvn = experiment.config.train, experiment.vocabulary(), experiment.cmvn()
     train = trainable(SpeechDataset.read(experiment.train, vocabulary, cmvn), model, config)
     dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
     check_dev(dev, model)
-    if isinstance(model, CtcAttention):
-        model.set_prior(utterance.tokens for utterance in train.utterances)
+    model.set_prior(utterance.tokens for utterance in train.utterances)
     train, dev = frozen_prefix.compute_once(model, node, experiment.config, train, dev, device)
     return SpeechTask(train, dev, vocabulary, config, seed=node.init_seed)
 

@@ -20,21 +20,21 @@ RATE_NAMES: Mapping[Unit, str] = MappingProxyType({"word": "WER", "char": "CER"}
 _CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
 
 
-def words(text: str, unscored: Collection[str] = ()) -> list[str]:
-    """Split at white space; the tags `unscored` are taken out first, wherever they stand."""
-    for tag in unscored:
+def words(text: str, nlsyms: Collection[str] = ()) -> list[str]:
+    """Split at white space; the tags `nlsyms` are taken out first, wherever they stand."""
+    for tag in nlsyms:
         text = text.replace(tag, "")
     return text.split()
 
 
-def characters(text: str, unscored: Collection[str] = ()) -> list[str]:
+def characters(text: str, nlsyms: Collection[str] = ()) -> list[str]:
     """Split into characters; a run of white space is one "<space>", none at either end.
 
-    A tag in angle brackets without white space in it (<unk>, <NOISE>) is one unit. Those that are `unscored`
+    A tag in angle brackets without white space in it (<unk>, <NOISE>) is one unit. Those that are `nlsyms`
     are left out then, but the spaces beside them stay: ESPnet's way with its non-linguistic symbols.
     """
     units = _CHARACTERS.findall(" ".join(text.split()))
-    return [SPACE if unit == " " else unit for unit in units if unit not in unscored]
+    return [SPACE if unit == " " else unit for unit in units if unit not in nlsyms]
 
 
 Splitter = Callable[[str, Collection[str]], list[str]]

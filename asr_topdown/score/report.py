@@ -109,7 +109,7 @@ def score(
     *,
     utt2spk: Mapping[str, str] | None = None,
     missing_as_empty: bool = False,
-    unscored: Collection[str] = (),
+    nlsyms: Collection[str] = (),
 ) -> ScoreReport:
     """Score transcripts, joined by utterance id.
 
@@ -121,7 +121,7 @@ def score(
         unit: what is counted, words or characters.
         utt2spk: utterance id -> speaker, for every reference.
         missing_as_empty: count a missing hypothesis as an empty one.
-        unscored: tags (<NOISE>) that count neither in the reference nor in the hypothesis.
+        nlsyms: tags (<NOISE>) that count neither in the reference nor in the hypothesis.
 
     Raises:
         ValueError: for a reference without hypothesis (unless `missing_as_empty`), a hypothesis without
@@ -136,7 +136,7 @@ def score(
     split = SPLITTERS[unit]
     names = sorted(references)
     alignments = align_all(
-        (split(references[name], unscored), split(hypotheses.get(name, ""), unscored)) for name in names
+        (split(references[name], nlsyms), split(hypotheses.get(name, ""), nlsyms)) for name in names
     )
     utterances = (
         ScoredUtterance(name, speakers.get(name), alignment, count_alignment(alignment))

@@ -15,6 +15,7 @@ from asr_topdown.data.language_model import (
     training_spans,
 )
 from asr_topdown.decode.perplexity import perplexity
+from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.model import Model
 
 log = logging.getLogger(__name__)
@@ -67,4 +68,5 @@ class LanguageTask:
 
     def evaluate(self, model: Model) -> Mapping[str, float]:
         """Loss in nats per word, and perplexity."""
+        assert isinstance(model, AwdLstm)
         return perplexity(model, self.dev, self.config.bptt)

@@ -11,6 +11,7 @@ from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.decode.recognize import dev_metrics
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.rng import derive
 
@@ -68,19 +69,20 @@ class SpeechTask:
 
     def evaluate(self, model: Model) -> Mapping[str, float]:
         """Loss, greedy CER and, with an attention decoder, accuracy on the dev set."""
+        assert isinstance(model, Recognizer)
         frames = 2 * self.config.frames_per_batch
         return dev_metrics(model, self.dev, self.vocabulary, frames_per_batch=frames)
 
 
-def trainable(data: SpeechDataset, model: Model, config: TrainConfig) -> SpeechDataset:
+def trainable(data: SpeechDataset, model: Recognizer, config: TrainConfig) -> SpeechDataset:
     """Leave out, and log, the utterances that `model` cannot align or that are too long.
 
     Raises:
         ValueError: naming the folder, if none is left.
     """
     kept, dropped = data.keep_trainable(
-        lambda frames: model.output_length(stretched_lengths(frames, 1 - config.tempo_perturb)),  # type: ignore[operator]
-        model.frames_needed,  # type: ignore[arg-type]
+        lambda frames: model.output_lengths(stretched_lengths(frames, 1 - config.tempo_perturb)),
+        model.frames_needed,
         config.max_frames,
     )
     for line in dropped:
@@ -92,13 +94,13 @@ def trainable(data: SpeechDataset, model: Model, config: TrainConfig) -> SpeechD
     return kept
 
 
-def check_dev(data: SpeechDataset, model: Model) -> None:
+def check_dev(data: SpeechDataset, model: Recognizer) -> None:
     """Make sure that a dev set has a loss, before anything is trained.
 
     Raises:
         ValueError: naming the folder, if `model` can align no utterance of it.
     """
-    kept, dropped = data.keep_trainable(model.output_length, model.frames_needed)  # type: ignore[arg-type]
+    kept, dropped = data.keep_trainable(model.output_lengths, model.frames_needed)
     if not len(kept):
         raise ValueError(
             f"{data.folder}: the dev set has no loss, since no utterance can be aligned ({dropped[0]})"

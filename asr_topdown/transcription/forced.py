@@ -16,9 +16,8 @@ from asr_topdown.decode.ctc_alignment import ctc_align
 from asr_topdown.decode.model import TrainedModel
 from asr_topdown.features.front_end import front_end
 from asr_topdown.text import UNKNOWN_ID
-from asr_topdown.transcription.ctc_output import ctc_log_probs, frames_joined, has_ctc
 from asr_topdown.transcription.transcript import Failure, Word
-from asr_topdown.transcription.words import units_of, words_of
+from asr_topdown.transcription.words import frames_joined, units_of, words_of
 
 log = logging.getLogger(__name__)
 
@@ -63,9 +62,9 @@ class Aligner:
     """
 
     def __init__(self, model: TrainedModel, *, pipes: bool = False) -> None:
-        if not has_ctc(model.network):
+        if model.network.ctc is None:
             raise ValueError(f"{model.folder}: its network has no CTC output, which an alignment needs")
-        self._model, self._pipes = model, pipes
+        self._model, self._ctc, self._pipes = model, model.network.ctc, pipes
         self._frame_seconds = frames_joined(model.network) * model.config.features.fbank.frame_shift_ms / 1000
         self._unknown = 0
 
@@ -115,8 +114,8 @@ class Aligner:
             device = self._model.device
             feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
             lengths = torch.tensor([len(one.feats) for one in batch], device=device)
-            log_probs, lengths = ctc_log_probs(self._model.network, feats, lengths)
-            rows = log_probs.cpu().double().numpy()
+            memory, lengths = self._model.network.encode(feats, lengths)
+            rows = self._ctc.log_probs(memory).cpu().double().numpy()
             for one, row, count in zip(batch, rows, lengths.tolist(), strict=True):
                 found[one.utterance] = self._one(one, text[one.utterance], row[:count])
         yield from (found[one.utterance] for one in waiting)

@@ -12,15 +12,14 @@ from torch.nn.utils.rnn import pad_sequence
 
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.sampler import length_batches
+from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.decode.searches import build_search, with_beam
 from asr_topdown.features.front_end import front_end
-from asr_topdown.transcription.ctc_output import ctc_log_probs, frames_joined, has_ctc
 from asr_topdown.transcription.cutting import cut
 from asr_topdown.transcription.sound import SoundReader, Source, name_of
 from asr_topdown.transcription.transcript import Failure, Hypothesis, Segment, Transcript
-from asr_topdown.transcription.words import timed_words
+from asr_topdown.transcription.words import frames_joined, timed_words
 
 LONGEST = 30.0
 """Seconds of sound that are recognised as one."""
@@ -65,7 +64,7 @@ class Recognizer:
         longest: seconds; a longer sound is cut where it is quietest.
 
     Raises:
-        ValueError: if the model cannot do the search.
+        ValueError: if the model has not the heads that the decoder reads.
     """
 
     def __init__(
@@ -78,7 +77,7 @@ class Recognizer:
     ) -> None:
         self.model = model
         self._decode_config = decode or model.config.decode
-        self._search = build_search(model.network, self._decode_config, model.vocabulary)
+        self._decoder = build_decoder(model.network, self._decode_config, model.vocabulary)
         self._rate = model.config.features.fbank.sample_rate
         self._longest = longest
         self._sound = SoundReader(self._rate, channel)
@@ -180,11 +179,11 @@ class Recognizer:
         device, network = self.model.device, self.model.network
         feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
         lengths = torch.tensor([len(one.feats) for one in batch], device=device)
-        found = self._search(feats, lengths)
+        memory, lengths = network.encode(feats, lengths)
+        found = self._decoder(memory, lengths)
         rows: list[np.ndarray | None] = [None] * len(batch)
-        if has_ctc(network):
-            log_probs, lengths = ctc_log_probs(network, feats, lengths)
-            counts = lengths.tolist()
+        if network.ctc is not None:
+            log_probs, counts = network.ctc.log_probs(memory), lengths.tolist()
             rows = [row[:count] for row, count in zip(log_probs.cpu().double().numpy(), counts, strict=True)]
         for one, result, row in zip(batch, found, rows, strict=True):
             one.job.segments[one.number] = self._segment(one, result, row)

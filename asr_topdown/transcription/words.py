@@ -4,11 +4,20 @@ import contextlib
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 
 from asr_topdown.decode.ctc_alignment import Alignment, Span, ctc_align
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import SPACE, Vocabulary
 from asr_topdown.text.pieces import WORD_START
 from asr_topdown.transcription.transcript import Word
+
+_MANY = 100_000  # frames, to see how many of them become one
+
+
+def frames_joined(network: Recognizer) -> int:
+    """How many frames of the features become one of the encoder's output."""
+    return max(1, round(_MANY / int(network.output_lengths(torch.tensor([_MANY])))))
 
 
 def word_spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, list[int]]]:

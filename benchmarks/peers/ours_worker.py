@@ -10,22 +10,26 @@ from worker import FEATURES, UNITS, Batch, Contestant, serve
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
-from asr_topdown.decode.beam_options import BeamOptions
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.decode.joint_beam import joint_beam
-from asr_topdown.models.ctc_attention import CtcAttention
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
+BLSTM = {"kind": "blstm", "projection_size": 320}
+SUBSAMPLED = {**BLSTM, "subsample": [2, 2, 1, 1]}
+LSTM = {"ctc": {"weight": 0.3}, "attention": {"kind": "lstm"}}
+DECODER = {"ctc": {"weight": 0.3}, "attention": {"kind": "transformer"}}
+CONV2D, TRANSFORMER = {"kind": "conv2d"}, {"kind": "transformer"}
 NETWORKS: dict[str, dict[str, Any]] = {
-    "blstm_ctc": {
-        "kind": "blstm_ctc", "layers": 4, "cells": 320, "projection": 320, "subsample": [2, 2, 1, 1],
-    },
-    "blstm_ctc_attention": {"kind": "blstm_ctc_attention", "encoder": {"subsample": [2, 2, 1, 1]}},
-    "vgg_ctc_attention": {"kind": "vgg_ctc_attention"},
-    "transformer_ctc_attention": {"kind": "transformer_ctc_attention"},
-    "transformer_narrow": {"kind": "transformer_ctc_attention", "encoder": {"channels": 64}},
-    "conformer_ctc_attention": {"kind": "transformer_ctc_attention", "encoder": {"block": "conformer"}},
-}  # fmt: skip
+    "blstm_ctc": {"encoder": [SUBSAMPLED], "ctc": {}},
+    "blstm_ctc_attention": {"encoder": [SUBSAMPLED], **LSTM},
+    "vgg_ctc_attention": {"encoder": [{"kind": "vgg"}, BLSTM], **LSTM},
+    "transformer_ctc_attention": {"encoder": [CONV2D, TRANSFORMER], **DECODER},
+    "transformer_narrow": {"encoder": [{**CONV2D, "channels": 64}, TRANSFORMER], **DECODER},
+    "conformer_ctc_attention": {"encoder": [CONV2D, {"kind": "conformer"}], **DECODER},
+}
 
 
 class Ours(Contestant):
@@ -35,8 +39,8 @@ class Ours(Contestant):
         return fresh_model(_config(model), UNITS, 0)
 
     def loss(self, network: nn.Module, batch: Batch) -> Tensor:
-        total: Tensor = network.loss(*batch).total  # type: ignore[operator]
-        return total
+        assert isinstance(network, Recognizer)
+        return network.forward_with_loss(SpeechBatch(("",) * len(batch[0]), *batch)).loss
 
     def optimizer(self, model: str, network: nn.Module) -> torch.optim.Optimizer:
         return build_optimizer(network, _config(model).train.optimizer)
@@ -55,22 +59,29 @@ class Ours(Contestant):
     def search(
         self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int
     ) -> Callable[[Tensor], list[int]]:
-        assert isinstance(network, CtcAttention)
+        assert isinstance(network, Recognizer)
+        assert network.ctc is not None
+        assert network.attention is not None
+        ctc, decoder = network.ctc, network.attention.scorer
 
         def run(feats: Tensor) -> list[int]:
             lengths = torch.full((len(feats),), feats.shape[1], device=feats.device)
             memory, lengths = network.encode(feats, lengths)
             ratio = tokens / memory.shape[1]  # at least and at most so many labels
-            options = BeamOptions(
-                beam=beam, ctc_weight=ctc_weight, min_length_ratio=ratio, max_length_ratio=ratio
+            config = DecodeConfig(
+                method="joint_beam",
+                beam=beam,
+                ctc_weight=ctc_weight,
+                min_length_ratio=ratio,
+                max_length_ratio=ratio,
             )
             results = joint_beam(
                 memory,
                 lengths,
-                units=UNITS,
-                options=options,
-                ctc_log_probs=network.ctc_log_probs(memory),
-                decoder=network.scorer,
+                vocab_size=UNITS,
+                config=config,
+                ctc_log_probs=ctc.log_probs(memory),
+                decoder=decoder,
             )
             return [len(result.best.ids) for result in results]
 
@@ -90,14 +101,13 @@ def _config(model: str) -> configuration.Config:
 
 def lstm_flops(network: nn.Module, lengths: Tensor) -> float:
     """Of the `nn.LSTM`s on real frames, which the counter does not see; backward is twice the forward."""
-    encoder: Any = getattr(network, "encoder", network)
-    if hasattr(encoder, "vgg"):
-        lengths = encoder.vgg.output_length(lengths)
+    assert isinstance(network, Recognizer)
     total = 0.0
-    for layer in getattr(encoder, "blstm", ()):
-        weights = sum(value.numel() for name, value in layer.named_parameters() if "weight_" in name)
-        total += 6 * weights * float(lengths.sum())
-        lengths = layer.output_length(lengths)
+    for name, stage in network.chain():
+        if name.startswith("blstm"):
+            weights = sum(value.numel() for key, value in stage.named_parameters() if "weight_" in key)
+            total += 6 * weights * float(lengths.sum())
+        lengths = stage.output_lengths(lengths)
     return total
 
 

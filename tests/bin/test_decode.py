@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import kaldiio
+import networks
 import numpy as np
 import pytest
 import torch
@@ -12,8 +13,8 @@ import torch
 from asr_topdown import config as configuration
 from asr_topdown.bin.main import main
 from asr_topdown.build import fresh_model
+from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.model import load_trained
-from asr_topdown.decode.searches import build_search, with_beam
 from asr_topdown.features.front_end import front_end
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result, Step
@@ -22,11 +23,11 @@ from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.weights import save_weights
 
 MODELS: dict[str, dict[str, Any]] = {
-    "ctc": {"layers": 1, "cells": 6},
+    "ctc": networks.blstm_ctc(1, 6),
     "attention": {
-        "kind": "blstm_ctc_attention",
-        "encoder": {"layers": 1, "cells": 6, "projection": 7},
-        "decoder": {"embedding": 4, "cells": 5, "attention": 6, "filters": 2, "width": 3},
+        "encoder": [networks.blstm(1, 6, projection_size=7)],
+        "ctc": {"weight": 0.3},
+        "attention": networks.LSTM,
     },
 }
 SIZES = {"a-1": 9, "a-2": 14, "a-3": 6}
@@ -53,7 +54,7 @@ def write_model(folder: Path, settings: dict[str, Any]) -> Path:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
     found = {name: write_model(root / name, {"model": model}) for name, model in MODELS.items()}
-    lm = {"model": {"kind": "awd_lstm", "embedding": 5, "cells": 6}, "train": {"metric": "loss"}}
+    lm = {"model": {"kind": "awd_lstm", "embedding_size": 5, "hidden_size": 6}, "train": {"metric": "loss"}}
     write_model(root / "lm", lm)
     return found
 
@@ -90,7 +91,7 @@ def table(path: Path) -> dict[str, str]:
     ("name", "settings"),
     [
         ("attention", ["nbest=4"]),
-        ("attention", ["nbest=4", "method=attention", "length_bonus=1.0"]),
+        ("attention", ["nbest=4", "method=attention", "length_penalty=1.0"]),
         ("attention", ["nbest=4", "ctc_weight=1.0"]),
         ("ctc", ["nbest=4", "ctc_weight=1.0"]),
         ("ctc", ["nbest=4", "method=prefix_beam"]),
@@ -119,7 +120,7 @@ def test_nbest_lists_are_kaldi_tables(
 
 
 def test_the_settings_reach_the_search(models: dict[str, Path], data: Path, tmp_path: Path) -> None:
-    """Attention alone is a CTC weight of 0; a bonus makes texts longer, a maximum keeps them short."""
+    """Attention alone is a CTC weight of 0; a penalty above 0 makes texts longer, a maximum short."""
 
     def decoded(*settings: str) -> list[str]:
         assert decode(models["attention"], data, tmp_path, *settings) == 0
@@ -127,9 +128,9 @@ def test_the_settings_reach_the_search(models: dict[str, Path], data: Path, tmp_
         return [text.strip().replace("<unk>", "?") for text in texts]
 
     assert decoded("method=attention") == decoded("ctc_weight=0.0")
-    usual, long = decoded(), decoded("length_bonus=8.0")
+    usual, long = decoded(), decoded("length_penalty=8.0")
     assert sum(map(len, long)) > sum(map(len, usual))
-    assert [len(text) for text in decoded("length_bonus=8.0", "max_length_ratio=0.5")] == [4, 7, 3]
+    assert [len(text) for text in decoded("length_penalty=8.0", "max_length_ratio=0.5")] == [4, 7, 3]
 
 
 def test_what_a_model_cannot_do_is_one_line(
@@ -137,8 +138,8 @@ def test_what_a_model_cannot_do_is_one_line(
 ) -> None:
     lm = models["ctc"].parent / "lm"
     for name, settings, problem in (
-        ("ctc", [], "decode.method: joint_beam needs an attention decoder, and this model has none"),
-        ("ctc", ["method=attention"], "decode.method: attention needs an attention decoder"),
+        ("ctc", [], "decode.method: joint_beam with a ctc_weight of 0.3 reads model.attention"),
+        ("ctc", ["method=attention"], "attention reads model.attention, and this model has ctc: use greedy"),
         ("attention", ["nbest=7"], "nbest 7 is more than the beam, 6"),
         ("attention", ["lm_weight=0.5"], "an lm_weight of 0.5 and no lm"),
         ("attention", ["lm=x", "lm_weight=0.5"], "x: no model's folder"),
@@ -155,10 +156,10 @@ def test_a_beam_asked_for_by_its_width(models: dict[str, Path]) -> None:
         model = load_trained(models[name])
         config = with_beam(model.network, model.config.decode, 4)
         assert (config.method, config.beam) == (method, 4)
-        search = build_search(model.network, config, model.vocabulary)
+        decoder = build_decoder(model.network, config, model.vocabulary)
         sound = 0.1 * torch.randn(16000).numpy()
         feats = front_end(sound, 16000, model.config.features.fbank)
-        (found,) = search(feats[None], torch.tensor([len(feats)]))
+        (found,) = decoder(*model.network.encode(feats[None], torch.tensor([len(feats)])))
         (transcript,) = Recognizer.load(models[name], beam=4).transcribe((sound, 16000))
         assert transcript.text == model.vocabulary.decode(found.best.ids)
         attention = config.model_copy(update={"method": "attention"})

@@ -92,7 +92,8 @@ def test_no_command_shows_the_help_and_fails(capsys):
 
 
 @pytest.mark.parametrize(
-    ("typed", "hint"), [("trian", "did you mean 'train'?"), ("xyz", "the commands are init, prepare, validate")]
+    ("typed", "hint"),
+    [("trian", "did you mean 'train'?"), ("xyz", "the commands are init, prepare, validate")],
 )
 def test_an_unknown_command_is_a_usage_error(typed, hint, capsys):
     with pytest.raises(SystemExit) as left:

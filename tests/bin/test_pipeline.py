@@ -20,7 +20,7 @@ from asr_topdown.train.metrics import read_metrics
 
 CONFIG = """
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
-model: {layers: 1, cells: 24, stack: 2}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 24, stack: 2}], ctc: {}}
 train: {epochs: 14, patience: 0, utterances_per_batch: 8, optimizer: {lr: 0.02}}
 """
 

@@ -32,11 +32,11 @@ def test_rates_of_one_system(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert lines[3].split()[0] == "CER"
 
 
-def test_unscored_tags(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nlsyms(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "ref").write_text("a1 <NOISE> the cat\nb1 <NOISE>\n")
     (folder / "hyp").write_text("a1 the <NOISE> cat\nb1 the\n")
     rates = []
-    for extra in ([], ["--unscored", "<NOISE>"]):
+    for extra in ([], ["--nlsyms", "<NOISE>"]):
         assert main(["score", "ref", "hyp", "--json", "score.json", *extra]) == 0
         scores = json.loads((folder / "score.json").read_text())["systems"][0]["scores"]
         rates.append([(one["total"]["errors"], one["total"]["reference"]) for one in scores])

@@ -27,7 +27,7 @@ def write(path: Path, text: str) -> Path:
         ),
         ("train: {epochs: many}", r"c\.yaml:1: train\.epochs: .*got 'many'"),
         ("train: {epochs: 0}", r"c\.yaml:1: train\.epochs: .*got 0"),
-        ("model: {layers: 2, subsample: [1, 1, 2]}", r"subsample lists 3 factors for 2 layers"),
+        ("model: {ctc: {weight: 2}}", r"c\.yaml:1: model\.ctc\.weight: .*got 2"),
         ("train: [1, 2", r"c\.yaml:1: not YAML"),
         ("just words", r"c\.yaml: must hold sections"),
         ("include: conf.yaml", r"c\.yaml:1: include must be a list"),
@@ -51,13 +51,26 @@ def test_floats_as_in_yaml_1_2() -> None:
 
 
 def test_includes_come_first_and_overrides_last(tmp_path: Path) -> None:
-    write(tmp_path / "parts" / "a.yaml", "train: {epochs: 7, patience: 2}\nmodel: {layers: 2}")
+    write(
+        tmp_path / "parts" / "a.yaml",
+        "train: {epochs: 7, patience: 2}\nmodel: {kind: recognizer, ctc: {weight: 1}}",
+    )
     write(tmp_path / "parts" / "b.yaml", "train: {patience: 3}")
     main = write(tmp_path / "c.yaml", "include: [parts/a.yaml, parts/b.yaml]\ntrain: {grad_clip: 1.0}")
     loaded = config.load(main, ["train.epochs=9", "schedule.seeds=[4, 5]"])
     assert (loaded.train.epochs, loaded.train.patience, loaded.train.grad_clip) == (9, 3, 1.0)
-    assert loaded.model.layers == 2
+    assert loaded.model.ctc.weight == 1
     assert loaded.schedule.seeds == (4, 5)
+
+
+def test_an_override_may_name_a_place_in_a_list(tmp_path: Path) -> None:
+    encoder = "[{kind: vgg}, {kind: blstm, dropout: 0.1}]"
+    path = write(tmp_path / "c.yaml", f"model: {{encoder: {encoder}, ctc: {{}}}}")
+    changed = config.load(path, ["model.encoder.1.dropout=0.5", "model.encoder.1.hidden_size=7"])
+    vgg, blstm = changed.model.encoder
+    assert (vgg.kind, blstm.dropout, blstm.hidden_size) == ("vgg", 0.5, 7)
+    with pytest.raises(ValueError, match=r"model\.encoder: must be .* got \{'2': \{'dropout': 1\}\}"):
+        config.load(path, ["model.encoder.2.dropout=1"])
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", "train.epochs=[1"])
@@ -83,7 +96,7 @@ def test_identity_is_of_what_decides_the_network() -> None:
         assert config.parse({}, [same]).identity() == base.identity(), same
     for other in (
         "train.optimizer.lr=0.5",
-        "model.cells=7",
+        "model.encoder=[{kind: blstm, hidden_size: 7}]",
         "features.deltas=1",
         "text.unit=word",
         "train.grad_accumulation=2",
@@ -103,4 +116,4 @@ def test_every_recipes_configuration_loads(path: Path) -> None:
 def test_noam_knows_the_size_of_the_model(path: Path) -> None:
     loaded = config.load(path)
     if loaded.train.lr_schedule.name == "noam":
-        assert loaded.train.lr_schedule.dim == loaded.model.encoder.dim
+        assert loaded.train.lr_schedule.dim == loaded.model.encoder[-1].d_model

@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
 from asr_topdown.build import fresh_model
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.data.unit_text import unit_dictionary
-from asr_topdown.decode.beam_options import BeamOptions
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.decode.language_model import LanguageModelScorer, load_language_model
 from asr_topdown.models.awd_lstm import AwdLstm
@@ -25,7 +25,7 @@ from asr_topdown.weights import save_weights
 VOCABULARY = Vocabulary.build(["a b <NOISE>", "cde"], "char")
 UNITS = len(VOCABULARY)
 EOS = UNITS
-SETTINGS = {"model": {"kind": "awd_lstm", "embedding": 6, "cells": 9}, "train": {"metric": "loss"}}
+SETTINGS = {"model": {"kind": "awd_lstm", "embedding_size": 6, "hidden_size": 9}, "train": {"metric": "loss"}}
 
 
 def write_model(folder: Path, dictionary: Dictionary, settings: dict = SETTINGS, seed: int = 3) -> Path:
@@ -131,9 +131,12 @@ def test_a_fused_search_finds_what_enumeration_finds(scorer: LanguageModelScorer
     log_probs = torch.randn(3, 4, UNITS, generator=torch.Generator().manual_seed(5)).log_softmax(-1)
     lengths, changed = torch.tensor([4, 4, 4]), 0
     for lm_weight in (0.0, 0.5, 2.0):
-        options = BeamOptions(beam=80, nbest=80, ctc_weight=1.0, lm_weight=lm_weight, max_length_ratio=0.5)
+        config = DecodeConfig(
+            method="joint_beam", beam=80, nbest=80, ctc_weight=1.0, lm="lm", lm_weight=lm_weight,
+            max_length_ratio=0.5,
+        )  # fmt: skip
         found = joint_beam(
-            log_probs, lengths, units=UNITS, options=options, ctc_log_probs=log_probs, lm=scorer
+            log_probs, lengths, vocab_size=UNITS, config=config, ctc_log_probs=log_probs, lm=scorer
         )
         for row, result in enumerate(found):
             scores = enumerated(scorer, log_probs[row : row + 1], 2, lm_weight)
@@ -212,7 +215,8 @@ def test_lm_text_trains_a_language_model_of_the_recognisers_units(tmp_path: Path
     assert (out / "train.txt").read_text() == written
 
     (tmp_path / "lm.yaml").write_text(
-        "model: {kind: awd_lstm, embedding: 8, cells: 16, layers: 2, drop_input: 0, drop_weights: 0}\n"
+        "model: {kind: awd_lstm, embedding_size: 8, hidden_size: 16, num_layers: 2, input_dropout: 0,"
+        " weight_dropout: 0}\n"
         "language_model: {batch: 4, dev_batch: 1, bptt: 12}\n"
         "train: {epochs: 12, patience: 0, metric: loss, optimizer: {lr: 0.03}}\n"
     )

@@ -24,7 +24,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     optimizer = {"name": "nt_asgd", "lr": 1}
     config = configuration.parse(
         {
-            "model": {"kind": "awd_lstm", "layers": 1, "embedding": 4},
+            "model": {"kind": "awd_lstm", "num_layers": 1, "embedding_size": 4},
             "language_model": {"batch": 4, "dev_batch": 1, "test_batch": 1, "bptt": 7},
             "train": {"epochs": 1, "metric": "loss", "optimizer": optimizer},
         }

@@ -3,17 +3,19 @@
 import math
 from collections import defaultdict
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import torch
+from networks import make, make_batch
 from torch import Tensor
 
 from asr_topdown.config.decode import DecodeConfig
-from asr_topdown.decode.searches import build_search, with_beam
+from asr_topdown.decode.decoders import build_decoder, with_beam
+from asr_topdown.decode.result import DecodeResult
 from asr_topdown.decode.transducer_beam import transducer_beam
 from asr_topdown.decode.transducer_greedy import transducer_greedy
-from asr_topdown.models.transducer import Transducer
-from asr_topdown.nn.encoders import BlstmEncoder
+from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.nn.predictor import LstmPredictor
 from asr_topdown.text import Vocabulary
 
@@ -21,18 +23,20 @@ Labels = tuple[int, ...]
 Scored = list[tuple[Labels, float]]
 
 
-def make_model(seed: int, units: int, scale: float = 3.0) -> Transducer:
+def make_head(seed: int, vocab_size: int, scale: float = 3.0) -> TransducerHead:
     """Random weights, large enough for the labels to change what comes next."""
     torch.manual_seed(seed)
-    encoder = BlstmEncoder(4, layers=1, cells=4, projection=6)
-    predictor = LstmPredictor(units, embedding=5, cells=8, layers=2)
-    model = Transducer(encoder, predictor, units, joint=12).double().eval()
+    predictor = LstmPredictor(
+        vocab_size=vocab_size, embedding_size=5, hidden_size=8, num_layers=2, dropout=0.0
+    )
+    head = TransducerHead(
+        predictor=predictor, memory_size=6, joiner_size=12, vocab_size=vocab_size, loss_backend="torch"
+    )
     with torch.no_grad():
-        for name, parameter in model.named_parameters():
-            if not name.startswith("encoder"):
-                parameter.mul_(scale)
-        model.softmax.output.bias[0] += 1.0
-    return model
+        for parameter in head.double().eval().parameters():
+            parameter.mul_(scale)
+        head.joiner.output.bias[0] += 1.0
+    return head
 
 
 def random_memory(*lengths: int) -> tuple[Tensor, Tensor]:
@@ -43,18 +47,18 @@ def random_memory(*lengths: int) -> tuple[Tensor, Tensor]:
 class Table:
     """log p(label | labels so far), computed once for each label sequence and frame."""
 
-    def __init__(self, model: Transducer, memory: Tensor) -> None:
-        self.model, self.memory = model, memory
-        self.read = {(): model.predictor.start(1)}
+    def __init__(self, head: TransducerHead, memory: Tensor) -> None:
+        self.head, self.memory = head, memory
+        self.read = {(): head.predictor.start(1)}
         self.known: dict[tuple[int, Labels], list[float]] = {}
 
     def __call__(self, frame: int, labels: Labels) -> list[float]:
         if labels not in self.read:
             self(0, labels[:-1])
             state = self.read[labels[:-1]][1]
-            self.read[labels] = self.model.predictor.step(state, torch.tensor([labels[-1]]))
+            self.read[labels] = self.head.predictor.step(state, torch.tensor([labels[-1]]))
         if (frame, labels) not in self.known:
-            logits = self.model.softmax(self.memory[frame : frame + 1], self.read[labels][0])
+            logits = self.head.joiner(self.memory[frame : frame + 1], self.read[labels][0])
             self.known[frame, labels] = logits[0].log_softmax(-1).tolist()
         return self.known[frame, labels]
 
@@ -86,7 +90,7 @@ class BigramScorer:
 
 def brute_force(table: Table, frames: int, max_symbols: int) -> dict[Labels, float]:
     """Label sequence -> log-probability, from every alignment with so many labels a frame at most."""
-    units = range(1, table.model.softmax.output.out_features)
+    units = range(1, table.head.joiner.output.out_features)
     sums: dict[Labels, float] = defaultdict(float)
 
     def go_on(frame: int, symbols: int, labels: Labels, score: float) -> None:
@@ -105,7 +109,7 @@ def brute_force(table: Table, frames: int, max_symbols: int) -> dict[Labels, flo
 
 def restated(table: Table, frames: int, beam: int, max_symbols: int) -> Scored:
     """One utterance, hypotheses in dictionaries, probabilities."""
-    units = range(1, table.model.softmax.output.out_features)
+    units = range(1, table.head.joiner.output.out_features)
     hypotheses: dict[Labels, float] = {(): 1.0}
     for frame in range(frames):
         ended: dict[Labels, float] = defaultdict(float)
@@ -123,9 +127,16 @@ def restated(table: Table, frames: int, beam: int, max_symbols: int) -> Scored:
     return [(labels, math.log(value)) for labels, value in hypotheses.items()]
 
 
-def decoded(model: Transducer, memory: Tensor, **options: object) -> Scored:
+def search(
+    head: TransducerHead, memory: Tensor, lengths: Tensor, *, lm: Any = None, **settings: Any
+) -> list[DecodeResult]:
+    config = DecodeConfig(method="transducer_beam", lm="" if lm is None else "lm", **settings)
+    return transducer_beam(head, memory, lengths, config=config, lm=lm)
+
+
+def decoded(head: TransducerHead, memory: Tensor, **options: Any) -> Scored:
     """The n-best list of one utterance (T, D)."""
-    (result,) = transducer_beam(model, memory[None], torch.tensor([len(memory)]), **options)  # type: ignore[arg-type]
+    (result,) = search(head, memory[None], torch.tensor([len(memory)]), **options)
     return [(one.ids, one.score) for one in result.hypotheses]
 
 
@@ -137,11 +148,11 @@ def assert_same(found: Scored, expected: Scored, tolerance: float = 1e-9) -> Non
 @pytest.mark.parametrize(("frames", "units", "max_symbols"), [(3, 3, 2), (2, 4, 2), (4, 3, 1), (1, 3, 5)])
 def test_a_wide_beam_equals_brute_force(frames: int, units: int, max_symbols: int) -> None:
     for seed in range(3):
-        model = make_model(seed, units, scale=1.0)
+        head = make_head(seed, units, scale=1.0)
         (memory,), _ = random_memory(frames)
-        sums = brute_force(Table(model, memory), frames, max_symbols)
+        sums = brute_force(Table(head, memory), frames, max_symbols)
         expected = sorted(sums.items(), key=lambda item: -item[1])
-        found = decoded(model, memory, beam=len(sums), nbest=len(sums), max_symbols=max_symbols)
+        found = decoded(head, memory, beam=len(sums), nbest=len(sums), max_symbols=max_symbols)
         assert_same(found, expected)
 
 
@@ -150,83 +161,79 @@ def test_a_wide_beam_equals_brute_force(frames: int, units: int, max_symbols: in
 def test_equals_the_restatement_under_pruning(beam: int, max_symbols: int) -> None:
     """Flat distributions over few labels: hypotheses come to the same labels by many ways."""
     for seed in range(3):
-        model = make_model(seed, 3, scale=1.0)
+        head = make_head(seed, 3, scale=1.0)
         (memory,), _ = random_memory(10)
-        expected = restated(Table(model, memory), 10, beam, max_symbols)
-        assert_same(decoded(model, memory, beam=beam, nbest=beam, max_symbols=max_symbols), expected)
+        expected = restated(Table(head, memory), 10, beam, max_symbols)
+        assert_same(decoded(head, memory, beam=beam, nbest=beam, max_symbols=max_symbols), expected)
 
 
 def test_shallow_fusion_equals_brute_force() -> None:
     torch.manual_seed(5)
     lm = BigramScorer(3)
-    model = make_model(1, 3, scale=1.0)
+    head = make_head(1, 3, scale=1.0)
     (memory,), _ = random_memory(3)
-    sums = brute_force(Table(model, memory), 3, 2)
+    sums = brute_force(Table(head, memory), 3, 2)
     fused = {labels: score + 0.7 * lm.of(labels) + 0.4 * len(labels) for labels, score in sums.items()}
     expected = sorted(fused.items(), key=lambda item: -item[1])
-    options = {"lm": lm, "lm_weight": 0.7, "length_bonus": 0.4}
-    assert_same(decoded(model, memory, beam=len(sums), nbest=len(sums), max_symbols=2, **options), expected)
+    options = {"lm": lm, "lm_weight": 0.7, "length_penalty": 0.4}
+    assert_same(decoded(head, memory, beam=len(sums), nbest=len(sums), max_symbols=2, **options), expected)
     assert [ids for ids, _ in expected[:5]] != sorted(sums, key=lambda ids: -sums[ids])[:5]
 
 
 @pytest.mark.parametrize("fused", [False, True])
 def test_batched_equals_one_by_one(fused: bool) -> None:
-    model = make_model(2, 6)
+    head = make_head(2, 6)
     options = {"lm": BigramScorer(6), "lm_weight": 0.3} if fused else {}
     memory, lengths = random_memory(12, 3, 0, 25, 1, 12)
-    batched = transducer_beam(model, memory, lengths, beam=5, nbest=5, max_symbols=3, **options)  # type: ignore[arg-type]
+    batched = search(head, memory, lengths, beam=5, nbest=5, max_symbols=3, **options)
     padded = torch.cat([memory, torch.full((6, 4, 6), torch.nan, dtype=torch.float64)], 1)
-    again = transducer_beam(model, padded, lengths, beam=5, nbest=5, max_symbols=3, **options)  # type: ignore[arg-type]
+    again = search(head, padded, lengths, beam=5, nbest=5, max_symbols=3, **options)
     for row, length in enumerate(lengths.tolist()):
-        alone = decoded(model, memory[row, :length], beam=5, nbest=5, max_symbols=3, **options)
+        alone = decoded(head, memory[row, :length], beam=5, nbest=5, max_symbols=3, **options)
         assert_same([(one.ids, one.score) for one in batched[row].hypotheses], alone)
         assert_same([(one.ids, one.score) for one in again[row].hypotheses], alone)
 
 
 def test_no_frames_give_an_empty_hypothesis() -> None:
-    model = make_model(0, 4)
-    for result in transducer_beam(model, *random_memory(0, 0), beam=3, nbest=2):
+    head = make_head(0, 4)
+    for result in search(head, *random_memory(0, 0), beam=3, nbest=2):
         assert [(one.ids, one.score) for one in result.hypotheses] == [((), 0.0)]
     memory, lengths = torch.zeros(0, 3, 6).double(), torch.zeros(0, dtype=torch.long)
-    assert transducer_beam(model, memory, lengths, beam=3) == []
+    assert search(head, memory, lengths, beam=3) == []
 
 
 def test_sharp_distributions_leave_nothing_to_search_for() -> None:
-    model = make_model(3, 6, scale=20.0)
+    head = make_head(3, 6, scale=20.0)
     memory, lengths = random_memory(12, 8)
-    greedy = transducer_greedy(model, memory, lengths, max_symbols=3)
-    for one, other in zip(
-        transducer_beam(model, memory, lengths, beam=4, max_symbols=3), greedy, strict=True
-    ):
+    greedy = transducer_greedy(head, memory, lengths, max_symbols=3)
+    for one, other in zip(search(head, memory, lengths, beam=4, max_symbols=3), greedy, strict=True):
         assert one.best.score >= other.best.score - 1e-4
 
 
-def test_bad_arguments_are_named() -> None:
-    model = make_model(0, 4)
+def test_nan_is_named() -> None:
+    head = make_head(0, 4)
     memory, lengths = random_memory(2, 3)
-    with pytest.raises(ValueError, match="nbest 5 must be between 1 and the beam, 4"):
-        transducer_beam(model, memory, lengths, beam=4, nbest=5)
     memory[1, 1] = torch.nan
     with pytest.raises(ValueError, match=r"utterance 1 of the batch: .* NaN"):
-        transducer_beam(model, memory, lengths, beam=4)
+        search(head, memory, lengths, beam=4)
 
 
 def test_the_configuration_chooses_it() -> None:
-    model, vocabulary = make_model(4, 6), Vocabulary.build(["abcd"], "char")
-    feats, lengths = torch.randn(2, 6, 4, dtype=torch.float64), torch.tensor([6, 4])
-    config = DecodeConfig(method="transducer_beam", beam=3, nbest=2, max_symbols=2, length_bonus=0.5)
-    expected = transducer_beam(
-        model, *model(feats, lengths), beam=3, nbest=2, max_symbols=2, length_bonus=0.5
-    )
-    assert build_search(model, config, vocabulary)(feats, lengths) == expected
+    model, vocabulary = make("transducer"), Vocabulary.build(["abcd"], "char")
+    model.eval()
+    batch = make_batch()
+    memory, lengths = model.encode(batch.feats, batch.feat_lengths)
+    config = DecodeConfig(method="transducer_beam", beam=3, nbest=2, max_symbols=2, length_penalty=0.5)
+    expected = transducer_beam(model.transducer, memory, lengths, config=config)
+    assert build_decoder(model, config, vocabulary)(memory, lengths) == expected
     assert with_beam(model, DecodeConfig(), 7).method == "transducer_beam"
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_a_gpu_finds_what_the_cpu_finds() -> None:
-    model = make_model(2, 12)
+    head = make_head(2, 12)
     memory, lengths = random_memory(30, 12, 0, 7)
-    expected = transducer_beam(model, memory, lengths, beam=8, nbest=8)
-    found = transducer_beam(model.cuda(), memory.cuda(), lengths.cuda(), beam=8, nbest=8)
+    expected = search(head, memory, lengths, beam=8, nbest=8)
+    found = search(head.cuda(), memory.cuda(), lengths.cuda(), beam=8, nbest=8)
     for one, other in zip(found, expected, strict=True):
         assert_same([(x.ids, x.score) for x in one.hypotheses], [(x.ids, x.score) for x in other.hypotheses])

@@ -48,9 +48,10 @@ def toy_experiment(root: Path) -> Experiment:
     train, dev = write_data(root / "train", 40, 1), write_data(root / "dev", 12, 2)
     tokens = root / "tokens.txt"
     Vocabulary.build([LETTERS], "char").save(tokens)
+    encoder = {"kind": "blstm", "num_layers": 2, "hidden_size": 8, "dropout": 0.2}
     settings = {
         "features": {"fbank": {"num_mels": 4}},
-        "model": {"layers": 2, "cells": 8, "dropout": 0.2},
+        "model": {"encoder": [encoder], "ctc": {}},
         "train": {"epochs": 5, "patience": 0, "metric": "loss", "utterances_per_batch": 8},
     }
     return Experiment(configuration.parse(settings), train, dev, tokens)

@@ -7,15 +7,23 @@ import torch
 from torch import Tensor, nn
 
 from asr_topdown import layers
+from asr_topdown.config.model import AwdLstmConfig
+from asr_topdown.data.language_model import LanguageModelBatch
+from asr_topdown.losses import ModelOutput
 from asr_topdown.models.awd_lstm import AwdLstm
 
 WORDS = 11
-OFF = {f"drop_{name}": 0.0 for name in ("words", "input", "between", "output", "weights")}
+PUBLISHED = AwdLstmConfig().model_dump(exclude={"kind"})
+OFF = {f"{name}_dropout": 0.0 for name in ("embedding", "input", "hidden", "output", "weight")}
 
 
 def model(**settings: float) -> AwdLstm:
     torch.manual_seed(0)
-    return AwdLstm(WORDS, embedding=5, cells=7, **settings)
+    return AwdLstm(vocab_size=WORDS, **{**PUBLISHED, "embedding_size": 5, "hidden_size": 7, **settings})
+
+
+def forward(made: AwdLstm, words: Tensor, targets: Tensor) -> ModelOutput:
+    return made.forward_with_loss(LanguageModelBatch(("rows",), words, targets))
 
 
 def text(rows: int, batch: int = 3) -> Tensor:
@@ -24,7 +32,7 @@ def text(rows: int, batch: int = 3) -> Tensor:
 
 def test_the_published_number_of_parameters() -> None:
     with torch.device("meta"):
-        published = AwdLstm(33_278)
+        published = AwdLstm(vocab_size=33_278, **PUBLISHED)
     assert sum(parameter.numel() for parameter in published.parameters()) == 33_556_078
 
 
@@ -63,7 +71,7 @@ def test_frozen_dropout_off_takes_the_weight_drop_of_frozen_layers() -> None:
 def test_a_frozen_lower_layer_lets_the_gradient_through_to_the_tied_embedding() -> None:
     made = model()
     layers.freeze(made, ["lstm.0"], dropout=True)
-    made.loss(text(4), text(4)).total.backward()
+    forward(made, text(4), text(4)).loss.backward()
     assert made.lstm[0].weight_hh_l0.grad is None
     assert made.softmax.weight.grad is not None
 
@@ -89,7 +97,7 @@ def plain_outputs(made: AwdLstm, words: Tensor) -> Tensor:
 
 
 def test_outputs_and_loss_equal_the_equations() -> None:
-    made = model(**OFF, activation=2.0, slowness=1.0)
+    made = model(**OFF, ar_alpha=2.0, tar_beta=1.0)
     words, targets = text(9), text(10)[1:]
     hidden = plain_outputs(made, words)
     raw, dropped, _ = made(words)
@@ -98,27 +106,27 @@ def test_outputs_and_loss_equal_the_equations() -> None:
     logits = hidden @ made.softmax.weight.double().T + made.softmax.bias.double()
     cross_entropy = nn.functional.cross_entropy(logits.flatten(0, 1), targets.flatten())
     penalty = 2.0 * (hidden**2).mean() + 1.0 * ((hidden[1:] - hidden[:-1]) ** 2).mean()
-    loss = made.loss(words, targets)
-    assert loss.per_utterance.item() == pytest.approx(cross_entropy.item(), abs=1e-6)
-    assert loss.total.item() == pytest.approx((cross_entropy + penalty).item(), abs=1e-6)
+    output = forward(made, words, targets)
+    assert output.losses.item() == pytest.approx(cross_entropy.item(), abs=1e-6)
+    assert output.loss.item() == pytest.approx((cross_entropy + penalty).item(), abs=1e-6)
 
 
 def test_the_penalties_take_the_dropped_and_the_raw_output() -> None:
-    settings = {**OFF, "drop_output": 0.5}
+    settings = {**OFF, "output_dropout": 0.5}
     words, targets = text(9), text(9)
 
     def total(**weights: float) -> float:
         torch.manual_seed(1)
-        return model(**settings, **weights).loss(words, targets).total.item()
+        return forward(model(**settings, **weights), words, targets).loss.item()
 
     torch.manual_seed(1)
     raw, dropped, _ = model(**settings)(words)
     assert not torch.equal(raw, dropped)
-    without = total(activation=0.0, slowness=0.0)
-    assert total(activation=2.0, slowness=0.0) - without == pytest.approx(
+    without = total(ar_alpha=0.0, tar_beta=0.0)
+    assert total(ar_alpha=2.0, tar_beta=0.0) - without == pytest.approx(
         2 * dropped.square().mean().item(), abs=1e-6
     )
-    assert total(activation=0.0, slowness=3.0) - without == pytest.approx(
+    assert total(ar_alpha=0.0, tar_beta=3.0) - without == pytest.approx(
         3 * raw.diff(dim=0).square().mean().item(), abs=1e-6
     )
 
@@ -127,17 +135,17 @@ def test_the_state_carries_the_text_on() -> None:
     made = model(**OFF).eval()
     words, targets = text(12), text(13)[1:]
     whole, _ = made.cross_entropy(words, targets)
-    first = made.loss(words[:5], targets[:5])
-    second, _ = made.cross_entropy(words[5:], targets[5:], first.carried)
-    assert not any(tensor.requires_grad for tensor in first.carried)
-    parts = (5 * first.per_utterance.item() + 7 * second.item()) / 12
+    first = forward(made, words[:5], targets[:5])
+    second, _ = made.cross_entropy(words[5:], targets[5:], first.hidden_state)
+    assert not any(tensor.requires_grad for tensor in first.hidden_state)
+    parts = (5 * first.losses.item() + 7 * second.item()) / 12
     assert parts == pytest.approx(whole.item(), abs=1e-6)
 
 
-@pytest.mark.parametrize("name", ["words", "input", "between", "output", "weights"])
+@pytest.mark.parametrize("name", ["embedding", "input", "hidden", "output", "weight"])
 def test_each_dropout_changes_training_and_not_evaluation(name: str) -> None:
-    plain, dropped = model(**OFF), model(**{**OFF, f"drop_{name}": 0.5})
+    plain, dropped = model(**OFF), model(**{**OFF, f"{name}_dropout": 0.5})
     words, targets = text(8), text(8)
-    assert plain.loss(words, targets).total != dropped.loss(words, targets).total
+    assert forward(plain, words, targets).loss != forward(dropped, words, targets).loss
     same = [one.eval().cross_entropy(words, targets)[0].item() for one in (plain, dropped)]
     assert same[0] == same[1]

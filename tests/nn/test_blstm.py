@@ -1,5 +1,7 @@
 """A BLSTM layer without packing equals a packed bidirectional nn.LSTM."""
 
+from typing import Any
+
 import pytest
 import torch
 from torch import nn
@@ -10,26 +12,31 @@ from asr_topdown.nn.lengths import mask, reversal, reverse_time
 from asr_topdown.nn.stacking import stack_frames
 
 
-def packed_twin(layer: BlstmLayer, inputs: int, cells: int) -> nn.LSTM:
+def make(input_size: int, hidden_size: int, **settings: Any) -> BlstmLayer:
+    plain = {"projection_size": 0, "tanh": True, "norm": False, "dropout": 0.0, "subsample": 1, "stack": 1}
+    return BlstmLayer(input_size=input_size, hidden_size=hidden_size, **{**plain, **settings})
+
+
+def packed_twin(layer: BlstmLayer, input_size: int, hidden_size: int) -> nn.LSTM:
     """A bidirectional nn.LSTM with the same weights."""
-    twin = nn.LSTM(inputs, cells, batch_first=True, bidirectional=True)
+    twin = nn.LSTM(input_size, hidden_size, batch_first=True, bidirectional=True)
     with torch.no_grad():
         for name in ("weight_ih_l0", "weight_hh_l0", "bias_ih_l0", "bias_hh_l0"):
-            getattr(twin, name).copy_(getattr(layer.forwards, name))
-            getattr(twin, f"{name}_reverse").copy_(getattr(layer.backwards, name))
+            getattr(twin, name).copy_(getattr(layer.lstm_fwd, name))
+            getattr(twin, f"{name}_reverse").copy_(getattr(layer.lstm_bwd, name))
     return twin
 
 
 def test_outputs_and_gradients_equal_a_packed_lstm() -> None:
     torch.manual_seed(0)
-    inputs, cells, lengths = 5, 7, torch.tensor([9, 4, 1])
-    layer = BlstmLayer(inputs, cells)
-    twin = packed_twin(layer, inputs, cells)
-    frames = torch.randn(3, 9, inputs)
+    lengths = torch.tensor([9, 4, 1])
+    layer = make(5, 7)
+    twin = packed_twin(layer, 5, 7)
+    frames = torch.randn(3, 9, 5)
     real = mask(lengths, 9)[:, :, None]
     ours_in, theirs_in = frames.clone().requires_grad_(), frames.clone().requires_grad_()
 
-    ours = layer(ours_in, reversal(lengths, 9)) * real
+    ours = layer(ours_in, lengths)[0] * real
     packed, _ = twin(pack_padded_sequence(theirs_in, lengths, batch_first=True))
     theirs, _ = pad_packed_sequence(packed, batch_first=True)
 
@@ -38,28 +45,30 @@ def test_outputs_and_gradients_equal_a_packed_lstm() -> None:
     (ours * weight).sum().backward()
     (theirs * weight).sum().backward()
     assert torch.allclose(ours_in.grad * real, theirs_in.grad, atol=1e-6)
-    assert torch.allclose(layer.backwards.weight_hh_l0.grad, twin.weight_hh_l0_reverse.grad, atol=1e-5)
+    assert torch.allclose(layer.lstm_bwd.weight_hh_l0.grad, twin.weight_hh_l0_reverse.grad, atol=1e-5)
 
 
 def test_padding_never_reaches_real_frames() -> None:
     torch.manual_seed(0)
-    layer = BlstmLayer(3, 4, projection=5, subsample=2)
+    layer = make(3, 4, projection_size=5, subsample=2)
     lengths = torch.tensor([6, 3])
     frames = torch.randn(2, 6, 3)
     polluted = torch.where(mask(lengths, 6)[:, :, None], frames, torch.full_like(frames, 1e3))
-    kept = mask(layer.output_length(lengths), 3)[:, :, None]
-    clean = layer(frames, reversal(lengths, 6))
+    kept = mask(layer.output_lengths(lengths), 3)[:, :, None]
+    clean, out = layer(frames, lengths)
     assert clean.shape == (2, 3, 5)
-    assert torch.equal(clean * kept, layer(polluted, reversal(lengths, 6)) * kept)
+    assert out.tolist() == [3, 2]
+    assert torch.equal(clean * kept, layer(polluted, lengths)[0] * kept)
 
 
 @pytest.mark.parametrize("subsample", [1, 2, 3])
-def test_length_formula(subsample: int) -> None:
-    layer = BlstmLayer(2, 2, subsample=subsample)
+@pytest.mark.parametrize("stack", [1, 3])
+def test_length_formula(subsample: int, stack: int) -> None:
+    layer = make(2, 2, subsample=subsample, stack=stack)
     for time in range(1, 12):
         lengths = torch.tensor([time])
-        out = layer(torch.zeros(1, time, 2), reversal(lengths, time))
-        assert out.shape[1] == layer.output_length(lengths).item()
+        out, after = layer(torch.zeros(1, time, 2), lengths)
+        assert out.shape[1] == after.item() == layer.output_lengths(lengths).item()
 
 
 def test_reversal_is_its_own_inverse() -> None:
@@ -71,7 +80,8 @@ def test_reversal_is_its_own_inverse() -> None:
 
 
 def test_stacking_completes_the_last_run_with_zeros() -> None:
-    frames = torch.arange(1.0, 6.0).reshape(1, 5, 1)
+    """Whatever stands in the padding."""
+    frames = torch.tensor([[1.0, 2, 3, 4, 5, 9, 9]])[:, :, None]
     stacked, lengths = stack_frames(frames, torch.tensor([5]), 3)
-    assert stacked.tolist() == [[[1, 2, 3], [4, 5, 0]]]
+    assert stacked.tolist() == [[[1, 2, 3], [4, 5, 0], [0, 0, 0]]]
     assert lengths.tolist() == [2]

@@ -28,7 +28,9 @@ def by_the_book(
 @pytest.mark.parametrize("width", [2, 8])  # the filters as a convolution, and as one matrix
 def test_a_loop_equals_the_formulas_in_values_and_gradients(width: int) -> None:
     torch.manual_seed(0)
-    attention = LocationAttention(5, 4, dim=6, filters=3, width=width).double()
+    attention = LocationAttention(
+        memory_size=5, query_size=4, attention_size=6, filters=3, width=width
+    ).double()
     assert attention._as_matrix(9) == (width == 8)
     frames = torch.randn(3, 9, 5, dtype=torch.double, requires_grad=True)
     queries = torch.randn(4, 3, 4, dtype=torch.double, requires_grad=True)
@@ -55,7 +57,7 @@ def test_a_loop_equals_the_formulas_in_values_and_gradients(width: int) -> None:
 def test_two_backward_passes_through_one_loop_add_up() -> None:
     """The tapes are emptied by each."""
     torch.manual_seed(0)
-    attention = LocationAttention(5, 4, dim=6, filters=3, width=4)
+    attention = LocationAttention(memory_size=5, query_size=4, attention_size=6, filters=3, width=4)
     frames = torch.randn(3, 9, 5, requires_grad=True)
     memory, weights = attention.prepare(frames, LENGTHS)
     for _ in range(3):

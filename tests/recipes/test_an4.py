@@ -8,7 +8,7 @@ from asr_topdown.corpora.fake import an4 as fake
 
 TINY = """
 features: {fbank: {sample_rate: 16000, num_mels: 20}}
-model: {layers: 1, cells: 32, stack: 3}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 32, stack: 3}], ctc: {}}
 train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {lr: 0.01}}
 schedule: {controls: []}
 """

@@ -11,7 +11,7 @@ RECORDINGS = 5  # of each digit by each speaker
 TINY = """
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
 text: {unit: word}
-model: {layers: 1, cells: 24, stack: 4}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 24, stack: 4}], ctc: {}}
 train: {epochs: 8, patience: 8, utterances_per_batch: 4, optimizer: {lr: 0.01}}
 schedule: {controls: []}
 decode: {ctc_weight: 1.0}

@@ -16,7 +16,7 @@ SENTENCES = 60
 TINY = """
 include: [blstm_ctc.yaml]
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
-model: {layers: 2, cells: 24, stack: 2, norm: false, dropout: 0.0}
+model: {encoder: [{kind: blstm, num_layers: 2, hidden_size: 24, stack: 2}]}
 train: {epochs: 6, patience: 6, utterances_per_batch: 8, optimizer: {lr: 0.01}, specaugment: null}
 """
 

@@ -10,7 +10,7 @@ import pytest
 SENTENCES = 90
 TINY = """
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
-model: {layers: 2, cells: 24, stack: 2}
+model: {encoder: [{kind: blstm, num_layers: 2, hidden_size: 24, stack: 2}], ctc: {}}
 train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {lr: 0.01}}
 schedule: {controls: [scratch, freeze_lowest, keep]}
 """

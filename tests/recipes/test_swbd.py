@@ -12,7 +12,7 @@ from asr_topdown.corpora.fake import swbd as fake
 TINY = """
 include: [blstm_ctc_8k.yaml]
 features: {fbank: {num_mels: 20}}
-model: {layers: 1, cells: 32, projection: 0, stack: 3, subsample: []}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 32, stack: 3}], ctc: {}}
 train:
   epochs: 8
   patience: 8
@@ -27,8 +27,10 @@ include: [transformer_ctc_attention.yaml]
 features: {fbank: {sample_rate: 8000, num_mels: 20, dither: 0.0}}
 text: {vocab_size: 60}
 model:
-  encoder: {blocks: 1, dim: 32, heads: 2, hidden: 64, channels: 8, dropout: 0.0}
-  decoder: {blocks: 1, heads: 2, hidden: 64, dropout: 0.0}
+  encoder:
+    - {kind: conv2d, channels: 8, output_size: 32}
+    - {kind: transformer, num_layers: 1, d_model: 32, num_heads: 2, ffn_dim: 64, dropout: 0.0}
+  attention: {num_layers: 1, num_heads: 2, ffn_dim: 64, dropout: 0.0}
 train:
   epochs: 6
   grad_accumulation: 1
@@ -54,9 +56,11 @@ def test_the_transformer_of_table_3(repository):
     row = config.load(repository / "egs/swbd/conf/transformer_ctc_attention.yaml")
     assert (row.text.unit, row.text.vocab_size) == ("bpe", 2000)
     assert (row.features.fbank.sample_rate, row.features.fbank.num_mels) == (16000, 80)
-    encoder, decoder = row.model.encoder, row.model.decoder
-    assert (encoder.blocks, encoder.dim, encoder.heads, encoder.hidden) == (12, 256, 4, 2048)
-    assert (decoder.blocks, decoder.heads, decoder.hidden, row.model.ctc_weight) == (6, 4, 2048, 0.2)
+    (front, encoder), decoder = row.model.encoder, row.model.attention
+    assert (front.kind, front.channels, front.output_size) == ("conv2d", 256, 256)
+    assert (encoder.num_layers, encoder.d_model, encoder.num_heads, encoder.ffn_dim) == (12, 256, 4, 2048)
+    assert (decoder.num_layers, decoder.num_heads, decoder.ffn_dim) == (6, 4, 2048)
+    assert row.model.ctc.weight == 0.2
     assert (row.train.grad_accumulation, row.train.epochs, row.train.optimizer.lr) == (8, 100, 5)
     assert row.train.specaugment is not None
     assert (row.decode.method, row.decode.beam) == ("joint_beam", 20)

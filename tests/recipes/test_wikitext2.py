@@ -9,7 +9,7 @@ import pytest
 
 TINY = """
 include: [../../../conf/schedules/freeze_top.yaml]
-model: {kind: awd_lstm, embedding: 8, cells: 10, layers: 3, drop_input: 0.1}
+model: {kind: awd_lstm, embedding_size: 8, hidden_size: 10, num_layers: 3, input_dropout: 0.1}
 language_model: {batch: 4, dev_batch: 2, bptt: 12}
 train:
   epochs: 3

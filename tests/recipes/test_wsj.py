@@ -21,7 +21,7 @@ SIZES = {
 TINY = """
 include: [blstm_ctc.yaml]
 features: {fbank: {num_mels: 20}, deltas: 0}
-model: {layers: 2, cells: 32, projection: 0, stack: 3, subsample: []}
+model: {encoder: [{kind: blstm, num_layers: 2, hidden_size: 32, stack: 3}], ctc: {}}
 train: {epochs: 8, patience: 8, utterances_per_batch: 8, optimizer: {name: adam, lr: 0.01, plateau: none}}
 schedule: {controls: [freeze_lowest]}
 """
@@ -172,7 +172,8 @@ def test_what_the_paper_does_not_have_on_wsj_is_refused(options, copy, run_recip
 def test_the_rows_of_table_2(repository, name, size, dropout):
     row = config.load(repository / "egs" / "wsj" / "conf" / f"{name}.yaml")
     assert front_end_dim(row.features.fbank, row.features.deltas) == size
-    assert (row.model.layers, row.model.cells, row.model.dropout) == (4, 320, dropout)
+    (encoder,) = row.model.encoder
+    assert (encoder.num_layers, encoder.hidden_size, encoder.dropout) == (4, 320, dropout)
     assert row.train.patience == 5
     assert "freeze_lowest" in row.schedule.controls
 
@@ -181,15 +182,17 @@ TINY_A = """
 include: [blstm_ctc_attention.yaml]
 features: {fbank: {num_mels: 20, energy: false}, deltas: 0}
 model:
-  encoder: {layers: 1, cells: 32, projection: 24, stack: 3, subsample: []}
-  decoder: {embedding: 8, cells: 24, attention: 16, filters: 2, width: 5}
+  encoder: [{kind: blstm, num_layers: 1, hidden_size: 32, projection_size: 24, stack: 3}]
+  attention:
+    {embedding_size: 8, hidden_size: 24, attention_size: 16, location_filters: 2, location_width: 5}
 train: {epochs: 4, patience: 4, utterances_per_batch: 8, optimizer: {name: adam, lr: 0.01, plateau: none}}
 schedule: {groups: {network: [blstm.0, decoder]}, controls: []}
 decode: {beam: 2}
 """
 TINY_B = (
     TINY_A.replace("blstm_ctc_attention.yaml", "vgg_ctc_attention.yaml")
-    .replace("stack: 3, subsample: []", "channels: 1")
+    .replace("[{kind: blstm,", "[{kind: vgg}, {kind: blstm,")
+    .replace(", stack: 3", "")
     .replace("[blstm.0,", "[vgg, blstm.0,")
 )
 
@@ -222,8 +225,6 @@ def test_softmax_layers_from_the_other_architecture(discs, copy, run_recipe):
 def test_softmax_layers_of_a_fit_b(repository):
     """Table 2 freezes those of one architecture in the other."""
     conf = repository / "egs" / "wsj" / "conf"
-    a, b = (
-        build_model(config.load(conf / f"{kind}_ctc_attention.yaml"), units=49) for kind in ("blstm", "vgg")
-    )
+    a, b = (build_model(config.load(conf / f"{kind}_ctc_attention.yaml"), 49) for kind in ("blstm", "vgg"))
     layers.transplant(a.state_dict(), b, ["softmax"])
     assert layers.fingerprint(a, ["softmax"]) == layers.fingerprint(b, ["softmax"])

@@ -2,21 +2,19 @@
 
 import dataclasses
 import functools
-import random
 from pathlib import Path
 from typing import Any
 
-import kaldiio
-import numpy as np
 import pytest
 import torch
+from letters import LETTERS, write_data
+from networks import blstm
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.decode.model import load_trained
 from asr_topdown.engines.local import InProcess
-from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.losses import unit_prior
 from asr_topdown.report.systems import systems
 from asr_topdown.runs.experiment import Experiment
@@ -34,79 +32,57 @@ from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.weights import load_weights, weights_of_epoch
 
-LETTERS = "abcd"
-FRAMES = 10  # of a letter; six of sound, so that the letter is still there at a fourth of the time
-
-LSTM_DECODER = {"embedding": 8, "cells": 16, "attention": 8, "filters": 2, "width": 4}
+LSTM = {
+    "kind": "lstm", "embedding_size": 8, "hidden_size": 16, "attention_size": 8, "location_filters": 2,
+    "location_width": 4,
+}  # fmt: skip
+BLOCKS = {"d_model": 16, "num_heads": 2, "ffn_dim": 32}
+CONV2D = {"kind": "conv2d", "channels": 16, "output_size": 16}
+DECODER = {"kind": "transformer", "num_heads": 2, "ffn_dim": 32}
+TRANSDUCER = {"predictor": {"embedding_size": 8, "hidden_size": 16}, "joiner_size": 16}
+BLSTM = blstm(2, 16, projection_size=16, subsample=(2, 2))
+VGG = [{"kind": "vgg"}, blstm(1, 16, projection_size=16)]
 FAMILIES: dict[str, dict[str, Any]] = {
     "blstm_ctc_attention": {
-        "encoder": {"layers": 2, "cells": 16, "projection": 16, "subsample": (2, 2), "dropout": 0.1},
-        "decoder": LSTM_DECODER,
-        "label_smoothing": 0.05,
-        "smoothing_prior": "unigram",
+        "encoder": [{**BLSTM, "dropout": 0.1}],
+        "ctc": {"weight": 0.3},
+        "attention": {**LSTM, "label_smoothing": 0.05, "smoothing_prior": "unigram"},
     },
-    "vgg_ctc_attention": {"encoder": {"layers": 1, "cells": 16, "projection": 16}, "decoder": LSTM_DECODER},
+    "vgg_ctc_attention": {"encoder": VGG, "ctc": {"weight": 0.3}, "attention": LSTM},
     "transformer_ctc_attention": {
-        "encoder": {"blocks": 2, "dim": 16, "heads": 2, "hidden": 32},
-        "decoder": {"blocks": 2, "heads": 2, "hidden": 32},
-        "label_smoothing": 0.1,
+        "encoder": [CONV2D, {"kind": "transformer", "num_layers": 2, **BLOCKS}],
+        "ctc": {"weight": 0.3},
+        "attention": {**DECODER, "num_layers": 2, "label_smoothing": 0.1},
     },
-    "conformer": {
-        "kind": "transformer_ctc_attention",
-        "encoder": {
-            "block": "conformer",
-            "blocks": 2,
-            "dim": 16,
-            "heads": 2,
-            "hidden": 32,
-            "kernel": 3,
-            "conv_norm": "batch",
-        },
-        "decoder": {"blocks": 1, "heads": 2, "hidden": 32},
+    "conformer_ctc_attention": {
+        "encoder": [
+            CONV2D,
+            {"kind": "conformer", "num_layers": 2, "kernel_size": 3, "conv_norm": "batch", **BLOCKS},
+        ],
+        "ctc": {"weight": 0.3},
+        "attention": {**DECODER, "num_layers": 1},
     },
     "transducer": {
-        "encoder": {"kind": "blstm", "layers": 2, "cells": 16, "projection": 16, "subsample": (2, 2)},
-        "predictor": {"embedding": 8, "cells": 16, "dropout": 0.1},
-        "joint": 16,
+        "encoder": [BLSTM],
+        "transducer": {**TRANSDUCER, "predictor": {**TRANSDUCER["predictor"], "dropout": 0.1}},
     },
-    "vgg_transducer": {
-        "kind": "transducer",
-        "encoder": {"kind": "vgg", "layers": 1, "cells": 16, "projection": 16},
-        "predictor": {"embedding": 8, "cells": 16},
-        "joint": 16,
-        "ctc_weight": 0.3,
-    },
+    "vgg_ctc_transducer": {"encoder": VGG, "ctc": {"weight": 0.3}, "transducer": TRANSDUCER},
     "transformer_transducer": {
-        "kind": "transducer",
-        "encoder": {"kind": "transformer", "blocks": 1, "dim": 16, "heads": 2, "hidden": 32},
-        "predictor": {"embedding": 8, "cells": 16},
-        "joint": 16,
+        "encoder": [CONV2D, {"kind": "transformer", "num_layers": 1, **BLOCKS}],
+        "transducer": TRANSDUCER,
     },
 }
 # The layer `softmax`: all that turns the networks' outputs into units.
 SOFTMAX = {
-    "transducer": {"softmax.memory.weight", "softmax.predictor.weight", "softmax.output.weight"},
-    "ctc_attention": {"softmax.ctc.weight", "softmax.decoder.weight"},
+    "transducer": {f"heads.transducer.joiner.{part}.weight" for part in ("memory", "predictor", "output")},
+    "attention": {"heads.attention.output.linear.weight"},
+    "ctc": {"heads.ctc.output.weight"},
 }
 
 
-def write_data(folder: Path, count: int, seed: int) -> Path:
-    """Utterances of letters, each of which sounds in a dimension of its own."""
-    generator, noise = random.Random(seed), np.random.default_rng(seed)
-    folder.mkdir(parents=True)
-    text, feats, frames = {}, {}, {}
-    for index in range(count):
-        name = f"spk-{index:03}"
-        letters = [generator.choice(LETTERS) for _ in range(generator.randrange(3, 6))]
-        matrix = noise.normal(0, 0.2, (FRAMES * len(letters), 8)).astype(np.float32)
-        for position, letter in enumerate(letters):
-            matrix[FRAMES * position : FRAMES * position + 6, 2 * LETTERS.index(letter)] += 2
-        text[name], feats[name], frames[name] = "".join(letters), matrix, len(matrix)
-    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
-    for name, table in (("text", text), ("utt2num_frames", frames), ("utt2spk", dict.fromkeys(text, "spk"))):
-        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in sorted(table.items())))
-    Cmvn.of(feats.values()).save(folder / "cmvn.ark")
-    return folder
+def softmax_of(experiment: Experiment) -> set[str]:
+    """The keys of the layer `softmax`."""
+    return set(layer_weights(experiment.fresh_model(1), "softmax"))
 
 
 @pytest.fixture(scope="module")
@@ -128,7 +104,7 @@ def make_experiment(data: Path, family: str, **changes: Any) -> Experiment:
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": 8}},
-            "model": {"kind": family, **FAMILIES[family], **changes},
+            "model": {**FAMILIES[family], **changes},
             "train": {
                 "epochs": 3,
                 "patience": 0,
@@ -172,19 +148,17 @@ def test_joint_training_improves_and_leaves_a_model_folder(
     assert outcome.metrics["loss"] < epochs[0]["dev_loss"]
     assert epochs[-1]["train_loss"] < 0.95 * epochs[0]["train_loss"]
     trained = load_trained(store.node_dir(outcome.node))
-    assert trained.config.model.kind == FAMILIES[family].get("kind", family)
-    outputs, out = trained.network(torch.randn(2, 40, 8), torch.tensor([40, 30]))
-    if trained.config.model.kind == "transducer":
-        assert set(outcome.metrics) == {"loss", "cer"}
-        assert outputs.shape == (2, int(out.max()), 16)
-    else:
+    memory, out = trained.network.encode(torch.randn(2, 40, 8), torch.tensor([40, 30]))
+    assert memory.shape == (2, int(out.max()), 16)
+    if "attention" in family:
         assert set(outcome.metrics) == {"loss", "cer", "accuracy"}
         assert 0 < outcome.metrics["accuracy"] <= 1
-        assert outputs.shape == (2, int(out.max()), len(trained.vocabulary))
+    else:
+        assert set(outcome.metrics) == {"loss", "cer"}
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_frozen_softmax_is_both_output_layers_and_stays(
+def test_frozen_softmax_is_all_output_layers_and_stays(
     family: str, joint: dict[str, Outcome], data: Path, store: Store
 ) -> None:
     node = retrained(joint[family], init_seed=2, frozen=("softmax",))
@@ -193,8 +167,8 @@ def test_frozen_softmax_is_both_output_layers_and_stays(
     child = weights(store, run_node(node, experiment, store))
     parent = weights(store, joint[family])
     same = {key for key in parent if torch.equal(parent[key], child[key])}
-    expected = {key for key in parent if key.startswith("softmax.")}
-    assert SOFTMAX["transducer" if "transducer" in family else "ctc_attention"] <= expected
+    expected = softmax_of(experiment)
+    assert set().union(*(SOFTMAX[head] for head in FAMILIES[family] if head in SOFTMAX)) <= expected
     assert expected <= same
     moved = {key for key in child if not torch.equal(dict(before.state_dict())[key], child[key])}
     # Nothing is left out of training but what is frozen, and what has no gradient in this data: the rows of
@@ -218,27 +192,27 @@ def test_softmax_layers_come_from_the_other_architecture(
         assert torch.equal(tensor, theirs[key])
         assert not tensor.requires_grad
     ours = weights(store, run_node(node, experiment, store))
-    assert all(torch.equal(ours[key], theirs[key]) for key in theirs if key.startswith("softmax."))
+    assert all(torch.equal(ours[key], theirs[key]) for key in softmax_of(experiment))
 
 
 def test_layers_of_other_shapes_are_refused_with_both_shapes(
     joint: dict[str, Outcome], data: Path, store: Store
 ) -> None:
-    wide = make_experiment(data, "blstm_ctc_attention", decoder={**LSTM_DECODER, "cells": 12})
+    wide = make_experiment(data, "blstm_ctc_attention", attention={**LSTM, "hidden_size": 12})
     with pytest.raises(
-        ValueError, match=r"softmax\.decoder\.weight is \(7, 12\) here and \(7, 16\) in the parent"
+        ValueError, match=r"attention\.output\.linear\.weight is \(7, 12\) here and \(7, 16\) in the parent"
     ):
         prepare_model(transplanted(wide, joint["vgg_ctc_attention"]), wide, store)
     narrow = make_experiment(
-        data, "blstm_ctc_attention", encoder={"layers": 1, "cells": 8, "projection": 8, "subsample": (4,)}
+        data, "blstm_ctc_attention", encoder=[blstm(1, 8, projection_size=8, subsample=(4,))]
     )
-    with pytest.raises(
-        ValueError, match=r"softmax\.ctc\.weight is \(6, 8\) here and \(6, 16\) in the parent"
-    ):
+    with pytest.raises(ValueError, match=r"ctc\.output\.weight is \(6, 8\) here and \(6, 16\) in the parent"):
         prepare_model(transplanted(narrow, joint["vgg_ctc_attention"]), narrow, store)
     # A norm that the parent has not: Transformers end with one, LSTMs do not.
     transformer = make_experiment(data, "transformer_ctc_attention")
-    with pytest.raises(ValueError, match=r"layer 'softmax': the parent has no tensor softmax\.norm\.weight"):
+    with pytest.raises(
+        ValueError, match=r"'softmax': the parent has no tensor heads\.attention\.output\.norm"
+    ):
         prepare_model(transplanted(transformer, joint["vgg_ctc_attention"]), transformer, store)
 
 
@@ -269,14 +243,14 @@ def test_greedy_cascade_goes_through_decoder_and_encoder(
 def test_unigram_smoothing_is_told_the_training_labels(data: Path, store: Store) -> None:
     experiment = make_experiment(data, "blstm_ctc_attention")
     model = experiment.fresh_model(1)
-    assert model.prior is None
+    assert model.attention.prior is None
     task = make_task(experiment.joint(1), experiment, model)
     vocabulary = experiment.vocabulary()
     texts = dict(line.split() for line in (data / "train" / "text").read_text().splitlines())
     trained = [name for batch in task.epoch(1) for name in task.load(batch, 1).ids]
     expected = unit_prior((vocabulary.encode(texts[name]) for name in trained), 7, 6)
-    assert torch.allclose(model.prior, expected)
-    assert "prior" not in model.state_dict()
+    assert torch.allclose(model.attention.prior, expected)
+    assert "prior" not in " ".join(model.state_dict())
 
 
 def transplanted(experiment: Experiment, parent: Outcome) -> Node:

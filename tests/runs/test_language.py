@@ -34,7 +34,7 @@ from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights, weights_of_epoch
 
 BATCH, DEV_BATCH, BPTT, LR, DECAY, CLIP, NONMONO = 4, 3, 12, 8.0, 1.2e-6, 0.25, 2
-NO_DROPOUT = {f"drop_{name}": 0.0 for name in ("words", "input", "between", "output", "weights")}
+NO_DROPOUT = {f"{name}_dropout": 0.0 for name in ("embedding", "input", "hidden", "output", "weight")}
 
 
 def write_text(path: Path, words: int, seed: int) -> Path:
@@ -57,7 +57,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     Dictionary.build([train, dev]).save(root / "words.txt")
     config = configuration.parse(
         {
-            "model": {"kind": "awd_lstm", "embedding": 6, "cells": 9},
+            "model": {"kind": "awd_lstm", "embedding_size": 6, "hidden_size": 9},
             "language_model": {"batch": BATCH, "dev_batch": DEV_BATCH, "bptt": BPTT},
             "train": {
                 "epochs": 2,
@@ -214,8 +214,8 @@ def test_it_learns_a_text_by_heart(tmp_path: Path) -> None:
     text, words = tmp_path / "text.txt", tmp_path / "words.txt"
     text.write_text("a b c d e f g\n" * 90)
     Dictionary.build([text]).save(words)
-    model = {"kind": "awd_lstm", "layers": 1, "embedding": 8, "cells": 9, "activation": 0, "slowness": 0}
-    drops = {"drop_input": 0.1, "drop_output": 0.1, "drop_weights": 0.2}
+    model = {"kind": "awd_lstm", "num_layers": 1, "embedding_size": 8, "hidden_size": 9}
+    drops = {"input_dropout": 0.1, "output_dropout": 0.1, "weight_dropout": 0.2, "ar_alpha": 0, "tar_beta": 0}
     optimizer = {"name": "nt_asgd", "lr": 10, "plateau_patience": 2}
     config = configuration.parse(
         {
@@ -390,7 +390,7 @@ def test_the_experiments_identity_follows_texts_and_settings(experiment: Experim
 
 
 def test_a_recogniser_has_no_such_settings() -> None:
-    with pytest.raises(ValueError, match="language_model: a blstm_ctc does not read text alone"):
+    with pytest.raises(ValueError, match="language_model: a recognizer does not read text alone"):
         configuration.parse({"language_model": {"bptt": 9}})
 
 

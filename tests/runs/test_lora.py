@@ -4,10 +4,11 @@ import copy
 
 import pytest
 import torch
+from networks import blstm_ctc, make
 from torch import nn
 
 from asr_topdown import layers
-from asr_topdown.models.ctc import BlstmCtc
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import lora
 from asr_topdown.weights import load_weights, save_weights
 
@@ -16,12 +17,11 @@ pytest.importorskip("peft", reason="wants the extra lora")
 FROZEN = ("blstm.0", "blstm.1")
 
 
-def network() -> BlstmCtc:
-    torch.manual_seed(0)
-    return BlstmCtc(5, 7, layers=2, cells=6, projection=4)
+def network() -> Recognizer:
+    return make(blstm_ctc(2, 6, projection_size=4), features=5, vocab_size=7)
 
 
-def adapted() -> BlstmCtc:
+def adapted() -> Recognizer:
     model = network()
     layers.freeze(model, FROZEN, dropout=True)
     lora.adapt(model, FROZEN, rank=2, seed=3)
@@ -32,15 +32,18 @@ FEATS, LENGTHS = torch.randn(3, 9, 5, generator=torch.Generator().manual_seed(1)
 
 
 def test_an_adapter_begins_as_nothing() -> None:
-    before, _ = network()(FEATS, LENGTHS)
-    after, _ = adapted()(FEATS, LENGTHS)
+    before, _ = network().encode(FEATS, LENGTHS)
+    after, _ = adapted().encode(FEATS, LENGTHS)
     assert torch.allclose(before, after, atol=1e-6)
 
 
 def test_only_adapters_and_the_free_layer_are_trained() -> None:
     model = adapted()
     trained = {name for name, parameter in model.named_parameters() if parameter.requires_grad}
-    assert {name for name in trained if lora.MARK not in name} == {"softmax.weight", "softmax.bias"}
+    assert {name for name in trained if lora.MARK not in name} == {
+        "heads.ctc.output.weight",
+        "heads.ctc.output.bias",
+    }
     # Two LSTMs of two matrices and a projection in each of two layers, A and B of each.
     assert sum(lora.MARK in name for name in trained) == 2 * (2 * 2 + 1) * 2
     layers.check_partition(model)
@@ -52,15 +55,15 @@ def test_only_adapters_and_the_free_layer_are_trained() -> None:
 def test_training_moves_the_output_and_not_the_frozen_matrices() -> None:
     model = adapted()
     before = layers.fingerprint(model, FROZEN, ignore=lora.MARK)
-    reference, _ = model(FEATS, LENGTHS)
+    reference, _ = model.encode(FEATS, LENGTHS)
     optimizer = torch.optim.SGD([p for p in model.parameters() if p.requires_grad], lr=1.0)
     for _ in range(3):
         optimizer.zero_grad()
-        model(FEATS, LENGTHS)[0].square().mean().backward()
+        model.encode(FEATS, LENGTHS)[0].square().mean().backward()
         optimizer.step()
     assert layers.fingerprint(model, FROZEN, ignore=lora.MARK) == before
     assert layers.fingerprint(model, FROZEN) != before
-    assert not torch.allclose(model(FEATS, LENGTHS)[0], reference, atol=1e-4)
+    assert not torch.allclose(model.encode(FEATS, LENGTHS)[0], reference, atol=1e-4)
 
 
 def test_what_is_saved_is_a_plain_network_that_computes_the_same(tmp_path) -> None:
@@ -69,14 +72,14 @@ def test_what_is_saved_is_a_plain_network_that_computes_the_same(tmp_path) -> No
         for name, parameter in model.named_parameters():
             if lora.MARK in name:
                 parameter.normal_(0, 0.3)
-    wanted, _ = model(FEATS, LENGTHS)
+    wanted, _ = model.encode(FEATS, LENGTHS)
     save_weights(model, tmp_path / "w.safetensors")
     plain = network()
     unadapted = copy.deepcopy(plain.state_dict())
     plain.load_state_dict(load_weights(tmp_path / "w.safetensors"))
-    assert torch.allclose(plain(FEATS, LENGTHS)[0], wanted, atol=1e-5)
+    assert torch.allclose(plain.encode(FEATS, LENGTHS)[0], wanted, atol=1e-5)
     moved = {key for key, tensor in plain.state_dict().items() if not torch.equal(tensor, unadapted[key])}
-    assert moved == {key for key in unadapted if key.startswith("blstm.") and "weight" in key}
+    assert moved == {key for key in unadapted if key.startswith("stages.blstm.") and "weight" in key}
 
 
 def test_nothing_to_adapt_is_said() -> None:

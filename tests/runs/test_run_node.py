@@ -7,12 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import kaldiio
+import networks
 import numpy as np
 import pytest
 import torch
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
+from asr_topdown.config.model import BlstmConfig
 from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.train import AverageConfig
@@ -63,7 +65,7 @@ def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": 4}},
-            "model": {"layers": 2, "cells": 8, "dropout": 0.2},
+            "model": networks.blstm_ctc(2, 8, dropout=0.2),
             "train": {
                 "epochs": 5,
                 "patience": 3,
@@ -258,7 +260,9 @@ def test_identity_follows_content(experiment: Experiment) -> None:
         update={"run": experiment.config.run.model_copy(update={"log_interval": 7})}
     )
     wider = experiment.config.model_copy(
-        update={"model": experiment.config.model.model_copy(update={"cells": 9})}
+        update={
+            "model": experiment.config.model.model_copy(update={"encoder": (BlstmConfig(hidden_size=9),)})
+        }
     )
     assert dataclasses.replace(experiment, config=faster).id == experiment.id
     assert dataclasses.replace(experiment, config=wider).id != experiment.id

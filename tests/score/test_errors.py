@@ -41,7 +41,7 @@ def test_characters(text: str, expected: list[str]) -> None:
         ("<NOISE>", [], []),
     ],
 )
-def test_unscored_tags_go_and_the_spaces_beside_them_stay(
+def test_nlsyms_go_and_the_spaces_beside_them_stay(
     text: str, expected: list[str], expected_words: list[str]
 ) -> None:
     """ESPnet takes its non-linguistic symbols out of lines of units, `A <space> <NOISE> <space> B`."""

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import kaldiio
+import networks
 import numpy as np
 import pytest
 
@@ -62,7 +63,7 @@ def make_experiment(
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": mels}},
-            "model": model or {"layers": 2, "cells": 4},
+            "model": model or networks.blstm_ctc(2, 4),
             "train": {
                 "epochs": 2,
                 "patience": 0,
@@ -149,7 +150,7 @@ def test_depth_sweep_from_another_corpus(data: Path, store: Store, tmp_path: Pat
     empty = Store(tmp_path / "nothing", [store.root])
     with pytest.raises(ValueError, match=r"features\.fbank\.num_mels is 4 there and 5 here"):
         run_study(wide, empty, source_store=store)
-    big = make_experiment(tmp_path / "big", sweep, model={"layers": 2, "cells": 5})
+    big = make_experiment(tmp_path / "big", sweep, model=networks.blstm_ctc(2, 5))
     with pytest.raises(
         ValueError, match=r"layer 'blstm\.0': .* is \(20, 4\) here and \(16, 4\) in the parent"
     ):
@@ -190,7 +191,7 @@ def test_going_on_after_a_worse_step_trains_what_stopping_does_not(data: Path, s
 
 def test_dropout_in_frozen_layers_makes_a_difference(data: Path, store: Store) -> None:
     """Nothing but `frozen_dropout` differs, and only in what has frozen layers."""
-    model = {"layers": 2, "cells": 4, "dropout": 0.5}
+    model = networks.blstm_ctc(2, 4, dropout=0.5)
     results = []
     for frozen_dropout in ("keep", "off"):
         chosen = {"search": "depth_sweep", "frozen_dropout": frozen_dropout, "criterion": "loss"}

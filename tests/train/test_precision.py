@@ -4,40 +4,41 @@ import logging
 from collections.abc import Callable
 from pathlib import Path
 
+import networks
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 from toy_training import trained, trainer
 
-from asr_topdown import config as configuration
-from asr_topdown.build import fresh_model
+from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.losses import ctc_loss, label_loss
 from asr_topdown.nn.linear_cross_entropy import linear_cross_entropy
 from asr_topdown.nn.transducer_loss import transducer_loss
 from asr_topdown.train import precision
 
 CPU = torch.device("cpu")
-LSTM_DECODER = {"embedding": 8, "cells": 16, "attention": 8, "filters": 2, "width": 4}
-BLOCKS = {"blocks": 1, "heads": 2, "hidden": 32}
+LSTM = {"kind": "lstm", "embedding_size": 8, "hidden_size": 16, "attention_size": 8, "location_width": 4}
+BLOCKS = {"num_layers": 1, "num_heads": 2, "ffn_dim": 32}
+BLSTM = networks.blstm(1, 16, projection_size=16)
+TRANSFORMER = [{"kind": "conv2d", "output_size": 16}, {"kind": "transformer", "d_model": 16, **BLOCKS}]
 MODELS = {
-    "blstm_ctc": {"layers": 2, "cells": 16},
-    "blstm_ctc_attention": {"encoder": {"layers": 1, "cells": 16, "projection": 16}, "decoder": LSTM_DECODER},
+    "blstm_ctc": networks.blstm_ctc(2, 16),
+    "blstm_ctc_attention": {"encoder": [BLSTM], "ctc": {"weight": 0.3}, "attention": LSTM},
     "vgg_ctc_attention": {
-        "encoder": {"layers": 1, "cells": 16, "projection": 16},
-        "decoder": LSTM_DECODER,
-        "label_smoothing": 0.1,
+        "encoder": [{"kind": "vgg"}, BLSTM],
+        "ctc": {"weight": 0.3},
+        "attention": {**LSTM, "label_smoothing": 0.1},
     },
     "transformer_ctc_attention": {
-        "encoder": {"dim": 16, **BLOCKS},
-        "decoder": BLOCKS,
-        "label_smoothing": 0.1,
+        "encoder": TRANSFORMER,
+        "ctc": {"weight": 0.3},
+        "attention": {"kind": "transformer", **BLOCKS, "label_smoothing": 0.1},
     },
     "transducer": {
-        "encoder": {"kind": "transformer", "dim": 16, **BLOCKS},
-        "predictor": {"embedding": 8, "cells": 8},
-        "joint": 8,
-        "ctc_weight": 0.3,
+        "encoder": TRANSFORMER,
+        "ctc": {"weight": 0.3},
+        "transducer": {"predictor": {"embedding_size": 8, "hidden_size": 8}, "joiner_size": 8},
     },
 }
 
@@ -86,7 +87,7 @@ def test_slow_hardware_is_one_line_of_warning(
 
 
 LABELS, FRAMES, COUNTS = torch.tensor([[1, 2, 1], [3, 3, 0]]), torch.tensor([9, 7]), torch.tensor([3, 2])
-REAL = torch.tensor([[True, True, True], [True, True, False]])
+MASK = torch.tensor([[True, True, True], [True, True, False]])
 
 
 def rounded(*shape: int) -> Tensor:
@@ -115,7 +116,7 @@ def transducer(logits: Tensor) -> Tensor:
         (rounded(2, 9, 4), lambda scores: ctc_loss(scores, FRAMES, LABELS, COUNTS), ctc_in_float64),
         (
             rounded(2, 3, 4),
-            lambda scores: label_loss(scores, LABELS, REAL, smoothing=0.1),
+            lambda scores: label_loss(scores, LABELS, MASK, smoothing=0.1, prior=None),
             smoothed_in_float64,
         ),
         (rounded(2, 9, 4, 4), transducer, lambda scores: transducer(scores.double())),
@@ -142,21 +143,16 @@ def test_the_loss_over_a_large_vocabulary_is_float32() -> None:
     torch.testing.assert_close(low.double(), expected, rtol=1e-6, atol=0.0)
 
 
-@pytest.mark.parametrize("kind", MODELS)
-def test_every_models_probabilities_and_losses_are_float32_under_autocast(kind: str) -> None:
-    config = configuration.parse(
-        {"features": {"fbank": {"num_mels": 8}}, "model": {"kind": kind, **MODELS[kind]}},
-        ["run.transducer_loss=torch"],
-    )
-    model: nn.Module = fresh_model(config, 5, init_seed=1)
-    batch = torch.randn(2, 60, 8), torch.tensor([60, 50]), LABELS, COUNTS
+@pytest.mark.parametrize("name", MODELS)
+def test_every_models_probabilities_and_losses_are_float32_under_autocast(name: str) -> None:
+    model = networks.make(MODELS[name], features=12, vocab_size=5, seed=1)
+    batch = SpeechBatch(("a", "b"), torch.randn(2, 60, 12), torch.tensor([60, 50]), LABELS, COUNTS)
     with torch.autocast("cpu", torch.bfloat16):
-        outputs, _ = model(*batch[:2])
-        judged, loss = model.judge(*batch), model.loss(*batch)
-    assert judged.losses.dtype == loss.total.dtype == torch.float32
-    if model.output_kind == "ctc":
-        # Probabilities add up to one in float32; in bfloat16 they would miss it by some thousandths.
-        assert outputs.dtype == torch.float32
-        torch.testing.assert_close(outputs.exp().sum(-1), torch.ones(outputs.shape[:2]), rtol=0, atol=2e-6)
-    loss.total.backward()
+        output = model.forward_with_loss(batch)
+        log_probs = model.ctc.log_probs(output.memory)
+    assert output.losses.dtype == output.loss.dtype == torch.float32
+    # Probabilities add up to one in float32; in bfloat16 they would miss it by some thousandths.
+    assert log_probs.dtype == torch.float32
+    torch.testing.assert_close(log_probs.exp().sum(-1), torch.ones(log_probs.shape[:2]), rtol=0, atol=2e-6)
+    output.loss.backward()
     assert all(p.grad.dtype == torch.float32 for p in model.parameters() if p.grad is not None)

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 import torch
+from networks import blstm_ctc, make
 from toy_training import Killed, kill_at, trained, trainer
 
 from asr_topdown import layers
 from asr_topdown.config.train import LrScheduleConfig, OptimizerConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.language_model import LanguageModelBatch
-from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.train import distributed
 from asr_topdown.train.distributed import World
 from asr_topdown.train.trainer import Trainer
@@ -123,8 +123,7 @@ def drift_apart(world: World, folder: Path) -> None:
 
 def each_with_its_own(world: World, folder: Path) -> None:
     """Processes that build different networks all go on from rank 0's."""
-    torch.manual_seed(world.rank)
-    model = BlstmCtc(4, 4, layers=1, cells=3)
+    model = make(blstm_ctc(1, 3), features=4, vocab_size=4, seed=world.rank)
     wrapped = world.wrap(model)
     assert len(set(world.gather(layers.fingerprint(model, ["blstm.0", "softmax"])))) == 1
     assert wrapped is not model

@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from networks import blstm_ctc, make
 
 from asr_topdown import layers
 from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import OptimizerConfig, TrainConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.sampler import epoch_batches
-from asr_topdown.models.ctc import BlstmCtc
 from asr_topdown.models.model import Model
 from asr_topdown.train.distributed import local_device
 from asr_topdown.train.metrics import read_metrics
@@ -89,8 +89,7 @@ def trainer(
     plan: Sequence[Sequence[int]] | None = None,
     **settings: object,
 ) -> Trainer:
-    torch.manual_seed(1)
-    model = BlstmCtc(4, 4, layers=2, cells=6, dropout=dropout)
+    model = make(blstm_ctc(2, 6, dropout=dropout), features=4, vocab_size=4, seed=1)
     layers.freeze(model, freeze, dropout=True)
     optimizer = optimizer or OptimizerConfig(lr=0.01)
     of_run = {name: settings.pop(name) for name in [*settings] if name in RunConfig.model_fields}

@@ -1,4 +1,4 @@
-"""Convolutional subsampling in front of a Transformer: time / 4 (Dong et al. 2018)."""
+"""Convolutional subsampling: time / 4 (Dong et al. 2018)."""
 
 from typing import Any
 
@@ -7,10 +7,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
+from asr_topdown.nn.images import channels_last_image
+from asr_topdown.nn.stage import Stage
+
 LEAST_FRAMES = 7  # fewer do not fill two windows of 3 frames, 2 apart
 
 
-class ConvSubsampling(nn.Module):
+class Conv2dSubsampling(Stage):
     """Two 3 x 3 convolutions of stride 2 with ReLU, then a linear layer (ESPnet's `conv2d`).
 
     The convolutions are not padded, so that a batch gives what its utterances give alone. T frames become
@@ -18,43 +21,51 @@ class ConvSubsampling(nn.Module):
     loss to refuse and for a search to call empty.
 
     Args:
-        inputs: size of a feature frame, at least 7.
-        outputs: size of an output frame.
-        channels: of both convolutions; 0 = `outputs`, as in ESPnet.
+        input_size: size of a feature frame, at least 7.
+        output_size: size of an output frame.
+        channels: of both convolutions.
 
     Raises:
-        ValueError: if `inputs` is too small.
+        ValueError: if `input_size` is too small.
     """
 
-    def __init__(self, inputs: int, outputs: int, *, channels: int = 0) -> None:
+    name = "subsample"
+    numbered = False
+
+    def __init__(self, *, input_size: int, output_size: int, channels: int) -> None:
         super().__init__()
-        if inputs < LEAST_FRAMES:
+        if input_size < LEAST_FRAMES:
             raise ValueError(
-                f"convolutional subsampling needs at least {LEAST_FRAMES} features, got {inputs}"
+                f"convolutional subsampling needs at least {LEAST_FRAMES} features, got {input_size}"
             )
-        channels = channels or outputs
-        self.first = nn.Conv2d(1, channels, 3, stride=2)
-        self.second = nn.Conv2d(channels, channels, 3, stride=2)
-        self.linear = nn.Linear(channels * _quarter(inputs), outputs)
+        self.output_size = output_size
+        self.conv1 = nn.Conv2d(1, channels, 3, stride=2)
+        self.conv2 = nn.Conv2d(channels, channels, 3, stride=2)
+        self.linear = nn.Linear(channels * _quarter(input_size), output_size)
 
-    def forward(self, frames: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, T, D), (B,) -> (B, max(1, T'), outputs), (B,) lengths T', 0 for an utterance below 7 frames."""
-        frames = F.pad(frames, (0, 0, 0, max(0, LEAST_FRAMES - frames.shape[1])))
-        image = channels_last_image(frames[..., None])
-        image = torch.relu_(self._second(torch.relu_(self.first(image))))
-        return self.linear(image.transpose(1, 2).flatten(2)), self.output_length(lengths)
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """As `Stage`, with at least one output frame; the length of an utterance below 7 frames is 0."""
+        x = F.pad(x, (0, 0, 0, max(0, LEAST_FRAMES - x.shape[1])))
+        image = channels_last_image(x[..., None])
+        image = torch.relu_(self._conv2(torch.relu_(self.conv1(image))))
+        return self.linear(image.transpose(1, 2).flatten(2)), self.output_lengths(lengths)
 
-    def _second(self, image: Tensor) -> Tensor:
+    def _conv2(self, image: Tensor) -> Tensor:
         if image.device.type != "cpu":
-            out: Tensor = self.second(image)
+            out: Tensor = self.conv2(image)
             return out
-        weight, bias = self.second.weight, self.second.bias
+        weight, bias = self.conv2.weight, self.conv2.bias
         assert bias is not None
         return _StridedConvolution.apply(image, weight.to(image.dtype), bias.to(image.dtype))
 
-    def output_length(self, length: Tensor) -> Tensor:
-        """Frames that come out for `length` frames."""
-        return ((((length - 1) // 2) - 1) // 2).clamp(min=0)
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """((T - 1) // 2 - 1) // 2."""
+        return ((((lengths - 1) // 2) - 1) // 2).clamp(min=0)
+
+
+def conv2d_stages(input_size: int, *, channels: int, output_size: int) -> list[Conv2dSubsampling]:
+    """The one stage; for the arguments see `Conv2dSubsampling`."""
+    return [Conv2dSubsampling(input_size=input_size, output_size=output_size, channels=channels)]
 
 
 class _StridedConvolution(torch.autograd.Function):
@@ -93,17 +104,6 @@ def _weight_gradient(image: Tensor, grad: Tensor, shape: torch.Size) -> Tensor:
             seen = frames[:, first : first + 2 * time - 1 : 2, second : second + 2 * size - 1 : 2]
             taps.append(by_output @ seen.reshape(-1, shape[1]))
     return torch.stack(taps, dim=-1).view(shape)
-
-
-def channels_last_image(frames: Tensor) -> Tensor:
-    """(B, T, D, C) -> (B, C, T, D) in the memory format that oneDNN's and cuDNN's fast kernels want.
-
-    With one channel, `contiguous(memory_format=torch.channels_last)` leaves the strides as they are, since
-    both formats hold the same numbers in the same order; PyTorch then takes the image for one in the other
-    format, and what it computes from it too, with a copy each way around every convolution.
-    """
-    batch, time, _, channels = frames.shape
-    return frames.reshape(batch, time, -1).view(batch, time, -1, channels).permute(0, 3, 1, 2)
 
 
 def _quarter(size: int) -> int:

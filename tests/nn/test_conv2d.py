@@ -4,12 +4,12 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from asr_topdown.nn.subsampling import ConvSubsampling
+from asr_topdown.nn.conv2d import Conv2dSubsampling
 
 
-def plain(layer: ConvSubsampling, frames: torch.Tensor) -> torch.Tensor:
+def plain(layer: Conv2dSubsampling, frames: torch.Tensor) -> torch.Tensor:
     """With nothing clever."""
-    image = F.relu(layer.second(F.relu(layer.first(frames[:, None]))))
+    image = F.relu(layer.conv2(F.relu(layer.conv1(frames[:, None]))))
     out: torch.Tensor = layer.linear(image.transpose(1, 2).flatten(2))
     return out
 
@@ -18,7 +18,7 @@ def plain(layer: ConvSubsampling, frames: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize("size", [7, 10, 12])
 def test_values_and_gradients_are_those_of_plain_convolutions(time: int, size: int) -> None:
     torch.manual_seed(time)
-    layer = ConvSubsampling(size, 6, channels=5).double()
+    layer = Conv2dSubsampling(input_size=size, output_size=6, channels=5).double()
     frames = torch.randn(3, time, size, dtype=torch.float64)
     out, lengths = layer(frames, torch.full((3,), time))
     assert lengths.tolist() == [out.shape[1]] * 3
@@ -33,7 +33,7 @@ def test_values_and_gradients_are_those_of_plain_convolutions(time: int, size: i
 
 def test_gradients_under_autocast() -> None:
     torch.manual_seed(0)
-    layer = ConvSubsampling(20, 16)
+    layer = Conv2dSubsampling(input_size=20, output_size=16, channels=16)
     frames, lengths = torch.randn(2, 30, 20), torch.tensor([30, 30])
     exact = torch.autograd.grad(layer(frames, lengths)[0].square().sum(), list(layer.parameters()))
     with torch.autocast("cpu", torch.bfloat16):

@@ -1,0 +1,44 @@
+"""Connectionist temporal classification: a unit or a blank for each frame (Graves et al. 2006)."""
+
+from collections.abc import Sequence
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from asr_topdown.layers import Layer
+from asr_topdown.losses import ctc_frames_needed, ctc_loss
+from asr_topdown.models.heads.head import Head, HeadOutput
+
+
+class CtcHead(Head):
+    """Linear -> log-softmax.
+
+    Args:
+        memory_size: size of a frame of memory.
+        vocab_size: size V of the vocabulary; unit 0 is the blank.
+    """
+
+    def __init__(self, *, memory_size: int, vocab_size: int) -> None:
+        super().__init__()
+        self.output = nn.Linear(memory_size, vocab_size)
+
+    def log_probs(self, memory: Tensor) -> Tensor:
+        """(B, T, D) -> (B, T, V) in float32."""
+        return F.log_softmax(self.output(memory).float(), dim=-1)
+
+    def loss(self, memory: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> HeadOutput:
+        """As `Head`."""
+        return HeadOutput(ctc_loss(self.log_probs(memory), lengths, tokens, token_lengths))
+
+    def layers(self) -> tuple[Layer, ...]:
+        """None: the output layer is all there is."""
+        return ()
+
+    @property
+    def output_layer(self) -> nn.Linear:
+        """As `Head`."""
+        return self.output
+
+    def frames_needed(self, tokens: Sequence[int]) -> int:
+        """One for each unit, and one for the blank between equal neighbours."""
+        return ctc_frames_needed(tokens)

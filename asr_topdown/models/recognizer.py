@@ -1,0 +1,175 @@
+"""A recogniser: a chain of encoder stages, and one to three heads that read what the last stage gives.
+
+The heads are CTC, an attention decoder and a transducer, in any combination. Of an utterance's losses each
+has its weight: a hybrid of CTC and attention is trained on w x CTC + (1 - w) x attention (Kim et al. 2017),
+each summed over the utterance and averaged over the batch.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from typing import cast
+
+from torch import Tensor, nn
+
+from asr_topdown.layers import Layer
+from asr_topdown.losses import ModelOutput
+from asr_topdown.models.heads.attention import AttentionHead
+from asr_topdown.models.heads.ctc import CtcHead
+from asr_topdown.models.heads.head import Head, HeadOutput
+from asr_topdown.models.heads.transducer import TransducerHead
+from asr_topdown.models.model import Model, SpeechInput
+from asr_topdown.nn.stage import Stage, stage_names
+
+
+class Recognizer(Model):
+    """An encoder under heads.
+
+    Args:
+        stages: the encoder, input first; each reads what the one before gives.
+        ctc: a head, or None.
+        attention: likewise.
+        transducer: likewise.
+        weights: of the heads' losses; see `loss_weights`.
+
+    Attributes:
+        stage_names: the stages' layers, which are also their places in `stages`.
+
+    Raises:
+        ValueError: if there is no head, or the weights do not add up to 1.
+    """
+
+    def __init__(
+        self,
+        *,
+        stages: Sequence[Stage],
+        ctc: CtcHead | None,
+        attention: AttentionHead | None,
+        transducer: TransducerHead | None,
+        weights: Mapping[str, float | None],
+    ) -> None:
+        super().__init__()
+        heads = {"ctc": ctc, "attention": attention, "transducer": transducer}
+        self.stage_names = stage_names(stages)
+        self.stages = nn.ModuleDict()
+        for name, stage in zip(self.stage_names, stages, strict=True):
+            kind, _, number = name.partition(".")
+            if not number:
+                self.stages[kind] = stage
+            elif kind in self.stages:
+                cast(nn.ModuleList, self.stages[kind]).append(stage)
+            else:
+                self.stages[kind] = nn.ModuleList([stage])
+        last = stages[-1]
+        self.norm = nn.LayerNorm(last.output_size) if last.prenorm else nn.Identity()
+        self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
+        self.weights = loss_weights({name: weights[name] for name in self.heads})
+
+    @property
+    def ctc(self) -> CtcHead | None:
+        """The CTC head."""
+        return cast(CtcHead, self.heads["ctc"]) if "ctc" in self.heads else None
+
+    @property
+    def attention(self) -> AttentionHead | None:
+        """The head with an attention decoder."""
+        return cast(AttentionHead, self.heads["attention"]) if "attention" in self.heads else None
+
+    @property
+    def transducer(self) -> TransducerHead | None:
+        """The transducer head."""
+        return cast(TransducerHead, self.heads["transducer"]) if "transducer" in self.heads else None
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The stages, each head's own layers, and `softmax`: all output layers together.
+
+        The norm that pre-norm stages need at their end is in the layer that reads it: the first of the
+        attention decoder, or without one in `softmax`.
+        """
+        stages = [Layer(name, (stage,)) for name, stage in self.chain()]
+        heads = cast(list[Head], list(self.heads.values()))
+        above = [layer for head in heads for layer in head.layers()]
+        above.append(Layer("softmax", tuple(head.output_layer for head in heads)))
+        reader = 0 if self.attention is not None else -1
+        name, modules = above[reader]
+        above[reader] = Layer(name, (self.norm, *modules))
+        return (*stages, *above)
+
+    def encode(
+        self, x: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run the stages from `start` to before `stop`.
+
+        Args:
+            x: (B, T, D) features, or for `start` > 0 what stage `start` - 1 gave; the padding may hold
+                anything finite.
+            lengths: (B,) frames of `x`.
+            start: the first stage.
+            stop: the first stage that is left out; None = run to the end, the norm included.
+
+        Returns:
+            the memory (B, T', D') that heads read (or, with `stop`, what stage `stop` - 1 gives), and its
+            (B,) lengths; 0 for an utterance that is too short.
+        """
+        for _, stage in self.chain()[start:stop]:
+            x, lengths = stage(x, lengths)
+        return (self.norm(x) if stop is None else x), lengths
+
+    def forward_with_loss(self, batch: SpeechInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
+        """As `Model`; the loss is the mean over the utterances of the weighted sum of the heads'."""
+        memory, lengths = self.encode(batch.feats, batch.feat_lengths, batch.start)
+        told: dict[str, HeadOutput] = {
+            name: cast(Head, head).loss(memory, lengths, batch.tokens, batch.token_lengths)
+            for name, head in self.heads.items()
+        }
+        losses = sum(self.weights[name] * output.losses for name, output in told.items())
+        assert isinstance(losses, Tensor)
+        decoded = told.get("attention", HeadOutput(losses))
+        return ModelOutput(
+            losses.mean(),
+            losses.detach(),
+            memory=memory,
+            lengths=lengths,
+            correct=decoded.correct,
+            labels=decoded.labels,
+        )
+
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """Frames of memory for (N,) lengths of features."""
+        for _, stage in self.chain():
+            lengths = stage.output_lengths(lengths)
+        return lengths
+
+    def frames_needed(self, tokens: Sequence[int]) -> int:
+        """Fewest frames of memory to train on `tokens`: what the most demanding head needs."""
+        return max(cast(Head, head).frames_needed(tokens) for head in self.heads.values())
+
+    def set_prior(self, sequences: Iterable[Sequence[int]]) -> None:
+        """Tell the heads the labels that they will be trained on (`AttentionHead.set_prior`)."""
+        if self.attention is not None:
+            self.attention.set_prior(sequences)
+
+    def chain(self) -> list[tuple[str, Stage]]:
+        """The stages and their names, input first."""
+        return [(name, cast(Stage, self.stages.get_submodule(name))) for name in self.stage_names]
+
+
+def loss_weights(given: Mapping[str, float | None]) -> dict[str, float]:
+    """The weight of each head's loss; one head may leave its own open, and gets what is left of 1.
+
+    Raises:
+        ValueError: if no head is given, several weights are open, one is not above 0, or they do not add up
+            to 1.
+    """
+    if not given:
+        raise ValueError("no head: give ctc, attention or transducer, or several of them")
+    known = {name: weight for name, weight in given.items() if weight is not None}
+    unknown = [name for name in given if name not in known]
+    if len(unknown) > 1:
+        raise ValueError(
+            f"the weight of one head at most may be left open, not those of {' and '.join(unknown)}"
+        )
+    weights = known | {name: 1 - math.fsum(known.values()) for name in unknown}
+    said = ", ".join(f"{name} {weight:g}" for name, weight in weights.items())
+    if min(weights.values()) <= 0 or not math.isclose(math.fsum(weights.values()), 1, abs_tol=1e-6):
+        raise ValueError(f"the weights of the heads' losses must be above 0 and add up to 1, got {said}")
+    return {name: weights[name] for name in given}

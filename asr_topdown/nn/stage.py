@@ -1,0 +1,47 @@
+"""What an encoder is made of: stages, one after the other."""
+
+import abc
+from collections import Counter
+from collections.abc import Sequence
+from typing import ClassVar
+
+from torch import Tensor, nn
+
+
+class Stage(nn.Module, abc.ABC):
+    """One layer of an encoder: what is frozen or retrained as one.
+
+    Attributes:
+        name: what its layers are called.
+        numbered: whether they are numbered even where there is only one: `blstm.0`, but `vgg`.
+        prenorm: whether its output is the running sum of pre-norm blocks, which who reads it normalises.
+        output_size: size D' of an output frame.
+    """
+
+    name: ClassVar[str]
+    numbered: ClassVar[bool] = True
+    prenorm: ClassVar[bool] = False
+    output_size: int
+
+    @abc.abstractmethod
+    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+        """(B, T, D) frames, (B,) lengths -> (B, T', D'), (B,) lengths.
+
+        The padding of `x` may hold any finite numbers: no frame within its utterance's length depends on it,
+        so that a batch gives what its utterances give alone.
+        """
+
+    @abc.abstractmethod
+    def output_lengths(self, lengths: Tensor) -> Tensor:
+        """T' for T; 0 where T is too short for the stage."""
+
+
+def stage_names(stages: Sequence[Stage]) -> tuple[str, ...]:
+    """The layers' names: `vgg`, `blstm.0`, `blstm.1`, …, counted through the whole chain."""
+    count, seen = Counter(stage.name for stage in stages), Counter[str]()
+    names = []
+    for stage in stages:
+        plain = count[stage.name] == 1 and not stage.numbered
+        names.append(stage.name if plain else f"{stage.name}.{seen[stage.name]}")
+        seen[stage.name] += 1
+    return tuple(names)
