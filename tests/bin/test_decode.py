@@ -199,7 +199,7 @@ def test_an_experiment_is_decoded_whole_or_study_by_study(
     for node, tag in (("a" * 16, "A"), ("b" * 16, "B")):
         (store.root / "nodes").mkdir(parents=True, exist_ok=True)
         (store.root / "nodes" / node).symlink_to(models["ctc"])
-        steps = (Step("joint", node, 0.5, accepted=True),)
+        steps = (Step(node, 0.5, accepted=True),)
         store.save_results(tag, [Result(search="greedy", seed=1, steps=steps, final=node)])
     command = ["decode", str(data), "--exp", str(store.root)]
     assert main([*command, "--results", "B"]) == 0

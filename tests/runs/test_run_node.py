@@ -97,7 +97,11 @@ def weights(store: Store, outcome: Outcome, epoch: int | None = None) -> dict[st
 
 
 def of_layer(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tensor]:
-    return {key: value for key, value in state.items() if key.startswith(name)}
+    """Of `blstm`, all layers of this kind; `softmax` is the CTC head's output."""
+    prefix = "heads.ctc.output." if name == "softmax" else f"stages.{name}."
+    found = {key: value for key, value in state.items() if key.startswith(prefix)}
+    assert found
+    return found
 
 
 def equal(left: dict[str, torch.Tensor], right: dict[str, torch.Tensor]) -> bool:
@@ -388,7 +392,12 @@ def test_adapters_are_trained_resumed_and_left_as_a_plain_model(
     model = load_trained(store.node_dir(outcome.node))
     state, parents = dict(model.network.state_dict()), weights(store, joint)
     assert state.keys() == parents.keys()
-    assert not torch.equal(state["blstm.0.forwards.weight_hh_l0"], parents["blstm.0.forwards.weight_hh_l0"])
-    assert torch.equal(state["blstm.0.forwards.bias_hh_l0"], parents["blstm.0.forwards.bias_hh_l0"])
-    difference = state["blstm.1.forwards.weight_ih_l0"] - parents["blstm.1.forwards.weight_ih_l0"]
+    (first, second), hidden, inputs = (
+        ("stages.blstm.0.lstm_fwd", "stages.blstm.1.lstm_fwd"),
+        "_hh_l0",
+        "_ih_l0",
+    )
+    assert not torch.equal(state[f"{first}.weight{hidden}"], parents[f"{first}.weight{hidden}"])
+    assert torch.equal(state[f"{first}.bias{hidden}"], parents[f"{first}.bias{hidden}"])
+    difference = state[f"{second}.weight{inputs}"] - parents[f"{second}.weight{inputs}"]
     assert torch.linalg.matrix_rank(difference.double(), rtol=1e-4) == 2

@@ -149,7 +149,10 @@ def test_the_most_accurate_epoch_is_the_best(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"train": {"metric": "accuracy"}}, "accuracy is an attention decoder's, and a blstm_ctc has none"),
+        (
+            {"train": {"metric": "accuracy"}},
+            "accuracy is an attention decoder's, and model.attention is none",
+        ),
         ({"train": {"average": {}}}, r"train\.average: .*either last or best"),
         ({"train": {"average": {"last": 2, "best": 2}}}, r"train\.average: .*either last or best"),
         (
@@ -165,6 +168,6 @@ def test_settings_that_do_not_fit_are_named(settings: dict[str, object], message
 
 def test_an_attention_model_may_be_chosen_by_its_accuracy() -> None:
     config = configuration.parse(
-        {"model": {"kind": "transformer_ctc_attention"}, "train": {"metric": "accuracy"}}
+        {"model": {"attention": {"kind": "transformer"}}, "train": {"metric": "accuracy"}}
     )
     assert config.train.metric == "accuracy"

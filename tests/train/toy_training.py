@@ -1,10 +1,14 @@
 """What the tests of training train: a tiny network on made-up speech that it learns in seconds."""
 
 import random
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import torch
+from networks import blstm_ctc, make
+
+sys.path.append(str(Path(__file__).parents[1]))  # programs that tests start have no conftest.py
 from networks import blstm_ctc, make
 
 from asr_topdown import layers
