@@ -9,7 +9,6 @@ import torch
 from networks import blstm_ctc, make
 
 sys.path.append(str(Path(__file__).parents[1]))  # programs that tests start have no conftest.py
-from networks import blstm_ctc, make
 
 from asr_topdown import layers
 from asr_topdown.config.run import RunConfig
