@@ -21,6 +21,7 @@ from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import parse_table, table_text
 from asr_topdown.datadir.parsing import Segment, Side
 from asr_topdown.datadir.transcripts import parse_transcript, problem_of, read_transcripts, tidy
+from asr_topdown.features import content as features
 
 V = TypeVar("V")
 
@@ -134,7 +135,10 @@ def read(path: Path | str) -> DataDir:
 
 
 # What is made from the other tables and is worthless once they change.
-DERIVED = ("feats.scp", "utt2num_frames", "features.json", "cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp")
+DERIVED = (
+    *("feats.scp", "utt2num_frames", features.RECORD, features.FOREIGN),
+    *("cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp"),
+)
 
 
 def write(data: DataDir) -> None:
@@ -160,7 +164,7 @@ def write(data: DataDir) -> None:
 
 
 def content_hash(path: Path | str) -> str:
-    """16 hex digits for what a training depends on: utterance ids, their frames and their transcripts.
+    """16 hex digits for what a training depends on: features, utterance ids and transcripts.
 
     Raises:
         ValueError: naming the directory and the first utterance without frames (features are missing)
@@ -176,6 +180,7 @@ def content_hash(path: Path | str) -> str:
         if utterance not in data.text:
             raise ValueError(f"{data.path / 'text'}: no line for {utterance}")
         digest.update(f"{utterance} {data.num_frames[utterance]} {data.text[utterance]}\n".encode())
+    digest.update(features.read(path, data.feats).hash.encode())
     return digest.hexdigest()[:16]
 
 

@@ -1,30 +1,34 @@
 """Features of a whole data directory, written to Kaldi archives by several processes.
 
 Nothing half-written is left by a kill: each archive is written aside and renamed, feats.scp comes after all
-of them, and features.json, which says what they were made from, is last.
+of them, and features.json, which says what they were made from (`features.content`), is last.
 """
 
 import dataclasses
 import hashlib
 import json
+import secrets
 import shutil
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 
 from asr_topdown import files
 from asr_topdown.audio import Clip, read
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.parts import Tick, run_parts
-from asr_topdown.features import ark, store
+from asr_topdown.features import ark, content, store
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end, front_end_dim
 
 _VERSION = 1
 """Raised when the same options give other features than before."""
+
+_ATTEMPT = "attempt"
 
 
 class Dumped(NamedTuple):
@@ -46,6 +50,7 @@ class _Entry(NamedTuple):
     utterance: str
     place: str  # ark:offset
     frames: int
+    sound: str  # hash of its samples
 
 
 def dump(
@@ -60,7 +65,8 @@ def dump(
     """Write feats.scp, utt2num_frames and the archives of all `clips`, sorted by utterance.
 
     The result does not depend on `nj`, but for how many archives it is spread over. Features already there
-    that were made from the same files (by name, size and time), commands and options are kept.
+    that were made with the same options from the same files (by name, size and times) are kept. They are also
+    kept if it turns out that the sound is the same, byte for byte; what a command gives is always looked at.
 
     Args:
         clips: utterance -> where its sound is.
@@ -79,7 +85,7 @@ def dump(
         raise ValueError(f"{folder}: no utterances to compute features of")
     if nj < 1:
         raise ValueError(f"the number of processes must be at least 1, got {nj}")
-    key = _key(clips, fbank, deltas)
+    key = _key(clips, fbank, deltas, folder / store.ARKS)
     known = _known(folder, key)
     if known:
         return known
@@ -87,45 +93,60 @@ def dump(
     folders = [folder / store.ARKS / "jobs" / job.ark.stem for job in jobs] if engine else []
     parts = dict(run_parts(_run, jobs, len(clips), f"features {folder}", engine=engine, folders=folders))
     entries = [entry for index in range(len(jobs)) for entry in parts[index]]
-    settings = {"key": key, "fbank": dataclasses.asdict(fbank), "deltas": deltas}
-    shutil.rmtree(folder / store.ARKS / "jobs", ignore_errors=True)
-    return _publish(folder, entries, [job.ark for job in jobs], settings)
-
-
-def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int) -> str:
-    """Hash of all that decides the features: 16 hex digits."""
-    states: dict[str, list[int] | None] = {}
-    for clip in clips.values():
-        if clip.source not in states:
-            states[clip.source] = _state(clip.source)
-    made_from = {
-        "version": _VERSION,
+    record: dict[str, Any] = {
+        "key": key,
         "fbank": dataclasses.asdict(fbank),
         "deltas": deltas,
-        "clips": {
-            utterance: [*_described(clip), states[clip.source]] for utterance, clip in sorted(clips.items())
-        },
+        "content": _content(entries, fbank, deltas),
+        "dim": front_end_dim(fbank, deltas),
+        "entries": content.entries_hash({entry.utterance: entry.place for entry in entries}),
+        "arks": [job.ark.name for job in jobs],
+        "frames": sum(entry.frames for entry in entries),
+        "utterances": len(entries),
+    }
+    if not _keep(folder, record):
+        _publish(folder, entries, record)
+    _clear(folder / store.ARKS, files.read_json(folder / content.RECORD)["arks"])
+    return Dumped(len(entries), record["frames"], fresh=True)
+
+
+def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Path) -> str:
+    """Hash of all that is known beforehand of what decides the features: 16 hex digits.
+
+    What a command reads is not known: where there is one, a number drawn at random stands for it, which
+    `folder` keeps until the features are done.
+    """
+    sources = {clip.source for clip in clips.values()}
+    states: dict[str, object] = {source: content.state_of(source) for source in sources}
+    if any(source.rstrip().endswith("|") for source in sources):
+        attempt = folder / _ATTEMPT
+        if not attempt.is_file():
+            files.write_text(attempt, secrets.token_hex(8))
+        states["|"] = attempt.read_text()
+    made_from = {
+        "version": _VERSION,
+        "settings": content.described(fbank, deltas),
+        "clips": {utterance: [*clip] for utterance, clip in sorted(clips.items())},
+        "states": states,
     }
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _described(clip: Clip) -> list[object]:
-    """The clip's fields; a rate only where there is one, so that features made before there were any stay."""
-    return [*clip] if clip.rate else [*clip[: Clip._fields.index("rate")]]
-
-
-def _state(source: str) -> list[int] | None:
-    """Time and size of a file; what a command reads is not known."""
-    try:
-        state = Path(source).stat()
-    except OSError:
-        return None
-    return [state.st_mtime_ns, state.st_size]
+def _content(entries: Sequence[_Entry], fbank: FbankOptions, deltas: int) -> str:
+    """The name of the features: options that are not their defaults, and all sound; no path is in it."""
+    default = content.described(FbankOptions(), 0)
+    settings = {
+        name: value for name, value in content.described(fbank, deltas).items() if value != default[name]
+    }
+    digest = hashlib.sha256(json.dumps([_VERSION, settings], sort_keys=True).encode())
+    for entry in entries:
+        digest.update(f"{entry.utterance} {entry.sound}\n".encode())
+    return digest.hexdigest()[:16]
 
 
 def _known(folder: Path, key: str) -> Dumped | None:
     """What the folder holds already, if that was made from the same."""
-    record = folder / "features.json"
+    record = folder / content.RECORD
     if not all(path.is_file() for path in (record, folder / "feats.scp", folder / "utt2num_frames")):
         return None
     try:
@@ -156,38 +177,50 @@ def _run(job: _Job, tick: Tick) -> list[_Entry]:
             # Dither, if any, is the utterance's own: it does not depend on the order or on other utterances.
             generator = torch.Generator().manual_seed(zlib.crc32(utterance.encode()))
             try:
-                feats = front_end(*read(clip, pipes=True), job.fbank, job.deltas, generator)
+                samples, rate = read(clip, pipes=True)
+                feats = front_end(samples, rate, job.fbank, job.deltas, generator)
             # An OSError here is about the sound, one outside is about the archive.
             except (ValueError, OSError) as error:
                 where = "" if clip.source in str(error) else f" ({clip.source})"
                 raise ValueError(f"utterance {utterance}{where}: {error}") from error
             offset = ark.save(file, utterance, feats.numpy())
-            entries.append(_Entry(utterance, f"{job.ark}:{offset}", len(feats)))
+            sound = hashlib.sha256(np.ascontiguousarray(samples, "<f4").tobytes()).hexdigest()[:32]
+            entries.append(_Entry(utterance, f"{job.ark}:{offset}", len(feats), sound))
             tick()
     return entries
 
 
-def _publish(folder: Path, entries: list[_Entry], arks: list[Path], settings: dict[str, Any]) -> Dumped:
+def _keep(folder: Path, record: dict[str, Any]) -> bool:
+    """Whether the folder holds these very features already; then its record is told the new key."""
+    scp = folder / "feats.scp"
+    try:
+        old = files.read_json(folder / content.RECORD)
+        feats = dict(line.split(" ", 1) for line in scp.read_text(encoding="utf-8").splitlines())
+        same = old["content"] == record["content"] and old["entries"] == content.entries_hash(feats)
+        whole = same and all((folder / store.ARKS / name).is_file() for name in old["arks"])
+        new = set(record["arks"]).isdisjoint(old["arks"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return False
+    if not (whole and new and (folder / "utt2num_frames").is_file()):
+        return False
+    files.write_json(folder / content.RECORD, {**old, "key": record["key"]})
+    return True
+
+
+def _publish(folder: Path, entries: Sequence[_Entry], record: dict[str, Any]) -> None:
     # Until the new list is there, there is none: lengths of one and features of another would be mixed.
-    for stale in ("features.json", "feats.scp", "cmvn.ark"):
+    for stale in (content.RECORD, content.FOREIGN, "feats.scp", "cmvn.ark"):
         (folder / stale).unlink(missing_ok=True)
     files.write_text(
         folder / "utt2num_frames", "".join(f"{entry.utterance} {entry.frames}\n" for entry in entries)
     )
     files.write_text(folder / "feats.scp", "".join(f"{entry.utterance} {entry.place}\n" for entry in entries))
-    frames = sum(entry.frames for entry in entries)
-    fbank = FbankOptions(**settings["fbank"])
-    files.write_json(
-        folder / "features.json",
-        settings
-        | {
-            "arks": [ark.name for ark in arks],
-            "dim": front_end_dim(fbank, settings["deltas"]),
-            "frames": frames,
-            "utterances": len(entries),
-        },
-    )
-    for old in (*(folder / store.ARKS).glob("feats.*.ark"), *(folder / store.ARKS).glob(".feats.*.tmp")):
-        if old not in arks:
+    files.write_json(folder / content.RECORD, record)
+
+
+def _clear(folder: Path, arks: Sequence[str]) -> None:
+    """Remove what is no longer of use: other archives, engines' jobs, the number of an attempt."""
+    shutil.rmtree(folder / "jobs", ignore_errors=True)
+    for old in (*folder.glob("feats.*.ark"), *folder.glob(".feats.*.tmp"), folder / _ATTEMPT):
+        if old.name not in arks:
             old.unlink(missing_ok=True)
-    return Dumped(len(entries), frames, fresh=True)

@@ -1,8 +1,9 @@
 """What is written is read; what cannot be read has its line."""
 
 import dataclasses
-import hashlib
+from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -11,6 +12,7 @@ from asr_topdown import datadir
 from asr_topdown.audio import Clip
 from asr_topdown.datadir import DataDir
 from asr_topdown.datadir.transcripts import tidy
+from asr_topdown.features import ark
 
 ids = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
 words = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=5).filter(
@@ -228,10 +230,20 @@ def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
         datadir.read(folder)
 
 
-def test_content_hash(make):
-    folder = make("features")
-    content = "ann-1 23 one\nann-2 48 two three\nbob-1 30 four\n"
-    assert datadir.content_hash(folder) == hashlib.sha256(content.encode()).hexdigest()[:16]
+@pytest.fixture
+def features(make, tmp_path):
+    """A function that writes a data directory with features of so many frames, all of one number."""
+
+    def write(value: float = 0.0, **changed: str) -> Path:
+        with open(tmp_path / "other.ark", "wb") as file:
+            places = {
+                name: ark.save(file, name, np.full((frames, 2), value, np.float32))
+                for name, frames in (("ann-1", 23), ("ann-2", 48), ("bob-1", 30))
+            }
+        scp = "".join(f"{name} {tmp_path}/other.ark:{offset}\n" for name, offset in places.items())
+        return make("features", **{"feats.scp": scp, **changed})
+
+    return write
 
 
 @pytest.mark.parametrize(
@@ -239,13 +251,23 @@ def test_content_hash(make):
     [
         ({"text": "ann-1 one\nann-2 two\nbob-1 four\n"}, False),
         ({"utt2num_frames": "ann-1 23\nann-2 48\nbob-1 31\n"}, False),
-        ({"wav.scp": "ann-1 x\nann-2 x\nbob-1 x\n", "feats.scp": "ann-1 y\nann-2 y\nbob-1 y\n"}, True),
+        ({"value": 1.0}, False),
+        ({"wav.scp": "ann-1 x\nann-2 x\nbob-1 x\n"}, True),
         ({"text": "bob-1 four\nann-1 one\nann-2  two  three\n"}, True),
     ],
 )
-def test_content_hash_is_of_text_and_lengths(make, changed, same):
-    before = datadir.content_hash(make("features"))
-    assert (datadir.content_hash(make("features", **changed)) == before) is same
+def test_content_hash_is_of_features_and_text(features, changed, same):
+    before = datadir.content_hash(features())
+    assert (datadir.content_hash(features(**changed)) == before) is same
+
+
+def test_content_hash_knows_no_path(features, tmp_path):
+    before = datadir.content_hash(features())
+    scp = tmp_path / "dir" / "feats.scp"
+    (tmp_path / "other.ark").rename(tmp_path / "moved.ark")
+    scp.write_text(scp.read_text().replace("other.ark", "moved.ark"))
+    (tmp_path / "dir").rename(tmp_path / "elsewhere")
+    assert datadir.content_hash(tmp_path / "elsewhere") == before
 
 
 def test_content_hash_wants_features(make):

@@ -1,0 +1,147 @@
+"""What the features of a data directory are: their settings, and one hash that names their content.
+
+Features that `features.dump` has made are named by their settings and the sound that they were made from;
+features.json, beside feats.scp, keeps both. Other features (Kaldi's, a subset's) are named by their numbers,
+which are read once and the hash kept in feats_hash.json for as long as the archives stay as they are.
+"""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from asr_topdown import files
+from asr_topdown.features import ark, store
+from asr_topdown.features.fbank_options import FbankOptions
+from asr_topdown.progress import progress
+
+RECORD, FOREIGN = "features.json", "feats_hash.json"
+
+
+@dataclass(frozen=True)
+class Content:
+    """What features are.
+
+    Attributes:
+        hash: 16 hex digits; equal for equal features.
+        dim: numbers in a frame.
+        settings: name -> value, as `described` gives them; None if they were made elsewhere.
+    """
+
+    hash: str
+    dim: int
+    settings: Mapping[str, object] | None
+
+
+def described(fbank: FbankOptions, deltas: int) -> dict[str, object]:
+    """The settings by their paths in a configuration."""
+    return {
+        **{f"features.fbank.{name}": value for name, value in asdict(fbank).items()},
+        "features.deltas": deltas,
+    }
+
+
+def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
+    """The content of the features that `feats` (utterance -> entry of feats.scp) of `folder` names.
+
+    Raises:
+        ValueError, OSError: naming the folder that has none, or an entry that cannot be read.
+    """
+    folder = Path(folder)
+    if not feats:
+        raise ValueError(f"{folder}: has no features; run `asr-topdown features {folder}`")
+    entries = entries_hash(feats)
+    record = _record(folder / RECORD)
+    if record.get("entries") == entries and {"content", "dim"} <= record.keys():
+        return Content(str(record["content"]), int(record["dim"]), _settings(record))
+    places = {utterance: store.locate(entry, folder) for utterance, entry in sorted(feats.items())}
+    archives = sorted({ark.parse_place(place).path for place in places.values()})
+    states = {str(Path(archive).resolve()): state_of(archive) for archive in archives}
+    kept = _record(folder / FOREIGN)
+    if kept.get("entries") != entries or kept.get("archives") != states:
+        kept = {"entries": entries, "archives": states, **_hashed(folder, feats)}
+        files.write_json(folder / FOREIGN, kept)
+    return Content(str(kept["content"]), int(kept["dim"]), _common_settings(archives))
+
+
+def check(folder: Path | str, feats: Mapping[str, str], fbank: FbankOptions, deltas: int) -> None:
+    """Make sure that the features of `folder` are those of these settings; of foreign ones, their size.
+
+    Raises:
+        ValueError: naming the folder, the settings that differ and both values of each.
+    """
+    content, wanted = read(folder, feats), described(fbank, deltas)
+    found = content.settings or {}
+    wrong = [
+        f"{name} {found[name]} on disk, {value} in the configuration"
+        for name, value in wanted.items()
+        if name in found and found[name] != value
+    ]
+    dim = fbank.dim * (deltas + 1)
+    if not wrong and content.dim != dim:
+        wrong = [f"features of {content.dim} dimensions on disk, {dim} in the configuration"]
+    if wrong:
+        raise ValueError(f"{folder}: {'; '.join(wrong)}; compute the features again, or change the settings")
+
+
+def entries_hash(feats: Mapping[str, str]) -> str:
+    """Hash of which utterance is where, whatever the archives' folder is called."""
+    lines = (f"{utterance} {entry.rpartition('/')[2]}\n" for utterance, entry in sorted(feats.items()))
+    return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def state_of(path: Path | str) -> list[int] | None:
+    """Size and times of a file, which change when it does; None if it is not there."""
+    try:
+        state = Path(path).stat()
+    except OSError:
+        return None
+    # The time of the last change of the inode: what is copied with its time of writing has a new one.
+    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
+
+
+def _hashed(folder: Path, feats: Mapping[str, str]) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    dim = 0
+    for utterance, entry in progress(sorted(feats.items()), f"hash {folder}", unit="utt"):
+        values = store.load(entry, folder)
+        dim = dim or values.shape[1]
+        if values.shape[1] != dim:
+            raise ValueError(f"{folder}: features of {dim} and of {values.shape[1]} dimensions ({utterance})")
+        digest.update(f"{utterance} {values.shape}\n".encode())
+        digest.update(np.ascontiguousarray(values, "<f4").tobytes())
+    return {"content": digest.hexdigest()[:16], "dim": dim}
+
+
+def _record(path: Path) -> dict[str, Any]:
+    """A JSON object; empty if there is none that can be read."""
+    try:
+        found = files.read_json(path)
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _settings(record: Mapping[str, Any]) -> dict[str, object] | None:
+    fbank, deltas = record.get("fbank"), record.get("deltas")
+    if not isinstance(fbank, dict) or not isinstance(deltas, int):
+        return None
+    defaults = {field.name: field.default for field in fields(FbankOptions)}
+    return {
+        **{f"features.fbank.{name}": fbank.get(name, default) for name, default in defaults.items()},
+        "features.deltas": deltas,
+    }
+
+
+def _common_settings(archives: Iterable[str]) -> dict[str, object] | None:
+    """The settings of archives that `features.dump` made, in whatever folder; None if they differ."""
+    records = {folder: _record(folder / RECORD) for folder in {Path(path).parent.parent for path in archives}}
+    found = []
+    for path in map(Path, archives):
+        record = records[path.parent.parent]
+        ours = path.parent.name == store.ARKS and path.name in record.get("arks", ())
+        found.append(_settings(record) if ours else None)
+    return found[0] if all(settings == found[0] for settings in found) else None
