@@ -6,10 +6,10 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
 
@@ -55,14 +55,20 @@ def run(args: argparse.Namespace) -> None:
     if args.nj < 1:
         raise ValueError(f"--nj {args.nj}: must be at least 1")
     wanted = _decode_config(args)
+    names = _names(args.data)
+    everything = [
+        _Todo(folder, data, out / name, wanted, args.device)
+        for folder, out in _models(args)
+        for name, data in names.items()
+    ]
+    for one in everything:
+        one.check()
     todo = []
-    for folder, out in _models(args):
-        for data in args.data:
-            one = _Todo(folder, data, out / data.name, wanted, args.device)
-            if one.is_done():
-                print(f"{one.target}: done already")
-            else:
-                todo.append(one)
+    for one in everything:
+        if one.is_done():
+            print(f"{one.target}: done already")
+        else:
+            todo.append(one)
     with options.engine_elsewhere(args) as engine:
         for one, decoded in _decoded(todo, args.nj, engine):
             print(_write(one, decoded), flush=True)
@@ -91,26 +97,49 @@ class _Todo:
         return self.wanted or self.config.decode
 
     @functools.cached_property
-    def settings(self) -> dict[str, Any]:
-        """What the decoding is made with: if it is the same, so is the result."""
+    def settings(self) -> dict[str, str]:
+        """What the decoding is made of, by content: if it is the same, so is the result."""
         from asr_topdown import datadir
+        from asr_topdown.config.identity import settings_hash
+        from asr_topdown.decode.model import content_hash
 
+        lm = content_hash(self.decode.lm) if self.decode.lm and self.decode.lm_weight else ""
         return {
-            "model": str(self.model),
-            "reference": str(self.data / "text"),
+            "model": content_hash(self.model),
             "content": datadir.content_hash(self.data),
-            "decode": self.decode.model_dump(mode="json"),
+            "decoder": settings_hash({"decode": self.decode.model_copy(update={"lm": lm})}),
             "device": self.device,
         }
 
-    def is_done(self) -> bool:
-        """Whether the target holds what would come out."""
-        from asr_topdown.files import read_json
+    def check(self) -> None:
+        """Make sure that the model can read these features, and that no transcripts are overwritten.
 
-        if not (self.target / "result.json").exists() or not (self.target / "text").exists():
+        Raises:
+            ValueError: naming the directory, and both values of a setting that differs.
+        """
+        from asr_topdown import datadir
+
+        if (self.target / "utt2spk").exists():
+            raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
+        features = self.config.features
+        try:
+            datadir.check_features(self.data, features.fbank, features.deltas)
+        except ValueError as error:
+            raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
+
+    def is_done(self) -> bool:
+        """Whether the target holds what would come out; the name of the reference is brought up to date."""
+        from asr_topdown.files import read_json, write_json
+
+        path = self.target / "result.json"
+        if not path.exists() or not (self.target / "text").exists():
             return False
-        made = read_json(self.target / "result.json")
-        return all(made.get(key) == value for key, value in self.settings.items())
+        made = read_json(path)
+        if not isinstance(made, dict) or any(made.get(key) != value for key, value in self.settings.items()):
+            return False
+        if made.get("reference") != str(self.data / "text"):
+            write_json(path, {**made, "reference": str(self.data / "text")})
+        return True
 
     def job_folder(self, number: int, of: int) -> Path:
         """Where an engine keeps what it must remember of a part, as long as that is not done."""
@@ -159,6 +188,21 @@ def _decode_config(args: argparse.Namespace) -> "DecodeConfig | None":
     return options.read_config(args).decode
 
 
+def _names(folders: Sequence[Path]) -> dict[str, Path]:
+    """Each data directory by the name of the folder that its transcripts go to.
+
+    Raises:
+        ValueError: naming two that would share one.
+    """
+    named: dict[str, Path] = {}
+    for folder in folders:
+        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        if name in named:
+            raise ValueError(f"{named[name]} and {folder}: the transcripts of both would go to {name}")
+        named[name] = folder
+    return named
+
+
 def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
     """(model folder, where its transcripts go)."""
     from asr_topdown.runs.store import Store
@@ -198,8 +242,10 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
         {
             **one.settings,
             **rates,
-            "node": one.model.name,
-            "set": one.data.name,
+            "decode": decode.model_dump(mode="json"),
+            "reference": str(one.data / "text"),
+            "node": one.model.resolve().name,
+            "set": one.target.name,
             "seconds": decoded.seconds,
             "audio_seconds": spoken,
             "real_time_factor": decoded.seconds / spoken,

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from asr_topdown.config import Config
     from asr_topdown.engines.engine_config import EngineConfig
     from asr_topdown.engines.job import Engine
+    from asr_topdown.runs.experiment import Experiment
+
+log = logging.getLogger(__name__)
 
 
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
@@ -60,6 +63,13 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--exp", type=Path, required=True, metavar="DIR", help="experiment folder")
     add_device(parser)
+
+
+def check_units(experiments: "Iterable[Experiment]") -> None:
+    """Refuse the units of another language before anything is trained, and log what becomes `<unk>`."""
+    remarks = [remark for experiment in experiments for remark in experiment.check_units()]
+    for remark in dict.fromkeys(remarks):
+        log.warning(remark)
 
 
 def add_ddp(parser: argparse.ArgumentParser) -> None:

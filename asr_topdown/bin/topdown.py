@@ -106,6 +106,7 @@ def run(args: argparse.Namespace) -> None:
     options.start_ddp(args)
     # Every training logs to its own file; here only what goes wrong is shown.
     log_to_stderr(logging.WARNING)
+    options.check_units(experiments)
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:
         if not world.leads:

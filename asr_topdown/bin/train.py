@@ -50,6 +50,7 @@ def run(args: argparse.Namespace) -> None:
         return
     with distributed.join(args.device) as world:
         experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+        options.check_units([experiment])
         outcome = run_node(experiment.joint(args.seed), experiment, store)
         if world.leads:
             _finish(outcome, store, args.link)
@@ -62,6 +63,7 @@ def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store")
     from asr_topdown.study.worker import train_node
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+    options.check_units([experiment])
     train = functools.partial(train_node, experiments=(experiment,), store=store)
     with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
         submit = driver.submitter(engine, train, store=store)

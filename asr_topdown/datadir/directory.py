@@ -22,6 +22,7 @@ from asr_topdown.datadir.lines import parse_table, table_text
 from asr_topdown.datadir.parsing import Segment, Side
 from asr_topdown.datadir.transcripts import parse_transcript, problem_of, read_transcripts, tidy
 from asr_topdown.features import content as features
+from asr_topdown.features.fbank_options import FbankOptions
 
 V = TypeVar("V")
 
@@ -182,6 +183,15 @@ def content_hash(path: Path | str) -> str:
         digest.update(f"{utterance} {data.num_frames[utterance]} {data.text[utterance]}\n".encode())
     digest.update(features.read(path, data.feats).hash.encode())
     return digest.hexdigest()[:16]
+
+
+def check_features(path: Path | str, fbank: FbankOptions, deltas: int) -> None:
+    """Make sure that a data directory's features were made with these settings.
+
+    Raises:
+        ValueError: naming the directory, what differs and both values, or that there are no features.
+    """
+    features.check(path, _table(Path(path) / "feats.scp", parsing.parse_source), fbank, deltas)
 
 
 def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:

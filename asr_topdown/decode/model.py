@@ -1,5 +1,7 @@
 """A trained model's folder: everything that recognition needs, in one place."""
 
+import functools
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,10 +11,11 @@ from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.features.content import state_of
 from asr_topdown.files import read_json
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
-from asr_topdown.text import Vocabulary
+from asr_topdown.text import Vocabulary, model_file
 from asr_topdown.weights import load_weights, model_weights
 
 
@@ -44,6 +47,32 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
     network = load_best(folder, fresh_model(config, len(vocabulary), init_seed=0))
     assert isinstance(network, Recognizer)
     return TrainedModel(folder, config, vocabulary, cmvn, network.to(device).eval(), device)
+
+
+def content_hash(folder: Path | str) -> str:
+    """16 hex digits for all of a model's folder that decides what it gives, wherever the folder is.
+
+    Raises:
+        ValueError: naming the file that is missing or damaged.
+    """
+    folder = Path(folder)
+    weights, units = model_weights(folder, _best_epoch(folder)), folder / "tokens.txt"
+    parts = [configuration.load(folder / "config.yaml").hash_of("features", "text", "model")]
+    for path in (weights, units, model_file(units), folder / "cmvn.ark"):
+        if path.exists():
+            parts.append(_file_hash(path.resolve(), str(state_of(path))))
+        elif path in (weights, units):
+            raise ValueError(f"{path}: not there")
+        else:
+            parts.append("")
+    return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=256)
+def _file_hash(path: Path, state: str) -> str:
+    """`state` tells when the file has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_best(folder: Path, network: Model) -> Model:

@@ -11,6 +11,7 @@ from torch import Tensor
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.data.language_model import Dictionary, columns, content_hash, cut
+from asr_topdown.decode.model import content_hash as model_hash
 from asr_topdown.decode.model import load_best
 from asr_topdown.files import read_json, write_json
 from asr_topdown.models.awd_lstm import AwdLstm
@@ -75,7 +76,11 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     config = configuration.load(folder / "config.yaml")
     if not config.is_language_model:
         raise ValueError(f"{folder}: not a language model, it has no perplexity")
-    wanted = {"node": folder.name, "content": content_hash(text), "columns": config.language_model.test_batch}
+    wanted = {
+        "model": model_hash(folder),
+        "content": content_hash(text),
+        "columns": config.language_model.test_batch,
+    }
     spans = target.with_name("spans.json")
     if target.exists() and spans.exists():
         made: dict[str, Any] = read_json(target)
@@ -90,7 +95,8 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     found = _from_loss(losses.sum().item() / rows.numel())
     seconds = time.perf_counter() - started
     write_json(spans, {"nats": losses.tolist(), "words": span_words(rows, config.language_model.bptt)})
-    made = {**wanted, **found, "text": str(text), "words": rows.numel(), "device": device, "seconds": seconds}
+    about = {"node": folder.resolve().name, "text": str(text), "device": device}
+    made = {**wanted, **found, **about, "words": rows.numel(), "seconds": seconds}
     write_json(target, made)
     return made
 

@@ -2,14 +2,16 @@
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
+from typing import Any
 
 from asr_topdown import datadir, layers
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
 from asr_topdown.data.language_model import Dictionary
 from asr_topdown.data.language_model import content_hash as text_hash
+from asr_topdown.data.unknown_units import check_units
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.models.model import Model
 from asr_topdown.schedule.node import Node
@@ -19,6 +21,8 @@ from asr_topdown.text import Vocabulary
 @dataclass(frozen=True)
 class Experiment:
     """A configuration and the data it is trained on.
+
+    What it is hashed by is read once; a copy of it in another process reads the data again.
 
     Attributes:
         config: all settings.
@@ -34,9 +38,16 @@ class Experiment:
     tokens: Path
     device: str = "cpu"
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {field.name: getattr(self, field.name) for field in fields(self)}
+
     @functools.cached_property
     def id(self) -> str:
-        """Hash of what decides a training besides its node: settings, dev set, units, normalisation."""
+        """Hash of what decides a training besides its node: settings, dev set, units, normalisation.
+
+        Raises:
+            ValueError, FileNotFoundError: naming what is missing, or whose features have other settings.
+        """
         digest = hashlib.sha256(self.config.identity().encode())
         digest.update(self._content_hash(self.dev).encode())
         digest.update(self.tokens.read_bytes())
@@ -48,8 +59,29 @@ class Experiment:
 
     @functools.cached_property
     def train_set(self) -> str:
-        """Hash of the training data's content."""
+        """Hash of the training data's content.
+
+        Raises:
+            as `id`.
+        """
         return self._content_hash(self.train)
+
+    def owns(self, node: Node) -> bool:
+        """Whether `node` is a training of this configuration on the data as they are now."""
+        now = replace(self)
+        return (now.id, now.train_set) == (node.experiment, node.train_set)
+
+    def check_units(self) -> list[str]:
+        """Remarks on what in the transcripts becomes `<unk>`.
+
+        Raises:
+            ValueError: naming the file and the characters, if so much does that the units cannot be meant.
+        """
+        if self.config.is_language_model:
+            return []
+        vocabulary = self.vocabulary()
+        remarks = (check_units(data / "text", vocabulary, self.tokens) for data in (self.train, self.dev))
+        return [remark for remark in remarks if remark]
 
     def joint(self, seed: int) -> Node:
         """The joint training with initial weights `seed`."""
@@ -98,7 +130,10 @@ class Experiment:
         return Cmvn.load(self._cmvn_file) if self._has_cmvn else None
 
     def _content_hash(self, path: Path) -> str:
-        return text_hash(path) if self.config.is_language_model else datadir.content_hash(path)
+        if self.config.is_language_model:
+            return text_hash(path)
+        datadir.check_features(path, self.config.features.fbank, self.config.features.deltas)
+        return datadir.content_hash(path)
 
     @property
     def _has_cmvn(self) -> bool:

@@ -43,13 +43,18 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
         finished = world.from_leader(lambda: store.outcome(node))
         if finished is not None:
             return finished
-        if node.experiment != experiment.id or node.train_set != experiment.train_set:
-            raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
+        if not world.from_leader(lambda: experiment.owns(node)):
+            raise ValueError(
+                f"node {node.id} belongs to another configuration or to other data than these are"
+            )
         torch.set_num_threads(experiment.config.run.threads)
         keep_freed_memory()
         # No rank goes on before rank 0 has laid out the folder: a checkpoint may be put there.
         world.from_leader(lambda: _lay_out(folder, node, experiment, store))
         progress = _train(node, experiment, store, folder)
+        if not world.from_leader(lambda: experiment.owns(node)):
+            world.from_leader(CheckpointPair(folder).clear)
+            raise ValueError(f"{folder}: the data were changed while this was trained; it is not kept")
         return world.from_leader(lambda: _finish(node, experiment, store, progress))
 
 

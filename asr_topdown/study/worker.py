@@ -19,4 +19,4 @@ def train_node(node: Node, *, experiments: Sequence[Experiment], store: Store) -
     for experiment in experiments:
         if (experiment.id, experiment.train_set) == (node.experiment, node.train_set):
             return run_node(node, experiment, store)
-    raise ValueError(f"node {node.id} belongs to another configuration or other data than given")
+    raise ValueError(f"node {node.id} belongs to another configuration or to other data than these")
