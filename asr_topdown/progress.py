@@ -9,11 +9,13 @@ from tqdm import tqdm
 T = TypeVar("T")
 
 
-def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it") -> "tqdm[T]":
+def progress(
+    items: Iterable[T], what: str, *, total: int | None = None, unit: str = "it", delay: float = 0.0
+) -> "tqdm[T]":
     """Iterate over `items` and show how many are done, the rate and the time left.
 
     On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line every 15 s is enough,
-    since each redraw stays in the file.
+    since each redraw stays in the file. What is done within `delay` seconds shows nothing.
     """
     terminal = sys.stderr.isatty()
     return tqdm(
@@ -25,4 +27,5 @@ def progress(items: Iterable[T], what: str, *, total: int | None = None, unit: s
         dynamic_ncols=terminal,
         ascii=not terminal,
         leave=True,
+        delay=delay,
     )

@@ -106,7 +106,7 @@ def state_of(path: Path | str) -> list[int] | None:
 def _hashed(folder: Path, feats: Mapping[str, str]) -> dict[str, Any]:
     digest = hashlib.sha256()
     dim = 0
-    for utterance, entry in progress(sorted(feats.items()), f"hash {folder}", unit="utt"):
+    for utterance, entry in progress(sorted(feats.items()), f"hash {folder}", unit="utt", delay=5):
         values = store.load(entry, folder)
         dim = dim or values.shape[1]
         if values.shape[1] != dim:

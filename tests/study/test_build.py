@@ -26,7 +26,7 @@ from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
 
 
-def write_data(folder: Path, count: int, seed: int, letters: str) -> Path:
+def write_data(folder: Path, count: int, seed: int, letters: str, mels: int = 4) -> Path:
     """Utterances over some letters, each of which is four frames of its own dimension."""
     generator, noise = random.Random(seed), np.random.default_rng(seed)
     folder.mkdir(parents=True)
@@ -34,7 +34,7 @@ def write_data(folder: Path, count: int, seed: int, letters: str) -> Path:
     for index in range(count):
         name = f"spk-{index:03}"
         said = [generator.choice(letters) for _ in range(generator.randrange(2, 5))]
-        matrix = noise.normal(0, 0.3, (4 * len(said), 4)).astype(np.float32)
+        matrix = noise.normal(0, 0.3, (4 * len(said), mels)).astype(np.float32)
         for position, letter in enumerate(said):
             matrix[4 * position : 4 * position + 3, letters.index(letter)] += 2
         text[name], feats[name], frames[name] = "".join(said), matrix, len(matrix)
@@ -57,8 +57,8 @@ def make_experiment(
     model: dict[str, Any] | None = None,
 ) -> Experiment:
     if not root.exists():
-        write_data(root / "train", 40, 1, letters)
-        write_data(root / "dev", 8, 2, letters)
+        write_data(root / "train", 40, 1, letters, mels)
+        write_data(root / "dev", 8, 2, letters, mels)
         Vocabulary.build([letters], "char").save(root / "tokens.txt")
     config = configuration.parse(
         {
