@@ -55,11 +55,11 @@ def run(args: argparse.Namespace) -> None:
     if args.nj < 1:
         raise ValueError(f"--nj {args.nj}: must be at least 1")
     wanted = _decode_config(args)
-    names = _names(args.data)
+    sets = _sets(args.data)
     everything = [
-        _Todo(folder, data, out / name, wanted, args.device)
+        _Todo(folder, data, out / data.name, wanted, args.device)
         for folder, out in _models(args)
-        for name, data in names.items()
+        for data in sets
     ]
     for one in everything:
         one.check()
@@ -75,11 +75,26 @@ def run(args: argparse.Namespace) -> None:
 
 
 @dataclass(frozen=True)
+class _Set:
+    """A data directory, and the name of the folder that its transcripts go to."""
+
+    folder: Path
+    name: str
+
+    @functools.cached_property
+    def content(self) -> str:
+        """Hash of its features and transcripts."""
+        from asr_topdown import datadir
+
+        return datadir.content_hash(self.folder)
+
+
+@dataclass(frozen=True)
 class _Todo:
     """A data directory to be decoded with a model, unless that has been done."""
 
     model: Path
-    data: Path
+    data: _Set
     target: Path
     wanted: "DecodeConfig | None"
     device: str
@@ -92,6 +107,11 @@ class _Todo:
         return configuration.load(self.model / "config.yaml")
 
     @property
+    def reference(self) -> str:
+        """Where the transcripts are that the results were compared with."""
+        return str(self.data.folder / "text")
+
+    @property
     def decode(self) -> "DecodeConfig":
         """The settings, which are the model's own unless others are wanted."""
         return self.wanted or self.config.decode
@@ -99,14 +119,13 @@ class _Todo:
     @functools.cached_property
     def settings(self) -> dict[str, str]:
         """What the decoding is made of, by content: if it is the same, so is the result."""
-        from asr_topdown import datadir
         from asr_topdown.config.identity import settings_hash
         from asr_topdown.decode.model import content_hash
 
         lm = content_hash(self.decode.lm) if self.decode.lm and self.decode.lm_weight else ""
         return {
             "model": content_hash(self.model),
-            "content": datadir.content_hash(self.data),
+            "content": self.data.content,
             "decoder": settings_hash({"decode": self.decode.model_copy(update={"lm": lm})}),
             "device": self.device,
         }
@@ -123,7 +142,7 @@ class _Todo:
             raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
         features = self.config.features
         try:
-            datadir.check_features(self.data, features.fbank, features.deltas)
+            datadir.check_features(self.data.folder, features.fbank, features.deltas)
         except ValueError as error:
             raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
 
@@ -137,8 +156,8 @@ class _Todo:
         made = read_json(path)
         if not isinstance(made, dict) or any(made.get(key) != value for key, value in self.settings.items()):
             return False
-        if made.get("reference") != str(self.data / "text"):
-            write_json(path, {**made, "reference": str(self.data / "text")})
+        if made.get("reference") != self.reference:
+            write_json(path, {**made, "reference": self.reference})
         return True
 
     def job_folder(self, number: int, of: int) -> Path:
@@ -155,13 +174,13 @@ def _decoded(todo: list[_Todo], nj: int, engine: "Engine | None") -> "Iterator[t
 
     if engine is None and nj == 1:
         for one in todo:
-            yield one, decode_part(Part(one.model, one.data, one.wanted, one.device), lambda: None)
+            yield one, decode_part(Part(one.model, one.data.folder, one.wanted, one.device), lambda: None)
         return
-    sizes = [len(datadir.read_transcripts(one.data / "text")) for one in todo]
+    sizes = [len(datadir.read_transcripts(one.data.folder / "text")) for one in todo]
     counts = [max(1, min(math.ceil(nj / len(todo)), size)) for size in sizes]
     owners = [index for index, count in enumerate(counts) for _ in range(count)]
     parts = [
-        Part(one.model, one.data, one.wanted, one.device, number, of)
+        Part(one.model, one.data.folder, one.wanted, one.device, number, of)
         for one, of in zip(todo, counts, strict=True)
         for number in range(of)
     ]
@@ -188,19 +207,19 @@ def _decode_config(args: argparse.Namespace) -> "DecodeConfig | None":
     return options.read_config(args).decode
 
 
-def _names(folders: Sequence[Path]) -> dict[str, Path]:
-    """Each data directory by the name of the folder that its transcripts go to.
+def _sets(folders: Sequence[Path]) -> list[_Set]:
+    """The data directories, each with a name of its own.
 
     Raises:
-        ValueError: naming two that would share one.
+        ValueError: naming two whose transcripts would go to the same folder.
     """
-    named: dict[str, Path] = {}
+    named: dict[str, _Set] = {}
     for folder in folders:
         name = folder.name if folder.name not in ("", "..") else folder.resolve().name
         if name in named:
-            raise ValueError(f"{named[name]} and {folder}: the transcripts of both would go to {name}")
-        named[name] = folder
-    return named
+            raise ValueError(f"{named[name].folder} and {folder}: the transcripts of both would go to {name}")
+        named[name] = _Set(folder, name)
+    return list(named.values())
 
 
 def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
@@ -232,7 +251,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
-    reference = datadir.read_transcripts(one.data / "text")
+    reference = datadir.read_transcripts(one.data.folder / "text")
     rates = {
         "cer": score(reference, texts, "char", nlsyms=decode.nlsyms).rate,
         "wer": score(reference, texts, "word", nlsyms=decode.nlsyms).rate,
@@ -243,7 +262,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
             **one.settings,
             **rates,
             "decode": decode.model_dump(mode="json"),
-            "reference": str(one.data / "text"),
+            "reference": one.reference,
             "node": one.model.resolve().name,
             "set": one.target.name,
             "seconds": decoded.seconds,

@@ -29,7 +29,7 @@ def check_units(text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
     what = "words" if vocabulary.unit == "word" else "characters"
     shown = [f"{unit} ({count})" for unit, count in unknown.most_common(_SHOWN)]
     some = ", ".join([*shown, f"… {len(unknown)} in all"] if len(unknown) > _SHOWN else shown)
-    said = f"{text}: {100 * share:.2g} % of its {what} are not in {tokens}"
+    said = f"{text}: {100 * share:.3g} % of its {what} are not in {tokens}"
     if share > MOST[vocabulary.unit]:
         raise ValueError(f"{said}: are these the units of another language? Unknown: {some}")
     return f"{said} and become {UNKNOWN}: {some}"
