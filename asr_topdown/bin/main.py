@@ -7,6 +7,7 @@ torch; so help is there at once.
 
 import argparse
 import ast
+import contextlib
 import difflib
 import errno
 import importlib
@@ -16,6 +17,7 @@ import sys
 import textwrap
 import traceback
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
 
@@ -58,7 +60,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     debug = (
         top.debug or arguments != top.arguments or os.environ.get("ASR_TOPDOWN_DEBUG", "") not in ("", "0")
     )
-    return _run(command, args, f"{PROGRAM} {top.command}", debug, [PROGRAM, top.command, *arguments])
+    return _recorded(command, args, f"{PROGRAM} {top.command}", debug, [PROGRAM, top.command, *arguments])
 
 
 def summary(command: str) -> str:
@@ -77,10 +79,27 @@ def summary(command: str) -> str:
     raise AssertionError(f"asr_topdown/bin/{command}.py defines no HELP")
 
 
-def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool, argv: Sequence[str]) -> int:
+def _recorded(
+    command: ModuleType, args: argparse.Namespace, name: str, debug: bool, argv: Sequence[str]
+) -> int:
+    """Run the command; what was done to an experiment (`--exp`), and how it ended, is kept there."""
+    began, code = datetime.now(UTC), EXIT_ERROR
     try:
-        code = command.run(args)
-        _record(args, argv)
+        code = _run(command, args, name, debug)
+    finally:
+        exp = getattr(args, "exp", None)
+        # Of several processes that train together one tells; and a disk that only reads is no error.
+        if isinstance(exp, Path) and exp.is_dir() and os.environ.get("RANK", "0") == "0":
+            from asr_topdown.runs.journal import record
+
+            with contextlib.suppress(OSError):
+                record(exp, argv, began, code)
+    return code
+
+
+def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) -> int:
+    try:
+        code: int | None = command.run(args)
         sys.stdout.flush()  # a closed pipe shows here, not at the interpreter's exit
         return code or 0
     except (KeyboardInterrupt, ValueError, OSError) as error:
@@ -95,15 +114,6 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool, 
             return EXIT_INTERRUPTED
         print(f"{name}: error: {explain(error)}", file=sys.stderr)
         return EXIT_ERROR
-
-
-def _record(args: argparse.Namespace, argv: Sequence[str]) -> None:
-    """What was done to an experiment (`--exp`) is kept there, for its report."""
-    exp = getattr(args, "exp", None)
-    if isinstance(exp, Path) and exp.is_dir():
-        from asr_topdown.runs.journal import record
-
-        record(exp, argv)
 
 
 def explain(error: Exception) -> str:

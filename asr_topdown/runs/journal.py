@@ -1,10 +1,10 @@
 """Which commands made an experiment: one line each in EXP/commands.jsonl, for the report."""
 
-import datetime
 import json
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 
 import asr_topdown
@@ -12,51 +12,72 @@ import asr_topdown
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it was given.
+    """A command as it was given, and how it ended.
 
     Attributes:
         argv: its words, the program first.
         folder: where it was run.
         began: when, as in "2026-11-21T22:10:05+00:00".
+        seconds: how long it ran.
+        exit_code: 0 if all went well.
         version: of this package.
     """
 
     argv: tuple[str, ...]
     folder: str
     began: str
+    seconds: float
+    exit_code: int
     version: str
 
     def line(self) -> str:
-        """What to type into a shell."""
-        return shlex.join(self.argv)
+        """What to type into a shell; a comment says if it failed."""
+        return shlex.join(self.argv) + (f"  # exit code {self.exit_code}" if self.exit_code else "")
 
 
-def record(root: Path, argv: Sequence[str]) -> None:
-    """Add a command to the experiment's record.
+def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> None:
+    """Add a command that has ended to the experiment's record.
 
     A line is written at once and appended, so that commands side by side lose none.
 
     Raises:
         OSError: if the folder is not there or cannot be written.
     """
-    began = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-    command = Command(tuple(argv), str(Path.cwd()), began, asr_topdown.__version__)
+    seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
+    start = began.astimezone(UTC).isoformat(timespec="seconds")
+    command = Command(tuple(argv), str(Path.cwd()), start, seconds, exit_code, asr_topdown.__version__)
     with (root / "commands.jsonl").open("a", encoding="utf-8") as file:
         file.write(json.dumps(asdict(command), ensure_ascii=False) + "\n")
 
 
 def recorded(root: Path) -> tuple[Command, ...]:
-    """The commands so far; of equal ones (started again, or finished already) the first alone."""
+    """The commands so far; of equal ones (started again, or finished already) the first that went well, or
+    the last if none did.
+    """
     path = root / "commands.jsonl"
     if not path.is_file():
         return ()
     found: dict[tuple[str, ...], Command] = {}
     for line in path.read_text(encoding="utf-8").splitlines():
         try:
-            values = json.loads(line)
-            argv = tuple(str(word) for word in values["argv"])
-            command = Command(argv, str(values["folder"]), str(values["began"]), str(values["version"]))
+            command = _command(json.loads(line))
         except (ValueError, KeyError, TypeError):  # the end of a line that was being written
             continue
-        found.setdefault(argv, command)
+        known = found.get(command.argv)
+        if known is None or known.exit_code:
+            found[command.argv] = command
     return tuple(found.values())
+
+
+def _command(values: dict[str, object]) -> Command:
+    argv, seconds, code = values["argv"], values["seconds"], values["exit_code"]
+    if not isinstance(argv, list) or not isinstance(seconds, (int, float)) or not isinstance(code, int):
+        raise TypeError
+    return Command(
+        tuple(str(word) for word in argv),
+        str(values["folder"]),
+        str(values["began"]),
+        float(seconds),
+        code,
+        str(values["version"]),
+    )
