@@ -119,14 +119,12 @@ class _Todo:
     @functools.cached_property
     def settings(self) -> dict[str, str]:
         """What the decoding is made of, by content: if it is the same, so is the result."""
-        from asr_topdown.config.identity import settings_hash
-        from asr_topdown.decode.model import content_hash
+        from asr_topdown.decode.model import content_hash, decoder_hash
 
-        lm = content_hash(self.decode.lm) if self.decode.lm and self.decode.lm_weight else ""
         return {
             "model": content_hash(self.model),
             "content": self.data.content,
-            "decoder": settings_hash({"decode": self.decode.model_copy(update={"lm": lm})}),
+            "decoder": decoder_hash(self.decode),
             "device": self.device,
         }
 

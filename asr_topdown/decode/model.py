@@ -10,6 +10,8 @@ import torch
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.config.identity import settings_hash
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.content import state_of
 from asr_topdown.files import read_json
@@ -17,6 +19,8 @@ from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary, model_file
 from asr_topdown.weights import load_weights, model_weights
+
+_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -68,6 +72,16 @@ def content_hash(folder: Path | str) -> str:
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
+def decoder_hash(config: DecodeConfig) -> str:
+    """16 hex digits for how a network is decoded: the settings, and the content of the language model.
+
+    Raises:
+        ValueError: naming the folder, if it holds no finished language model.
+    """
+    lm = content_hash(config.lm) if config.lm and config.lm_weight else ""
+    return settings_hash({"decode": config.model_copy(update={"lm": lm})})
+
+
 @functools.lru_cache(maxsize=256)
 def _file_hash(path: Path, state: str) -> str:
     """`state` tells when the file has changed."""
@@ -90,10 +104,28 @@ def load_best(folder: Path, network: Model) -> Model:
     return network
 
 
+def models_below(folder: Path) -> list[Path]:
+    """The finished models in an experiment's folder, or in several below `folder`: by the names that studies
+    give them, else by their ids.
+    """
+    for name in ("models", "nodes"):
+        patterns = [f"{above}{name}/{below}" for above in ("", "*/", "*/*/") for below in ("*", "*/*")]
+        found = {
+            path for pattern in patterns for path in folder.glob(pattern) if (path / "done.json").exists()
+        }
+        if found:
+            return sorted(found)
+    return []
+
+
 def _best_epoch(folder: Path) -> int:
     done = folder / "done.json"
     if not done.exists():
-        raise ValueError(f"{folder}: not a finished model (no done.json)")
+        below = models_below(folder)
+        hint = f"; below it are {', '.join(map(str, below[:_SHOWN]))}" if below else ""
+        raise ValueError(
+            f"{folder}: not a finished model (no done.json){hint}{', …' if len(below) > _SHOWN else ''}"
+        )
     outcome = read_json(done)
     epoch = outcome.get("best_epoch") if isinstance(outcome, dict) else None
     if type(epoch) is not int:

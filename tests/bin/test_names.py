@@ -390,3 +390,19 @@ def test_a_name_that_cannot_be_a_file_is_refused_first(
     before = sorted((toy.root / "exp" / "nodes").iterdir())
     assert f"tag {tag!r}: use letters" in error_of(toy.training("topdown", "--results", tag), capsys)
     assert sorted((toy.root / "exp" / "nodes").iterdir()) == before
+
+
+def test_a_folder_of_models_names_them(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    wav = str(toy.root / "sound" / "toy-dev00.wav")
+    (node,) = (toy.root / "exp" / "nodes").iterdir()
+    for folder in (toy.root, toy.root / "exp"):
+        error = error_of(["transcribe", str(folder), wav], capsys)
+        assert f"{folder}: not a finished model (no done.json); below it are {node}" in error
+    links = toy.root / "exp" / "models"
+    links.mkdir()
+    for seed in range(8):
+        (links / f"final_seed{seed}").symlink_to(node)
+    error = error_of(["transcribe", str(toy.root / "exp"), wav], capsys)
+    assert f"below it are {links}/final_seed0, {links}/final_seed1, " in error
+    assert error.endswith("final_seed5, …")
+    assert "below it" not in error_of(["transcribe", str(toy.data), wav], capsys)
