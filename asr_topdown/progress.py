@@ -2,9 +2,10 @@
 
 import sys
 from collections.abc import Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from tqdm import tqdm
+if TYPE_CHECKING:
+    from tqdm import tqdm
 
 T = TypeVar("T")
 
@@ -17,6 +18,8 @@ def progress(
     On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line every 15 s is enough,
     since each redraw stays in the file. What is done within `delay` seconds shows nothing.
     """
+    from tqdm import tqdm
+
     terminal = sys.stderr.isatty()
     return tqdm(
         items,

@@ -6,13 +6,16 @@ The sound is LDC2002S09, the transcripts are LDC2002T43. Besides the data direct
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr_topdown import datadir, files
 from asr_topdown.corpora import calls, hub5
 from asr_topdown.corpora.calls import Expected
 from asr_topdown.datadir import DataDir
-from asr_topdown.score import hub5 as scoring
 from asr_topdown.score import stm
+
+if TYPE_CHECKING:
+    from asr_topdown.score.hub5 import Hub5Score
 
 STM, GLM, PEM = "hub5e00.english.000405.stm", "en20000405_hub5.glm", "hub5e_00.pem"
 CALLS = 40
@@ -34,6 +37,8 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
         OSError: if the sound, the stm, the glm or the pem is not there.
         ValueError: naming file and line of what cannot be read; if pem and stm have other segments, or none.
     """
+    from asr_topdown.score.hub5 import GlmRules, score
+
     paths = {name: calls.find_file(folders, name) for name in (STM, GLM, PEM)}
     sounds = calls.find_calls(paths[PEM].parent)
     lines = [hub5.repaired(line) for line in files.read_lines(paths[STM], otherwise="latin-1")]
@@ -46,7 +51,7 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
     spans = calls.padded(_read_pem(paths[PEM]), hub5.PADDING)
     _compare(paths[PEM], set(spans), {hub5.name_of(segment) for segment in segments})
     data = calls.data_dir(out / "eval2000", sounds, spans, text, sample_rate=sample_rate)
-    _check_counts(len(sounds), scoring.score(segments, [], scoring.GlmRules.read(paths[GLM])))
+    _check_counts(len(sounds), score(segments, [], GlmRules.read(paths[GLM])))
     datadir.write(data)
     hub5.write_references(data.path, lines, {"glm": paths[GLM], "pem": paths[PEM]})
     return [data]
@@ -74,12 +79,14 @@ def _compare(pem: Path, marked: set[str], transcribed: set[str]) -> None:
             )
 
 
-def _check_counts(num_calls: int, unheard: scoring.Hub5Score) -> None:
+def _check_counts(num_calls: int, unheard: "Hub5Score") -> None:
     """Compare with the known counts; the words are those of a hypothesis without words."""
+    from asr_topdown.score.hub5 import Hub5Score
+
     counts = [Expected("calls", CALLS, num_calls)]
     parts = unheard.parts()
     for name, prefix in (("SWBD", "sw_"), ("CallHome", "en_")):
-        part = parts.get(name, scoring.Hub5Score(()))
+        part = parts.get(name, Hub5Score(()))
         counts.append(Expected(f"segments, {name}", SEGMENTS[prefix], len(part.segments)))
         counts.append(Expected(f"words, {name} (about)", WORDS[prefix], part.total.reference, 0.01))
     calls.compare_counts(counts)

@@ -18,13 +18,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import numpy as np
-import soundfile
-
-from asr_topdown import audio, datadir, files
+from asr_topdown import datadir, files
 from asr_topdown.corpora import download
 from asr_topdown.datadir import DataDir
+
+if TYPE_CHECKING:
+    import numpy as np
 
 ARCHIVE = "https://github.com/Jakobovski/free-spoken-digit-dataset/archive/refs/tags/v1.0.10.tar.gz"
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
@@ -169,7 +170,7 @@ def plan(speaker: str, names: Sequence[str], seed: int, repeats: int = 1) -> lis
     return strings
 
 
-def join(digits: Sequence[np.ndarray], gaps_ms: Sequence[int], rate: int, noise_seed: int) -> np.ndarray:
+def join(digits: "Sequence[np.ndarray]", gaps_ms: Sequence[int], rate: int, noise_seed: int) -> "np.ndarray":
     """Recordings one after the other with noise between them.
 
     Args:
@@ -181,6 +182,8 @@ def join(digits: Sequence[np.ndarray], gaps_ms: Sequence[int], rate: int, noise_
     Returns:
         (samples,), float64.
     """
+    import numpy as np
+
     assert len(gaps_ms) == len(digits) - 1
     noise = np.random.RandomState(noise_seed)  # the one generator whose numbers NumPy never changes
     levels = [_quietest(digit, rate) for digit in digits]
@@ -210,6 +213,10 @@ def _build(
 
 
 def _write_wav(path: Path, string: DigitString, wavs: Mapping[str, Path], seed: int) -> None:
+    import soundfile
+
+    from asr_topdown import audio
+
     digits = []
     rate = None
     for name in string.names:
@@ -246,8 +253,10 @@ def _lengths(recordings: int, key: str) -> Iterator[int]:
         draw += 1
 
 
-def _quietest(samples: np.ndarray, rate: int) -> float:
+def _quietest(samples: "np.ndarray", rate: int) -> float:
     """Root mean square of the quietest 10 ms."""
+    import numpy as np
+
     frame = max(1, rate // 100)
     whole = samples[: max(1, len(samples) // frame) * frame]
     return float(

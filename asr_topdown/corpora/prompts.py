@@ -20,9 +20,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-import numpy as np
-
-from asr_topdown import audio, datadir, files
+from asr_topdown import datadir, files
 from asr_topdown.corpora import download, english, split
 from asr_topdown.datadir import DataDir
 
@@ -142,6 +140,10 @@ def select(
     Raises:
         ValueError: naming the first recording whose sampling rate differs from those before it.
     """
+    import numpy as np
+
+    from asr_topdown import audio
+
     kept: dict[str, str] = {}
     long: list[str] = []
     dropped: dict[str, list[str]] = {}

@@ -13,16 +13,18 @@ from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
-from asr_topdown import audio, files
-from asr_topdown.audio import Clip
+from asr_topdown import files
 from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import parse_table, table_text
 from asr_topdown.datadir.parsing import Segment, Side
 from asr_topdown.datadir.transcripts import parse_transcript, problem_of, read_transcripts, tidy
 from asr_topdown.features import content as features
 from asr_topdown.features.fbank_options import FbankOptions
+
+if TYPE_CHECKING:
+    from asr_topdown.audio import Clip
 
 V = TypeVar("V")
 
@@ -72,7 +74,7 @@ class DataDir:
         """The recording that holds an utterance."""
         return utterance if self.segments is None else self._segment(utterance)[0]
 
-    def clips(self) -> dict[str, Clip]:
+    def clips(self) -> "dict[str, Clip]":
         """Utterance -> where its sound is, sorted.
 
         Raises:
@@ -84,12 +86,16 @@ class DataDir:
 
     def _channel(self, recording: str) -> int | None:
         """The channel to read; None where there is one only: a command's output (as Kaldi has it), mono."""
+        from asr_topdown.audio import num_channels
+
         source = self.wavs[recording]
         channel = None if source.endswith("|") else _CHANNELS.get(self.sides[recording].channel)
         # A file of its own for each side: B is its only channel.
-        return None if channel and audio.num_channels(source) == 1 else channel
+        return None if channel and num_channels(source) == 1 else channel
 
-    def _clip(self, utterance: str, channels: Mapping[str, int | None]) -> Clip:
+    def _clip(self, utterance: str, channels: Mapping[str, int | None]) -> "Clip":
+        from asr_topdown.audio import Clip
+
         recording, start, end = utterance, 0.0, None
         if self.segments is not None:
             recording, start, end = self._segment(utterance)

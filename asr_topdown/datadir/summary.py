@@ -4,7 +4,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from asr_topdown import audio
 from asr_topdown.datadir.directory import DataDir, read
 
 
@@ -63,4 +62,6 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _header_seconds(source: str) -> float | None:
-    return None if source.endswith("|") else audio.header_seconds(source)
+    from asr_topdown.audio import header_seconds
+
+    return None if source.endswith("|") else header_seconds(source)

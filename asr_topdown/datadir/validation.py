@@ -11,7 +11,6 @@ from asr_topdown import files
 from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import Row, fields, read_rows
 from asr_topdown.datadir.transcripts import problem_of, tidy
-from asr_topdown.features import ark, store
 
 SHOWN = 10
 """Problems that are listed at most; of the rest, the number."""
@@ -186,6 +185,8 @@ def _same_ids(path: Path, tables: Tables, name: str, expected: set[str], kind: s
 
 
 def _missing_files(path: Path, tables: Tables) -> list[str]:
+    from asr_topdown.features import ark, store
+
     found = []
     exists = functools.cache(lambda file: Path(file).is_file())  # many utterances share an ark
     for name in ("wav.scp", "feats.scp"):

@@ -11,10 +11,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from asr_topdown import files
-from asr_topdown.features import ark, store
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.progress import progress
 
@@ -57,6 +54,8 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     record = _record(folder / RECORD)
     if record.get("entries") == entries and {"content", "dim"} <= record.keys():
         return Content(str(record["content"]), int(record["dim"]), _settings(record))
+    from asr_topdown.features import ark, store
+
     places = {utterance: store.locate(entry, folder) for utterance, entry in sorted(feats.items())}
     archives = sorted({ark.parse_place(place).path for place in places.values()})
     states = {str(Path(archive).resolve()): state_of(archive) for archive in archives}
@@ -104,6 +103,10 @@ def state_of(path: Path | str) -> list[int] | None:
 
 
 def _hashed(folder: Path, feats: Mapping[str, str]) -> dict[str, Any]:
+    import numpy as np
+
+    from asr_topdown.features import store
+
     digest = hashlib.sha256()
     dim = 0
     for utterance, entry in progress(sorted(feats.items()), f"hash {folder}", unit="utt", delay=5):
@@ -138,6 +141,8 @@ def _settings(record: Mapping[str, Any]) -> dict[str, object] | None:
 
 def _common_settings(archives: Iterable[str]) -> dict[str, object] | None:
     """The settings of archives that `features.dump` made, in whatever folder; None if they differ."""
+    from asr_topdown.features import store
+
     records = {folder: _record(folder / RECORD) for folder in {Path(path).parent.parent for path in archives}}
     found = []
     for path in map(Path, archives):

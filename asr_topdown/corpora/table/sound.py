@@ -4,7 +4,6 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asr_topdown import audio
 from asr_topdown.corpora.table.recordings import Recordings
 from asr_topdown.corpora.table.rows import Row, Table
 from asr_topdown.progress import progress
@@ -92,6 +91,8 @@ class Sounds:
                 )
 
     def _find(self, row: Row) -> Found:
+        from asr_topdown import audio
+
         path = self._recordings.find(row.sound)
         channel = self._channel_of(path, row)
         rate, samples = audio.info(audio.Clip(str(path), channel=channel))
@@ -105,7 +106,9 @@ class Sounds:
         return Found(row, path, rate, start, min(end, seconds), whole, channel)
 
     def _channel_of(self, path: Path, row: Row) -> int | None:
-        count = audio.num_channels(str(path))
+        from asr_topdown.audio import num_channels
+
+        count = num_channels(str(path))
         if count == 1:
             return None
         chosen = row.channel if self._channel is None else self._channel
