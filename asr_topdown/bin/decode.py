@@ -88,6 +88,13 @@ class _Set:
 
         return datadir.content_hash(self.folder)
 
+    @functools.cached_property
+    def features(self) -> str:
+        """Hash of its features alone."""
+        from asr_topdown import datadir
+
+        return datadir.features_hash(self.folder)
+
 
 @dataclass(frozen=True)
 class _Todo:
@@ -260,6 +267,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
             **one.settings,
             **rates,
             "decode": decode.model_dump(mode="json"),
+            "features": one.data.features,
             "reference": one.reference,
             "node": one.model.resolve().name,
             "set": one.target.name,

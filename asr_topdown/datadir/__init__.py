@@ -2,7 +2,7 @@
 
 from asr_topdown.datadir.changes import combine, speed_perturb, subset
 from asr_topdown.datadir.copying import copy_tables
-from asr_topdown.datadir.directory import DataDir, check_features, content_hash, read, write
+from asr_topdown.datadir.directory import DataDir, check_features, content_hash, features_hash, read, write
 from asr_topdown.datadir.fixing import fix
 from asr_topdown.datadir.lines import read_table, write_table
 from asr_topdown.datadir.parsing import Side
@@ -19,6 +19,7 @@ __all__ = [
     "content_hash",
     "copy_tables",
     "durations",
+    "features_hash",
     "fix",
     "read",
     "read_table",

@@ -191,6 +191,15 @@ def content_hash(path: Path | str) -> str:
     return digest.hexdigest()[:16]
 
 
+def features_hash(path: Path | str) -> str:
+    """16 hex digits for a data directory's features, whatever was said.
+
+    Raises:
+        ValueError, OSError: naming the directory that has none, or an entry that cannot be read.
+    """
+    return features.read(path, _table(Path(path) / "feats.scp", parsing.parse_source)).hash
+
+
 def check_features(path: Path | str, fbank: FbankOptions, deltas: int) -> None:
     """Make sure that a data directory's features were made with these settings.
 

@@ -79,6 +79,32 @@ def test_help_imports_neither_torch_nor_numpy():
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
+@pytest.mark.parametrize("name", main.COMMANDS)
+def test_help_of_every_command_is_quick_and_without_torch(name):
+    code = (
+        "import sys; from asr_topdown.bin.main import main\n"
+        f"try: main(['{name}', '--help'])\n"
+        "except SystemExit: sys.exit(int('torch' in sys.modules))"
+    )
+    seconds = []
+    for _ in range(3):  # processor time, and the least of three: the machine may be busy
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
+        if seconds[-1] < 0.3:
+            return
+    assert min(seconds) < 0.3
+
+
+@pytest.mark.parametrize(
+    "module", ["config", "datadir", "text", "runs.store", "runs.journal", "runs.decodings"]
+)
+def test_what_needs_no_torch_does_not_import_it(module):
+    code = f"import sys, asr_topdown.{module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
 def test_version(capsys):
     with pytest.raises(SystemExit) as left:
         main.main(["--version"])
