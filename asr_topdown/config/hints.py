@@ -59,8 +59,20 @@ SIBLINGS = {"type": "kind", "name": "kind"}
 """Likewise, of a key beside it."""
 
 
+def hint(unknown: Keys, schema: type[BaseModel]) -> str:
+    """What to say of the key `unknown`, to be put behind it; "" if no setting is like it."""
+    dots = unknown[-1].count(".")
+    if dots and tuple(".".join(unknown).split(".")) in paths(schema):
+        nested = unknown[-1].replace(".", ": {")
+        return f": a key in a file has no dots, write {nested}: …{'}' * dots}"
+    near = nearest(tuple(key for key in unknown if not key.isdigit()), schema)
+    return f"; did you mean {near}?" if near else ""
+
+
 def nearest(unknown: Keys, schema: type[BaseModel]) -> str:
     """The path of the setting that `unknown` most likely means; "" if none is like it."""
+    if not unknown:
+        return ""
     known = set(paths(schema))
     *above, key = unknown
     sibling = (*above, SIBLINGS.get(key, ""))

@@ -10,11 +10,12 @@ from pydantic import BaseModel, ValidationError
 
 from asr_topdown.config import yaml_files
 from asr_topdown.config.config import Config
-from asr_topdown.config.hints import nearest
+from asr_topdown.config.hints import hint
 from asr_topdown.config.yaml_files import Document, Keys
 
 _LARGEST = 2**31 - 1
 """No count or size is larger."""
+_ABSENT = object()
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -88,8 +89,8 @@ def _misread(given: Any, typed: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
         for key, value in given.items():
             yield from _misread(value, known.get(key), (*keys, key))
     elif isinstance(given, list) and isinstance(typed, (list, tuple)):
-        for value, item in zip(given, typed, strict=False):
-            yield from _misread(value, item, keys)
+        for place, (value, item) in enumerate(zip(given, typed, strict=False)):
+            yield from _misread(value, item, (*keys, str(place)))
     elif isinstance(typed, bool) != isinstance(given, bool) and isinstance(typed, (bool, int, float)):
         wanted = "true or false" if isinstance(typed, bool) else "a number"
         yield keys, f"{'.'.join(keys)}: must be {wanted}, got {_shown(given)}"
@@ -105,8 +106,7 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
     dotted = "".join(f"{key}." for key in keys).removesuffix(".")
     kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
-        near = nearest(keys, Config)
-        return keys, f"unknown key {dotted}{f'; did you mean {near}?' if near else ''}"
+        return keys, f"unknown key {dotted}{hint(keys, Config)}"
     if kind == "union_tag_invalid":
         context = problem["ctx"]
         name = f"{dotted}.{context['discriminator'].strip(chr(39))}"
@@ -121,18 +121,21 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
 
 
 def _keys(loc: Sequence[str | int], given: Any) -> Keys:
-    """The keys of a complaint without what pydantic puts between them: kinds of models, places in lists."""
+    """The keys of a complaint without what pydantic puts between them: kinds of models."""
     keys: list[str] = []
     for position, part in enumerate(loc):
-        last = position == len(loc) - 1
-        if isinstance(part, int) and isinstance(given, list) and part < len(given):
-            given = given[part]
-        elif isinstance(given, Mapping) and part in given:
+        inner = _inner(given, part)
+        last = position == len(loc) - 1 and isinstance(part, str) and isinstance(given, Mapping)
+        if inner is not _ABSENT or last:
             keys.append(str(part))
-            given = given[part]
-        elif last and isinstance(part, str) and isinstance(given, Mapping):
-            keys.append(part)
+            given = inner
     return tuple(keys)
+
+
+def _inner(given: Any, part: str | int) -> Any:
+    if isinstance(given, list) and isinstance(part, int):
+        return given[part] if part < len(given) else _ABSENT
+    return given.get(part, _ABSENT) if isinstance(given, Mapping) else _ABSENT
 
 
 def _shown(value: Any) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 
 Keys = tuple[str, ...]
-"""A key with those above it: ("train", "epochs")."""
+"""A key with those above it: ("train", "epochs"); a place in a list is a key, too: "0" is the first."""
 
 _MAX_DEPTH = 64
 _MAX_NODES = 100_000
@@ -177,7 +177,9 @@ class _Reader:
         if isinstance(node, yaml.MappingNode):
             return self._mapping(node, keys, depth)
         if isinstance(node, yaml.SequenceNode):
-            return [self.value(item, keys, depth + 1) for item in node.value]
+            for place, item in enumerate(node.value):
+                self.places[(*keys, str(place))] = self._place(item)
+            return [self.value(item, (*keys, str(i)), depth + 1) for i, item in enumerate(node.value)]
         return self._scalar(node)
 
     def _mapping(self, node: yaml.MappingNode, keys: Keys, depth: int) -> dict[str, Any]:

@@ -41,6 +41,11 @@ def problem(tmp_path: Path, text: str, *overrides: str) -> str:
         ("train: {threads: 2}", "unknown key train.threads; did you mean run.threads?"),
         ("train: {qqqq: 1}", "unknown key train.qqqq"),
         ("train: {'': 1}", "unknown key train."),
+        (
+            "train.epochs: 3",
+            "train.epochs: a key in a file has no dots, write train: {epochs: …}",
+        ),
+        ("train: {optimizer.lr: 3}", "a key in a file has no dots, write optimizer: {lr: …}"),
     ],
 )
 def test_unknown_keys(tmp_path: Path, text: str, message: str) -> None:
@@ -62,12 +67,12 @@ def test_the_names_of_other_toolkits_lead_somewhere(name: str) -> None:
         ("features: {fbank: {num_mels: true}}", "features.fbank.num_mels: must be a number, got True"),
         ("features: {fbank: {energy: yes}}", "features.fbank.energy: must be true or false, got 'yes'"),
         ("features: {fbank: {energy: 1}}", "features.fbank.energy: must be true or false, got 1"),
-        ("schedule: {seeds: [1, true]}", "schedule.seeds: must be a number, got True"),
+        ("schedule: {seeds: [1, true]}", "c.yaml:1: schedule.seeds.1: must be a number, got True"),
         (
             "train: {utterances_per_batch: 1000000000000000000000000000000}",
             "train.utterances_per_batch: must be at most 2147483647, got 1000000000000000000000000000000",
         ),
-        ("schedule: {seeds: [99999999999]}", "schedule.seeds: must be at most 2147483647"),
+        ("schedule: {seeds: [99999999999]}", "schedule.seeds.0: must be at most 2147483647"),
         ("train: {optimizer: {lr: .inf}}", "train.optimizer.lr: must be a finite number, got inf"),
         ("train: {optimizer: {lr: 1e999}}", "train.optimizer.lr: must be a finite number, got inf"),
         ("train: {grad_clip: .nan}", "train.grad_clip: "),
