@@ -41,6 +41,16 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def check_link(path: Path) -> None:
+    """Make sure that `link` could make `path`, before what it is to lead to is made.
+
+    Raises:
+        FileExistsError: if `path` is there and no link.
+    """
+    if path.exists() and not path.is_symlink():
+        raise FileExistsError(f"{path}: there, and not a symbolic link")
+
+
 def link(target: Path | str, path: Path | str) -> None:
     """Make `path` a symbolic link to `target`, relative to where it is; an old link is replaced at once.
 
@@ -49,8 +59,7 @@ def link(target: Path | str, path: Path | str) -> None:
         OSError: naming `path`, if it cannot be written.
     """
     path = Path(path)
-    if path.exists() and not path.is_symlink():
-        raise FileExistsError(f"{path}: there, and not a symbolic link")
+    check_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
         new = Path(aside) / path.name

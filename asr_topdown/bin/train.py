@@ -44,6 +44,8 @@ def run(args: argparse.Namespace) -> None:
     options.start_ddp(args)
     log_to_stderr()
     config = options.read_config(args)
+    if args.link is not None:
+        files.check_link(args.link)
     store = Store(args.exp)
     if args.engine != "local":
         _finish(_train_elsewhere(args, config, store), store, args.link)

@@ -406,3 +406,10 @@ def test_a_folder_of_models_names_them(toy: Toy, capsys: pytest.CaptureFixture[s
     assert f"below it are {links}/final_seed0, {links}/final_seed1, " in error
     assert error.endswith("final_seed5, …")
     assert "below it" not in error_of(["transcribe", str(toy.data), wav], capsys)
+
+
+def test_a_link_that_cannot_be_made_is_refused_first(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+    before = sorted((toy.root / "exp" / "nodes").iterdir())
+    error = error_of(toy.training("train", "--seed", "9", "--link", toy.data), capsys)
+    assert f"{toy.data}: there, and not a symbolic link" in error
+    assert sorted((toy.root / "exp" / "nodes").iterdir()) == before
