@@ -128,8 +128,8 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
         type=int,
         default=2,
         metavar="N",
-        help="try one that dies (killed, out of memory) so often again, from its last checkpoint; not one "
-        "that fails of its own doing (default: %(default)s)",
+        help="retry a job that was killed or ran out of memory up to N times, from its last checkpoint; one that "
+        "raised an error is not retried (default: %(default)s)",
     )
     if not spread:
         return
@@ -144,12 +144,12 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
         "--gpus",
         type=int,
         metavar="N",
-        help="spread the workers over so many GPUs of this machine; default: with --device cuda all",
+        help="spread the workers over N GPUs of this machine; default: with --device cuda all",
     )
 
 
 def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig":
-    """The engine that `add_engine`'s options name; each job has so many threads."""
+    """The engine that `add_engine`'s options name; each job has `threads` threads."""
     from asr_topdown.engines import slurm_options
     from asr_topdown.engines.engine_config import EngineConfig
 

@@ -1,4 +1,4 @@
-"""From YAML to a `Config` and back; what is wrong is told with its file, line and key."""
+"""From YAML to a `Config` and back; errors name file, line and key."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass

@@ -55,8 +55,8 @@ class LrScheduleConfig(Section):
 class AverageConfig(Section):
     """Which epochs' weights are averaged when the training is over, for decoding."""
 
-    last: int = Field(0, ge=0, description="the last so many epochs")
-    best: int = Field(0, ge=0, description="the so many epochs with the lowest dev error")
+    last: int = Field(0, ge=0, description="average the last N epochs")
+    best: int = Field(0, ge=0, description="average the N epochs with the lowest dev error")
 
     @model_validator(mode="after")
     def _one_of_two(self) -> "AverageConfig":
@@ -69,7 +69,7 @@ class TrainConfig(Section):
     """One training run."""
 
     epochs: int = Field(50, ge=1)
-    patience: int = Field(5, ge=0, description="stop after so many epochs without improvement; 0 = never")
+    patience: int = Field(5, ge=0, description="stop after N epochs without improvement; 0 = never")
     grace_epochs: int = Field(
         20,
         ge=0,
@@ -82,7 +82,7 @@ class TrainConfig(Section):
         "accuracy is the attention decoder's after the true labels, and the error 1 - accuracy",
     )
     frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
-    utterances_per_batch: int = Field(32, ge=1, description="at most so many utterances in a batch")
+    utterances_per_batch: int = Field(32, ge=1, description="most utterances in a batch")
     max_frames: int | None = Field(
         None, ge=1, description="leave longer utterances out of training: a few can cost more than all others"
     )

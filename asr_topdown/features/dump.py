@@ -113,7 +113,7 @@ def dump(
 def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Path) -> str:
     """Hash of all that is known beforehand of what decides the features: 16 hex digits.
 
-    What a command reads is not known: where there is one, a number drawn at random stands for it, which
+    What a command reads is not known: where there is one, a random number takes its place, which
     `folder` keeps until the features are done.
     """
     sources = {clip.source for clip in clips.values()}
@@ -191,7 +191,7 @@ def _run(job: _Job, tick: Tick) -> list[_Entry]:
 
 
 def _keep(folder: Path, record: dict[str, Any]) -> bool:
-    """Whether the folder holds these very features already; then its record is told the new key."""
+    """Return whether the folder holds these very features already; if so, record the new key."""
     scp = folder / "feats.scp"
     try:
         old = files.read_json(folder / content.RECORD)

@@ -25,7 +25,7 @@ _BLOCK = 512
 """Frames worked on at a time on a CPU: their spectra (1 MB) stay in its cache."""
 
 _MEL_GROUPS = 4
-"""The mel matrix is a band: multiplied in so many parts, each over its own frequencies only."""
+"""The mel matrix is a band: multiplied in this many parts, each over its own frequencies."""
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ class FbankOptions:
         frame_length_ms, frame_shift_ms: of the analysis window, milliseconds.
         low_freq: lower edge of the first filter, Hz.
         high_freq: upper edge of the last filter, Hz; zero or less is counted from half the sampling rate.
-        preemphasis: each sample loses so much of the one before it.
+        preemphasis: share of each sample that is subtracted from the next.
         window: shape of the analysis window.
         energy: put the log energy of the frame before pre-emphasis in front (Kaldi's use_energy).
         dither: standard deviation of noise added to the samples, in 16-bit steps; 0 = none.
@@ -98,7 +98,7 @@ class FbankOptions:
 
     @property
     def dim(self) -> int:
-        """Numbers in a feature vector."""
+        """Feature dimension."""
         return self.num_mels + int(self.energy)
 
     def num_frames(self, num_samples: int) -> int:

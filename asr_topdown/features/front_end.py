@@ -37,5 +37,5 @@ def front_end(
 
 
 def front_end_dim(options: FbankOptions, deltas: int = 0) -> int:
-    """Numbers in a feature vector."""
+    """Feature dimension."""
     return options.dim * (deltas + 1)

@@ -14,8 +14,8 @@ class SpecAugmentOptions:
         time_masks: number of masks over neighbouring frames (m_T).
         time_width: largest width of each, frames (T).
         time_ratio: no time mask is wider than this share of the utterance (p).
-        time_warp: a random frame moves by at most so many frames (W); 0 = no warping.
-        replace_with: what stands in a mask: zero (the mean of normalised features) or the utterance's mean.
+        time_warp: largest shift of a random frame, frames (W); 0 = no warping.
+        replace_with: value inside a mask: zero (the mean of normalised features) or the utterance's mean.
 
     Raises:
         ValueError: naming the option and its value.

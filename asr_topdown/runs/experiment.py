@@ -75,7 +75,7 @@ class Experiment:
         """Remarks on what in the transcripts becomes `<unk>`.
 
         Raises:
-            ValueError: naming the file and the characters, if so much does that the units cannot be meant.
+            ValueError: naming the file and the characters, if too many do.
         """
         if self.config.is_language_model:
             return []
