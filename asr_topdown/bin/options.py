@@ -128,8 +128,8 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
         type=int,
         default=2,
         metavar="N",
-        help="retry a job that was killed or ran out of memory up to N times, from its last checkpoint; one that "
-        "raised an error is not retried (default: %(default)s)",
+        help="retry a job that was killed or ran out of memory up to N times, from its last checkpoint; an "
+        "error in it is final (default: %(default)s)",
     )
     if not spread:
         return
