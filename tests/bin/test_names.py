@@ -22,7 +22,7 @@ from asr_topdown.text import Vocabulary
 
 CONFIG = """
 features: {fbank: {sample_rate: 8000, num_mels: 20}}
-model: {layers: 1, cells: 8, stack: 2}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 8, stack: 2}], ctc: {}}
 train: {epochs: 1, patience: 0, metric: loss, utterances_per_batch: 8, optimizer: {lr: 0.02}}
 schedule: {controls: []}
 """
@@ -201,7 +201,7 @@ def test_another_network_behind_the_same_link_decodes(
 
 def test_another_language_model_behind_the_same_link(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     (toy.root / "lm.yaml").write_text(
-        "model: {kind: awd_lstm, layers: 2, cells: 6, embedding: 5}\n"
+        "model: {kind: awd_lstm, num_layers: 2, hidden_size: 6, embedding_size: 5}\n"
         "language_model: {batch: 2, dev_batch: 1, bptt: 5}\n"
         "train: {epochs: 1, metric: loss, optimizer: {lr: 0.01}}\n"
     )
