@@ -4,11 +4,8 @@ import functools
 import shutil
 import tarfile
 import tempfile
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPException
 from pathlib import Path
 
 from asr_topdown.progress import progress
@@ -26,6 +23,10 @@ def fetch(url: str, path: Path) -> None:
     Raises:
         OSError: naming the address, if it does not answer or stops in the middle.
     """
+    # As long as nothing is downloaded, nobody waits for their import.
+    import urllib.error
+    from http.client import HTTPException
+
     if path.exists():
         return
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -44,6 +45,8 @@ def fetch(url: str, path: Path) -> None:
 
 
 def _receive(url: str, part: Path) -> None:
+    import urllib.request
+
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
     request = urllib.request.Request(url, headers=headers)  # noqa: S310 - addresses are our own constants
