@@ -29,7 +29,7 @@ def add_deltas(feats: Tensor, order: int) -> Tensor:
     padded = torch.cat((first, feats, last))
     parts = [feats]
     for k in range(1, order + 1):
-        taps = _filter(k)
+        taps = delta_filter(k)
         offset = reach - _WINDOW * k
         part = torch.zeros_like(feats)
         for j, tap in enumerate(taps):
@@ -39,7 +39,7 @@ def add_deltas(feats: Tensor, order: int) -> Tensor:
     return torch.cat(parts, dim=1)
 
 
-def _filter(order: int) -> list[float]:
+def delta_filter(order: int) -> list[float]:
     """4 * order + 1 taps, from the earliest frame to the latest."""
     step = [j / 10 for j in range(-_WINDOW, _WINDOW + 1)]
     taps = [1.0]

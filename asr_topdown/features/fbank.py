@@ -125,7 +125,7 @@ def _tables(options: FbankOptions, device: torch.device) -> _Tables:
         used = bank[filters].any(0).nonzero()
         bins = slice(int(used.min()), int(used.max()) + 1)
         groups.append((filters, bins, bank[filters, bins].T.contiguous().to(device, torch.float32)))
-    return _Tables(fft_size, _window(options).to(device, torch.float32), tuple(groups))
+    return _Tables(fft_size, fbank_window(options).to(device, torch.float32), tuple(groups))
 
 
 def mel_bank(options: FbankOptions, fft_size: int) -> Tensor:
@@ -152,7 +152,7 @@ def mel_bank(options: FbankOptions, fft_size: int) -> Tensor:
     return bank
 
 
-def _window(options: FbankOptions) -> Tensor:
+def fbank_window(options: FbankOptions) -> Tensor:
     """(length,) float64."""
     if options.window == "rectangular":
         return torch.ones(options.length, dtype=torch.float64)

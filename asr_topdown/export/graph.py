@@ -1,0 +1,89 @@
+"""An ONNX graph that grows node by node, and the layers that all networks are made of."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from torch import Tensor, nn
+
+OPSET, IR_VERSION = 17, 8
+"""LayerNormalization came with 17; onnxruntime reads both since 1.12 (2022)."""
+
+Value = str
+"""The name of what a node gives."""
+_FROM_HERE_ON = np.iinfo(np.int64).max
+
+
+class Graph:
+    """Nodes and constants in the order in which they were made.
+
+    Values are called by the names that the methods return; arrays, numbers and PyTorch tensors become constants.
+    """
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def op(self, kind: str, *inputs: "Value | Constant", **attributes: object) -> Value:
+        """Add a node with one output."""
+        (output,) = self.ops(kind, 1, *inputs, **attributes)
+        return output
+
+    def ops(self, kind: str, outputs: int, *inputs: "Value | Constant", **attributes: object) -> list[Value]:
+        """Add a node with several outputs."""
+        from onnx import helper
+
+        names = [value if isinstance(value, str) else self.constant(value) for value in inputs]
+        made = [f"{kind.lower()}_{len(self.nodes)}_{number}" for number in range(outputs)]
+        self.nodes.append(helper.make_node(kind, names, made, **attributes))
+        return made
+
+    def constant(self, value: "Constant") -> Value:
+        """Add a constant; float64 tensors and whole numbers keep their type, all else is float32."""
+        from onnx import numpy_helper
+
+        array = value.detach().cpu().numpy() if isinstance(value, Tensor) else np.asarray(value)
+        if np.issubdtype(array.dtype, np.integer) and array.dtype != np.int32:
+            array = array.astype(np.int64)
+        elif type(value) is float:
+            array = array.astype(np.float32)
+        name = f"constant_{len(self.constants)}"
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(array), name))
+        return name
+
+    def size(self, value: Value, axis: int) -> Value:
+        """The size of an axis, (1,) int64."""
+        return self.op("Gather", self.op("Shape", value), [axis])
+
+    def reshape(self, value: Value, *shape: int) -> Value:
+        """0 keeps an axis, -1 takes what is left."""
+        return self.op("Reshape", value, list(shape))
+
+    def mask(self, frames: Value, lengths: Value) -> Value:
+        """(B, T) booleans, true within each length, for (B, T, …) frames."""
+        end = self.op("Squeeze", self.size(frames, 1), [0])
+        return self.op("Less", self.op("Range", np.int64(0), end, np.int64(1)), self.op("Unsqueeze", lengths, [1]))
+
+    def every(self, value: Value, step: int) -> Value:
+        """Every `step`-th frame of (B, T, …)."""
+        return value if step == 1 else self.op("Slice", value, [0], [_FROM_HERE_ON], [1], [step])
+
+    def linear(self, x: Value, layer: nn.Linear) -> Value:
+        """x W' + b."""
+        product = self.op("MatMul", x, layer.weight.t())
+        return product if layer.bias is None else self.op("Add", product, layer.bias)
+
+    def norm(self, x: Value, layer: nn.LayerNorm) -> Value:
+        """Layer normalisation over the last axis."""
+        return self.op("LayerNormalization", x, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
+
+    def silu(self, x: Value) -> Value:
+        """x sigmoid(x)."""
+        return self.op("Mul", x, self.op("Sigmoid", x))
+
+    def ceil_divided(self, lengths: Value, by: int) -> Value:
+        """Whole numbers from 0 on, divided and rounded up."""
+        return lengths if by == 1 else self.op("Div", self.op("Add", lengths, by - 1), by)
+
+
+Constant = Tensor | np.ndarray | np.generic | Sequence[int] | int | float

@@ -1,0 +1,148 @@
+"""A trained recogniser as one ONNX file, and the proof that it is the same."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+import torch
+
+from asr_topdown import files
+from asr_topdown.decode.model import TrainedModel
+from asr_topdown.export.front_end import write_cmvn, write_deltas, write_fbank
+from asr_topdown.export.graph import IR_VERSION, OPSET, Graph
+from asr_topdown.export.stages import write_stage
+from asr_topdown.features.front_end import front_end, front_end_dim
+from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn.stage import Stage
+
+INPUTS, OUTPUTS = ("sound", "features"), ("ctc", "encoder")
+_FLOAT, _INT64 = 1, 7  # onnx.TensorProto
+
+
+class Ports(NamedTuple):
+    """What goes in and what comes out: keys of `INPUTS` and `OUTPUTS`."""
+
+    inputs: str
+    outputs: str
+
+
+def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
+    """Write a network as an ONNX file, with what its user must know in the metadata.
+
+    Inputs are `sound` (B, N) float32 at the model's rate, or `features` (B, T, D) before normalisation, and
+    `lengths` (B,) int64; outputs `log_probs` (B, T', V) or `memory` (B, T', D'), and `output_lengths` (B,).
+
+    Raises:
+        ValueError: naming what of the model cannot be exported.
+    """
+    import onnx
+    from onnx import helper
+
+    network = model.network
+    assert isinstance(network, Recognizer)
+    graph = Graph()
+    x, lengths = "sound" if ports.inputs == "sound" else "features", "lengths"
+    settings = model.config.features
+    shape: list[str | int] = ["B", "N"] if ports.inputs == "sound" else ["B", "T", _input_size(model)]
+    inputs = [helper.make_tensor_value_info(x, _FLOAT, shape)]
+    inputs.append(helper.make_tensor_value_info("lengths", _INT64, ["B"]))
+    if ports.inputs == "sound":
+        x, lengths = write_fbank(graph, settings.fbank, x, lengths)
+        x = write_deltas(graph, settings.deltas, x, lengths)
+    if model.cmvn is not None:
+        x = write_cmvn(graph, model.cmvn, x)
+    size = 0
+    for name in network.stage_names:
+        stage = cast(Stage, network.stages.get_submodule(name))
+        x, lengths = write_stage(graph, stage, name, x, lengths)
+        size = stage.output_size
+    if isinstance(network.norm, torch.nn.LayerNorm):
+        x = graph.norm(x, network.norm)
+    result = "memory"
+    if ports.outputs == "ctc":
+        if network.ctc is None:
+            raise ValueError(f"{model.folder}: its network has no CTC output; --output encoder exports the encoder")
+        x = graph.op("LogSoftmax", graph.linear(x, network.ctc.output), axis=-1)
+        result, size = "log_probs", len(model.vocabulary)
+    _renamed(graph, {x: result, lengths: "output_lengths"})
+    outputs = [helper.make_tensor_value_info(result, _FLOAT, ["B", "U", size])]
+    outputs.append(helper.make_tensor_value_info("output_lengths", _INT64, ["B"]))
+    made = helper.make_graph(graph.nodes, "asr_topdown", inputs, outputs, graph.constants)
+    whole = helper.make_model(
+        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="asr_topdown"
+    )
+    helper.set_model_props(whole, _metadata(model))
+    onnx.checker.check_model(whole)
+    with files.written_aside(path) as aside:
+        aside.write_bytes(whole.SerializeToString())
+
+
+def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Sequence[int]) -> float:
+    """How far onnxruntime's outputs are from PyTorch's, at most, on a batch of noise of these lengths.
+
+    Args:
+        model: what was exported.
+        path: the file.
+        ports: its inputs and outputs.
+        sizes: samples, or frames of features, of each utterance.
+
+    Raises:
+        ValueError: if the lengths of the outputs differ.
+    """
+    import onnxruntime
+
+    generator = np.random.default_rng(0)
+    shape = (max(sizes),) if ports.inputs == "sound" else (max(sizes), _input_size(model))
+    batch = (0.1 * generator.standard_normal((len(sizes), *shape))).astype(np.float32)
+    lengths = np.asarray(sizes, dtype=np.int64)
+    session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+    fed = {ports.inputs: batch, "lengths": lengths}
+    theirs, their_lengths = session.run(None, fed)
+    ours, our_lengths = _ours(model, batch, sizes, ports)
+    if their_lengths.tolist() != our_lengths:
+        raise ValueError(f"{path}: output lengths are {their_lengths.tolist()}, and {our_lengths} in PyTorch")
+    pairs = zip(theirs, ours, our_lengths, strict=True)
+    return max(float(np.abs(one[:n] - other[:n]).max(initial=0.0)) for one, other, n in pairs)
+
+
+@torch.no_grad()
+def _ours(
+    model: TrainedModel, batch: np.ndarray, sizes: Sequence[int], ports: Ports
+) -> tuple[np.ndarray, list[int]]:
+    network, settings = model.network, model.config.features
+    assert isinstance(network, Recognizer)
+    rows: list[Any] = [torch.from_numpy(row[:size]) for row, size in zip(batch, sizes, strict=True)]
+    if ports.inputs == "sound":
+        rate = settings.fbank.sample_rate
+        rows = [front_end(row, rate, settings.fbank, settings.deltas) for row in rows]
+    if model.cmvn is not None:
+        rows = [model.cmvn.apply(row) for row in rows]
+    feats = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+    memory, lengths = network.encode(feats, torch.tensor([len(row) for row in rows]))
+    if ports.outputs == "ctc":
+        assert network.ctc is not None
+        memory = network.ctc.log_probs(memory)
+    return memory.numpy(), lengths.tolist()
+
+
+def _input_size(model: TrainedModel) -> int:
+    return front_end_dim(model.config.features.fbank, model.config.features.deltas)
+
+
+def _renamed(graph: Graph, names: dict[str, str]) -> None:
+    for node in graph.nodes:
+        for places in (node.input, node.output):
+            for index, name in enumerate(places):
+                places[index] = names.get(name, name)
+
+
+def _metadata(model: TrainedModel) -> dict[str, str]:
+    vocabulary, fbank = model.vocabulary, model.config.features.fbank
+    return {
+        "sample_rate": str(fbank.sample_rate),
+        "frame_shift_ms": str(fbank.frame_shift_ms),
+        "unit": vocabulary.unit,
+        "units": json.dumps(list(vocabulary.units), ensure_ascii=False),
+    }
