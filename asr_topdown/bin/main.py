@@ -53,9 +53,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         return EXIT_USAGE
     if top.command not in COMMANDS:
         parser.error(_unknown(top.command))
-    command = importlib.import_module(f"asr_topdown.bin.{top.command}")
+    command = _module(top.command)
     arguments = [argument for argument in top.arguments if argument != "--debug"]
-    args = _command_parser(top.command, command).parse_args(arguments)
+    args = command_parser(top.command).parse_args(arguments)
     args.command_line = [*(["--debug"] if top.debug else []), top.command, *top.arguments]
     debug = (
         top.debug or arguments != top.arguments or os.environ.get("ASR_TOPDOWN_DEBUG", "") not in ("", "0")
@@ -168,7 +168,9 @@ class _TopParser(argparse.ArgumentParser):
         return super().format_help()
 
 
-def _command_parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
+def command_parser(name: str) -> argparse.ArgumentParser:
+    """The parser of the command `name`'s arguments."""
+    command = _module(name)
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}",
         description=command.HELP,
@@ -178,6 +180,10 @@ def _command_parser(name: str, command: ModuleType) -> argparse.ArgumentParser:
     )
     command.add_arguments(parser)
     return parser
+
+
+def _module(command: str) -> ModuleType:
+    return importlib.import_module(f"asr_topdown.bin.{command}")
 
 
 def _indented(text: str) -> str:

@@ -67,8 +67,9 @@ class Recordings:
             found = self._ending(stem, self._by_stem)
         if len(found) == 1:
             return found[0]
-        several = f"{len(found)} recordings: {found[0]}, {found[1]}" if found else "no recording"
-        raise ValueError(f"{name!r} names {several}")
+        if not found:
+            raise ValueError(f"{name!r} names no recording")
+        raise ValueError(f"{name!r} names {len(found)} recordings: {found[0]}, {found[1]}")
 
     @functools.cached_property
     def all(self) -> Sequence[Path]:
