@@ -21,7 +21,7 @@ config datadir models
 data corpora
 build
 decode
-train transcription
+train transcription export
 runs
 study
 report
@@ -31,7 +31,13 @@ RANK = {name: rank for rank, row in enumerate(RANKS.strip().splitlines()) for na
 ENGINES = {"submitit", "ray", "dask", "joblib", "executorlib"}
 NEVER = {"egs", "tests", "benchmarks", "torchaudio", "warp_rnnt", "kaldiio"}
 # Other implementations that a user may have, imported inside a function where they are used.
-OPTIONAL = {"nn.transducer_loss": {"torchaudio", "warp_rnnt"}, "runs.lora": {"peft"}}
+OPTIONAL = {
+    "nn.transducer_loss": {"torchaudio", "warp_rnnt"},
+    "runs.lora": {"peft"},
+    "export.graph": {"onnx"},
+    "export.recognizer": {"onnx", "onnxruntime"},
+    "bin.export": {"onnx", "onnxruntime"},
+}
 
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 

@@ -38,6 +38,7 @@ COMMANDS = (
     "report",
     "transcribe",
     "align",
+    "export",
     "config",
     "doctor",
 )

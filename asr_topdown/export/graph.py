@@ -17,19 +17,20 @@ _FROM_HERE_ON = np.iinfo(np.int64).max
 class Graph:
     """Nodes and constants in the order in which they were made.
 
-    Values are called by the names that the methods return; arrays, numbers and PyTorch tensors become constants.
+    Values are called by the names that the methods return; arrays, numbers and PyTorch tensors become
+    constants.
     """
 
     def __init__(self) -> None:
         self.nodes: list[Any] = []
         self.constants: list[Any] = []
 
-    def op(self, kind: str, *inputs: "Value | Constant", **attributes: object) -> Value:
+    def op(self, kind: str, *inputs: "Value | Constant", **attributes: Any) -> Value:
         """Add a node with one output."""
         (output,) = self.ops(kind, 1, *inputs, **attributes)
         return output
 
-    def ops(self, kind: str, outputs: int, *inputs: "Value | Constant", **attributes: object) -> list[Value]:
+    def ops(self, kind: str, outputs: int, *inputs: "Value | Constant", **attributes: Any) -> list[Value]:
         """Add a node with several outputs."""
         from onnx import helper
 
@@ -62,14 +63,16 @@ class Graph:
     def mask(self, frames: Value, lengths: Value) -> Value:
         """(B, T) booleans, true within each length, for (B, T, …) frames."""
         end = self.op("Squeeze", self.size(frames, 1), [0])
-        return self.op("Less", self.op("Range", np.int64(0), end, np.int64(1)), self.op("Unsqueeze", lengths, [1]))
+        return self.op(
+            "Less", self.op("Range", np.int64(0), end, np.int64(1)), self.op("Unsqueeze", lengths, [1])
+        )
 
     def every(self, value: Value, step: int) -> Value:
         """Every `step`-th frame of (B, T, …)."""
         return value if step == 1 else self.op("Slice", value, [0], [_FROM_HERE_ON], [1], [step])
 
     def linear(self, x: Value, layer: nn.Linear) -> Value:
-        """x W' + b."""
+        """X W' + b."""
         product = self.op("MatMul", x, layer.weight.t())
         return product if layer.bias is None else self.op("Add", product, layer.bias)
 
@@ -77,8 +80,13 @@ class Graph:
         """Layer normalisation over the last axis."""
         return self.op("LayerNormalization", x, layer.weight, layer.bias, axis=-1, epsilon=layer.eps)
 
+    def conv(self, x: Value, layer: nn.Conv1d | nn.Conv2d, **attributes: Any) -> Value:
+        """A convolution; `attributes` are ONNX's (pads, strides, group)."""
+        bias = () if layer.bias is None else (layer.bias,)
+        return self.op("Conv", x, layer.weight, *bias, **attributes)
+
     def silu(self, x: Value) -> Value:
-        """x sigmoid(x)."""
+        """X sigmoid(x)."""
         return self.op("Mul", x, self.op("Sigmoid", x))
 
     def ceil_divided(self, lengths: Value, by: int) -> Value:

@@ -63,7 +63,9 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
     result = "memory"
     if ports.outputs == "ctc":
         if network.ctc is None:
-            raise ValueError(f"{model.folder}: its network has no CTC output; --output encoder exports the encoder")
+            raise ValueError(
+                f"{model.folder}: its network has no CTC output; --output encoder exports the encoder"
+            )
         x = graph.op("LogSoftmax", graph.linear(x, network.ctc.output), axis=-1)
         result, size = "log_probs", len(model.vocabulary)
     _renamed(graph, {x: result, lengths: "output_lengths"})
@@ -71,7 +73,10 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
     outputs.append(helper.make_tensor_value_info("output_lengths", _INT64, ["B"]))
     made = helper.make_graph(graph.nodes, "asr_topdown", inputs, outputs, graph.constants)
     whole = helper.make_model(
-        made, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=IR_VERSION, producer_name="asr_topdown"
+        made,
+        opset_imports=[helper.make_opsetid("", OPSET)],
+        ir_version=IR_VERSION,
+        producer_name="asr_topdown",
     )
     helper.set_model_props(whole, _metadata(model))
     onnx.checker.check_model(whole)

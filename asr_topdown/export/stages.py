@@ -1,6 +1,7 @@
 """Each kind of encoder stage as ONNX nodes: (B, T, D) frames and (B,) lengths in, the same out.
 
-As in `nn`, the padding of what a stage gets may hold anything finite, and no frame within its length depends on it.
+As in `nn`, the padding of what a stage gets may hold anything finite, and no frame within its length depends
+on it.
 """
 
 import math
@@ -40,9 +41,9 @@ def write_stage(graph: Graph, stage: Stage, name: str, x: Value, lengths: Value)
 def _blstm(graph: Graph, stage: BlstmLayer, x: Value, lengths: Value) -> Frames:
     x, lengths = _stacked(graph, x, lengths, stage.stack)
     both = (stage.lstm_fwd, stage.lstm_bwd)
-    weights = torch.stack([_gates(lstm.weight_ih_l0) for lstm in both])
-    recurrent = torch.stack([_gates(lstm.weight_hh_l0) for lstm in both])
-    bias = torch.stack([torch.cat([_gates(lstm.bias_ih_l0), _gates(lstm.bias_hh_l0)]) for lstm in both])
+    weights = torch.stack([_gates(lstm, "weight_ih_l0") for lstm in both])
+    recurrent = torch.stack([_gates(lstm, "weight_hh_l0") for lstm in both])
+    bias = torch.stack([torch.cat([_gates(lstm, "bias_ih_l0"), _gates(lstm, "bias_hh_l0")]) for lstm in both])
     # ONNX knows lengths, and reads each sequence backwards within its own.
     counts = graph.op("Cast", graph.op("Max", lengths, 1), to=_INT32)
     size = stage.lstm_fwd.hidden_size
@@ -69,9 +70,9 @@ def _blstm(graph: Graph, stage: BlstmLayer, x: Value, lengths: Value) -> Frames:
 _INT32 = 6  # onnx.TensorProto.INT32
 
 
-def _gates(weight: Tensor) -> Tensor:
+def _gates(lstm: nn.LSTM, name: str) -> Tensor:
     """PyTorch's order of gates is input, forget, cell, output; ONNX's input, output, forget, cell."""
-    gate_in, forget, cell, gate_out = weight.chunk(4)
+    gate_in, forget, cell, gate_out = lstm.get_parameter(name).chunk(4)
     return torch.cat([gate_in, gate_out, forget, cell])
 
 
@@ -104,7 +105,7 @@ def _vgg(graph: Graph, stage: Vgg, x: Value, lengths: Value) -> Frames:
     frames = x
     for index, convolution in enumerate(stage.convolutions):
         assert isinstance(convolution, nn.Conv2d)
-        image = graph.op("Conv", image, convolution.weight, convolution.bias, pads=[1, 1, 1, 1])
+        image = graph.conv(image, convolution, pads=[1, 1, 1, 1])
         within = graph.op("Unsqueeze", graph.mask(frames, lengths), [1, 3])
         image = graph.op("Relu", graph.op("Where", within, image, np.float32(0)))
         if index % 2:
@@ -118,9 +119,7 @@ def _conv2d(graph: Graph, stage: Conv2dSubsampling, x: Value, lengths: Value) ->
     missing = graph.op("Max", graph.op("Sub", LEAST_FRAMES, graph.size(x, 1)), 0)
     image = graph.op("Unsqueeze", _padded(graph, x, missing), [1])
     for convolution in (stage.conv1, stage.conv2):
-        image = graph.op(
-            "Relu", graph.op("Conv", image, convolution.weight, convolution.bias, strides=[2, 2])
-        )
+        image = graph.op("Relu", graph.conv(image, convolution, strides=[2, 2]))
     flat = graph.reshape(graph.op("Transpose", image, perm=[0, 2, 1, 3]), 0, 0, stage.linear.in_features)
     for _ in range(2):
         lengths = graph.op("Div", graph.op("Max", graph.op("Sub", lengths, 1), 0), 2)
@@ -179,7 +178,9 @@ def _attention(graph: Graph, layer: SelfAttention, x: Value, within: Value) -> V
     scores = graph.op("MatMul", graph.op("Mul", query, np.float32((dim // heads) ** -0.5)), key)
     scores = graph.op("Where", graph.op("Unsqueeze", within, [1, 2]), scores, np.float32(_NEVER))
     found = graph.op("MatMul", graph.op("Softmax", scores, axis=-1), value)
-    return graph.linear(graph.reshape(graph.op("Transpose", found, perm=[0, 2, 1, 3]), 0, 0, dim), layer.out_proj)
+    return graph.linear(
+        graph.reshape(graph.op("Transpose", found, perm=[0, 2, 1, 3]), 0, 0, dim), layer.out_proj
+    )
 
 
 def _feed_forward(graph: Graph, layer: FeedForward, x: Value) -> Value:
@@ -197,7 +198,7 @@ def _convolution(graph: Graph, layer: ConvolutionModule, x: Value, within: Value
     depthwise = layer.depthwise_conv
     reach = depthwise.kernel_size[0] // 2
     turned = graph.op("Transpose", hidden, perm=[0, 2, 1])
-    seen = graph.op("Conv", turned, depthwise.weight, depthwise.bias, group=dim, pads=[reach, reach])
+    seen = graph.conv(turned, depthwise, group=dim, pads=[reach, reach])
     hidden = graph.op("Transpose", seen, perm=[0, 2, 1])
     if isinstance(layer.norm, MaskedBatchNorm):
         assert layer.norm.running_var is not None

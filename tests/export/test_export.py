@@ -28,11 +28,16 @@ TRANSFORMER = {"kind": "transformer", "num_layers": 2, "d_model": 16, "num_heads
 CONFORMER = {**TRANSFORMER, "kind": "conformer", "kernel_size": 7}
 BLSTM = {"kind": "blstm", "num_layers": 1, "hidden_size": 6}
 ENCODERS_HERE = {
-    "blstm": [{**BLSTM, "num_layers": 3, "stack": 3, "projection_size": 9, "norm": True, "subsample": [2, 3]}],
+    "blstm": [
+        {**BLSTM, "num_layers": 3, "stack": 3, "projection_size": 9, "norm": True, "subsample": [2, 3]}
+    ],
     "vgg": [{"kind": "vgg", "filters": [4, 6]}, BLSTM],
     "transformer": [CONV2D, TRANSFORMER],
     "conformer": [{**CONV2D, "output_size": 16}, CONFORMER],
-    "conformer with batch norm on vgg": [{"kind": "vgg", "filters": [4, 6]}, {**CONFORMER, "conv_norm": "batch"}],
+    "conformer with batch norm on vgg": [
+        {"kind": "vgg", "filters": [4, 6]},
+        {**CONFORMER, "conv_norm": "batch"},
+    ],
     "blstm on transformer": [CONV2D, TRANSFORMER, BLSTM],
 }
 FEATURES = {
@@ -73,9 +78,9 @@ def test_equal_to_pytorch_for_ragged_batches(tmp_path, encoder, features):
         for outputs in ("ctc", "encoder"):
             ports = Ports(inputs, outputs)
             write_onnx(model, tmp_path / "m.onnx", ports)
-            assert largest_difference(model, tmp_path / "m.onnx", ports, sizes) < 1e-5
+            assert largest_difference(model, tmp_path / "m.onnx", ports, sizes) < 1e-4
             for size in (sizes[0], sizes[1]):  # alone, and so without padding
-                assert largest_difference(model, tmp_path / "m.onnx", ports, [size]) < 1e-5
+                assert largest_difference(model, tmp_path / "m.onnx", ports, [size]) < 1e-4
 
 
 def test_the_comparison_sees_a_difference(tmp_path):
