@@ -21,7 +21,7 @@ from asr_topdown.bin.main import main
 
 CONFIG = """
 features: {fbank: {sample_rate: 8000, num_mels: 10}}
-model: {layers: 1, cells: 4}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 4}], ctc: {}}
 train: {epochs: 1, patience: 0}
 """
 WORDS = {"a-one": "ab", "a-two": "ba", "b-one": "aab", "b-two": "bba"}

@@ -43,3 +43,19 @@ def test_gradients_under_autocast() -> None:
     for one, other in zip(rough, exact, strict=True):
         assert one.dtype == torch.float32
         assert (one - other).norm() < 0.05 * other.norm()
+
+
+@pytest.mark.parametrize("size", [7, 8, 10, 11])
+def test_few_features_under_autocast(size: int) -> None:
+    """One column behind the second convolution, in memory that held NaN before: oneDNN would read it."""
+    torch.manual_seed(0)
+    layer = Conv2dSubsampling(input_size=size, output_size=6, channels=8)
+    frames, lengths = torch.randn(4, 48, size), torch.full((4,), 48)
+    exact = layer(frames, lengths)[0]
+    for _ in range(10):
+        poison = [torch.full((count,), torch.nan, dtype=torch.bfloat16) for count in range(500, 9000, 250)]
+        del poison
+        with torch.autocast("cpu", torch.bfloat16):
+            out = layer(frames, lengths)[0]
+        assert out.dtype == torch.bfloat16
+        torch.testing.assert_close(out.float(), exact, rtol=0.05, atol=0.05)
