@@ -25,6 +25,7 @@ from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.blstm import blstm_stages
 from asr_topdown.nn.conformer import conformer_stages
 from asr_topdown.nn.conv2d import conv2d_stages
+from asr_topdown.nn.e_branchformer import e_branchformer_stages
 from asr_topdown.nn.lstm_decoder import LstmDecoder
 from asr_topdown.nn.predictor import LstmPredictor
 from asr_topdown.nn.stage import Stage
@@ -37,6 +38,7 @@ ENCODERS: Mapping[str, Callable[..., Sequence[Stage]]] = {
     "blstm": blstm_stages,
     "conformer": conformer_stages,
     "conv2d": conv2d_stages,
+    "e_branchformer": e_branchformer_stages,
     "transformer": transformer_stages,
     "vgg": vgg_stages,
 }

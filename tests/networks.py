@@ -39,6 +39,10 @@ def blstm_ctc(num_layers: int, hidden_size: int, **settings: Any) -> dict[str, A
 
 
 CONFORMER = {"kind": "conformer", "d_model": 8, "kernel_size": 5, **BLOCKS}
+E_BRANCHFORMER = {
+    "kind": "e_branchformer", "d_model": 8, "cgmlp_dim": 10, "kernel_size": 5, "merge_kernel_size": 3,
+    **BLOCKS,
+}  # fmt: skip
 NETWORKS: dict[str, dict[str, Any]] = {
     "blstm_ctc": blstm_ctc(2, 4, projection_size=3, stack=3, norm=True, dropout=0.2),
     "vgg_ctc": {"encoder": [{"kind": "vgg", "filters": (3, 4)}, blstm(1, 4)], "ctc": {}},
@@ -66,6 +70,11 @@ NETWORKS: dict[str, dict[str, Any]] = {
     },
     "conformer_batch": {
         "encoder": [CONV2D, {**CONFORMER, "conv_norm": "batch"}],
+        "ctc": {"weight": 0.3},
+        "attention": {**DECODER, "num_layers": 1},
+    },
+    "e_branchformer": {
+        "encoder": [CONV2D, E_BRANCHFORMER],
         "ctc": {"weight": 0.3},
         "attention": {**DECODER, "num_layers": 1},
     },

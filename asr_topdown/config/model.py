@@ -75,8 +75,23 @@ class ConformerConfig(Section):
     attention_dropout: Probability = Field(0.0, description="on the attention weights")
 
 
+class EBranchformerConfig(Section):
+    """E-Branchformer blocks (`nn.e_branchformer`)."""
+
+    kind: Literal["e_branchformer"] = "e_branchformer"
+    num_layers: Size = 12
+    d_model: Size = Field(256, description="size of a frame; input of another goes through a linear layer")
+    num_heads: Size = 4
+    ffn_dim: Size = Field(1024, description="size of the feed-forward layers")
+    cgmlp_dim: Size = Field(2048, description="size of the gated branch, even")
+    kernel_size: Size = Field(31, description="frames that the gate's convolution sees, odd")
+    merge_kernel_size: Size = Field(31, description="frames that the merging convolution sees, odd")
+    dropout: Probability = 0.1
+    attention_dropout: Probability = Field(0.0, description="on the attention weights")
+
+
 EncoderConfig = Annotated[
-    BlstmConfig | VggConfig | Conv2dConfig | TransformerConfig | ConformerConfig,
+    BlstmConfig | VggConfig | Conv2dConfig | TransformerConfig | ConformerConfig | EBranchformerConfig,
     Field(discriminator="kind"),
 ]
 

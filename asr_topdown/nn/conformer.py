@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.nn.attention import SelfAttention, attention_mask
+from asr_topdown.nn.depthwise import depthwise_conv
 from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.positions import InputLayer
 from asr_topdown.nn.stage import Stage
@@ -72,12 +73,8 @@ class ConvolutionModule(nn.Module):
 
     def __init__(self, *, d_model: int, kernel_size: int, norm: str) -> None:
         super().__init__()
-        if kernel_size % 2 == 0:
-            raise ValueError(f"kernel_size must be odd, got {kernel_size}")
         self.pointwise_conv1 = nn.Linear(d_model, 2 * d_model)
-        self.depthwise_conv = nn.Conv1d(
-            d_model, d_model, kernel_size, padding=kernel_size // 2, groups=d_model
-        )
+        self.depthwise_conv = depthwise_conv(d_model, kernel_size, name="kernel_size")
         self.norm = MaskedBatchNorm(d_model) if norm == "batch" else nn.LayerNorm(d_model)
         self.pointwise_conv2 = nn.Linear(d_model, d_model)
 

@@ -67,6 +67,26 @@ FAMILIES: dict[str, dict[str, Any]] = {
         "transducer": {**TRANSDUCER, "predictor": {**TRANSDUCER["predictor"], "dropout": 0.1}},
     },
     "vgg_ctc_transducer": {"encoder": VGG, "ctc": {"weight": 0.3}, "transducer": TRANSDUCER},
+    "conformer_ctc": {
+        "encoder": [CONV2D, {"kind": "conformer", "num_layers": 1, "kernel_size": 3, **BLOCKS}],
+        "ctc": {},
+    },
+    "e_branchformer_hybrid_attention": {
+        "encoder": [
+            CONV2D,
+            {
+                "kind": "e_branchformer",
+                "num_layers": 1,
+                "cgmlp_dim": 16,
+                "kernel_size": 3,
+                "merge_kernel_size": 3,
+                **BLOCKS,
+            },
+        ],
+        "ctc": {"weight": 0.2},
+        "attention": {**DECODER, "num_layers": 1},
+        "transducer": {**TRANSDUCER, "weight": 0.3},
+    },
     "transformer_transducer": {
         "encoder": [CONV2D, {"kind": "transformer", "num_layers": 1, **BLOCKS}],
         "transducer": TRANSDUCER,
