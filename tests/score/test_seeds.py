@@ -209,7 +209,7 @@ def test_false_alarms_are_as_rare_as_promised() -> None:
 @pytest.mark.parametrize("seeds", [3, 10])
 @pytest.mark.parametrize("between", [0.0, 0.02])
 def test_false_alarms_of_perplexities(seeds: int, between: float) -> None:
-    """100 pieces of a text, nats per word 4.6 +- 0.3; networks differ by `between`, and systems piece by piece.
+    """100 pieces of a text, nats per word 4.6 +- 0.3; networks differ by `between`, systems in each piece.
 
     3,000 draws: a share of 5 % has a standard error of 0.4 %, one of 1 % of 0.18 %.
     """
