@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from asr_topdown.config.decode import DecodeConfig
     from asr_topdown.decode.parts import Decoded
     from asr_topdown.engines.job import Engine
+    from asr_topdown.text import Vocabulary
 
 HELP = "write the transcripts of data directories, by one model or by every one of an experiment"
 EXAMPLE = """
@@ -243,6 +244,17 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
         yield store.node_dir(node), args.exp / "decode" / node
 
 
+def _calibration(
+    decoded: "Decoded", vocabulary: "Vocabulary", reference: Mapping[str, str]
+) -> dict[str, float | None] | None:
+    """Of the model's CTC head, as `score.calibration` says; None without one."""
+    from asr_topdown.score.calibration import calibrate
+
+    paths = {name: result.ctc_path for name, result in decoded.found.items()}
+    known = [(path, vocabulary.encode(reference[name])) for name, path in paths.items() if path is not None]
+    return calibrate(known).to_json() if known else None
+
+
 def _write(one: _Todo, decoded: "Decoded") -> str:
     """Write the transcripts of one data directory; returns a line that says how it went."""
     from asr_topdown import datadir
@@ -266,6 +278,7 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
         {
             **one.settings,
             **rates,
+            "calibration": _calibration(decoded, vocabulary, reference),
             "decode": decode.model_dump(mode="json"),
             "features": one.data.features,
             "reference": one.reference,

@@ -1,6 +1,7 @@
 """From features to text, batch by batch: dev metrics while training, transcripts afterwards."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -12,8 +13,9 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.decoders import build_decoder
-from asr_topdown.decode.result import DecodeResult
+from asr_topdown.decode.result import BLANK, DecodeResult
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.score.calibration import greedy_paths
 from asr_topdown.score.errors import characters, distance
 from asr_topdown.text import Vocabulary
 
@@ -67,7 +69,7 @@ def dev_metrics(
 def recognize(
     model: Recognizer, dataset: SpeechDataset, vocabulary: Vocabulary, config: DecodeConfig
 ) -> dict[str, DecodeResult]:
-    """Utterance id -> what the decoder that `config` names finds, in the order of the ids.
+    """Utterance id -> what the decoder that `config` names finds, in the order of the ids; and the CTC path.
 
     Raises:
         ValueError: for a decoder that this model has not the heads for.
@@ -78,7 +80,11 @@ def recognize(
     for batch in batches(dataset, config.frames_per_batch):
         moved = batch.to(device)
         memory, lengths = model.encode(moved.feats, moved.feat_lengths, moved.start)
-        found.update(zip(batch.ids, decode(memory, lengths), strict=True))
+        results = decode(memory, lengths)
+        if model.ctc is not None:
+            paths = greedy_paths(model.ctc.log_probs(memory), lengths, BLANK)
+            results = [replace(one, ctc_path=path) for one, path in zip(results, paths, strict=True)]
+        found.update(zip(batch.ids, results, strict=True))
     return dict(sorted(found.items()))
 
 

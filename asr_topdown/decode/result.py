@@ -6,6 +6,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from asr_topdown.score.calibration import GreedyPath
+
 BLANK = 0
 """The unit that is no label."""
 IMPOSSIBLE = -1e30
@@ -22,9 +24,15 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class DecodeResult:
-    """The hypotheses of one utterance, best first; never empty."""
+    """What was found for one utterance.
+
+    Attributes:
+        hypotheses: best first; never empty.
+        ctc_path: the greedy path of the CTC head, whatever the decoder; None without one.
+    """
 
     hypotheses: tuple[Hypothesis, ...]
+    ctc_path: GreedyPath | None = None
 
     @property
     def best(self) -> Hypothesis:

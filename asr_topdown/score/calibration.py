@@ -7,6 +7,7 @@ Pleiss, Sun and Weinberger, ICML 2017, with 15 bins of equal width). A unit's co
 over the frames that it takes up; it is right if `score.align` pairs it with an equal unit of the transcript.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -58,6 +59,12 @@ class Calibration:
     accuracy: float
     frame_entropy: float
     unit_entropy: float
+
+    def to_json(self) -> dict[str, float | None]:
+        """Plain values for a JSON file, null where there is nothing to average."""
+        values = {**vars(self), "expected_calibration_error": self.error}
+        del values["error"]
+        return {name: None if math.isnan(value) else value for name, value in values.items()}
 
 
 @torch.no_grad()

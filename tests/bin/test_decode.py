@@ -18,6 +18,7 @@ from asr_topdown.decode.model import load_trained
 from asr_topdown.features.front_end import front_end
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.score.calibration import calibrate, greedy_paths
 from asr_topdown.text import Vocabulary
 from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.weights import save_weights
@@ -190,6 +191,30 @@ def test_in_parts_it_finds_the_same(
     assert not (parts / "dev" / "jobs").exists()
     assert main([*arguments, str(parts)]) == 0
     assert "done already" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", ["ctc", "attention"])
+def test_the_calibration_of_the_ctc_head_is_kept(
+    name: str, models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    """Of the greedy path, whatever the decoder: by hand from the features, utterance by utterance."""
+    model = load_trained(models[name])
+    head, encode = model.network.ctc, model.network.encode
+    assert head is not None
+    paths, truth = [], table(data / "text")
+    for utterance, feats in kaldiio.load_scp(str(data / "feats.scp")).items():
+        memory, lengths = encode(torch.tensor(feats)[None], torch.tensor([len(feats)]))
+        (path,) = greedy_paths(head.log_probs(memory), lengths)
+        paths.append((path, model.vocabulary.encode(truth[utterance].strip())))
+    expected = calibrate(paths).to_json()
+    for setting in ("method=greedy", "ctc_weight=1.0"):
+        assert decode(models[name], data, tmp_path, setting) == 0
+        found = json.loads((tmp_path / "dev" / "result.json").read_text())["calibration"]
+        assert found.keys() == expected.keys()
+        for key, value in expected.items():
+            assert found[key] == (value if value is None else pytest.approx(value, rel=1e-4))
+    assert expected["frame_entropy"] is not None
+    assert expected["frame_entropy"] > 0
 
 
 def test_an_experiment_is_decoded_whole_or_study_by_study(

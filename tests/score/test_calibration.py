@@ -121,3 +121,14 @@ def test_a_calibrated_network_has_no_error_and_a_sharpened_one_has() -> None:
         errors.append(expected_calibration_error(sure, right))
     assert errors[0] < 0.03
     assert errors[1] > 0.2
+
+
+def test_of_nothing_there_is_no_calibration() -> None:
+    """Frames without a unit have an entropy; no frames have none."""
+    (silent,) = greedy_paths(*log_probs_of([[0.9, 0.1, 0.0]]))
+    found = calibrate([(silent, [1])]).to_json()
+    assert found["frame_entropy"] == pytest.approx(-0.9 * math.log(0.9) - 0.1 * math.log(0.1))
+    assert [key for key, value in found.items() if value is None] == [
+        "confidence", "accuracy", "unit_entropy", "expected_calibration_error"
+    ]  # fmt: skip
+    assert set(calibrate([]).to_json().values()) == {None}
