@@ -1,4 +1,4 @@
-"""One way to show progress: a bar on a terminal, a line now and then in a log file."""
+"""One way to show progress, a bar on a terminal and a line now and then in a log file; and durations."""
 
 import sys
 from collections.abc import Iterable
@@ -8,6 +8,13 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
 T = TypeVar("T")
+
+
+def duration(seconds: float) -> str:
+    """As a person says it: "45 s", "16.8 min", "2.3 h"."""
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
 
 
 def progress(

@@ -24,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page and print its path; of several experiments, print a table over all."""
+    from asr_topdown.report import markdown
     from asr_topdown.report.collect import collect
     from asr_topdown.report.page import write_report
     from asr_topdown.report.pool import pooled_table
@@ -31,4 +32,4 @@ def run(args: argparse.Namespace) -> None:
     for exp in args.exp:
         print(write_report(exp, args.set_name).with_suffix(".html"))
     if len(args.exp) > 1:
-        print(pooled_table([collect(exp, args.set_name) for exp in args.exp]).markdown())
+        print(markdown.table(pooled_table([collect(exp, args.set_name) for exp in args.exp])))

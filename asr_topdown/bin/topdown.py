@@ -160,6 +160,7 @@ def _forecast(
     searches: "Callable[[], Sequence[Search]]", store: "Store", seconds_per_epoch: float | None, workers: int
 ) -> str:
     """What `--dry-run` prints."""
+    from asr_topdown.progress import duration
     from asr_topdown.study.forecast import forecast
 
     told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch)
@@ -175,14 +176,10 @@ def _forecast(
     if told.seconds is None or told.seconds_per_epoch is None:
         lines.append("time: nothing is finished yet to tell by; give --seconds-per-epoch")
     else:
-        low, high = (_duration(seconds / max(workers, 1)) for seconds in told.seconds)
+        low, high = (duration(seconds / max(workers, 1)) for seconds in told.seconds)
         span = low if low == high else f"{low} to {high}"
         lines.append(f"time: {span} on {workers} workers, at {told.seconds_per_epoch:.2f} s an epoch")
     return "\n".join(lines)
-
-
-def _duration(seconds: float) -> str:
-    return f"{seconds / 3600:.1f} h" if seconds >= 3600 else f"{seconds / 60:.1f} min"
 
 
 def _line(result: "Result") -> str:

@@ -34,11 +34,35 @@ class Notes:
 
 
 @dataclass(frozen=True)
+class Terms:
+    """Words and what they mean; the meanings are as a `Text`'s."""
+
+    terms: Sequence[tuple[str, str]]
+
+
+@dataclass(frozen=True)
+class Example:
+    """An utterance: who says what, word by word, each with whether it is right."""
+
+    utterance: str
+    lines: Sequence[tuple[str, Sequence[tuple[str, bool]]]]
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Some utterances with their errors."""
+
+    examples: Sequence[Example]
+
+
+@dataclass(frozen=True)
 class Tree:
-    """Trainings, parent to child; in the page each shows its learning curves on click."""
+    """Trainings, parent to child, with their errors; in the page each shows its learning curves on click."""
 
     name: str
     roots: Sequence[Branch]
+    dev_name: str
+    test_name: str
 
 
 @dataclass(frozen=True)
@@ -64,4 +88,6 @@ class Code:
     text: str
 
 
-Part = Heading | Text | Notes | Table | Figure | Intervals | Tree | Curves | Commands | Code
+Part = (
+    Heading | Text | Notes | Terms | Examples | Table | Figure | Intervals | Tree | Curves | Commands | Code
+)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from asr_topdown.report.compare import Comparison
 from asr_topdown.report.records import Experiment
-from asr_topdown.report.systems import TOP_DOWN, errors_so_far
+from asr_topdown.report.systems import BASELINES, TOP_DOWN, errors_so_far
 from asr_topdown.schedule.protocol import Result
 
 
@@ -102,7 +102,7 @@ def intervals(
 ) -> Intervals | None:
     """What `tables.compare_systems` found, or None if it found nothing."""
     groups = {
-        f"against {baseline}": [(system, one) for system, one in found.items() if one is not None]
+        f"against {BASELINES[baseline]}": [(system, one) for system, one in found.items() if one is not None]
         for baseline, found in differences.items()
     }
     groups = {title: rows for title, rows in groups.items() if rows}

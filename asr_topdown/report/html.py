@@ -12,13 +12,26 @@ from collections.abc import Sequence
 from html import escape
 from typing import Any
 
+from asr_topdown.progress import duration
 from asr_topdown.report import svg
-from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
+from asr_topdown.report.document import (
+    Code,
+    Commands,
+    Curves,
+    Example,
+    Examples,
+    Heading,
+    Notes,
+    Part,
+    Terms,
+    Text,
+    Tree,
+)
 from asr_topdown.report.figures import Figure, Intervals
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import number
 from asr_topdown.report.tree import FRESH, FROZEN, KEPT, Branch
+from asr_topdown.report.words import number
 
 _MARKS = {"final": "★ chosen", "taken": "taken", "not taken": "× not taken"}
 _LEGEND = f"""<p class="legend-of-strips">Layers, input to output:
@@ -59,21 +72,42 @@ def _part(experiment: Experiment, part: Part, shown: set[str]) -> str:
         case Notes(title, lines):
             items = "".join(f"<li>{_inline(line)}</li>" for line in lines)
             return f'<aside class="notes"><h2>{escape(title)}</h2><ul>{items}</ul></aside>'
+        case Terms() | Examples():
+            return _definitions(part)
         case Table():
             return _table(part)
         case Figure() | Intervals():
             return _figure(part)
         case Tree():
-            return _tree(experiment, part, shown)
-        case Commands(commands):
-            lines = "\n".join(command.line() for command in commands)
-            return f"<pre><code>{escape(lines)}</code></pre>" if lines else "<p>None was recorded.</p>"
-        case Code(title, text):
-            return (
-                f"<details><summary>{escape(title)}</summary><pre><code>{escape(text)}</code></pre></details>"
-            )
+            return _tree(part, shown)
+        case Commands() | Code():
+            return _verbatim(part)
         case Curves():
             return ""  # in the tree, on click
+
+
+def _verbatim(part: Commands | Code) -> str:
+    if isinstance(part, Code):
+        text = f"<pre><code>{escape(part.text)}</code></pre>"
+        return f"<details><summary>{escape(part.title)}</summary>{text}</details>"
+    lines = "\n".join(command.line() for command in part.commands)
+    return f"<pre><code>{escape(lines)}</code></pre>" if lines else "<p>None was recorded.</p>"
+
+
+def _definitions(part: Terms | Examples) -> str:
+    if isinstance(part, Examples):
+        return "".join(map(_example, part.examples))
+    items = "".join(f"<dt>{escape(term)}</dt><dd>{_inline(meaning)}</dd>" for term, meaning in part.terms)
+    return f'<dl class="terms">{items}</dl>'
+
+
+def _example(one: Example) -> str:
+    lines = []
+    for title, words in one.lines:
+        said = " ".join(escape(word) if right else f"<mark>{escape(word)}</mark>" for word, right in words)
+        lines.append(f"<dt>{escape(title)}</dt><dd>{said}</dd>")
+    name = f"<figcaption><code>{escape(one.utterance)}</code></figcaption>"
+    return f'<figure class="example">{name}<dl>{"".join(lines)}</dl></figure>'
 
 
 def _table(table: Table) -> str:
@@ -86,7 +120,7 @@ def _table(table: Table) -> str:
         cells = []
         for column, cell in enumerate(row):
             # A difference is long: its interval, p and seeds may stand below each other.
-            text = escape(cell).replace("], ", "],<br>")
+            text = escape(cell).replace("], ", "],<br>").replace("), better", "),<br>better")
             text = f"<code>{text}</code>" if column in table.code else text
             tag = 'th scope="row"' if column == 0 else "td"
             cells.append(f"<{tag}{_flush(table, column)}>{text}</{tag.split()[0]}>")
@@ -99,23 +133,23 @@ def _table(table: Table) -> str:
 
 
 def _flush(table: Table, column: int) -> str:
-    return ' class="words"' if column < table.left else ""
+    return ' class="words"' if column in table.words else ""
 
 
 def _figure(part: Figure | Intervals) -> str:
-    drawn = svg.figure(part) if isinstance(part, Figure) else f'<div class="wide">{svg.intervals(part)}</div>'
+    drawn = svg.figure(part) if isinstance(part, Figure) else svg.intervals(part)
     caption = f"<figcaption>{escape(part.caption)}</figcaption>"
     return f'<figure id="figure-{escape(part.name)}">{drawn}{caption}</figure>'
 
 
-def _tree(experiment: Experiment, part: Tree, shown: set[str]) -> str:
+def _tree(part: Tree, shown: set[str]) -> str:
     """The trees as nested lists; a node that a former tree had is shown there alone."""
-    items = "".join(_branch(experiment, root, shown, root=True) for root in part.roots)
+    items = "".join(_branch(part, root, shown, root=True) for root in part.roots)
     return f'{_LEGEND}<ul class="tree" id="{escape(part.name)}">{items}</ul>' if items else ""
 
 
-def _branch(experiment: Experiment, branch: Branch, shown: set[str], *, root: bool = False) -> str:
-    children = "".join(_branch(experiment, child, shown) for child in branch.children)
+def _branch(tree: Tree, branch: Branch, shown: set[str], *, root: bool = False) -> str:
+    children = "".join(_branch(tree, child, shown) for child in branch.children)
     below = f'<ul class="below">{children}</ul>' if children else ""
     title = branch.role or f"training {branch.id}"
     title += f", seed {branch.seed}" if root else ""
@@ -124,13 +158,13 @@ def _branch(experiment: Experiment, branch: Branch, shown: set[str], *, root: bo
     shown.add(branch.id)
     outcome = branch.training.outcome
     mark = f'<span class="mark {branch.taken.replace(" ", "-")}">{_MARKS[branch.taken]}</span>' if branch.taken else ""  # fmt: skip  # noqa: E501
-    time = _duration(outcome.seconds) if outcome else "not finished"
+    time = duration(outcome.seconds) if outcome else "not finished"
     epochs = (
         f"{outcome.best_epoch} of {outcome.epochs}" if outcome else str(len(branch.training.curve.epochs))
     )
     numbers = [
-        (experiment.dev_name, number(branch.dev)),
-        (experiment.test_name, number(branch.test)),
+        (tree.dev_name, number(branch.dev)),
+        (tree.test_name, number(branch.test)),
         ("best epoch" if outcome else "epochs", epochs),
         ("time", time),
     ]
@@ -163,19 +197,12 @@ def _strip(branch: Branch) -> str:
     )
 
 
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.0f} s"
-    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
-
-
 def _data(experiment: Experiment) -> dict[str, Any]:
     """What the page's program draws: the epochs of each training."""
-    kind = experiment.kind
-    nodes = {}
+    kind, nodes = experiment.kind, {}
     for key, training in experiment.trainings.items():
         curve = training.curve
-        error = [kind.shown_metric(value) for value in curve.dev.get(kind.metric, ())]
+        error = [kind.shown_metric(value) for value in curve.dev.get(kind.curve_metric, ())]
         nodes[key] = {
             "epochs": curve.epochs,
             "train": _rounded(curve.train_loss),
@@ -183,7 +210,7 @@ def _data(experiment: Experiment) -> dict[str, Any]:
             "error": _rounded(error),
             "best": training.outcome.best_epoch if training.outcome else None,
         }
-    return {"loss": f"loss ({kind.loss})", "error": f"dev {kind.error}", "nodes": nodes}
+    return {"loss": f"loss ({kind.loss})", "error": kind.curve_name, "nodes": nodes}
 
 
 def _rounded(values: Sequence[float]) -> list[float | None]:

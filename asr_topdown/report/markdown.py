@@ -1,10 +1,23 @@
-"""The report as Markdown with PNG plots, and its tables as CSV beside it."""
+"""The report as Markdown with PNG plots, its tables as CSV beside it; every text is escaped."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from asr_topdown.files import write_text
-from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
+from asr_topdown.report.document import (
+    Code,
+    Commands,
+    Curves,
+    Example,
+    Examples,
+    Heading,
+    Notes,
+    Part,
+    Terms,
+    Text,
+    Tree,
+)
 from asr_topdown.report.figures import Figure, Intervals
 from asr_topdown.report.plots import (
     TrainingPanel,
@@ -13,12 +26,13 @@ from asr_topdown.report.plots import (
     plot_trainings,
     plot_tree,
 )
-from asr_topdown.report.records import LANGUAGE, Experiment
+from asr_topdown.report.records import Experiment
 from asr_topdown.report.table import Table
 from asr_topdown.runs.journal import Command
 
 # Beyond these a plot takes minutes to draw and cannot be read; the page has them all.
 _MOST_PANELS, _MOST_LINES = 12, 40
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 
 
 def write(experiment: Experiment, parts: Sequence[Part], folder: Path) -> None:
@@ -27,27 +41,68 @@ def write(experiment: Experiment, parts: Sequence[Part], folder: Path) -> None:
     write_text(folder / "report.md", "\n".join(texts))
 
 
+def table(one: Table) -> str:
+    """A table in GitHub's Markdown."""
+    rules = [":--" if column in one.words else "--:" for column in range(len(one.header))]
+    rows = [[_cell(one, column, cell) for column, cell in enumerate(row)] for row in one.rows]
+    lines = [[literal(name) for name in one.header], rules, *rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def literal(text: str) -> str:
+    """`text` so that Markdown shows it as it is, in one line."""
+    return _escaped(text).strip()
+
+
+def _cell(one: Table, column: int, cell: str) -> str:
+    return f"`{cell}`" if column in one.code else literal(cell)
+
+
+def _inline(text: str) -> str:
+    """`names` and *words* keep their marks; all else is escaped."""
+    pieces = re.split(r"(`[^`]*`|(?<![\w*])\*[^*\s][^*]*\*(?![\w*]))", text)
+    return "".join(piece if number % 2 else _escaped(piece) for number, piece in enumerate(pieces))
+
+
+def _escaped(text: str) -> str:
+    return _SPECIAL.sub(r"\\\1", re.sub(r"\s+", " ", text))
+
+
 def _part(experiment: Experiment, part: Part, folder: Path) -> str:
     match part:
         case Heading(level, text, _):
-            return f"{'#' * level} {text}\n"
+            return f"{'#' * level} {_inline(text)}\n"
         case Text(text):
-            return f"{text}\n"
+            return f"{_inline(text)}\n"
         case Notes(title, lines):
-            return f"**{title}:**\n\n" + "".join(f"- {line}\n" for line in lines)
+            return f"**{literal(title)}:**\n\n" + "".join(f"- {_inline(line)}\n" for line in lines)
+        case Terms() | Examples():
+            return _definitions(part)
         case Table():
             write_text(folder / f"{part.name}.csv", part.csv())
-            return part.markdown()
+            return table(part)
         case Figure() | Intervals():
             return _figure(part, folder)
         case Tree():
-            return _tree(experiment, part, folder)
+            return _tree(part, folder)
         case Curves():
             return _curves(experiment, part, folder)
-        case Commands(commands):
-            return _commands(commands)
-        case Code():
-            return ""  # nodes/*/config.yaml
+        case Commands() | Code():
+            return _commands(part.commands) if isinstance(part, Commands) else ""  # nodes/*/config.yaml
+
+
+def _definitions(part: Terms | Examples) -> str:
+    if isinstance(part, Examples):
+        return "".join(map(_example, part.examples))
+    return "".join(f"- **{literal(term)}**: {_inline(meaning)}\n" for term, meaning in part.terms)
+
+
+def _example(one: Example) -> str:
+    lines = [f"- `{one.utterance}`"]
+    for title, words in one.lines:
+        said = " ".join(literal(word) if right else f"**{literal(word)}**" for word, right in words)
+        lines.append(f"  - {literal(title)}: {said}")
+    return "\n".join(lines) + "\n"
 
 
 def _figure(part: Figure | Intervals, folder: Path) -> str:
@@ -56,20 +111,21 @@ def _figure(part: Figure | Intervals, folder: Path) -> str:
         plot_figure(path, part)
     else:
         plot_intervals(path, part)
-    return f"![{part.caption}]({path.name})\n"
+    return f"![{literal(part.caption)}]({path.name})\n"
 
 
 def _commands(commands: Sequence[Command]) -> str:
     lines = "".join(f"{command.line()}\n" for command in commands)
-    return f"```sh\n{lines}```\n" if lines else "None was recorded.\n"
+    fence = "`" * max([3, *(len(run) + 1 for run in re.findall("`+", lines))])
+    return f"{fence}sh\n{lines}{fence}\n" if lines else "None was recorded.\n"
 
 
-def _tree(experiment: Experiment, part: Tree, folder: Path) -> str:
+def _tree(part: Tree, folder: Path) -> str:
     lines = sum(1 for root in part.roots for _ in root.walk())
     if not 0 < lines <= _MOST_LINES:
         return f"{lines} trainings: their tree is in `report.html`.\n" if lines else ""
     path = folder / f"{part.name}.png"
-    plot_tree(path, part.roots, dev_name=experiment.dev_name, test_name=experiment.test_name)
+    plot_tree(path, part.roots, dev_name=part.dev_name, test_name=part.test_name)
     return f"![who was trained from whom; filled layers were frozen]({path.name})\n"
 
 
@@ -85,19 +141,18 @@ def _curves(experiment: Experiment, part: Curves, folder: Path) -> str:
     if len(panels) > _MOST_PANELS:
         return f"The learning curves of {len(panels)} trainings are in `report.html`.\n"
     path, kind = folder / f"{part.name}.png", experiment.kind
-    error_name = "dev perplexity" if kind is LANGUAGE else "dev CER (%)"
-    plot_trainings(path, panels, error_name=error_name, loss_name=f"loss ({kind.loss})")
+    plot_trainings(path, panels, error_name=kind.curve_name, loss_name=f"loss ({kind.loss})")
     return f"![loss and error over the epochs]({path.name})\n"
 
 
 def _panel(experiment: Experiment, key: str, title: str) -> TrainingPanel:
-    training, kind = experiment.trainings[key], experiment.kind
-    curve = training.curve
+    training = experiment.trainings[key]
+    curve, kind = training.curve, training.kind
     return TrainingPanel(
         title=title,
         epochs=curve.epochs,
         train_loss=curve.train_loss,
         dev_loss=curve.dev.get("loss", ()),
-        dev_error=[kind.shown_metric(value) for value in curve.dev.get(kind.metric, ())],
+        dev_error=[kind.shown_metric(value) for value in curve.dev.get(kind.curve_metric, ())],
         best_epoch=training.outcome.best_epoch if training.outcome else None,
     )

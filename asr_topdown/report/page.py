@@ -7,34 +7,23 @@ from pathlib import Path
 
 import asr_topdown
 from asr_topdown.files import write_text
-from asr_topdown.report import html, markdown, scans
+from asr_topdown.progress import duration
+from asr_topdown.report import html, markdown, overview, scans
 from asr_topdown.report.collect import collect
-from asr_topdown.report.compare import Comparison, Differences
+from asr_topdown.report.compare import Differences
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
 from asr_topdown.report.effort import effort_figure
+from asr_topdown.report.examples import examples
 from asr_topdown.report.figures import cascade, intervals
+from asr_topdown.report.glossary import GLOSSARY
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
-from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, System, systems
-from asr_topdown.report.tables import (
-    compare_systems,
-    p_values,
-    signed,
-    systems_table,
-    trainings_table,
-)
+from asr_topdown.report.systems import BASELINES, System, systems
+from asr_topdown.report.tables import compare_systems, systems_table, trainings_table
 from asr_topdown.report.tree import Branch, forest
 from asr_topdown.schedule.protocol import Result
-from asr_topdown.schedule.searches import SPECS, step_name
+from asr_topdown.schedule.searches import step_name
 from asr_topdown.score.seeds import MIN_SEEDS
-
-_HOW_TO_READ = """\
-Means over the seeds ± standard deviation. Δ is the difference of {mean} \
-(negative: fewer errors than the baseline) with its 95 % interval and two-sided p, which speak of other \
-seeds *and* other {sampled} (docs/statistics.md says how){tests}. "Step i" froze the top i layers; \
-"{top_down}" is where the search ended, by the dev error; "not taken" are steps whose dev error grew, which \
-ends the search. The equal-compute control is "{scratch}": it trains from scratch as often as the search \
-retrained and takes the best on dev."""
 
 # More than these are not compared: it would take long, and nobody reads so long a table.
 _MOST_SYSTEMS = 40
@@ -60,21 +49,27 @@ def write_report(root: Path | str, set_name: str = "test") -> Path:
 
 def build(experiment: Experiment) -> list[Part]:
     """What the report says, from top to bottom."""
-    parts: list[Part] = [Heading(1, experiment.name, "top"), Text(_made(experiment))]
+    verdicts, studies = [], []
+    for tag, results in experiment.studies.items():
+        # A study's models and units are its own, whatever else is in the folder.
+        sentence, parts = _study(experiment.of_study(tag), tag, results)
+        verdicts += [f"`{tag}`: {sentence}" if len(experiment.studies) > 1 else sentence] if sentence else []
+        studies += parts
+    parts = [Heading(1, experiment.name, "top"), *map(Text, verdicts), Text(_made(experiment))]
     if experiment.notes:
         parts.append(Notes("Missing", experiment.notes))
-    roots = forest(experiment)
-    for tag, results in experiment.studies.items():
-        parts += _study(experiment, tag, results, roots)
+    parts += studies
     studied = {step.node for results in experiment.studies.values() for one in results for step in one.steps}
     others = [key for key in experiment.trainings if key not in studied]
     if others:
         title = "Trainings outside of any study" if experiment.studies else "Trainings"
         parts += [Heading(2, title, "others")]
-        parts += [Tree("tree", _having(roots, others)), Curves("curves", [(key, "") for key in others])]
+        parts.append(_tree(experiment, "tree", _having(forest(experiment), others)))
+        parts.append(Curves("curves", [(key, "") for key in others]))
     parts += [Heading(2, "All trainings", "trainings"), trainings_table(experiment, experiment.roles())]
     if experiment.scores:
         parts.append(Text(_speed(experiment)))
+    parts += [Heading(2, "Words", "words"), GLOSSARY]
     parts += [Heading(2, "Commands", "commands"), Commands(experiment.commands)]
     if experiment.config:
         parts.append(Code("Settings", experiment.config))
@@ -86,68 +81,117 @@ def _made(experiment: Experiment) -> str:
     return f"Errors on `{experiment.set_name}`. Made by asr-topdown {asr_topdown.__version__} on {today}."
 
 
-def _study(
-    experiment: Experiment, tag: str, results: Sequence[Result], roots: Sequence[Branch]
-) -> list[Part]:
-    parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}"), Text(_cost(experiment, results))]
-    rows = systems(results)
-    if rows:
-        parts += _compared(experiment, tag, rows)
+def _study(experiment: Experiment, tag: str, results: Sequence[Result]) -> tuple[str, list[Part]]:
+    """Its verdict, and its parts."""
+    roots = forest(experiment)
+    parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
+    told = [overview.sizes(experiment), _cost(experiment, results), _criterion(experiment)]
+    parts += [Text(text) for text in told if text]
+    rows, verdict = systems(results), ""
+    if len(rows) > 1:
+        if len(rows) > _MOST_SYSTEMS:
+            total, rows = len(rows), _foremost(experiment, rows)
+            parts.append(
+                Text(
+                    f"The study has {total} systems; here are the {len(rows)} that are best on dev or named."
+                )
+            )
+        differences = compare_systems(experiment, rows)
+        verdict = overview.verdict(experiment, rows, differences)
+        parts += _compared(experiment, tag, rows, differences)
     if any(result.search == "greedy" for result in results):
         parts.append(cascade(experiment, results, f"cascade-{tag}"))
     effort = effort_figure(experiment, results, f"effort-{tag}")
     parts += [effort] if effort else []
     parts += _section_3(experiment, tag, results)
+    parts += _examples(experiment, tag, rows)
     for seed in sorted({result.seed for result in results}):
         own = [one for one in results if one.seed == seed]
         nodes = {step.node: step_name(one.search, step) for one in own for step in one.steps}
         parts.append(Heading(3, f"Seed {seed}", f"tree-{tag}-{seed}"))
-        parts.append(Tree(f"tree-{tag}-seed{seed}", _having(roots, nodes)))
+        parts.append(_tree(experiment, f"tree-{tag}-seed{seed}", _having(roots, nodes)))
         parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
-    return parts
+    return verdict, parts
 
 
 def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
     nodes = {step.node for result in results for step in result.steps}
     outcomes = [experiment.trainings[node].outcome for node in nodes if node in experiment.trainings]
-    seconds = sum(outcome.seconds for outcome in outcomes if outcome)
-    took = f"{seconds / 3600:.1f} hours" if seconds >= 3600 else f"{seconds / 60:.1f} minutes"
+    took = duration(sum(outcome.seconds for outcome in outcomes if outcome))
     return (
         f"{len(nodes)} trainings, which took {took}, one after the other (some may be another study's too)."
     )
 
 
-def _compared(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:
+def _criterion(experiment: Experiment) -> str:
+    if experiment.criterion == "loss":
+        return "The dev loss decided which networks the searches went on with (`schedule.criterion: loss`)."
+    if experiment.decoded or experiment.kind is LANGUAGE:
+        return ""
+    return (
+        "The dev errors are those of training: the dev set was not decoded as the test set was, and the two "
+        "columns do not compare."
+    )
+
+
+def _compared(
+    experiment: Experiment, tag: str, rows: Sequence[System], differences: Differences
+) -> list[Part]:
     """The systems, their differences, and the same in the paper's form."""
-    parts: list[Part] = []
-    if len(rows) > _MOST_SYSTEMS:
-        count, rows = len(rows), _foremost(experiment, rows)
-        parts.append(
-            Text(f"The study has {count} systems; here are the {len(rows)} that are best on dev or named.")
-        )
-    differences = compare_systems(experiment, rows)
-    if verdict := _verdict(experiment, differences):
-        parts.append(Text(verdict))
-    parts.append(systems_table(experiment, rows, differences, name=f"systems-{tag}"))
-    kind = experiment.kind
-    mean = "mean perplexities" if kind is LANGUAGE else "mean character error rates in percentage points"
-    how = {"mean": mean, "sampled": kind.sampled, "tests": _tests(differences)}
-    parts.append(Text(_HOW_TO_READ.format(**how, top_down=TOP_DOWN, scratch=SCRATCH)))
+    parts: list[Part] = [systems_table(experiment, rows, differences, name=f"systems-{tag}")]
+    parts.append(Text(_how_to_read(experiment, rows, differences)))
     found = intervals(experiment, differences, f"differences-{tag}")
     parts += [found] if found else []
     paper = published(experiment)
     if paper:
         title = f"In the form of the paper's {paper.title}"
-        text = f"Ours: {cell_name(experiment)}. The paper's: {paper.cell}."
+        text = f"Ours: {cell_name(experiment, paper)}. The paper's: {paper.cell}."
         text += " The two compare only where data, vocabulary and model are the paper's."
     else:
-        title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment)}."
+        title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment, None)}."
     table = paper_table(experiment, rows, paper, name=f"paper-{tag}")
     return [*parts, Heading(3, title, f"paper-{tag}"), Text(text), table]
 
 
+def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
+    """What stands in this table; all other words are in the glossary."""
+    kind = experiment.kind
+    text = "Means over the seeds ± standard deviation."
+    shown = [one for found in differences.values() for one in found.values() if one is not None]
+    if shown:
+        unit = "perplexities" if kind is LANGUAGE else f"{kind.error.removesuffix(' %')} in percentage points"
+        text += f" Δ is the difference of mean {unit} (negative: fewer errors than the baseline)"
+        tests = sum(one.p_value is not None for one in shown)
+        if tests:
+            text += (
+                " with its 95 % interval and two-sided p, which speak of other seeds *and* other "
+                f"{kind.sampled}; p in brackets is corrected for the {tests} comparisons of this table (Holm)"
+            )
+        if tests < len(shown):
+            text += f"; with fewer than {MIN_SEEDS} seeds there is neither interval nor p"
+        text += "."
+    equal = [BASELINES[base] for base in differences if base != "joint"]
+    if equal:
+        text += f" Equal compute: {' and '.join(equal)}."
+    if any(row.rejected for row in rows):
+        text += ' "Not taken" are steps whose dev error grew, which ends the search.'
+    return f"{text} The words are explained at the end of the page."
+
+
+def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:
+    found = examples(experiment, rows)
+    if found is None:
+        return []
+    seed, shown = found
+    text = (
+        f"Seed {seed}: of the utterances in which the search's network errs, the one in the middle, the one "
+        "at three quarters, and the worst. Wrong words stand out; words in brackets are missing."
+    )
+    return [Heading(3, "Some utterances", f"examples-{tag}"), Text(text), shown]
+
+
 def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
-    """The systems with names of their own, and of the others those with the smallest dev errors."""
+    """The systems that are where something ended, and of the others those with the smallest dev errors."""
     dev = experiment.dev()
 
     def error(row: System) -> float:
@@ -177,48 +221,14 @@ def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> l
     return parts
 
 
+def _tree(experiment: Experiment, name: str, roots: Sequence[Branch]) -> Tree:
+    return Tree(name, roots, experiment.dev_name, experiment.test_name)
+
+
 def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -> list[Branch]:
     """The trees that have one of the nodes in them."""
     wanted = set(nodes)
     return [root for root in roots if any(branch.id in wanted for _, branch in root.walk())]
-
-
-def _tests(differences: Differences) -> str:
-    """For how many comparisons the p-values were corrected, and which have none."""
-    shown = [one for found in differences.values() for one in found.values() if one is not None]
-    tests = sum(one.p_value is not None for one in shown)
-    text = f"; p in brackets is corrected for the {tests} comparisons of this table (Holm)" if tests else ""
-    few = f"; with fewer than {MIN_SEEDS} seeds there is neither" if tests < len(shown) else ""
-    return text + few
-
-
-def _verdict(experiment: Experiment, differences: Differences) -> str:
-    """Whether top-down training helped, in a sentence for each baseline."""
-    titles = {
-        SPECS["greedy"].label: "Top-down",
-        SPECS["exhaustive"].label: "The exhaustive search",
-        SPECS["halving"].label: "The search over both",
-    }
-    names = {JOINT: "joint training", SCRATCH: "the control with equal compute"}
-    return " ".join(
-        f"{title} against {names[baseline]}: {_difference(experiment, one)}."
-        for system, title in titles.items()
-        for baseline, found in differences.items()
-        if (one := found.get(system)) is not None
-    )
-
-
-def _difference(experiment: Experiment, one: Comparison) -> str:
-    kind = "more errors" if one.difference > 0 else "fewer errors"
-    if experiment.kind is LANGUAGE:
-        kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
-    numbers = f"{signed(one.difference)} {experiment.kind.difference}".rstrip()
-    seeds = f"better in {one.better} of {one.seeds} seed{'s' * (one.seeds > 1)}"
-    if one.interval is None:
-        return f"{kind}, but too few seeds for a test ({numbers}, {seeds})"
-    how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
-    low, high = map(signed, one.interval)
-    return f"{how} ({numbers}, 95 % interval {low} to {high}, {p_values(one)}, {seeds})"
 
 
 def _speed(experiment: Experiment) -> str:

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from asr_topdown.decode.perplexity import score_text
 from asr_topdown.progress import progress
+from asr_topdown.report import markdown
 from asr_topdown.report.collect import collect
 from asr_topdown.report.systems import systems
 from asr_topdown.report.tables import systems_table, trainings_table
@@ -26,8 +27,8 @@ def score_experiment(root: Path, text: Path, device: str = "cpu") -> str:
         score_text(store.node_dir(node), text, target, device)
     experiment = collect(root, text.stem)
     parts = [
-        f"## Study `{tag}`\n\n" + systems_table(experiment, systems(results)).markdown()
+        f"## Study `{tag}`\n\n" + markdown.table(systems_table(experiment.of_study(tag), systems(results)))
         for tag, results in experiment.studies.items()
     ]
-    trainings = trainings_table(experiment, experiment.roles()).markdown()
+    trainings = markdown.table(trainings_table(experiment, experiment.roles()))
     return "\n".join([*parts, "## All trainings\n\n" + trainings])

@@ -5,9 +5,10 @@ from collections.abc import Sequence
 
 from asr_topdown.report.compare import compare, correct
 from asr_topdown.report.records import Experiment, Score
-from asr_topdown.report.systems import JOINT, SCRATCH, System, systems
+from asr_topdown.report.systems import BASELINES, System, systems
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import difference_cell, mean_sd, scores_of
+from asr_topdown.report.tables import difference_cell, error_values, scores_of
+from asr_topdown.report.words import mean_sd
 
 
 def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table:
@@ -20,42 +21,45 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
         ValueError: naming an experiment without the study, or if they have no system in common, or are not of
             one kind.
     """
-    kind = experiments[0].kind
-    rows_of = [_by_name(experiment, tag) for experiment in experiments]
     folders = ", ".join(str(experiment.root) for experiment in experiments)
-    if any(experiment.kind is not kind for experiment in experiments):
-        raise ValueError(f"{folders}: language models and recognisers have no errors in common")
+    own = [_of_study(experiment, tag) for experiment in experiments]
+    kind = own[0].kind
+    if any(experiment.kind is not kind for experiment in own):
+        raise ValueError(f"{folders}: their errors are not of one kind")
+    rows_of = [{system.name: system for system in systems(one.studies[tag])} for one in own]
     common = [name for name in rows_of[0] if all(name in rows for rows in rows_of)]
-    pooled = {name: _pool(experiments, [rows[name] for rows in rows_of]) for name in common}
+    pooled = {name: _pool(own, [rows[name] for rows in rows_of]) for name in common}
     complete = {name: scores for name, scores in pooled.items() if scores}
     if not complete:
         raise ValueError(f"{folders}: no system has been trained and decoded with the same seeds in all")
-    baselines = [name for name in (JOINT, SCRATCH) if name in complete]
-    header = ["system", "seeds", "dev error", experiments[0].test_name]
-    header += [f"Δ to {baseline}" for baseline in baselines]
+    ends = {row.search: name for name, row in rows_of[0].items() if row.is_end and name in complete}
+    baselines = {search: ends[search] for search in BASELINES if search in ends}
     found = correct(
         {
-            baseline: {
+            search: {
                 system: None if system == baseline else compare(scores, complete[baseline], kind)
                 for system, scores in complete.items()
             }
-            for baseline in baselines
+            for search, baseline in baselines.items()
         }
     )
-    table = []
+    header = ["system", own[0].test_name, own[0].dev_name]
+    header += [*(f"Δ to {BASELINES[search]}" for search in baselines), "seeds"]
+    table, values = [], []
     for system, scores in complete.items():
-        dev = [_dev_error(experiments, [rows[system] for rows in rows_of], seed) for seed in scores]
-        shown = [kind.shown(one.rate) for one in scores.values()]
-        row = [system, str(len(scores)), mean_sd(dev), mean_sd(shown)]
-        row += [difference_cell(found[baseline][system]) for baseline in baselines]
-        table.append(row)
-    return Table("pooled", header, table)
+        dev = [_dev_error(own, [rows[system] for rows in rows_of], seed) for seed in scores]
+        errors = {own[0].test_name: [kind.shown(one.rate) for one in scores.values()], own[0].dev_name: dev}
+        compared = {search: each[system] for search, each in found.items()}
+        cells = [*map(mean_sd, errors.values()), *map(difference_cell, compared.values())]
+        table.append([system, *cells, str(len(scores))])
+        values.append({"system": system, "seeds": len(scores), **error_values(errors, compared)})
+    return Table("pooled", header, table, values=values)
 
 
-def _by_name(experiment: Experiment, tag: str) -> dict[str, System]:
+def _of_study(experiment: Experiment, tag: str) -> Experiment:
     if tag not in experiment.studies:
         raise ValueError(f"{experiment.root}: no results/{tag}.json; run `asr-topdown topdown` first")
-    return {system.name: system for system in systems(experiment.studies[tag])}
+    return experiment.of_study(tag)
 
 
 def _pool(experiments: Sequence[Experiment], rows: Sequence[System]) -> dict[int, Score]:

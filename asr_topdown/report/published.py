@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from asr_topdown.report.records import LANGUAGE, Experiment
+from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import System
-from asr_topdown.report.table import NOTHING, Table
+from asr_topdown.report.table import Table
+from asr_topdown.report.words import NOTHING
 from asr_topdown.schedule.searches import SPECS
 
 
@@ -18,7 +19,7 @@ class Row:
     """A row of the paper.
 
     Attributes:
-        search: the search or control whose row it is; "" = the joint training, None = none of ours.
+        search: the search or control whose row it is; None = none of ours.
         label: what the paper calls it.
         cells: from seed 1.
         where: what the search says of the training; {} = where it ended.
@@ -46,11 +47,13 @@ class Published:
         title: which one.
         cell: what stands in a cell.
         rows: of the model that is trained here.
+        parts: of the set, whose word errors by NIST's rules stand in a cell; () = dev and test errors do.
     """
 
     title: str
     cell: str
     rows: tuple[Row, ...]
+    parts: tuple[str, ...] = ()
 
 
 _WSJ, _WSJ_CELL = "Table 2, WSJ si284", "CER dev93/eval92"
@@ -58,7 +61,7 @@ BLSTM_CTC = Published(
     f"{_WSJ}, BLSTM-CTC",
     _WSJ_CELL,
     (
-        Row("", "BLSTM-CTC, joint", ("12.4/9.7", "12.6/10.4", "12.6/10.2")),
+        Row("joint", "BLSTM-CTC, joint", ("12.4/9.7", "12.6/10.4", "12.6/10.2")),
         Row("greedy", "+ top-down (Algorithm 1)", ("10.8/8.2", "10.6/8.5", "11.5/8.9")),
         Row("freeze_lowest", "+ freeze the lowest layer, retrain the upper ones", ("13.1/10.5",)),
     ),
@@ -67,7 +70,7 @@ BLSTM_CTC_DROPOUT = Published(
     f"{_WSJ}, BLSTM-CTC with dropout 0.5",
     _WSJ_CELL,
     (
-        Row("", "BLSTM-CTC, dropout 0.5, joint", ("", "", "9.6/7.6")),
+        Row("joint", "BLSTM-CTC, dropout 0.5, joint", ("", "", "9.6/7.6")),
         Row("greedy", "+ top-down (Algorithm 1)", ("", "", "8.2/6.3")),
     ),
 )
@@ -75,7 +78,7 @@ MODEL_A = Published(
     f"{_WSJ}, BLSTM CTC-attention “A”",
     _WSJ_CELL,
     (
-        Row("", "A, joint", ("8.0/6.2",)),
+        Row("joint", "A, joint", ("8.0/6.2",)),
         Row("greedy", "A, softmax layers frozen from A", ("7.3/5.4",), {"frozen": 1}),
         Row("transplant", "A, softmax layers frozen from B", ("7.5/5.7",)),
     ),
@@ -84,7 +87,7 @@ MODEL_B = Published(
     f"{_WSJ}, VGG-BLSTM CTC-attention “B”",
     _WSJ_CELL,
     (
-        Row("", "B, joint", ("7.2/5.4",)),
+        Row("joint", "B, joint", ("7.2/5.4",)),
         Row("greedy", "B, softmax layers frozen from B", ("7.0/5.2",), {"frozen": 1}),
         Row("transplant", "B, softmax layers frozen from A", ("6.7/5.2",)),
     ),
@@ -93,9 +96,10 @@ TRANSFORMER = Published(
     "Table 3, Switchboard 300 h, Transformer CTC-attention",
     "WER Switchboard/CallHome of eval2000",
     (
-        Row("", "joint", ("9.0/18.1",)),
+        Row("joint", "joint", ("9.0/18.1",)),
         Row("greedy", "softmax layers frozen, rest retrained", ("8.6/17.2",), {"frozen": 1}),
     ),
+    ("SWBD", "CallHome"),
 )
 _FROZEN_TOP = "topmost layer frozen, rest retrained"
 AWD_LSTM = Published(
@@ -103,7 +107,7 @@ AWD_LSTM = Published(
     "perplexity dev/test",
     (
         Row(None, "AWD-LSTM as published (Merity et al. 2018)", ("68.6/65.8",)),
-        Row("", "joint", ("68.7/65.6",)),
+        Row("joint", "joint", ("68.7/65.6",)),
         Row("freeze_top", f"{_FROZEN_TOP}, seed 1", ("68.2/65.3",), {"repeat": 1}),
         Row("freeze_top", f"{_FROZEN_TOP}, seed 2", ("68.2/65.2",), {"repeat": 2}),
         Row("freeze_top", f"{_FROZEN_TOP}, seed 3", ("68.1/65.2",), {"repeat": 3}),
@@ -141,38 +145,56 @@ def paper_table(
     seeds = sorted({seed for system in systems for seed in system.nodes})
     columns = max((len(row.cells) for row in paper.rows), default=0) if paper else 0
     header = ["system", *(f"seed {seed}" for seed in seeds)]
-    header += [f"paper, seed {number + 1}" for number in range(columns)]
-    dev, test = experiment.dev(), experiment.test()
-    rows, seen = [], []
+    header += (
+        [f"paper, seed {number + 1}" for number in range(columns)] if columns > 1 else ["paper"] * columns
+    )
+    sides = _sides(experiment, paper)
+    rows, values, seen = [], [], []
     for system in systems:
-        theirs = _row_of(system, paper)
+        theirs = next((row for row in (paper.rows if paper else ()) if row.is_of(system)), None)
         seen.append(theirs)
-        cells = [_cell(system, seed, dev, test) for seed in seeds]
+        cells = [_cell(system, seed, list(sides.values())) for seed in seeds]
         label = f"{system.name} (paper: {theirs.label})" if theirs else system.name
-        rows.append([label, *cells, *_padded(theirs.cells if theirs else (), columns)])
+        published_cells = _padded(theirs.cells if theirs else (), columns)
+        rows.append([label, *cells, *published_cells])
+        values.append(
+            {"system": system.name, "paper": theirs.label if theirs else None}
+            | {
+                f"{side}_seed{seed}": known.get(system.nodes.get(seed, ""))
+                for seed in seeds
+                for side, known in sides.items()
+            }
+            | {
+                f"paper_seed{number}": cell.replace(NOTHING, "")
+                for number, cell in enumerate(published_cells, 1)
+            }
+        )
     for row in paper.rows if paper else ():
         if row not in seen:
             rows.append([f"paper only: {row.label}", *[NOTHING] * len(seeds), *_padded(row.cells, columns)])
-    return Table(name, header, rows)
+    return Table(name, header, rows, values=values)
 
 
-def _row_of(system: System, paper: Published | None) -> Row | None:
-    return next((row for row in (paper.rows if paper else ()) if row.is_of(system)), None)
-
-
-def cell_name(experiment: Experiment) -> str:
+def cell_name(experiment: Experiment, paper: Published | None) -> str:
     """What stands in our cells."""
-    if experiment.kind is LANGUAGE:
-        return f"perplexity dev/{experiment.set_name}"
-    return f"{experiment.dev_name} / {experiment.test_name}"
+    return " / ".join(_sides(experiment, paper))
 
 
-def _cell(system: System, seed: int, dev: Mapping[str, float], test: Mapping[str, float]) -> str:
+def _sides(experiment: Experiment, paper: Published | None) -> dict[str, dict[str, float]]:
+    """The two numbers of a cell: name -> node -> error."""
+    if paper is None or not paper.parts:
+        return {experiment.dev_name: experiment.dev(), experiment.test_name: experiment.test()}
+    names = [f"{part} WER %" for part in paper.parts]
+    scores = experiment.scores.items()
+    return {name: {node: one.others[name] for node, one in scores if name in one.others} for name in names}
+
+
+def _cell(system: System, seed: int, sides: Sequence[Mapping[str, float]]) -> str:
     node = system.nodes.get(seed, "")
-    if node not in dev and node not in test:
+    if not any(node in known for known in sides):
         return NOTHING
     mark = " (not taken)" if seed in system.rejected else ""
-    return f"{_short(dev.get(node))}/{_short(test.get(node))}{mark}"
+    return "/".join(_short(known.get(node)) for known in sides) + mark
 
 
 def _short(value: float | None) -> str:

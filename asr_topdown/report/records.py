@@ -2,15 +2,16 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from asr_topdown.runs.about import About
 from asr_topdown.runs.journal import Command
-from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.node import LOSS, Node, Outcome
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import step_name
 
@@ -22,9 +23,9 @@ class Kind:
     Attributes:
         error: name and unit of an error as it is shown.
         difference: unit of a difference of two, "" where it needs none.
-        metric: the dev metric that is the same error, as metrics.jsonl calls it.
+        metric: the same error on dev, as metrics.jsonl and outcomes call it.
         loss: unit of the loss.
-        sampled: what a test set is a sample of.
+        sampled: what the set is a sample of, besides the seeds.
     """
 
     error: str
@@ -35,18 +36,29 @@ class Kind:
 
     def shown(self, rate: float) -> float:
         """An error rate (errors per reference unit, or nats per word) as it is shown."""
-        return 100 * rate if self.metric == "cer" else math.exp(min(rate, 700.0))
+        return math.exp(min(rate, 700.0)) if self is LANGUAGE else 100 * rate
 
     def shown_all(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
         """`shown`, of many."""
-        return 100 * rates if self.metric == "cer" else np.exp(np.minimum(rates, 700.0))
+        return np.exp(np.minimum(rates, 700.0)) if self is LANGUAGE else 100 * rates
 
     def shown_metric(self, value: float) -> float:
-        """A value of `metric` in metrics.jsonl as it is shown."""
-        return 100 * value if self.metric == "cer" else value
+        """A value of `metric`, or of `curve_metric`, as it is shown."""
+        return value if self is LANGUAGE else 100 * value
+
+    @property
+    def curve_metric(self) -> str:
+        """What metrics.jsonl has of the error on dev after each epoch."""
+        return "ppl" if self is LANGUAGE else "cer"
+
+    @property
+    def curve_name(self) -> str:
+        """The same, as it is shown: no beam search runs in every epoch."""
+        return "dev perplexity" if self is LANGUAGE else "greedy dev CER %"
 
 
-SPEECH = Kind("CER %", "points", "cer", "nats/utterance", "utterances")
+CHARACTERS = Kind("CER %", "points", "cer", "nats/utterance", "utterances")
+WORDS = Kind("WER %", "points", "wer", "nats/utterance", "utterances")
 LANGUAGE = Kind("perplexity", "", "ppl", "nats/word", "pieces of the text")
 
 
@@ -67,17 +79,32 @@ class Curve:
 
 @dataclass(frozen=True)
 class Training:
-    """One node of the experiment; `outcome` is None while it is not finished.
+    """One node of the experiment.
 
-    `metric` is the dev metric that chose its best epoch, and `layers` are the network's, input first; "" and
-    () if its config.yaml does not say.
+    Attributes:
+        node: what was trained.
+        outcome: None while it is not finished.
+        curve: its epochs.
+        kind: what its errors are.
+        metric: the dev metric that chose its best epoch; "" if its config.yaml does not say.
+        about: its layers, data and machine; None if that was not kept.
+        model: its model's settings as plain values; empty if they cannot be read.
+        config: all of its settings, YAML.
     """
 
     node: Node
     outcome: Outcome | None
     curve: Curve
+    kind: Kind
     metric: str
-    layers: tuple[str, ...] = ()
+    about: About | None = None
+    model: Mapping[str, Any] = field(default_factory=dict)
+    config: str = ""
+
+    @property
+    def layers(self) -> tuple[str, ...]:
+        """The network's, input first; () if that was not kept."""
+        return tuple(self.about.layers) if self.about else ()
 
 
 @dataclass(frozen=True)
@@ -85,12 +112,13 @@ class Score:
     """How well a model did on the reported set.
 
     Attributes:
-        rate: errors per reference unit (characters, a fraction), or nats per word.
-        parts: what the set is a sample of (an utterance, a piece of text) -> (errors, reference units) in it;
-            empty if it is not known any more.
+        rate: errors per reference unit (a fraction), or nats per word.
+        parts: of each utterance, or piece of a text: (errors, reference units) in it; empty if it is not
+            known any more.
         others: other error rates as they are shown, "WER %" say.
         seconds: that it took.
         audio_seconds: that the set lasts; 0 for a text.
+        texts: utterance -> what was recognised; empty for a text.
     """
 
     rate: float
@@ -98,6 +126,7 @@ class Score:
     others: Mapping[str, float]
     seconds: float
     audio_seconds: float = 0.0
+    texts: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -107,37 +136,66 @@ class Experiment:
     Attributes:
         root: the experiment folder.
         set_name: the set, or text, that is reported: "test".
-        kind: what its errors are.
         trainings: node id -> training.
         studies: results tag -> what its searches did.
         scores: node id -> its errors on `set_name`.
+        references: utterance -> what was said.
         notes: what is missing, and what to run for it; one sentence each.
-        model: the settings of the model (`config.model`) as plain values; empty if they cannot be read.
-        config: the settings of an experiment's node, YAML.
         commands: what was run to make it.
     """
 
     root: Path
     set_name: str
-    kind: Kind
     trainings: Mapping[str, Training]
     studies: Mapping[str, list[Result]]
     scores: Mapping[str, Score]
-    notes: tuple[str, ...]
-    model: Mapping[str, Any]
-    config: str = ""
+    references: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
+
+    def of_study(self, tag: str) -> "Experiment":
+        """What belongs to one study: others in the same folder may have other models and units."""
+        results = self.studies[tag]
+        own = {step.node for result in results for step in result.steps}
+        return replace(
+            self,
+            trainings={key: one for key, one in self.trainings.items() if key in own},
+            studies={tag: results},
+            scores={key: one for key, one in self.scores.items() if key in own},
+        )
 
     @property
     def name(self) -> str:
-        """The folder's."""
-        return self.root.resolve().name
+        """The folder's, with the one above it where it says little."""
+        root = self.root.resolve()
+        return f"{root.parent.name}/{root.name}" if root.name == "exp" else root.name
 
     @property
     def corpus(self) -> str:
         """The recipe that the folder belongs to: egs/CORPUS/exp/TAG; "" elsewhere."""
         above = self.root.resolve().parents
         return above[1].name if len(above) > 1 and above[0].name == "exp" else ""
+
+    @property
+    def kind(self) -> Kind:
+        """What errors are, of the trainings' first."""
+        return next((one.kind for one in self.trainings.values()), CHARACTERS)
+
+    @property
+    def model(self) -> Mapping[str, Any]:
+        """The settings of the model, of the first training whose settings can be read."""
+        return next((one.model for one in self.trainings.values() if one.model), {})
+
+    @property
+    def config(self) -> str:
+        """All settings, likewise."""
+        return next((one.config for one in self.trainings.values() if one.config), "")
+
+    @property
+    def criterion(self) -> str:
+        """What decided in the studies: "error" or "loss"."""
+        found = {result.criterion for results in self.studies.values() for result in results}
+        return "loss" if found == {"loss"} else "error"
 
     def roles(self) -> dict[str, str]:
         """Node id -> what it was in the first search that has it; of the nodes that are there."""
@@ -162,17 +220,30 @@ class Experiment:
         }
         return known | {key: self._dev(outcome) for key, outcome in finished.items()}
 
+    def dev_loss(self) -> dict[str, float]:
+        """Node id -> dev loss of the best epoch, in nats, where it was recorded."""
+        outcomes = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
+        return {key: one.metrics[LOSS] for key, one in outcomes.items() if LOSS in one.metrics}
+
     def test(self) -> dict[str, float]:
         """Node id -> error on the reported set, as it is shown (`test_name`)."""
         return {key: self.kind.shown(score.rate) for key, score in self.scores.items()}
 
     @property
     def dev_name(self) -> str:
-        """What chose the best epochs, with its unit; just "dev error" where the trainings differ in it."""
+        """What the dev error is, with its unit; just "dev error" where the trainings differ in it."""
         if self.kind is LANGUAGE:
             return "dev perplexity"
-        names = {"cer": "dev CER %", "loss": "dev loss (nats)", "accuracy": "dev label error %"}
+        if self.decoded:
+            return f"dev {self.kind.error}"
+        names = {"cer": "dev CER % (greedy)", "loss": "dev loss (nats)", "accuracy": "dev label error %"}
         return names.get(self._metric, "dev error")
+
+    @property
+    def decoded(self) -> bool:
+        """Whether the dev errors come from the decoder that `decode` uses, as the test errors do."""
+        outcomes = [one.outcome for one in self.trainings.values() if one.outcome is not None]
+        return bool(outcomes) and all(f"dev_{self.kind.metric}" in one.metrics for one in outcomes)
 
     @property
     def test_name(self) -> str:
@@ -185,12 +256,13 @@ class Experiment:
         return metrics.pop() if len(metrics) == 1 else ""
 
     def shown_dev(self, error: float) -> float:
-        """A step's dev error (a loss or a fraction) as `dev_name` says."""
+        """A dev error (a loss or a fraction) as `dev_name` says."""
         if self.kind is LANGUAGE:
             return self.kind.shown(error)
-        return error * (1 if self._metric == "loss" else 100)
+        return error * (1 if self._metric == "loss" and not self.decoded else 100)
 
     def _dev(self, outcome: Outcome) -> float:
-        if self.kind is LANGUAGE and "ppl" in outcome.metrics:
-            return outcome.metrics["ppl"]
+        name = self.kind.metric if self.kind is LANGUAGE else f"dev_{self.kind.metric}"
+        if name in outcome.metrics:
+            return self.kind.shown_metric(outcome.metrics[name])
         return self.shown_dev(outcome.error)

@@ -2,12 +2,13 @@
 
 import statistics
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TypeVar
 
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.records import Experiment
-from asr_topdown.report.table import NOTHING, Table
-from asr_topdown.report.tables import mean_sd
+from asr_topdown.report.table import Table
+from asr_topdown.report.words import NOTHING, mean_sd
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.epoch_scan import EpochScanPoint
 from asr_topdown.schedule.protocol import Result, Step
@@ -39,7 +40,7 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
         row = [_short(percent), point.subset, str(point.utterances), str(len(nodes))]
         row += [mean_sd(known[node] for node in nodes if node in known) for known in (dev, test)]
         rows.append(row + ([_TABLE_1.get(round(percent), NOTHING)] if on_paper else []))
-    return Table(name, header, rows, left=2)
+    return Table(name, header, rows, frozenset({0, 1}))
 
 
 def figure_1(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
@@ -49,12 +50,7 @@ def figure_1(experiment: Experiment, results: Sequence[Result], name: str) -> Fi
         "Figure 1 of the paper: the classifier of each subset's joint training is frozen, extractors are "
         "trained below it on unseen data. Small marks: single trainings; line: their mean."
     )
-    labelled = []
-    for one in charts:
-        ticks = sorted({x for series in one.series for x, _ in series.points})
-        named = [(tick, _short(tick)) for tick in ticks]
-        labelled.append(Chart(one.title, one.x_name, one.y_name, one.series, named, log_x=True))
-    return Figure(name, caption, labelled) if charts else None
+    return Figure(name, caption, [replace(one, log_x=True) for one in charts]) if charts else None
 
 
 def figure_2(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
@@ -77,7 +73,7 @@ def figure_2(experiment: Experiment, results: Sequence[Result], name: str) -> Fi
         "is frozen, extractors are trained below it. Small marks: single trainings; line: their mean."
     )
     first = [Chart("(a) joint training", "epoch", f"loss ({experiment.kind.loss})", losses)] if losses else []
-    return Figure(name, caption, first + [_titled(chart, "(b) ") for chart in charts])
+    return Figure(name, caption, first + [replace(one, title=f"(b) {one.title}") for one in charts])
 
 
 def extractors_table(
@@ -94,22 +90,24 @@ def extractors_table(
         nodes = [node for at, node in own if at == place]
         errors = [[error for node in nodes if (error := error_of(node)) is not None] for _, error_of in sides]
         rows.append([_short(place), str(len(nodes)), *map(mean_sd, errors)])
-    return Table(name, header, rows, left=0)
+    return Table(name, header, rows, frozenset())
 
 
 def depth_figure(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
     """Error by the number of frozen blocks, a line for each end and start."""
     arms: dict[str, list[tuple[float, str]]] = {}
+    deepest = 0
     for point, node in _points(results, DepthSweepPoint):
-        source = f", from {point.source}" if point.source else ""
-        arms.setdefault(f"{point.side} frozen, {point.start}{source}", []).append((float(point.frozen), node))
+        arms.setdefault(point.arm(), []).append((float(point.frozen), node))
+        deepest = max(deepest, point.frozen)
     charts = []
     for title, error_of in _sides(experiment):
         series = []
         for number, (arm, own) in enumerate(arms.items()):
             series += _spread(own, error_of, arm, number % _LOOKS)
         if series:
-            charts.append(Chart(title, "frozen blocks", title, series))
+            ticks = [(float(place), str(place)) for place in range(deepest + 1)]
+            charts.append(Chart(title, "frozen blocks", title, series, ticks))
     caption = "The depth sweep: so many blocks of one end are frozen. Small marks: single trainings."
     return Figure(name, caption, charts) if charts else None
 
@@ -139,7 +137,8 @@ def _by_point(experiment: Experiment, results: Sequence[Result], search: str) ->
     for look, (title, error_of) in enumerate(_sides(experiment)):
         series = _spread(own, error_of, "mean of the extractors", look)
         if series:
-            charts.append(Chart(title, x_name, title, [_renamed(one, title) for one in series]))
+            ticks = [(place, _short(place)) for place in _thinned(sorted({place for place, _ in own}))]
+            charts.append(Chart(title, x_name, title, [_renamed(one, title) for one in series], ticks))
     return charts
 
 
@@ -159,12 +158,12 @@ def _spread(own: Sequence[tuple[float, str]], error_of: ErrorOf, name: str, look
 
 
 def _renamed(series: Series, title: str) -> Series:
-    name = f"{series.name}, {title}" if series.name else ""
-    return Series(name, series.points, series.look, series.line, series.markers, series.faint)
+    return replace(series, name=f"{series.name}, {title}" if series.name else "")
 
 
-def _titled(chart: Chart, before: str) -> Chart:
-    return Chart(before + chart.title, chart.x_name, chart.y_name, chart.series, chart.x_ticks, chart.log_x)
+def _thinned(places: Sequence[float]) -> Sequence[float]:
+    """At most ten of them, evenly."""
+    return places[:: -(-len(places) // 10) or 1]
 
 
 def _sides(experiment: Experiment) -> list[tuple[str, ErrorOf]]:

@@ -12,7 +12,7 @@ from asr_topdown.report.figures import Chart, Figure, Intervals, Series
 DASHES = ("", "7 4", "2 3", "8 3 2 3", "4 2", "")
 _WIDTH, _HEIGHT = 440, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 26, 66
-_LINE, _ROW = 13, 24
+_LINE, _PAIR, _NARROW = 13, 32, 360
 # Corners of the markers, by look; a circle and a cross are none of these.
 _SHAPES = {
     1: ((-1, -1), (1, -1), (1, 1), (-1, 1)),
@@ -38,23 +38,27 @@ def figure(one: Figure) -> str:
 
 
 def intervals(one: Intervals) -> str:
-    """The differences, a row each, around a line at zero."""
-    rows = sum(1 + len(found) for found in one.groups.values())
-    bottom = 30 + _ROW * rows
+    """A chart for each baseline: differences around a line at zero, below the systems' names."""
+    charts = (
+        _forest(one, title, found, f"{one.name}-{number}")
+        for number, (title, found) in enumerate(one.groups.items())
+    )
+    return tag("div", "".join(charts), class_="charts")
+
+
+def _forest(one: Intervals, title: str, found: Sequence[tuple[str, Comparison]], name: str) -> str:
+    bottom = 22 + _PAIR * len(found)
     reach = one.reach() * 1.08
-    x = _linear(-reach, reach, 260, 626)
-    parts = [_line("zero", (x(0), 8), (x(0), bottom))]
-    y = 12.0
-    for title, found in one.groups.items():
-        y += _ROW
-        parts.append(_text(title, 0, y - 6, "strong"))
-        for system, difference in found:
-            y += _ROW
-            parts.append(_text(_shortened(system), 8, y - 6))
-            parts.append(_interval(difference, x, y - 10))
-    parts.append(_x_axis([(tick, _plain(tick)) for tick in ticks(-reach, reach, 7)], x, bottom))
-    parts.append(_text(one.x_name, x(0), bottom + 36, "middle"))
-    return _svg(one.name, one.x_name, 640, bottom + 42, "".join(parts))
+    x = _linear(-reach, reach, 8, _NARROW - 8)
+    parts = [_line("zero", (x(0), 20), (x(0), bottom)), _text(title, 0, 14, "strong")]
+    y = 16.0
+    for system, difference in found:
+        y += _PAIR
+        parts.append(_text(_shortened(system), 0, y - 16, "halo"))
+        parts.append(_interval(difference, x, y - 7))
+    parts.append(_x_axis([(tick, _plain(tick)) for tick in ticks(-reach, reach, 5)], x, bottom))
+    parts.append(_text(one.x_name, _NARROW / 2, bottom + 34, "middle"))
+    return _svg(name, f"{one.x_name} {title}", _NARROW, bottom + 40, "".join(parts))
 
 
 def _interval(one: Comparison, x: Callable[[float], float], y: float) -> str:
@@ -196,5 +200,5 @@ def _plain(value: float) -> str:
     return f"{value:.6g}".replace("-", "−")
 
 
-def _shortened(text: str, longest: int = 42) -> str:
+def _shortened(text: str, longest: int = 60) -> str:
     return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -10,6 +10,12 @@ from asr_topdown.schedule.spec import Spec
 JOINT = "joint"
 TOP_DOWN = SPECS["greedy"].label
 SCRATCH = SPECS["scratch"].label
+# What systems are compared with, and how that is called in a column: search or control.
+BASELINES = {
+    "joint": "joint",
+    "scratch": "as many trainings from scratch",
+    "joint_long": "as many epochs of joint training",
+}
 
 
 @dataclass(frozen=True)
@@ -19,14 +25,14 @@ class System:
     Attributes:
         name: what it is called.
         nodes: base seed -> node id.
-        search: the search or control that it belongs to; "" = the joint training.
+        search: the search or control that it belongs to.
         point: what the search says of this training; None = where it ended.
         rejected: seeds for which the search did not go on from this node.
     """
 
     name: str
     nodes: Mapping[int, str]
-    search: str = ""
+    search: str = JOINT
     point: Point | None = None
     rejected: frozenset[int] = frozenset()
 

@@ -2,42 +2,52 @@
 
 import csv
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
-NOTHING = "–"
+from asr_topdown.report.words import NOTHING
+
+Value = str | int | float | None
 
 
 @dataclass(frozen=True)
 class Table:
-    """Cells as they are shown.
+    """Cells as they are shown, and the values behind them.
 
     Attributes:
         name: of the files it is written to, and of the place in the page.
         header: the columns' names.
         rows: as many cells in each.
-        left: so many columns hold words and stand flush left; the others hold numbers.
+        words: columns that hold words and stand flush left; the others hold numbers.
         code: columns whose cells are names of the program's own (node ids).
+        values: column -> value, for each row of the CSV file, where cells hold several; () = the cells.
     """
 
     name: str
     header: Sequence[str]
     rows: Sequence[Sequence[str]] = field(default_factory=tuple)
-    left: int = 1
+    words: frozenset[int] = frozenset({0})
     code: frozenset[int] = frozenset()
-
-    def markdown(self) -> str:
-        """The table in GitHub's Markdown."""
-        rules = [":--" if column < self.left else "--:" for column in range(len(self.header))]
-        lines = [list(self.header), rules, *(self._marked(row) for row in self.rows)]
-        return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+    values: Sequence[Mapping[str, Value]] = ()
 
     def csv(self) -> str:
-        """The table as comma-separated values, the first line its header."""
+        """Comma-separated values for a program: one number in a column, none is empty, ASCII signs."""
         text = io.StringIO()
-        csv.writer(text, lineterminator="\n").writerows([self.header, *self.rows])
+        writer = csv.writer(text, lineterminator="\n")
+        if not self.values:
+            writer.writerows([self.header, *([_plain(cell) for cell in row] for row in self.rows)])
+            return text.getvalue()
+        names = list(dict.fromkeys(name for row in self.values for name in row))
+        writer.writerow(names)
+        writer.writerows([_written(row.get(name)) for name in names] for row in self.values)
         return text.getvalue()
 
-    def _marked(self, row: Sequence[str]) -> list[str]:
-        cells = [cell.replace("|", "\\|") for cell in row]
-        return [f"`{cell}`" if column in self.code else cell for column, cell in enumerate(cells)]
+
+def _written(value: Value) -> str:
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def _plain(cell: str) -> str:
+    return "" if cell == NOTHING else cell.replace("−", "-")

@@ -1,12 +1,15 @@
 """From records to tables."""
 
-import statistics
-from collections.abc import Iterable, Mapping, Sequence
+import math
+import re
+from collections.abc import Mapping, Sequence
 
 from asr_topdown.report.compare import Comparison, Differences, compare, correct
 from asr_topdown.report.records import Experiment, Score, Training
-from asr_topdown.report.systems import JOINT, SCRATCH, System
-from asr_topdown.report.table import NOTHING, Table
+from asr_topdown.report.systems import BASELINES, JOINT, System
+from asr_topdown.report.table import Table, Value
+from asr_topdown.report.words import NOTHING, deviation, mean, mean_sd, number, p_text, signed
+from asr_topdown.schedule.searches import SEARCHES
 
 
 def systems_table(
@@ -16,7 +19,9 @@ def systems_table(
     *,
     name: str = "systems",
 ) -> Table:
-    """One row per system: layers, seeds, dev and test errors, and the differences that matter.
+    """One row per system: test and dev errors, the differences that matter, layers, seeds.
+
+    The errors stand first, where a phone shows them.
 
     Args:
         experiment: where the numbers come from.
@@ -25,34 +30,48 @@ def systems_table(
         name: of the table.
     """
     differences = compare_systems(experiment, systems) if differences is None else differences
-    others = _other_errors(experiment)
-    header = ["system", "frozen", "seeds", experiment.dev_name, experiment.test_name]
-    header += [f"{experiment.set_name} {name}" for name in others]
-    words = experiment.test_name.removesuffix(" %")
-    titles = {JOINT: f"Δ {words} to joint [95 % CI]", SCRATCH: "Δ to the equal-compute control [95 % CI]"}
-    header += [titles[baseline] for baseline in differences]
-    rows = []
+    columns = _errors(experiment)
+    unit = experiment.test_name.removesuffix(" %")
+    header = ["system", *columns, *(f"Δ {unit} to {BASELINES[one]}" for one in differences)]
+    header += ["frozen", "seeds"]
+    rows, values = [], []
     for system in systems:
-        row = [system.name, *_system_cells(experiment, system, others)]
-        row += [difference_cell(found.get(system.name)) for found in differences.values()]
-        rows.append(row)
-    return Table(name, header, rows, left=2)
+        errors = {
+            title: [known[n] for n in system.nodes.values() if n in known] for title, known in columns.items()
+        }
+        found = {baseline: compared.get(system.name) for baseline, compared in differences.items()}
+        trainings = [experiment.trainings[n] for n in system.nodes.values() if n in experiment.trainings]
+        rows.append(
+            [
+                system.name,
+                *map(mean_sd, errors.values()),
+                *map(difference_cell, found.values()),
+                _frozen(trainings),
+                _seeds(system, len(errors[experiment.test_name])),
+            ]
+        )
+        row: dict[str, Value] = {"system": system.name, "search": system.search, "seeds": len(system.nodes)}
+        row |= {"not_taken": len(system.rejected), "frozen": _frozen(trainings).replace(NOTHING, "")}
+        values.append(row | error_values(errors, found))
+    words = frozenset({0, len(header) - 2, len(header) - 1})
+    return Table(name, header, rows, words, values=values)
 
 
 def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differences:
-    """Baseline (joint, the equal-compute control) -> system -> its difference; None to itself.
+    """Baseline (`systems.BASELINES`) -> system -> its difference; None to itself.
 
-    The p-values are corrected for being so many, over both baselines.
+    The p-values are corrected for being so many, over all baselines.
     """
-    by_name = {system.name: system for system in systems}
+    by_search = {system.search: system for system in systems if system.is_end}
     scores = {system.name: scores_of(experiment, system) for system in systems}
     found: dict[str, dict[str, Comparison | None]] = {}
-    for baseline in (JOINT, SCRATCH):
-        if baseline in by_name:
+    for baseline in BASELINES:
+        if baseline in by_search:
+            base = by_search[baseline]
             found[baseline] = {
                 system.name: None
-                if system.nodes == by_name[baseline].nodes
-                else compare(scores[system.name], scores[baseline], experiment.kind)
+                if system.nodes == base.nodes
+                else compare(scores[system.name], scores[base.name], experiment.kind)
                 for system in systems
             }
     return correct(found)
@@ -60,9 +79,9 @@ def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differ
 
 def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
     """One row per training; `roles` says what a node was in a search."""
-    header = ["node", "role", "what was trained", "epochs", "best", experiment.dev_name]
+    header = ["node", "role", "what was trained", "epochs", "best", experiment.dev_name, "dev loss"]
     header += [experiment.test_name, "minutes"]
-    dev, test = experiment.dev(), experiment.test()
+    dev, test, loss = experiment.dev(), experiment.test(), experiment.dev_loss()
     known = [node_id for node_id in roles if node_id in experiment.trainings]
     rows = []
     for node_id in known + sorted(experiment.trainings.keys() - roles.keys()):
@@ -76,11 +95,12 @@ def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
                 str(outcome.epochs if outcome else len(training.curve.epochs)),
                 str(outcome.best_epoch) if outcome else "not finished",
                 number(dev.get(node_id)),
+                number(loss.get(node_id)),
                 number(test.get(node_id)),
                 f"{outcome.seconds / 60:.1f}" if outcome else NOTHING,
             ]
         )
-    return Table("trainings", header, rows, left=3, code=frozenset({0}))
+    return Table("trainings", header, rows, frozenset({0, 1, 2}), frozenset({0}))
 
 
 def scores_of(experiment: Experiment, system: System) -> dict[int, Score]:
@@ -89,28 +109,16 @@ def scores_of(experiment: Experiment, system: System) -> dict[int, Score]:
     return {seed: score for seed, score in found.items() if score is not None}
 
 
-def number(value: float | None) -> str:
-    """Two digits after the point."""
-    return NOTHING if value is None else f"{value:.2f}"
-
-
-def mean_sd(values: Iterable[float]) -> str:
-    """The mean and, of several, the sample standard deviation: "21.34 ± 0.52"."""
-    values = list(values)
-    if not values:
-        return NOTHING
-    mean = f"{statistics.fmean(values):.2f}"
-    return f"{mean} ± {statistics.stdev(values):.2f}" if len(values) > 1 else mean
-
-
-def p_text(p_value: float) -> str:
-    """As "p = 0.012", or "p < 0.001"."""
-    return "p < 0.001" if p_value < 0.001 else f"p = {p_value:.3f}"
-
-
-def signed(value: float) -> str:
-    """With its sign: "+0.50", "−6.00"."""
-    return f"{value:+.2f}".replace("-", "−")
+def main_row(experiment: Experiment, systems: Sequence[System]) -> System | None:
+    """What the study's first search ended with; if it has rows for its trainings only, the best on dev."""
+    dev = experiment.dev()
+    own = [system for system in systems if system.search in SEARCHES and system.search != JOINT]
+    first = [system for system in own if system.search == own[0].search]
+    ends = [system for system in first if system.is_end]
+    rows = ends or sorted(
+        first, key=lambda row: mean(dev.get(n, math.inf) for n in row.nodes.values()) or 0.0
+    )
+    return rows[0] if rows else None
 
 
 def difference_cell(comparison: Comparison | None) -> str:
@@ -132,26 +140,40 @@ def p_values(comparison: Comparison) -> str:
     return f"{p_text(comparison.p_value)} (corrected {corrected})"
 
 
-def _other_errors(experiment: Experiment) -> list[str]:
-    return list(dict.fromkeys(name for score in experiment.scores.values() for name in score.others))
+def error_values(
+    errors: Mapping[str, Sequence[float]], compared: Mapping[str, Comparison | None]
+) -> dict[str, Value]:
+    """The errors of a system by column, and its comparisons by baseline: a value in a column each."""
+    values: dict[str, Value] = {}
+    for title, known in errors.items():
+        name = re.sub(r"[^A-Za-z]+", "_", title).strip("_")
+        values |= {f"{name}_mean": mean(known), f"{name}_sd": deviation(known)}
+    names = ("difference", "low", "high", "p", "p_corrected", "better", "seeds")
+    for baseline, one in compared.items():
+        found: tuple[Value, ...] = (None,) * len(names)
+        if one is not None:
+            low, high = one.interval or (None, None)
+            found = (one.difference, low, high, one.p_value, one.corrected, one.better, one.seeds)
+        values |= {f"{name}_to_{baseline}": value for name, value in zip(names, found, strict=True)}
+    return values
 
 
-def _system_cells(experiment: Experiment, system: System, others: Sequence[str]) -> list[str]:
-    trainings = [experiment.trainings[node] for node in system.nodes.values() if node in experiment.trainings]
-    scores = list(scores_of(experiment, system).values())
-    count = str(len(system.nodes))
+def _errors(experiment: Experiment) -> dict[str, dict[str, float]]:
+    """Column -> node -> error: on the set, on dev, and the others of the set."""
+    columns = {experiment.test_name: experiment.test(), experiment.dev_name: experiment.dev()}
+    if experiment.criterion == "loss" and experiment.dev_name != "dev loss (nats)":
+        columns["dev loss (nats)"] = experiment.dev_loss()
+    for node, score in experiment.scores.items():
+        for name, value in score.others.items():
+            columns.setdefault(f"{experiment.set_name} {name}", {})[node] = value
+    return columns
+
+
+def _seeds(system: System, decoded: int) -> str:
+    text = str(len(system.nodes))
     if system.rejected:
-        count += f" ({len(system.rejected)} not taken)"
-    if scores and len(scores) < len(system.nodes):
-        count += f", {len(scores)} decoded"
-    dev = experiment.dev()
-    return [
-        _frozen(trainings),
-        count,
-        mean_sd(dev[node] for node in system.nodes.values() if node in dev),
-        mean_sd(experiment.kind.shown(score.rate) for score in scores),
-        *(mean_sd(score.others[name] for score in scores if name in score.others) for name in others),
-    ]
+        text += f" ({len(system.rejected)} not taken)"
+    return f"{text}, {decoded} decoded" if 0 < decoded < len(system.nodes) else text
 
 
 def _frozen(trainings: Sequence[Training]) -> str:

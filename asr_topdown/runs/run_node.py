@@ -12,7 +12,7 @@ from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
-from asr_topdown.runs import continuation, frozen_prefix, lora
+from asr_topdown.runs import about, continuation, frozen_prefix, lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.store import Store
@@ -71,6 +71,8 @@ def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> 
 def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Progress:
     config = experiment.config.train
     model = prepare_model(node, experiment, store)
+    if distributed.current().leads:
+        about.write(folder, model, experiment)
     frozen = layers.fingerprint(model, node.frozen, ignore=lora.MARK)
     trainer = Trainer(
         model,

@@ -65,23 +65,26 @@ class DepthSweepPoint:
 
     def text(self) -> str:
         """See `Point`."""
-        return f"{self._what()}{self._origin()}"
+        which = {"bottom": "lowest", "top": "topmost"}.get(self.side, "")
+        count = f"{which} {self.frozen} blocks" if self.frozen > 1 else f"{which} block"
+        return self._told(f"{count} frozen, the rest")
 
-    def _what(self) -> str:
-        if self.start == "lora":
-            return "all layers frozen, low-rank adapters trained"
+    def arm(self) -> str:
+        """What all points of one line over k have in common."""
+        which = {"bottom": "lowest", "top": "topmost"}.get(self.side, "")
+        return self._told(f"{which} blocks frozen, the rest")
+
+    def _told(self, frozen: str) -> str:
         rest = {"reinit": "re-initialised", "keep": "trained on"}.get(
             self.start, f"rewound to epoch {self.start.partition(':')[2]}"
         )
+        what = f"{frozen} {rest}"
         if self.side == "none":
-            return f"nothing frozen, all layers {rest}"
-        which = {"bottom": "lowest", "top": "topmost"}[self.side]
-        count = f"{which} {self.frozen} blocks" if self.frozen > 1 else f"{which} block"
-        return f"{count} frozen, the rest {rest}"
-
-    def _origin(self) -> str:
+            what = f"nothing frozen, all layers {rest}"
+        if self.start == "lora":
+            what = "all layers frozen, low-rank adapters trained"
         origin = f", from {self.source}" if self.source else ""
-        return f"{origin}, {' '.join(self.fresh)} new" if self.fresh else origin
+        return f"{what}{origin}" + (f", {' '.join(self.fresh)} new" if self.fresh else "")
 
 
 def depth_sweep(study: Study, settings: DepthSweepSettings) -> Search:

@@ -149,7 +149,7 @@ def test_a_click_shows_the_curve_and_another_hides_it(opened: Browser, reported:
     # training loss, dev loss and dev error, eight epochs each
     assert opened.ask(f"{box}.querySelectorAll('circle').length") == 24
     lowest = f"[...{box}.querySelectorAll('circle title')].map(e => e.textContent)"
-    assert "dev CER %, epoch 6: 26" in opened.ask(lowest)
+    assert "greedy dev CER %, epoch 6: 26" in opened.ask(lowest)
     opened.ask(f"{button}.click()")
     assert opened.ask(f"{box}.hidden") is True
     assert opened.problems() == []
@@ -182,6 +182,21 @@ def test_the_page_does_not_scroll_sideways(opened: Browser, width: int) -> None:
     opened.size(width, 800)
     opened.ask("document.querySelectorAll('button.all').forEach(b => b.click())")
     assert opened.ask("document.documentElement.scrollWidth") <= width
+
+
+def test_a_phone_shows_error_rates_on_its_first_screen(opened: Browser) -> None:
+    """The verdict with its rates is in view, and so are both error columns of the first table, unscrolled."""
+    opened.size(390, 844)
+    box = "document.querySelector('{}').getBoundingClientRect()"
+    assert "test CER 15.00 %" in opened.ask("document.querySelector('h1 + p').textContent")
+    assert opened.ask(box.format("h1 + p") + ".bottom") < 844
+    assert opened.ask(box.format("#table-systems-study thead th:nth-child(3)") + ".right") <= 390
+    # Charts are no wider than the phone, and their letters (11 units) no smaller than 9 pixels.
+    for chart in ("#figure-differences-study svg", "#figure-cascade-study svg"):
+        width = opened.ask(box.format(chart) + ".width")
+        units = opened.ask(f"document.querySelector('{chart}').viewBox.baseVal.width")
+        assert width <= 390
+        assert 11 * width / units >= 9
 
 
 def test_print_shows_everything(opened: Browser) -> None:

@@ -24,6 +24,7 @@ def test_a_finished_study_lacks_nothing(experiment):
         assert training.curve.epochs == tuple(range(1, 9))
         assert training.curve.train_loss[:2] == (200.0, 100.0)
         assert training.layers == ("blstm.0", "blstm.1", "softmax")
+        assert training.about.parameters == 250
         assert training.curve.dev["cer"][5] == min(training.curve.dev["cer"]) == training.outcome.error
 
 
@@ -71,7 +72,7 @@ def test_what_is_missing_is_said_with_the_command(experiment):
         f"No decoding of eval92 yet: run `asr-topdown decode data/eval92 --exp {experiment}`.",
     )
     shutil.rmtree(experiment / "results")
-    assert "No top-down search yet: run `asr-topdown topdown`." in collect(experiment).notes
+    assert "No study yet: run `asr-topdown topdown`." in collect(experiment).notes
     (store.node_dir(gone) / "done.json").unlink()
     assert f"1 of 14 trainings are not finished: {gone}." in collect(experiment).notes
 

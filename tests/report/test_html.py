@@ -1,6 +1,7 @@
 """The page without a browser: well-formed, whole, self-contained, escaped, with the numbers of report.md."""
 
 import csv
+import dataclasses
 import json
 import re
 from html.parser import HTMLParser
@@ -10,8 +11,10 @@ import pytest
 
 from asr_topdown.report.collect import collect
 from asr_topdown.report.html import page
-from asr_topdown.report.page import build
+from asr_topdown.report.page import build, write_report
+from asr_topdown.report.tree import layer_cells
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Parent
 
 VOID = {"meta", "link", "br", "img", "input", "hr"}
 LOADS = {"src", "href", "srcset", "poster", "action", "xlink:href"}
@@ -107,7 +110,10 @@ def test_the_numbers_are_those_of_report_md_and_of_the_csv_files(written: Page, 
     assert list(written.tables) == ["table-systems-study", "table-paper-study", "table-trainings"]
     for name, rows in written.tables.items():
         with (folder / f"{name.removeprefix('table-')}.csv").open(newline="") as file:
-            assert list(csv.reader(file)) == rows
+            in_csv = list(csv.reader(file))
+        assert [row[0] for row in in_csv[1:]] == [row[0] for row in rows[1:]]
+        assert "−" not in "".join(map("".join, in_csv))
+    assert in_csv == rows
 
 
 def test_the_curves_are_those_of_metrics_jsonl(written: Page, reported: Path) -> None:
@@ -137,6 +143,56 @@ def test_every_text_is_escaped(experiment: Path) -> None:
     assert "<script>alert" not in text
     assert len(Page(text).all("script")) == 2  # the data and the program
     assert "a &lt;b&gt;&amp;" in text
+
+
+def test_what_comes_from_outside_is_escaped_in_markdown(experiment: Path) -> None:
+    """A transcript, a folder and a source that look like markup are text in report.md."""
+    evil = "<b>*a* [x](http://e.vil) `c` | d"
+    results = json.loads((experiment / "results" / "study.json").read_text())
+    greedy = results["searches"][0]
+    joint, second = greedy["steps"][:2]
+    point = {"source": evil, "source_node": joint["node"]}
+    own = {"search": "transplant", "steps": [joint, {**second, "point": point}], "final": second["node"]}
+    results["searches"].append({**greedy, **own})
+    (experiment / "results" / "study.json").write_text(json.dumps(results))
+    moved = experiment.rename(experiment.with_name("a <b>_c_"))
+    text = write_report(moved).read_text()
+    assert text.startswith("# a \\<b\\>\\_c\\_\n")
+    escaped = r"\<b\>\*a\* \[x\](http://e.vil) \`c\` \| d"
+    assert f"| classifier frozen from {escaped}, the rest trained |" in text
+    outside = re.sub(r"```.*?```|`[^`\n]*`", "", text, flags=re.DOTALL)
+    assert not re.search(r"(?<!\\)<b|(?<!!)(?<!\\)\[x", outside)
+
+
+def test_layers_that_are_new_in_any_case_are_drawn_new(experiment: Path) -> None:
+    """A transfer arm keeps the source's layers but for the output layer, which has other units."""
+    training = next(iter(collect(experiment).trainings.values()))
+    parent = Parent(experiment="o", node="n", epoch=1)
+    node = dataclasses.replace(
+        training.node, parent=parent, start="keep", frozen=("blstm.0",), fresh=("softmax",)
+    )
+    cells = layer_cells(dataclasses.replace(training, node=node))
+    assert cells == (("blstm.0", "frozen"), ("blstm.1", "trained on"), ("softmax", "new weights"))
+
+
+def test_some_utterances_are_shown_with_their_errors(written: Page, reported: Path) -> None:
+    """Seed 1's last network errs 2 2 2 1 1 1 1 1 1 0 times: the middle, three quarters, the worst."""
+    text = (reported / "report" / "report.html").read_text()
+    shown = re.findall(r'<figure class="example"><figcaption><code>(\w+)</code>', text)
+    assert shown == ["utt7", "utt0", "utt2"]
+    assert text.count("<dt>said</dt><dd>abcd efghi</dd>") == 3
+    assert "<dt>top-down</dt><dd><mark>xxcd</mark> efghi</dd>" in text
+    assert (
+        "- `utt0`\n  - said: abcd efghi\n  - joint: **xxxd** efghi\n"
+        in (reported / "report" / "report.md").read_text()
+    )
+
+
+def test_a_page_of_many_trainings_stays_small(written: Page, reported: Path) -> None:
+    """Style, program and words take some 30 kB, a training of eight epochs 2 kB."""
+    size = (reported / "report" / "report.html").stat().st_size
+    trainings = len(Store(reported).nodes())
+    assert size < 45_000 + 2_500 * trainings
 
 
 def test_a_training_that_only_began(experiment: Path) -> None:

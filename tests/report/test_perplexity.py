@@ -48,6 +48,14 @@ def pretend(store: Store, node: Node, text: np.ndarray) -> None:
         (folder / "config.yaml").write_text(
             "model: {kind: awd_lstm, num_layers: 1, embedding_size: 4}\ntrain: {metric: loss}\n"
         )
+        text_size = {"name": "train.txt", "utterances": 0, "words": 900, "hours": 0.0}
+        about = {
+            "layers": [["lstm.0", 90], ["softmax", 50]],
+            "train": text_size,
+            "dev": text_size,
+            "machine": "a toy",
+        }
+        (folder / "about.json").write_text(json.dumps(about))
         metrics = {"loss": loss, "ppl": math.exp(loss)}
         store.finish(Outcome(node=node, error=loss, best_epoch=3, epochs=3, seconds=9.0, metrics=metrics))
     noise = np.random.default_rng(node.init_seed % 2**31).normal(0, 0.2, SPANS)
@@ -97,9 +105,9 @@ def test_a_difference_is_that_of_the_perplexities_in_the_table(language: Path) -
     assert one.p_value < one.corrected <= len(tests) * one.p_value
     assert (one.better, one.seeds) == (3, 3)
     table = systems_table(found, rows, differences)
-    assert list(table.header[3:5]) == ["dev perplexity", "test perplexity"]
+    assert list(table.header[1:3]) == ["test perplexity", "dev perplexity"]
     (cells,) = [row for row in table.rows if row[0] == "step 1"]
-    assert cells[5].startswith(f"−{abs(expected):.2f} [−")
+    assert cells[3].startswith(f"−{abs(expected):.2f} [−")
 
 
 def test_no_difference_is_found_where_there_is_none() -> None:
@@ -152,11 +160,13 @@ def test_table_4_stands_beside_ours(language: Path) -> None:
 
 def test_the_report_says_whether_it_helped(language: Path) -> None:
     text = write_report(language).read_text()
-    assert "Top-down against joint training: a lower perplexity, beyond chance (−" in text
+    assert "Top-down: test perplexity " in text
+    assert "against joint training, a lower perplexity, beyond chance (−" in text
     assert "Scoring test took 2.0 s (mean of 15)." in text
     html = (language / "report" / "report.html").read_text()
     assert '"error":"dev perplexity"' in html
     assert "M(1, 1)" in html
+    assert "Trained on `train.txt` (900 words)" in text
 
 
 def test_scores_of_another_cut_of_the_text_are_not_compared(language: Path) -> None:

@@ -69,8 +69,10 @@ def test_figures_show_means_of_what_was_found(scanned: Path) -> None:
     (line,) = means(two, 1).values()
     assert line == [(1, pytest.approx(30.5)), (2, pytest.approx(20.5)), (3, pytest.approx(30.5))]
     depth = means(depth_figure(found, results, "d"))
-    assert depth["top frozen, reinit"] == [(1, pytest.approx(10)), (2, pytest.approx(20))]
-    assert depth.keys() == {"top frozen, reinit", "bottom frozen, reinit"}
+    top, bottom = (f"{which} blocks frozen, the rest re-initialised" for which in ("topmost", "lowest"))
+    assert depth[top] == [(1, pytest.approx(10)), (2, pytest.approx(20))]
+    assert depth.keys() == {top, bottom}
+    assert depth_figure(found, results, "d").charts[0].x_ticks == [(0, "0"), (1, "1"), (2, "2")]
 
 
 def test_table_1_has_a_row_for_each_subset(scanned: Path) -> None:

@@ -1,16 +1,19 @@
 import csv
 import dataclasses
 import io
+import json
 import re
 
 import pytest
 
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import compare, correct
-from asr_topdown.report.records import SPEECH
+from asr_topdown.report.markdown import table as markdown
+from asr_topdown.report.records import CHARACTERS
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import difference_cell, mean_sd, p_text, scores_of, systems_table
+from asr_topdown.report.tables import difference_cell, scores_of, systems_table
+from asr_topdown.report.words import mean_sd, p_text
 from asr_topdown.schedule.controls import ScratchPoint
 from asr_topdown.schedule.exhaustive import ExhaustivePoint
 from asr_topdown.schedule.freeze_top import FreezeTopPoint
@@ -38,47 +41,44 @@ def third_seed(scores):
 
 
 def compared(by_name, first, second):
-    return compare(by_name[first], by_name[second], SPEECH)
+    return compare(by_name[first], by_name[second], CHARACTERS)
 
 
 def test_golden_rows(experiment):
-    """Rates by hand from conftest.ERRORS: seed 1 went down to step 2, seed 2 stopped after step 1."""
+    """Rates by hand from toy_experiment.ERRORS: seed 1 went down to step 2, seed 2 stopped after step 1."""
     found, rows = study(experiment)
-    table = systems_table(found, rows).markdown()
-    assert table.splitlines()[0].startswith(
-        "| system | frozen | seeds | dev CER % | test CER % | test WER % |"
+    table = markdown(systems_table(found, rows))
+    assert table.splitlines()[0] == (
+        "| system | test CER % | dev CER % (greedy) | test WER % | Δ test CER to joint "
+        "| Δ test CER to as many trainings from scratch | frozen | seeds |"
     )
     # sample standard deviation of two numbers a, b: |a - b| / sqrt(2)
-    assert cells(table, JOINT)[:6] == ["joint", "none", "2", "31.00 ± 1.41", "21.00 ± 1.41", "47.50 ± 3.54"]
-    assert cells(table, "step 1")[1:5] == ["softmax", "2", "27.00 ± 1.41", "17.00 ± 1.41"]
-    assert cells(table, "step 2")[1:5] == [
-        "blstm.1, softmax", "2 (1 not taken)", "27.00 ± 2.83", "15.50 ± 4.95"
-    ]  # fmt: skip
-    assert cells(table, TOP_DOWN)[1:5] == [
-        "blstm.1, softmax (1×); softmax (1×)", "2", "26.50 ± 2.12", "15.00 ± 4.24"
-    ]  # fmt: skip
+    joint = cells(table, JOINT)
+    assert joint[:4] == ["joint", "21.00 ± 1.41", "31.00 ± 1.41", "47.50 ± 3.54"]
+    assert joint[-2:] == ["none", "2"]
+    step = cells(table, "step 1")
+    assert step[1:3] + step[-2:] == ["17.00 ± 1.41", "27.00 ± 1.41", "softmax", "2"]
+    step = cells(table, "step 2")
+    assert step[1:3] + step[-2:] == ["15.50 ± 4.95", "27.00 ± 2.83", "blstm.1, softmax", "2 (1 not taken)"]
+    end = cells(table, TOP_DOWN)
+    assert end[1:3] + end[-2:] == ["15.00 ± 4.24", "26.50 ± 2.12", "blstm.1, softmax (1×); softmax (1×)", "2"]
     # best of 1 + 2: seed 1 takes scratch 1 (19 % on test), seed 2 takes scratch 2 (20 %)
-    assert cells(table, SCRATCH)[2:5] == ["2", "29.50 ± 0.71", "19.50 ± 0.71"]
-    assert cells(table, "lowest block frozen, the others retrained")[1:5] == [
-        "blstm.0", "2", "32.00 ± 1.41", "23.00 ± 1.41"
-    ]  # fmt: skip
-    assert cells(table, "nothing frozen, all layers trained on")[1:5] == [
-        "none",
-        "2",
-        "30.50 ± 0.71",
-        "21.50 ± 0.71",
-    ]
+    assert cells(table, SCRATCH)[1:3] == ["19.50 ± 0.71", "29.50 ± 0.71"]
+    lowest = cells(table, "lowest block frozen, the others retrained")
+    assert lowest[1:3] + lowest[-2:] == ["23.00 ± 1.41", "32.00 ± 1.41", "blstm.0", "2"]
+    kept = cells(table, "nothing frozen, all layers trained on")
+    assert kept[1:3] + kept[-2:] == ["21.50 ± 0.71", "30.50 ± 0.71", "none", "2"]
 
 
 def test_differences_are_row_minus_baseline(experiment):
     found, rows = study(experiment)
-    table = systems_table(found, rows).markdown()
-    to_joint, to_scratch = cells(table, TOP_DOWN)[6:8]
+    table = markdown(systems_table(found, rows))
+    to_joint, to_scratch = cells(table, TOP_DOWN)[4:6]
     assert to_joint == "−6.00, better in 2 of 2"  # no test with two seeds
     assert to_scratch == "−4.50, better in 2 of 2"
-    assert cells(table, JOINT)[6] == "–"
-    assert cells(table, SCRATCH)[7] == "–"
-    assert cells(table, "nothing frozen, all layers trained on")[6] == "+0.50, better in 0 of 2"
+    assert cells(table, JOINT)[4] == "–"
+    assert cells(table, SCRATCH)[5] == "–"
+    assert cells(table, "nothing frozen, all layers trained on")[4] == "+0.50, better in 0 of 2"
 
 
 def test_compare_is_antisymmetric_and_agrees_with_the_rates(experiment):
@@ -105,7 +105,7 @@ def test_p_values_are_corrected_for_all_comparisons_of_a_table(experiment):
     pairs = [(TOP_DOWN, JOINT), ("step 1", JOINT), (TOP_DOWN, SCRATCH)]
     first, second, third = (compared(by_name, *pair) for pair in pairs)
     alone = {1: by_name["step 2"][1]}
-    fourth = compare(alone, by_name[JOINT], SPEECH)  # one seed: no p, and not counted
+    fourth = compare(alone, by_name[JOINT], CHARACTERS)  # one seed: no p, and not counted
     differences = correct(
         {
             JOINT: {JOINT: None, TOP_DOWN: first, "step 1": second, "step 2": fourth},
@@ -123,11 +123,11 @@ def test_only_seeds_that_both_have_are_compared(experiment):
     found, rows = study(experiment)
     by_name = {row.name: scores_of(found, row) for row in rows}
     one = {1: by_name[TOP_DOWN][1]}
-    assert compare(one, by_name[JOINT], SPEECH).difference == pytest.approx(12 - 20)
-    assert compare(one, by_name[JOINT], SPEECH).seeds == 1
-    assert compare({3: one[1]}, by_name[JOINT], SPEECH) is None
+    assert compare(one, by_name[JOINT], CHARACTERS).difference == pytest.approx(12 - 20)
+    assert compare(one, by_name[JOINT], CHARACTERS).seeds == 1
+    assert compare({3: one[1]}, by_name[JOINT], CHARACTERS) is None
     bare = {1: dataclasses.replace(one[1], parts={})}
-    assert compare(bare, by_name[JOINT], SPEECH) is None
+    assert compare(bare, by_name[JOINT], CHARACTERS) is None
 
 
 def test_a_study_without_controls_or_greedy():
@@ -152,7 +152,7 @@ def test_rows_of_one_name_are_told_apart():
     ]
     same = "top frozen, the rest retrained from the same initial weights"
     assert [(row.name, row.search) for row in systems(both)] == [
-        (JOINT, ""),
+        (JOINT, "joint"),
         (same, "freeze_top"),
         (f"{same} (same_init)", "same_init"),
     ]
@@ -187,6 +187,66 @@ def test_formats():
 
 
 def test_a_table_is_markdown_and_csv():
-    table = Table("t", ["a", "b"], [["x|y", "1, 2"]], code=frozenset({0}))
-    assert table.markdown() == "| a | b |\n| :-- | --: |\n| `x\\|y` | 1, 2 |\n"
-    assert list(csv.reader(io.StringIO(table.csv()))) == [["a", "b"], ["x|y", "1, 2"]]
+    table = Table("t", ["a", "b"], [["x|y", "1, 2"], ["<b>*q*", "−3"]], code=frozenset({0}))
+    plain = Table("t", table.header, table.rows)
+    assert markdown(table).splitlines()[:3] == ["| a | b |", "| :-- | --: |", "| `x|y` | 1, 2 |"]
+    assert markdown(plain).splitlines()[2:] == ["| x\\|y | 1, 2 |", "| \\<b\\>\\*q\\* | −3 |"]
+    assert list(csv.reader(io.StringIO(table.csv()))) == [["a", "b"], ["x|y", "1, 2"], ["<b>*q*", "-3"]]
+
+
+def test_the_csv_file_has_a_number_in_each_column(experiment):
+    """For a program: no sign, interval or word beside a number."""
+    found, rows = study(experiment)
+    read = csv.DictReader(io.StringIO(systems_table(found, rows).csv()))
+    by_name = {row["system"]: row for row in read}
+    assert len(by_name) == len(rows)
+    words = {"system", "search", "frozen"}
+    for row in by_name.values():
+        for name in row.keys() - words:
+            assert row[name] == "" or float(row[name]) is not None
+    one = by_name[TOP_DOWN]
+    assert (one["search"], one["seeds"], one["seeds_to_joint"], one["better_to_joint"]) == (
+        "greedy",
+        "2",
+        "2",
+        "2",
+    )
+    assert float(one["test_CER_mean"]) == pytest.approx(15)
+    assert float(one["test_CER_sd"]) == pytest.approx(4.24264)
+    assert float(one["difference_to_joint"]) == pytest.approx(-6)
+    assert float(one["difference_to_scratch"]) == pytest.approx(-4.5)
+    assert one["p_to_joint"] == one["low_to_joint"] == ""  # no test with two seeds
+    assert by_name["step 2"]["not_taken"] == "1"
+
+
+def test_dev_errors_are_the_decoders_where_the_trainings_say_so(experiment):
+    """A column called dev and one called test come from one decoder; else the name says which it was."""
+    assert collect(experiment).dev_name == "dev CER % (greedy)"
+    for path in experiment.glob("nodes/*/done.json"):
+        done = json.loads(path.read_text())
+        done["metrics"] |= {"dev_cer": done["error"] / 2, "dev_wer": 0.5}
+        path.write_text(json.dumps(done))
+    found, rows = study(experiment)
+    assert found.dev_name == "dev CER %"
+    assert cells(markdown(systems_table(found, rows)), JOINT)[2] == "15.50 ± 0.71"
+
+
+def test_word_errors_are_the_errors_of_what_puts_out_pieces_of_words(experiment):
+    for path in experiment.glob("nodes/*/config.yaml"):
+        path.write_text(path.read_text() + "text: {unit: bpe, vocab_size: 20}\n")
+    found, rows = study(experiment)
+    table = systems_table(found, rows)
+    assert list(table.header[1:4]) == ["test WER %", "dev CER % (greedy)", "test CER %"]
+    assert cells(markdown(table), JOINT)[1] == "47.50 ± 3.54"
+
+
+def test_the_study_that_decided_by_the_loss_shows_it(experiment):
+    path = experiment / "results" / "study.json"
+    results = json.loads(path.read_text())
+    for one in results["searches"]:
+        one["criterion"] = "loss"
+    path.write_text(json.dumps(results))
+    found, rows = study(experiment)
+    table = systems_table(found, rows)
+    assert "dev loss (nats)" in table.header
+    assert cells(markdown(table), JOINT)[3] == "30.00 ± 0.00"

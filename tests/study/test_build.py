@@ -15,6 +15,7 @@ from asr_topdown.bin import main
 from asr_topdown.corpora import nested
 from asr_topdown.engines.local import InProcess
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.report.page import write_report
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
@@ -224,10 +225,24 @@ def test_the_command_tells_and_trains(data: Path, tmp_path: Path, capsys: pytest
     assert main.main([*train, "--dry-run"]) == 0
     assert "4 trainings known: 4 finished, 0 to do; 0 more will follow" in capsys.readouterr().out
     (result,) = Store(tmp_path / "e").load_results("study")
+    # What the report says of data and model comes from the trainings' folders.
+    text = write_report(tmp_path / "e").read_text()
+    words = len((data / "train" / "text").read_text().split()) - 40
+    assert f"Trained on `train` (40 utterances, {words} words, 0.00 hours)" in text
+    layers = {name: f"{size:,}" for name, size in sizes_of(data).items()}
+    assert ", ".join(f"{name} {size}" for name, size in layers.items()) in text
     for name, node in (("joint", result.steps[0].node), ("final", result.final)):
         link = tmp_path / "e" / "models" / f"{name}_seed1"
         assert link.is_symlink()
         assert link.resolve() == Store(tmp_path / "e").node_dir(node).resolve()
+
+
+def sizes_of(data: Path) -> dict[str, int]:
+    model = make_experiment(data, {}).fresh_model(1)
+    return {
+        layer.name: sum(parameter.numel() for module in layer.modules for parameter in module.parameters())
+        for layer in model.layers()
+    }
 
 
 def test_joint_alone_trains_all_seeds_and_is_no_study(

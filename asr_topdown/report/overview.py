@@ -1,0 +1,85 @@
+"""What a report says first: whether it helped, on what data, with what model, and where."""
+
+from collections.abc import Iterable, Sequence
+
+from asr_topdown.report.compare import Comparison, Differences
+from asr_topdown.report.records import LANGUAGE, Experiment
+from asr_topdown.report.systems import BASELINES, JOINT, System
+from asr_topdown.report.tables import main_row, p_values
+from asr_topdown.report.words import count, mean, number, signed
+from asr_topdown.runs.about import DataSize
+from asr_topdown.score.seeds import MIN_SEEDS
+
+
+def verdict(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
+    """Whether the study's first search helped, in a sentence; "" if there is no search to judge."""
+    main = main_row(experiment, rows)
+    joint = next((row for row in rows if row.search == JOINT), None)
+    if main is None or joint is None:
+        return ""
+    name = main.name[:1].upper() + main.name[1:]
+    if main.nodes == joint.nodes:
+        return f"{name}: no retraining was better than joint training on dev."
+    text = f"{name}: {_rates(experiment, main, joint)}"
+    told = [
+        f"against {_BASELINE[base]}, {_difference(experiment, one)}"
+        for base, found in differences.items()
+        if (one := found.get(main.name)) is not None
+    ]
+    return f"{'; '.join([text, *told])}."
+
+
+_BASELINE = {**BASELINES, JOINT: "joint training"}
+
+
+def _rates(experiment: Experiment, main: System, joint: System) -> str:
+    """As "test CER 15.00 %, joint training 21.00 %"; on dev if one of the two is not decoded."""
+    test, dev = experiment.test(), experiment.dev()
+    known, name, note = test, experiment.test_name, ""
+    if not all(any(node in test for node in row.nodes.values()) for row in (main, joint)):
+        known, name, note = dev, experiment.dev_name, " (the set is not decoded yet)"
+    unit = " %" if "%" in name else ""
+    errors = [mean(known[node] for node in row.nodes.values() if node in known) for row in (main, joint)]
+    first, second = (f"{number(error)}{unit}" for error in errors)
+    return f"{' '.join(name.replace('%', '').split())} {first}, joint training {second}{note}"
+
+
+def _difference(experiment: Experiment, one: Comparison) -> str:
+    kind = "more errors" if one.difference > 0 else "fewer errors"
+    if experiment.kind is LANGUAGE:
+        kind = "a higher perplexity" if one.difference > 0 else "a lower perplexity"
+    size = f"{signed(one.difference)} {experiment.kind.difference}".rstrip()
+    seeds = f"better in {one.better} of {count(one.seeds, 'seed')}"
+    if one.interval is None:
+        return f"{size}, {seeds}, of which fewer than {MIN_SEEDS} allow no test"
+    how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
+    low, high = map(signed, one.interval)
+    return f"{how} ({size}, 95 % interval {low} to {high}, {p_values(one)}, {seeds})"
+
+
+def sizes(experiment: Experiment) -> str:
+    """The data, the model and the machine, as far as the trainings' folders say."""
+    known = [training.about for training in experiment.trainings.values() if training.about is not None]
+    if not known:
+        return ""
+    layers = dict.fromkeys(tuple(about.layers.items()) for about in known)
+    largest = max(layers, key=lambda one: sum(size for _, size in one))
+    listed = ", ".join(f"{name} {size:,}" for name, size in largest)
+    data = _each(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.train for about in known))
+    dev = _each(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.dev for about in known))
+    total = sum(size for _, size in largest)
+    machines = _each(dict.fromkeys(about.machine for about in known))
+    return (
+        f"Trained on {data}; epochs chosen on {dev}. {total:,} parameters by layer, input to output: "
+        f"{listed}. Machine: {machines}."
+    )
+
+
+def _data(one: DataSize) -> str:
+    if not one.utterances:
+        return f"{one.words:,} words"
+    return f"{count(one.utterances, 'utterance')}, {one.words:,} words, {one.hours:.2f} hours"
+
+
+def _each(names: Iterable[str]) -> str:
+    return "; ".join(names)

@@ -1,0 +1,153 @@
+"""The errors of an experiment's networks on one set, from what `decode` and `score` left in EXP/decode."""
+
+import functools
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from asr_topdown import datadir
+from asr_topdown.files import read_json
+from asr_topdown.report.records import LANGUAGE, Kind, Score
+from asr_topdown.score.errors import ErrorCounts, characters, count_all, words
+
+_PIECES = 100
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What was found.
+
+    Attributes:
+        scores: node id -> its errors.
+        references: utterance -> what was said; empty for a text.
+        notes: what cannot be compared, and why.
+    """
+
+    scores: Mapping[str, Score]
+    references: Mapping[str, str]
+    notes: tuple[str, ...]
+
+
+def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
+    """Read EXP/decode/*/`set_name`.
+
+    Args:
+        root: the experiment folder.
+        set_name: the set, or text.
+        kinds: node id -> what its errors are; other nodes are left out.
+
+    Raises:
+        ValueError: one line naming a file that is damaged.
+    """
+    found: dict[str, Score] = {}
+    references: Mapping[str, str] = {}
+    notes = []
+    for node, kind in kinds.items():
+        folder = root / "decode" / node / set_name
+        if not (folder / "result.json").exists():
+            continue
+        if kind is LANGUAGE:
+            found[node], note = _perplexity(folder)
+        else:
+            references, found[node], note = _decoding(folder, root, kind)
+        notes += [note] if note else []
+    return Scores(found, references, tuple(notes))
+
+
+def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], Score, str]:
+    """The reference, the scored transcripts in `folder`, and a note if they cannot be compared."""
+    path = folder / "result.json"
+    recorded = read_json(path)
+    try:
+        reference = _find(str(recorded["reference"]), root)
+        rates = {"CER %": float(recorded["cer"]), "WER %": float(recorded["wer"])}
+        seconds, audio_seconds = float(recorded["seconds"]), float(recorded["audio_seconds"])
+        nlsyms = tuple(recorded.get("decode", {}).get("nlsyms", ()))
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the result of a decoding ({error!r})") from error
+    hub5 = _hub5(folder / "hub5.json")
+    if reference is None:
+        others = {name: 100 * rate for name, rate in rates.items() if name != kind.error}
+        note = (
+            f"The reference {recorded['reference']} is not there any more: its error rates are not compared."
+        )
+        return {}, Score(rates[kind.error], {}, {**others, **hub5}, seconds, audio_seconds), note
+    texts, truth = datadir.read_transcripts(folder / "text"), _table(reference)
+    if texts.keys() != truth.keys():
+        odd = min(texts.keys() ^ truth.keys())
+        raise ValueError(
+            f"{folder / 'text'}: does not fit {reference}: utterance {odd} is only in one of them"
+        )
+    pairs = [(truth[key], texts[key]) for key in truth]
+    by_unit = {
+        "CER %": count_all((characters(one, nlsyms), characters(two, nlsyms)) for one, two in pairs),
+        "WER %": count_all((words(one, nlsyms), words(two, nlsyms)) for one, two in pairs),
+    }
+    total = {name: sum(counts, ErrorCounts()).rate for name, counts in by_unit.items()}
+    counts = ((float(one.errors), float(one.reference)) for one in by_unit[kind.error])
+    score = Score(
+        rate=total[kind.error],
+        parts=dict(zip(truth, counts, strict=True)),
+        others={name: 100 * rate for name, rate in total.items() if name != kind.error} | hub5,
+        seconds=seconds,
+        audio_seconds=audio_seconds,
+        texts=texts,
+    )
+    return truth, score, ""
+
+
+def _hub5(path: Path) -> dict[str, float]:
+    """NIST's word error rates of the parts of eval2000 and RT-03, if `score --stm --glm` wrote them."""
+    if not path.exists():
+        return {}
+    try:
+        parts = read_json(path)["scores"].items()
+        return {
+            f"{name} WER %": 100 * float(part["rate"]) for name, part in parts if part["rate"] is not None
+        }
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the Hub-5 scores of a decoding ({error!r})") from error
+
+
+def _perplexity(folder: Path) -> tuple[Score, str]:
+    """The perplexity in `folder`, and a note if it was not kept where in the text it came from.
+
+    The parts are pieces of neighbouring spans: single spans are not independent, since an
+    article goes on from one to the next.
+    """
+    path = folder / "result.json"
+    recorded = read_json(path)
+    try:
+        loss, seconds = float(recorded["loss"]), float(recorded["seconds"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{path}: not the perplexity of a text ({error!r})") from error
+    spans = folder / "spans.json"
+    if not spans.exists():
+        note = "Some perplexities were computed without the loss of each span: run `asr-topdown score` again"
+        return Score(loss, {}, {}, seconds), f"{note} for intervals."
+    values = read_json(spans)
+    try:
+        pieces = np.array_split(np.array([values["nats"], values["words"]], float), _PIECES, axis=1)
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{spans}: not the losses of a text's spans ({error!r})") from error
+    parts = {str(number): piece.sum(1).tolist() for number, piece in enumerate(pieces) if piece.size}
+    return Score(loss, parts, {}, seconds), ""
+
+
+@functools.lru_cache(maxsize=4)
+def _table_at(path: Path, changed: int, size: int) -> dict[str, str]:
+    return datadir.read_transcripts(path)
+
+
+def _table(path: Path) -> dict[str, str]:
+    """The reference, which all the decodings have in common: read once."""
+    status = path.stat()
+    return _table_at(path, status.st_mtime_ns, status.st_size)
+
+
+def _find(reference: str, root: Path) -> Path | None:
+    """A recorded path is relative to the recipe's folder, which is one of those above the experiment."""
+    places = [root, *root.resolve().parents, Path.cwd()]
+    return next((place / reference for place in places if (place / reference).is_file()), None)

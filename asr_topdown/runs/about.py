@@ -1,0 +1,118 @@
+"""What a reader wants to know of a network besides its errors: about.json in its folder.
+
+Nothing is decided by it. The report, and whoever finds the folder, learn from it what the layers are called,
+how large they are, what the network was trained on, and where, without building it or having the data.
+"""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+
+from asr_topdown import datadir, files, layers
+from asr_topdown.data.language_model import EOS, words_of
+from asr_topdown.models.model import Model
+from asr_topdown.runs.experiment import Experiment
+
+NAME = "about.json"
+
+
+@dataclass(frozen=True)
+class DataSize:
+    """How much a data set holds.
+
+    Attributes:
+        name: of its folder or file.
+        utterances: how many; 0 for a text.
+        words: how many.
+        hours: of sound; 0 for a text.
+    """
+
+    name: str
+    utterances: int
+    words: int
+    hours: float
+
+
+@dataclass(frozen=True)
+class About:
+    """What about.json holds.
+
+    Attributes:
+        layers: name -> number of parameters, input first.
+        train: the data trained on.
+        dev: the data that chose the epoch.
+        machine: processor or GPU, and versions.
+    """
+
+    layers: Mapping[str, int]
+    train: DataSize
+    dev: DataSize
+    machine: str
+
+    @property
+    def parameters(self) -> int:
+        """Of the whole network."""
+        return sum(self.layers.values())
+
+
+def write(folder: Path, model: Model, experiment: Experiment) -> None:
+    """Write about.json to `folder`."""
+    sizes = {
+        name: sum(tensor.numel() for tensor in tensors.values() if isinstance(tensor, torch.nn.Parameter))
+        for name, tensors in layers.tensors_by_layer(model).items()
+    }
+    about = About(
+        sizes, _size(experiment, experiment.train), _size(experiment, experiment.dev), _machine(experiment)
+    )
+    files.write_json(folder / NAME, {**asdict(about), "layers": [list(layer) for layer in sizes.items()]})
+
+
+def read(folder: Path) -> About | None:
+    """What `write` wrote; None if nothing was written, or by another version."""
+    path = folder / NAME
+    if not path.exists():
+        return None
+    try:
+        values = files.read_json(path)
+        return About(
+            layers={str(name): int(size) for name, size in values["layers"]},
+            train=DataSize(**values["train"]),
+            dev=DataSize(**values["dev"]),
+            machine=str(values["machine"]),
+        )
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _size(experiment: Experiment, data: Path) -> DataSize:
+    if experiment.config.is_language_model:
+        return DataSize(data.name, 0, sum(word != EOS for _, word in words_of(data)), 0.0)
+    texts = datadir.read_transcripts(data / "text")
+    frames = datadir.read_table(data / "utt2num_frames")
+    shift = experiment.config.features.fbank.frame_shift_ms / 1000
+    return DataSize(
+        name=data.name,
+        utterances=len(texts),
+        words=sum(len(text.split()) for text in texts.values()),
+        hours=round(shift * sum(map(int, frames.values())) / 3600, 3),
+    )
+
+
+def _machine(experiment: Experiment) -> str:
+    where = f"{_processor()}, {os.cpu_count()} processors"
+    if experiment.device.startswith("cuda"):
+        where = f"{torch.cuda.get_device_name(experiment.device)} in {where}"
+    return f"{where}; Python {platform.python_version()}, PyTorch {torch.__version__}"
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

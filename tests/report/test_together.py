@@ -1,0 +1,101 @@
+"""Studies with different models in one folder: each has its own model, units, errors and paper's table."""
+
+import json
+from pathlib import Path
+
+import pytest
+from toy_experiment import ABOUT, decode, joint, train, write_reference
+
+from asr_topdown.report.collect import collect
+from asr_topdown.report.document import Heading
+from asr_topdown.report.page import build, write_report
+from asr_topdown.report.table import Table
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.protocol import Request, advance
+from asr_topdown.schedule.searches import of_studies
+from asr_topdown.schedule.spec import Source, Study
+
+BLOCKS = (("encoder",), ("softmax",))
+HEADS = "ctc: {weight: 0.2}, attention: {kind: lstm}"
+MODELS = {
+    "A": f"{{encoder: [{{kind: blstm}}], {HEADS}}}",
+    "B": f"{{encoder: [{{kind: vgg}}, {{kind: blstm}}], {HEADS}}}",
+}
+TRANSFORMER = (
+    "{encoder: [{kind: conv2d}, {kind: transformer}], ctc: {weight: 0.3}, attention: {kind: transformer}}"
+)
+
+
+def run(store: Store, which: str, **options: object) -> list:
+    """A study of model A or B over one seed, played."""
+    own = joint(1, experiment=which)
+    results = []
+    for search in of_studies(
+        [Study(own, BLOCKS, **options)], searches=("transplant" if options else "greedy",)
+    ):
+        said = advance(search)
+        while isinstance(said, Request):
+            for node in said.nodes:
+                if store.outcome(node) is None:
+                    train(store, node)
+                    decode(store.root, node)
+                    folder = store.node_dir(node)
+                    settings = f"model: {MODELS[which]}\ntrain: {{metric: cer}}\n"
+                    (folder / "config.yaml").write_text(settings)
+                    layers = [["encoder", 100 if which == "A" else 900], ["softmax", 30]]
+                    (folder / "about.json").write_text(json.dumps({**ABOUT, "layers": layers}))
+            said = advance(search, [store.outcome(node) for node in said.nodes])
+        results.append(said)
+    return results
+
+
+@pytest.fixture
+def both(tmp_path: Path) -> Path:
+    """`egs/wsj --table 2`: A, B, and each under the other's softmax layers, in one folder."""
+    store = Store(write_reference(tmp_path / "wsj") / "exp" / "ctc_attention")
+    for which in "AB":
+        store.save_results(which, run(store, which))
+    for which, other in ("AB", "BA"):
+        source = store.outcome(joint(1, experiment=other))
+        assert source is not None
+        tag = f"{which}_from_{other}"
+        store.save_results(tag, run(store, which, source=Source(f"{other} (joint)", source)))
+    return store.root
+
+
+def test_each_study_is_under_its_own_models_heading(both: Path) -> None:
+    parts = build(collect(both))
+    titles = [
+        part.text for part in parts if isinstance(part, Heading) and part.text.startswith("In the form")
+    ]
+    letters = [title.split("“")[1][0] for title in titles]
+    assert letters == ["A", "A", "B", "B"]  # studies by name: A, A_from_B, B, B_from_A
+    tables = {part.name: part for part in parts if isinstance(part, Table)}
+    rows = {name: [row[0] for row in tables[f"paper-{name}"].rows] for name in ("A_from_B", "B_from_A")}
+    frozen = "classifier frozen from {} (joint), the rest trained (paper: {})"
+    assert frozen.format("B", "A, softmax layers frozen from B") in rows["A_from_B"]
+    assert frozen.format("A", "B, softmax layers frozen from A") in rows["B_from_A"]
+    text = write_report(both).read_text()
+    assert text.count("130 parameters") == text.count("930 parameters") == 2
+    # A sentence for each study that has a search to judge.
+    assert [line.partition(":")[0] for line in text.splitlines() if line.startswith("`")] == [
+        "`A`",
+        "`A_from_B`",
+        "`B`",
+        "`B_from_A`",
+    ]
+
+
+def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> None:
+    swbd = both.parents[1].rename(both.parents[2] / "swbd") / "exp" / "ctc_attention"
+    for number, folder in enumerate(sorted(swbd.glob("decode/*/test"))):
+        score = {"rate": 0.1 + 0.01 * number, "errors": 1}
+        parts = {"SWBD": score, "CallHome": {**score, "rate": 0.5}, "all": score}
+        (folder / "hub5.json").write_text(json.dumps({"scores": parts}))
+    for path in swbd.glob("nodes/*/config.yaml"):
+        path.write_text(f"model: {TRANSFORMER}\ntext: {{unit: bpe, vocab_size: 30}}\n")
+    found = collect(swbd)
+    (table,) = [part for part in build(found) if getattr(part, "name", "") == "paper-A"]
+    node = found.studies["A"][0].steps[0].node
+    order = sorted(path.parent.name for path in swbd.glob("decode/*/test"))
+    assert list(table.rows[0]) == ["joint (paper: joint)", f"{10 + order.index(node):.1f}/50.0", "9.0/18.1"]
