@@ -5,7 +5,16 @@ shorten, with which all of WSJ is compressed. A header that promises more than f
 from being read, but is remarked on. Nothing is run as a command unless that is asked for.
 """
 
-from asr_topdown.audio.clip import MAX_OVERSHOOT, Clip, NoSoundError, change_speed, info, read, resample
+from asr_topdown.audio.clip import (
+    MAX_OVERSHOOT,
+    Clip,
+    NoSoundError,
+    change_speed,
+    check_samples,
+    info,
+    read,
+    resample,
+)
 from asr_topdown.audio.source import header_seconds, num_channels, open_bytes, open_source
 
 __all__ = [
@@ -13,6 +22,7 @@ __all__ = [
     "Clip",
     "NoSoundError",
     "change_speed",
+    "check_samples",
     "header_seconds",
     "info",
     "num_channels",

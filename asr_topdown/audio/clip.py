@@ -70,7 +70,7 @@ def read(clip: Clip, *, pipes: bool = False, remark: Remark | None = None) -> tu
             remark(f"{clip.source}: {line}")
     if not len(samples):
         raise NoSoundError(f"{clip.source}: breaks off before a clip that starts at {clip.start:g} s")
-    _check_samples(clip, samples)
+    check_samples(clip.source, samples)
     wanted = clip.rate or rate
     return resample(change_speed(samples, rate, clip.speed), rate, wanted), wanted
 
@@ -152,12 +152,13 @@ def _channel(clip: Clip, channels: int) -> int:
     return clip.channel or 0
 
 
-def _check_samples(clip: Clip, samples: np.ndarray) -> None:
+def check_samples(source: str, samples: np.ndarray) -> None:
+    """Raise `ValueError`, naming the source, if samples are not finite or are no sound whose full scale is 1."""
     if not np.isfinite(samples).all():
-        raise ValueError(f"{clip.source}: holds samples that are not finite (NaN or infinity)")
+        raise ValueError(f"{source}: holds samples that are not finite (NaN or infinity)")
     loudest = float(np.abs(samples).max(initial=0))
     if loudest > _LOUDEST:
         raise ValueError(
-            f"{clip.source}: holds samples up to {loudest:g}, where 1 is full scale: integers stored as "
-            "floats? Store them as integers, or divide them by 32768"
+            f"{source}: holds samples up to {loudest:g} where 1 is full scale: integers that were stored "
+            "as floats? Store them as integers, or divide them by 32768"
         )

@@ -79,8 +79,7 @@ class SoundReader:
 
     def _mono(self, samples: np.ndarray, name: str) -> np.ndarray:
         channels = samples.shape[1]
-        if not np.isfinite(samples).all():
-            raise ValueError(f"{name}: holds samples that are not finite (NaN or infinity)")
+        audio.check_samples(name, samples)
         if self._channel is not None and not 0 <= self._channel < channels:
             raise ValueError(f"{name}: no channel {self._channel}, it has {channels} (counted from 0)")
         if channels > 1 and self._channel is None:
