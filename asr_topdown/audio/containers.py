@@ -145,14 +145,17 @@ def _find_promise(file: BinaryIO, magic: bytes) -> _Promise | None:
 def _chunks(file: BinaryIO, layout: _Layout) -> Iterator[_Chunk]:
     """The chunks of a file, up to one that is not there or has an impossible length."""
     position, header = layout.first, layout.name + layout.width
+    end = file.seek(0, io.SEEK_END)
     for _ in range(_MOST_CHUNKS):
+        if position > end:
+            return
         file.seek(position)
         head = file.read(header)
         if len(head) < header:
             return
         size = int.from_bytes(head[layout.name :], layout.order)
         yield _Chunk(head[: layout.name], position + layout.name, position + header, size)
-        if size < layout.counted or size >> 62:
+        if size < layout.counted:
             return
         position += header + size - layout.counted
         position += -position % layout.align

@@ -78,8 +78,8 @@ class DataDir:
         """Utterance -> where its sound is, sorted.
 
         Raises:
-            ValueError: naming the directory and the utterance that has no segment or no recording.
-            OSError: if a file whose channels must be counted is not there.
+            ValueError: naming the directory and the utterance that has no segment or no recording, or the
+                recording whose channels cannot be counted.
         """
         channels = {recording: self._channel(recording) for recording in self.sides.keys() & self.wavs.keys()}
         return {utterance: self._clip(utterance, channels) for utterance in self.utterances()}
@@ -90,8 +90,13 @@ class DataDir:
 
         source = self.wavs[recording]
         channel = None if source.endswith("|") else _CHANNELS.get(self.sides[recording].channel)
-        # A file of its own for each side: B is its only channel.
-        return None if channel and num_channels(source) == 1 else channel
+        if not channel:
+            return channel
+        try:
+            # A file of its own for each side: B is its only channel.
+            return None if num_channels(source) == 1 else channel
+        except (ValueError, OSError) as error:
+            raise ValueError(f"{self.path / 'wav.scp'}: recording {recording}: {error}") from None
 
     def _clip(self, utterance: str, channels: Mapping[str, int | None]) -> "Clip":
         from asr_topdown.audio import Clip

@@ -34,8 +34,11 @@ class Cmvn:
         if stats[0, -1] <= 0:
             raise ValueError("CMVN statistics hold no frame")
         self.stats = stats.astype(np.float64)
-        mean = self.stats[0, :-1] / self.frames
-        variance = np.maximum(self.stats[1, :-1] / self.frames - mean**2, VARIANCE_FLOOR)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean = self.stats[0, :-1] / self.frames
+            variance = np.maximum(self.stats[1, :-1] / self.frames - mean**2, VARIANCE_FLOOR)
+        if not (np.isfinite(mean).all() and np.isfinite(variance).all()):
+            raise ValueError("CMVN statistics are too large")
         self.mean = torch.from_numpy(mean).float()
         self.scale = torch.from_numpy(variance**-0.5).float()
 
