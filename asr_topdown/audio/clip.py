@@ -153,12 +153,12 @@ def _channel(clip: Clip, channels: int) -> int:
 
 
 def check_samples(source: str, samples: np.ndarray) -> None:
-    """Raise `ValueError`, naming the source, if samples are not finite or are no sound whose full scale is 1."""
+    """Raise `ValueError`, naming the source, if samples are not finite or are integers stored as floats."""
     if not np.isfinite(samples).all():
         raise ValueError(f"{source}: holds samples that are not finite (NaN or infinity)")
     loudest = float(np.abs(samples).max(initial=0))
     if loudest > _LOUDEST:
         raise ValueError(
-            f"{source}: holds samples up to {loudest:g} where 1 is full scale: integers that were stored "
-            "as floats? Store them as integers, or divide them by 32768"
+            f"{source}: holds samples up to {loudest:g}, where 1 is full scale: integers stored as "
+            "floats? Store them as integers, or divide them by 32768"
         )

@@ -79,7 +79,7 @@ def test_channels_are_mixed_or_chosen(tmp_path, caplog):
         ((np.zeros((2, 2, 2)), RATE), "array: .* is no sound"),
         ((np.zeros(9), 0), "array: .* at 0 Hz is no sound"),
         ((np.array([0.0, np.nan]), RATE), "array: holds samples that are not finite"),
-        ((np.array([0.0, 30000.0]), RATE), "array: holds samples up to 30000 where 1 is full scale"),
+        ((np.array([0.0, 30000.0]), RATE), "array: holds samples up to 30000, where 1 is full scale"),
         (io.BytesIO(b"no sound"), "file object: cannot be decoded"),
         (io.BytesIO(b""), "file object: empty"),
     ],
