@@ -5,6 +5,9 @@ import contextlib
 import gzip
 import json
 import os
+import re
+import secrets
+import socket
 import tempfile
 import zlib
 from collections.abc import Iterator
@@ -23,7 +26,8 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    prefix = f".{path.name}.{_owner(os.getpid())}."
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
     os.close(handle)
     aside = Path(name)
     try:
@@ -34,9 +38,11 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         aside.chmod(0o666 & ~umask())
         os.replace(aside, path)
         _fsync_folder(path.parent)
-    except OSError as error:
-        reason = error.strerror or str(error)
-        raise OSError(error.errno, f"cannot write {path}: {reason}") from error
+    except Exception as error:
+        problem = _system_error(error)
+        if problem is None:
+            raise
+        raise OSError(problem.errno, f"cannot write {path}: {problem.strerror or problem}") from error
     finally:
         aside.unlink(missing_ok=True)
 
@@ -51,6 +57,48 @@ def check_link(path: Path) -> None:
         raise FileExistsError(f"{path}: there, and not a symbolic link")
 
 
+def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
+    """Remove what killed processes of this machine were writing into `folder`; `written_aside` says where.
+
+    Args:
+        folder: looked through, but not the folders in it.
+        of_anybody: remove what any process was writing: for who holds the folder's lock.
+    """
+    for path in folder.glob(".*.*.*.tmp"):
+        owner = path.name.split(".")[-3]
+        pid = owner.rpartition("-")[2]
+        dead = pid.isdecimal() and owner == _owner(int(pid)) and not _is_alive(int(pid))
+        if of_anybody or dead:
+            path.unlink(missing_ok=True)
+
+
+def _owner(pid: int) -> str:
+    """Names a process among those of several machines; without a dot."""
+    return f"{socket.gethostname().replace('.', '_')}-{pid}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _system_error(error: BaseException) -> OSError | None:
+    """The operating system's error that `error` is or hides: PyTorch and safetensors wrap a full disk."""
+    if isinstance(error, OSError):
+        return error
+    if found := re.search(r"\(os error (\d+)\)", str(error)):
+        return OSError(int(found[1]), os.strerror(int(found[1])))
+    behind: BaseException | None = error if isinstance(error, RuntimeError) else None
+    while behind is not None and not isinstance(behind, OSError):
+        behind = behind.__cause__ or behind.__context__
+    return behind
+
+
 def link(target: Path | str, path: Path | str) -> None:
     """Make `path` a symbolic link to `target`, relative to where it is; an old link is replaced at once.
 
@@ -61,10 +109,13 @@ def link(target: Path | str, path: Path | str) -> None:
     path = Path(path)
     check_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=f".{path.name}.") as aside:
-        new = Path(aside) / path.name
-        new.symlink_to(os.path.relpath(Path(target).resolve(), path.parent.resolve()))
+    remove_leftovers(path.parent)
+    new = path.parent / f".{path.name}.{_owner(os.getpid())}.{secrets.token_hex(4)}.tmp"
+    new.symlink_to(os.path.relpath(Path(target).resolve(), path.parent.resolve()))
+    try:
         os.replace(new, path)
+    finally:
+        new.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str) -> None:

@@ -15,7 +15,7 @@ import soundfile
 from hypothesis import settings
 
 REPOSITORY = Path(__file__).parents[1]
-sys.path.insert(0, str(Path(__file__).parent))  # for `networks`, which tests of several folders import
+sys.path.insert(0, str(Path(__file__).parent))  # for `networks` and `toy_data`, which many tests import
 
 # A test run in the background ignores Ctrl-C, and so would each program that a test interrupts.
 signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -2,6 +2,8 @@
 
 import errno
 import gzip
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -88,3 +90,24 @@ def test_a_damaged_gzip_file_is_named(cut: int, tmp_path: Path) -> None:
     path.write_bytes(gzip.compress(b"one two three\n" * 50)[:cut])
     with pytest.raises(ValueError, match=r"a\.gz: damaged gzip file"):
         files.read_text(path)
+
+
+def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path: Path) -> None:
+    program = (
+        "import os, signal, sys\nfrom asr_topdown import files\n"
+        "with files.written_aside(sys.argv[1]) as aside:\n"
+        "    aside.write_text('half')\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "a.json"], check=False)
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".a.json.")
+    others = [tmp_path / name for name in (".hidden.tmp", "b.tmp", ".a.json.elsewhere-123.abc.tmp")]
+    for other in others:
+        other.touch()
+    with files.written_aside(tmp_path / "mine"):
+        files.remove_leftovers(tmp_path)
+        assert not left.exists()
+        assert all(other.exists() for other in others)
+        assert len(list(tmp_path.glob(".mine.*"))) == 1  # its process lives
+    files.remove_leftovers(tmp_path, of_anybody=True)  # for who holds the folder's lock
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden.tmp", "b.tmp", "mine"]

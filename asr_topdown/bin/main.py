@@ -13,6 +13,7 @@ import errno
 import importlib
 import os
 import select
+import signal
 import sys
 import textwrap
 import traceback
@@ -46,7 +47,10 @@ EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return the exit code: 0, 1 (error), 2 (usage), 130 (Ctrl-C), 141 (closed pipe)."""
+    """Run one command and return the exit code.
+
+    0, 1 (error), 2 (usage), 130 (Ctrl-C), 141 (closed pipe), 128 + N (asked to end by signal N).
+    """
     parser = _top_parser()
     top = parser.parse_args(sys.argv[1:] if argv is None else argv)
     if top.command is None:
@@ -99,8 +103,14 @@ def _recorded(
 
 
 def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) -> int:
+    from asr_topdown.engines.interruption import Interrupted, listening
+    from asr_topdown.engines.job import no_memory
+
     try:
-        code: int | None = command.run(args)
+        with listening(signal.SIGTERM, signal.SIGHUP):
+            if "device" in args and getattr(args, "engine", "local") == "local":
+                importlib.import_module("asr_topdown.bin.options").check_device(args.device)
+            code: int | None = command.run(args)
         sys.stdout.flush()  # a closed pipe shows here, not at the interpreter's exit
         return code or 0
     except (KeyboardInterrupt, ValueError, OSError) as error:
@@ -115,6 +125,14 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
             return EXIT_INTERRUPTED
         print(f"{name}: error: {explain(error)}", file=sys.stderr)
         return EXIT_ERROR
+    except (MemoryError, RuntimeError) as error:
+        if debug or not no_memory(error):
+            raise
+        print(f"{name}: error: {no_memory(error)}", file=sys.stderr)
+        return EXIT_ERROR
+    except Interrupted as asked:
+        print(f"{name}: {asked}; the same command goes on from what is saved", file=sys.stderr)
+        return 128 + asked.signal
 
 
 def explain(error: Exception) -> str:

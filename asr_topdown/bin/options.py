@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -50,6 +51,26 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--device", default="cpu", metavar="NAME", help="cpu, cuda or cuda:N (default: %(default)s)"
     )
+
+
+def check_device(name: str) -> None:
+    """Make sure that this machine has the device, before anything is done.
+
+    Raises:
+        ValueError: naming it, if it has not.
+    """
+    if name == "cpu":
+        return
+    wanted = re.fullmatch(r"cuda(?::(\d+))?", name)
+    if wanted is None:
+        raise ValueError(f"--device {name}: must be cpu, cuda or cuda:N")
+    import torch
+
+    if not (count := _visible_gpus()):
+        why = "PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch finds none"
+        raise ValueError(f"--device {name}: there is no usable GPU here ({why}, {torch.__version__})")
+    if int(wanted[1] or 0) >= count:
+        raise ValueError(f"--device {name}: there are {count} GPUs, counted from 0")
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
@@ -161,6 +182,8 @@ def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig"
         raise ValueError("--slurm needs --engine slurm")
     if args.ray and args.engine != "ray":
         raise ValueError("--ray needs --engine ray")
+    if gpus and args.engine == "local" and gpus > _visible_gpus():
+        raise ValueError(f"--gpus {gpus}: there are {_visible_gpus()} GPUs")
     if gpus is None:
         here = args.engine == "local" and getattr(args, "device", "") == "cuda"
         gpus = _visible_gpus() if here else 0

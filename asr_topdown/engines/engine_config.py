@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from asr_topdown.engines.job import Engine
-from asr_topdown.engines.local import InProcess, Processes
+from asr_topdown.engines.local import InProcess, LocalPool
 from asr_topdown.engines.ray_cluster import Ray
 from asr_topdown.engines.retry import Retrying
 from asr_topdown.engines.slurm import Slurm
@@ -38,6 +38,11 @@ class EngineConfig:
     ray: str = ""
 
     @property
+    def in_process(self) -> bool:
+        """Whether jobs run in this very process."""
+        return self.engine == "local" and self.local_workers <= 1
+
+    @property
     def local_workers(self) -> int:
         """How many processes work on this machine."""
         if self.workers is not None:
@@ -56,17 +61,17 @@ def open_engine(config: EngineConfig) -> Iterator[Engine]:
     Raises:
         ValueError: if the engine is not installed.
     """
-    if config.engine == "local" and config.local_workers <= 1:
+    if config.in_process:
         yield InProcess()
         return
     with contextlib.closing(_engine(config)) as engine:
         yield Retrying(engine, config.retries)
 
 
-def _engine(config: EngineConfig) -> Processes | Slurm | Ray:
+def _engine(config: EngineConfig) -> LocalPool | Slurm | Ray:
     if config.engine == "slurm":
         return Slurm(config.slurm, at_once=config.workers or 0, threads=config.threads)
     if config.engine == "ray":
         return Ray(config.ray, at_once=config.workers or 0, threads=config.threads, gpus=config.gpus)
     assert config.engine == "local", config.engine
-    return Processes(config.local_workers, threads=config.threads, gpus=config.gpus)
+    return LocalPool(config.local_workers, threads=config.threads, gpus=config.gpus)

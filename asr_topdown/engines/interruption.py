@@ -1,11 +1,12 @@
 """Asking a process to end: a training answers with a checkpoint first, so that it loses nothing.
 
-An engine's process calls `listen`; a loop that can save itself at any step wraps itself in `deferred` and
-looks at `requested` between its steps. Outside of such a loop the request takes effect at once.
+A command runs under `listening`, an engine's process calls `listen`. A loop that can save itself at any step
+wraps itself in `deferred` and looks at `requested` between its steps; elsewhere a request acts at once.
 """
 
 import contextlib
 import signal
+import threading
 from collections.abc import Iterator
 from types import FrameType
 from typing import NoReturn
@@ -31,12 +32,29 @@ class Interrupted(BaseException):
 
 
 def listen(*signals: int) -> None:
-    """Take each of the signals for the request to end. In the main thread only."""
-    global _listening
-    _listening = signals
-    for number in signals:
+    """Take each of the signals for the request to end, unless it is ignored. In the main thread only."""
+    global _listening, _asked_by
+    _asked_by = None
+    # What `nohup` ignores stays ignored.
+    _listening = tuple(number for number in signals if signal.getsignal(number) != signal.SIG_IGN)
+    for number in _listening:
         signal.signal(number, _ask)
     signal.signal(signal.SIGALRM, _lose_patience)
+
+
+@contextlib.contextmanager
+def listening(*signals: int) -> Iterator[None]:
+    """`listen` while the block runs; in another thread than the main one nothing is done."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    handlers = {number: signal.getsignal(number) for number in (*signals, signal.SIGALRM)}
+    listen(*signals)
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
 
 
 def requested() -> bool:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 LOG_LINES_SHOWN = 5
-_NO_MEMORY = ("out of memory", "allocate memory", "CUDA error")
+_NO_MEMORY = ("out of memory", "allocate memory")
 
 
 @dataclass(frozen=True)
@@ -87,11 +87,19 @@ def attempt(work: Callable[[], Any]) -> Answer:
     except (ValueError, OSError) as error:
         return Answer(problem=str(error) or type(error).__name__)
     except Exception as error:
+        if problem := no_memory(error):
+            return Answer(problem=problem, lost=True)
         traceback.print_exc()
-        lost = isinstance(error, MemoryError) or (
-            isinstance(error, RuntimeError) and any(words in str(error) for words in _NO_MEMORY)
-        )
-        return Answer(problem=f"{type(error).__name__}: {error}", lost=lost)
+        return Answer(problem=f"{type(error).__name__}: {error}", lost="CUDA error" in str(error))
+
+
+def no_memory(error: BaseException) -> str:
+    """A line about it, if `error` says that there was not enough memory, on the CPU or a GPU; else ""."""
+    said = " ".join(str(error).split())
+    runtime = isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
+    if not runtime and not isinstance(error, MemoryError):
+        return ""
+    return f"not enough memory for this network, batch or data ({said or type(error).__name__})"
 
 
 def log_of(folder: Path) -> Path:

@@ -1,4 +1,4 @@
-"""This machine as the engine: each job in a process of its own; one that dies takes no other with it."""
+"""This machine as the engine: jobs in processes of their own; one that dies takes no other with it."""
 
 import multiprocessing
 import os
@@ -7,18 +7,18 @@ import queue
 import signal
 import threading
 import time
-import traceback
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from pathlib import Path
 from typing import Any
 
-from asr_topdown.engines import interruption
-from asr_topdown.engines.job import Answer, Job, JobError, attempt, log_to
+from asr_topdown.engines import worker
+from asr_topdown.engines.interruption import GRACE_SECONDS
+from asr_topdown.engines.job import Answer, Job, JobError, attempt, say
 
-_SECONDS_TO_STOP = 10.0
+_SECONDS_TO_STOP = GRACE_SECONDS + 5.0
+"""A job that is asked to end may take this long to save its state."""
 
 
 class InProcess:
@@ -35,8 +35,11 @@ class InProcess:
         return future
 
 
-class Processes:
+class LocalPool:
     """Runs jobs in processes started with `spawn`, at most `workers` at a time.
+
+    A process takes one job after the other, since it needs seconds to start. A job whose process dies is
+    lost, and takes no other with it.
 
     Args:
         workers: how many processes at a time.
@@ -47,95 +50,135 @@ class Processes:
     def __init__(self, workers: int, *, threads: int = 1, gpus: int = 0) -> None:
         # A thread per worker, which only waits for its process.
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
-        self._environments: queue.SimpleQueue[Mapping[str, str]] = queue.SimpleQueue()
-        for worker in range(workers):
-            self._environments.put(_environment(worker, threads, gpus))
-        self._guard = threading.Lock()
-        self._alive: set[SpawnProcess] = set()
-        self._closed = False
+        self._closed = threading.Event()
+        self._guard = threading.Lock()  # starting a process also reaps the ended ones, in another thread
+        self._workers = [
+            _Worker(self._guard, self._closed, _environment(i, threads, gpus)) for i in range(workers)
+        ]
+        # The last one used is the first to be used again, since its process is there.
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        for one in reversed(self._workers):
+            self._idle.put(one)
 
-    def submit(self, job: Job) -> "Future[Any]":
-        """Promise the job's result; the future's exception is a `JobError`."""
-        # Pickled here: the child reads it only when its environment is set, since it may bring torch in.
-        return self._threads.submit(self._run, job, pickle.dumps(job.work))
+    def submit(self, job: Job, on_progress: Callable[[], object] | None = None) -> "Future[Any]":
+        """Promise the job's result; the future's exception is a `JobError`.
+
+        Args:
+            job: what to run.
+            on_progress: called, in another thread, whenever the job says `worker.report_progress`.
+        """
+        # Pickled here: the worker reads it only when its environment is set, since it may bring torch in.
+        return self._threads.submit(self._run, job, pickle.dumps(job.work), on_progress)
 
     def close(self) -> None:
-        """Forget what is queued, stop what runs and wait for its end."""
-        with self._guard:
-            self._closed = True
-            alive = list(self._alive)
+        """Forget what is queued, ask what runs to end, and wait until it has; Ctrl-C ends it at once."""
+        with self._guard:  # nothing is started from now on
+            self._closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
-        for process in alive:
+        try:
+            for one in self._workers:
+                one.ask_to_end()
+            self._wait_for_end()
+        finally:
+            for one in self._workers:
+                one.kill()
+            self._threads.shutdown(wait=True)
+
+    def _wait_for_end(self) -> None:
+        began = time.monotonic()
+        for patience in (1.0, _SECONDS_TO_STOP):
+            for one in self._workers:
+                one.wait_for_end(began + patience - time.monotonic())
+            busy = sum(one.is_alive() for one in self._workers)
+            if busy and patience == 1.0:
+                say(f"waiting until {busy} of the workers have ended; Ctrl-C ends them at once")
+
+    def _run(self, job: Job, work: bytes, on_progress: Callable[[], object] | None) -> Any:
+        one = self._idle.get()
+        try:
+            answer = one.run(job, work, on_progress or (lambda: None))
+            if self._closed.is_set() and answer.lost:
+                answer = Answer(problem=answer.problem)
+            return answer.settle(job)
+        finally:
+            self._idle.put(one)
+
+
+class _Worker:
+    """A process that is started when the first job comes, and again when it has died."""
+
+    def __init__(
+        self, guard: threading.Lock, closed: threading.Event, environment: Mapping[str, str]
+    ) -> None:
+        self._guard = guard
+        self._closed = closed
+        self._environment = environment
+        self._process: SpawnProcess | None = None
+        self._connection: Connection | None = None
+
+    def run(self, job: Job, work: bytes, on_progress: Callable[[], object]) -> Answer:
+        """Have the job done; `lost` if the process died of it."""
+        if self._connection is not None and not self.is_alive():
+            self._reap()  # killed while it had nothing to do
+        connection = self._connection or self._start()
+        if connection is None:
+            return Answer(problem="stopped before it began")
+        try:
+            connection.send((work, job.log))
+            while not isinstance(message := connection.recv(), Answer):
+                on_progress()
+        except (EOFError, OSError):
+            return Answer(problem=_describe_exit(self._reap()), lost=True)
+        if message.lost:  # a new process has its memory back
+            self._reap()
+        return message
+
+    def is_alive(self) -> bool:
+        """Whether there is a process."""
+        process = self._process
+        return process is not None and process.is_alive()
+
+    def ask_to_end(self) -> None:
+        """Ask the process to end: with what it has saved if it is at work."""
+        if (process := self._process) is not None:
             process.terminate()
-        deadline = time.monotonic() + _SECONDS_TO_STOP
-        for process in alive:
-            if not wait([process.sentinel], max(0.0, deadline - time.monotonic())):
-                process.kill()
-        self._threads.shutdown(wait=True)
 
-    def _run(self, job: Job, work: bytes) -> Any:
-        environment = self._environments.get()
-        try:
-            return self._in_process(job, work, environment)
-        finally:
-            self._environments.put(environment)
+    def wait_for_end(self, seconds: float) -> None:
+        """Wait for the process to end."""
+        if (process := self._process) is not None:
+            process.join(max(0.0, seconds))
 
-    def _in_process(self, job: Job, work: bytes, environment: Mapping[str, str]) -> Any:
+    def kill(self) -> None:
+        """End the process now, if it has not ended."""
+        if (process := self._process) is not None:
+            process.kill()
+
+    def _start(self) -> Connection | None:
+        """A new process, or None if the pool is closed."""
+        # Neither forked, which inherits locks of threads that it does not have, nor from a fork server, which
+        # a signal to the whole process group would end, and with it the processes while they save.
         context = multiprocessing.get_context("spawn")
-        receiver, sender = context.Pipe(duplex=False)
-        process = context.Process(target=_child, args=(sender, work, dict(environment), job.log))
+        ours, theirs = context.Pipe()
+        process = context.Process(target=worker.serve, args=(theirs, dict(self._environment)))
         with self._guard:
-            if self._closed:
-                raise JobError(job.name, "stopped before it began")
+            if self._closed.is_set():
+                return None
             process.start()
-            self._alive.add(process)
-        sender.close()  # now the child alone holds it: its death is the end of the pipe
-        answer: Answer | None
-        try:
-            answer = receiver.recv()
-        except EOFError:
-            answer = None
-        finally:
-            receiver.close()
-            wait([process.sentinel])
-            # Guarded, since starting a process also reaps the ended ones, in another thread.
-            with self._guard:
-                process.join()
-                self._alive.discard(process)
-        if answer is None:
-            answer = Answer(problem=_describe_exit(process.exitcode), lost=not self._closed)
-        return answer.settle(job)
+        theirs.close()  # now the process alone holds it: its death is the end of the pipe
+        self._process, self._connection = process, ours
+        return ours
 
-
-def _child(sender: Connection, work: bytes, environment: Mapping[str, str], log: Path | None) -> None:
-    """What runs in a worker process: send an `Answer`."""
-    # Ctrl-C goes to every process of the terminal; the parent alone decides, and stops the others.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_die_with_parent, daemon=True).start()
-    os.environ.update(environment)
-    log_to(log)
-    try:
-        interruption.listen(signal.SIGTERM)
-        sender.send(_answer(work))
-    except interruption.Interrupted as asked:
-        os._exit(128 + asked.signal)  # at once, since the parent waits for it
-
-
-def _answer(work: bytes) -> Answer:
-    try:
-        job = pickle.loads(work)  # noqa: S301 - our own parent wrote it
-    except Exception as error:
-        traceback.print_exc()
-        return Answer(problem=f"{type(error).__name__}: {error}")
-    return attempt(job)
-
-
-def _die_with_parent() -> None:
-    """Without this, workers would train on after the parent is killed."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
+    def _reap(self) -> int | None:
+        """Let go of the process, which may end now, and return its exit code."""
+        assert self._connection is not None
+        assert self._process is not None
+        self._connection.close()
+        wait([self._process.sentinel])
+        with self._guard:
+            self._process.join()
+        code = self._process.exitcode
+        self._process = self._connection = None
+        return code
 
 
 def _environment(worker: int, threads: int, gpus: int) -> dict[str, str]:

@@ -17,7 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from asr_topdown.engines.lock import held
-from asr_topdown.files import read_json, write_json
+from asr_topdown.files import read_json, remove_leftovers, write_json
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.results import result_from_json, result_to_json
@@ -94,7 +94,9 @@ class Store:
 
         A process that dies, on whatever machine, never leaves it locked for long: see `engines.lock`.
         """
-        with held(self.node_dir(node), f"node {node.id}"):
+        folder = self.node_dir(node)
+        with held(folder, f"node {node.id}"):
+            remove_leftovers(folder, of_anybody=True)
             yield self.start(node)
 
     def node(self, node_id: str) -> Node:
@@ -126,6 +128,7 @@ class Store:
         """
         check_tag(tag)
         path = self.root / "results" / f"{tag}.json"
+        remove_leftovers(path.parent)
         write_json(path, {"tag": tag, "searches": [result_to_json(result) for result in results]})
         return path
 

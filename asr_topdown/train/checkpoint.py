@@ -1,7 +1,7 @@
 """The state of a training run on disk: tensors and plain values, never a pickled module."""
 
 import os
-import pickle
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -9,9 +9,14 @@ import torch
 
 from asr_topdown.files import written_aside
 
+FORMAT = 1
+"""Raise this when a state holds other things than before: older ones are then refused."""
+
 
 class CheckpointPair:
     """The training state on disk: the newest, and the one before in case the newest is lost.
+
+    A file is a zip archive whose parts carry checksums, as `torch.save` writes it; `load` compares them.
 
     Args:
         folder: where `last.pt` and `previous.pt` live.
@@ -20,15 +25,18 @@ class CheckpointPair:
     def __init__(self, folder: Path) -> None:
         self.newest = folder / "last.pt"
         self.previous = folder / "previous.pt"
+        self._newest_is_whole = True
 
     def save(self, state: dict[str, Any]) -> None:
         """Write `state` as the newest; what was newest becomes the previous one."""
         with written_aside(self.newest) as aside:
-            torch.save(state, aside)
+            with aside.open("wb") as file:  # for Python's own word on a disk that is full
+                torch.save({"format": FORMAT, **state}, file)
             # The disk is proven to hold the new state before the old one moves. A kill between the two
             # renames leaves `previous.pt`, which `load` takes.
-            if self.newest.exists():
+            if self.newest.exists() and self._newest_is_whole:
                 os.replace(self.newest, self.previous)
+        self._newest_is_whole = True
 
     def load(self) -> tuple[dict[str, Any] | None, str]:
         """The newest state that can be read, and a remark when it is not the newest one.
@@ -43,8 +51,9 @@ class CheckpointPair:
         for path in (self.newest, self.previous):
             if path.exists():
                 try:
-                    return torch.load(path, map_location="cpu", weights_only=True), "; ".join(problems)
-                except (RuntimeError, EOFError, OSError, pickle.UnpicklingError, ValueError) as error:
+                    return _read(path), "; ".join(problems)
+                except Exception as error:  # of many kinds: whatever bytes of a zip and a pickle can be wrong
+                    self._newest_is_whole &= path != self.newest
                     problems.append(f"{path}: truncated or corrupt checkpoint ({_first_line(error)})")
         if problems:
             raise ValueError("; ".join(problems) + "; delete it to train from the start")
@@ -54,6 +63,16 @@ class CheckpointPair:
         """Remove both: the training is finished."""
         self.newest.unlink(missing_ok=True)
         self.previous.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(path) as archive:
+        if damaged := archive.testzip():
+            raise ValueError(f"the checksum of {damaged} is not right")
+    state = torch.load(path, map_location="cpu", weights_only=True)
+    if not isinstance(state, dict) or state.pop("format", None) != FORMAT:
+        raise ValueError(f"not of format {FORMAT}, which this version writes")
+    return state
 
 
 def _first_line(error: Exception) -> str:

@@ -50,8 +50,11 @@ class MetricsLog:
         """Add one record; numbers go to TensorBoard as `kind/name` at `step`."""
         if self._file is None:
             return
-        self._file.write(json.dumps({"kind": kind, "epoch": epoch, "step": step, **values}) + "\n")
-        self._file.flush()
+        try:
+            self._file.write(json.dumps({"kind": kind, "epoch": epoch, "step": step, **values}) + "\n")
+            self._file.flush()
+        except OSError as error:
+            raise OSError(error.errno, f"cannot write {self.path}: {error.strerror}") from error
         for name, value in values.items():
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 self._board.add_scalar(f"{kind}/{name}", value, step)

@@ -45,6 +45,19 @@ class Progress:
         """The score of the best epoch."""
         return self.scores[self.best_epoch - 1]
 
+    def advance(self, *, finished: bool) -> None:
+        """An epoch is over: on to the next, if the run is not finished."""
+        self.finished = finished
+        if not finished:
+            self.epoch += 1
+        self.batches_done = 0
+        self.loss_sum, self.utterances = 0.0, 0
+
+    def eta(self, max_epochs: int) -> str:
+        """The longest that the epochs after this one can take, in words; "" if it is the last."""
+        left = max_epochs - self.epoch
+        return f", at most {left * self.seconds / self.epoch / 60:.1f} min to go" if left > 0 else ""
+
     def state(self) -> dict[str, Any]:
         """Everything as plain values."""
         return asdict(self)

@@ -99,7 +99,7 @@ class Trainer:
                 yield self.progress.epoch
                 self._end_epoch(metrics, started)
                 if not self.progress.finished:
-                    interruption.check()
+                    self._end_if_asked()
         if self.config.average:
             self._average()
 
@@ -137,7 +137,7 @@ class Trainer:
                 self._read(meter, metrics, len(plan))
             if due and not last:
                 self._save()
-                interruption.check()
+                self._end_if_asked()
                 saved = time.monotonic()
 
     def _read(self, meter: LossMeter, metrics: MetricsLog, total: int) -> None:
@@ -179,7 +179,7 @@ class Trainer:
         progress.seconds += seconds
         progress.peak_memory = max(progress.peak_memory, peak_memory.read(self.device))
         self._log_epoch(metrics, dev, seconds, verdict)
-        self._advance(verdict)
+        progress.advance(finished=verdict is Verdict.STOP or progress.epoch >= self.max_epochs)
         self._save()
         if self.world.leads:
             self.weights.prune(progress.scores)
@@ -221,27 +221,13 @@ class Trainer:
         log.info(
             "epoch %d/%d: train loss %.4g, dev %s%s, %.1f s%s",
             progress.epoch, self.max_epochs, train_loss, _numbers(dev), " *" if best else "", seconds,
-            self._eta(verdict),
+            "" if verdict is Verdict.STOP else progress.eta(self.max_epochs),
         )  # fmt: skip
         if self.plateau.in_grace(progress.scores):
             log.info(
                 "nothing is recognised yet (greedy dev CER 100 %%): neither patience nor decay counts before "
                 "it is, or before epoch %d (train.grace_epochs)", self.plateau.grace + 1,
             )  # fmt: skip
-
-    def _eta(self, verdict: Verdict) -> str:
-        """The longest that the rest can take, in words."""
-        progress = self.progress
-        left = 0 if verdict is Verdict.STOP else self.max_epochs - progress.epoch
-        return f", at most {left * progress.seconds / progress.epoch / 60:.1f} min to go" if left else ""
-
-    def _advance(self, verdict: Verdict) -> None:
-        progress = self.progress
-        progress.finished = verdict is Verdict.STOP or progress.epoch >= self.max_epochs
-        if not progress.finished:
-            progress.epoch += 1
-        progress.batches_done = 0
-        progress.loss_sum, progress.utterances = 0.0, 0
 
     def _average(self) -> None:
         """Leave the average's weights in the folder and in the model, and say how good they are."""
@@ -252,6 +238,11 @@ class Trainer:
         log.info("average of %s: dev %s", self.weights.averaged(self.progress.scores), _numbers(dev))
 
     # --- checkpoints ---------------------------------------------------------------------------------
+
+    def _end_if_asked(self) -> None:
+        if interruption.requested():
+            log.warning("asked to end: saved in epoch %d, step %d", self.progress.epoch, self.progress.step)
+        interruption.check()
 
     def _save(self) -> None:
         generators = self.world.gather(rng.state(self.device))

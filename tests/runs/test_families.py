@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 import torch
-from letters import LETTERS, write_data
 from networks import blstm
+from toy_data import SLOW, write_data
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
@@ -108,9 +108,9 @@ def softmax_of(experiment: Experiment) -> set[str]:
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    write_data(root / "train", 48, 1)
-    write_data(root / "dev", 12, 2)
-    Vocabulary.build([LETTERS], "char").save(root / "tokens.txt")
+    write_data(root / "train", 48, 1, **SLOW)
+    write_data(root / "dev", 12, 2, **SLOW)
+    Vocabulary.build(["abcd"], "char").save(root / "tokens.txt")
     return root
 
 
@@ -329,7 +329,7 @@ def test_a_classifier_of_other_units_is_refused(
     data: Path, tmp_path: Path, store: Store, joint: dict[str, Outcome]
 ) -> None:
     """As many units, so that the shapes fit, but other ones."""
-    Vocabulary.build(["wxyz"[: len(LETTERS)]], "char").save(tmp_path / "tokens.txt")
+    Vocabulary.build(["wxyz"], "char").save(tmp_path / "tokens.txt")
     experiment = make_experiment(data, "blstm_ctc_attention")
     other = dataclasses.replace(experiment, tokens=tmp_path / "tokens.txt")
     node = retrained(joint["blstm_ctc_attention"], init_seed=3, frozen=("softmax",), like=other.joint(1))

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from letters import write_data
 from networks import blstm, blstm_ctc
+from toy_data import SLOW, write_data
 
 from asr_topdown import config as configuration
 from asr_topdown.nn.blstm import BlstmLayer
@@ -48,8 +48,8 @@ LOWEST = {"blstm": BlstmLayer, "vgg": Vgg, "transformer": Conv2dSubsampling, "co
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     root = tmp_path_factory.mktemp("data")
-    write_data(root / "train", 24, 1)
-    write_data(root / "dev", 6, 2)
+    write_data(root / "train", 24, 1, **SLOW)
+    write_data(root / "dev", 6, 2, **SLOW)
     Vocabulary.build(["abcd"], "char").save(root / "tokens.txt")
     return root
 

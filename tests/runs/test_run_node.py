@@ -2,15 +2,13 @@
 
 import dataclasses
 import logging
-import random
 from collections.abc import Sequence
 from pathlib import Path
 
-import kaldiio
 import networks
-import numpy as np
 import pytest
 import torch
+from toy_data import write_data
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
@@ -19,7 +17,6 @@ from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.train import AverageConfig
 from asr_topdown.decode.model import load_trained
-from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.run_node import run_node
@@ -31,37 +28,13 @@ from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.speech_task import SpeechTask
 from asr_topdown.weights import load_weights, weights_of_epoch
 
-LETTERS = "abc"
-
-
-def write_data(folder: Path, count: int, seed: int) -> Path:
-    """Utterances over three letters, each of which is four frames of its own dimension."""
-    generator = random.Random(seed)
-    noise = np.random.default_rng(seed)
-    folder.mkdir(parents=True)
-    text, feats, frames = {}, {}, {}
-    for index in range(count):
-        name = f"spk-{index:03}"
-        letters = [generator.choice(LETTERS) for _ in range(generator.randrange(2, 6))]
-        matrix = noise.normal(0, 0.3, (4 * len(letters), 4)).astype(np.float32)
-        for position, letter in enumerate(letters):
-            matrix[4 * position : 4 * position + 3, LETTERS.index(letter)] += 2
-        text[name], feats[name], frames[name] = "".join(letters), matrix, len(matrix)
-    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
-    speakers = dict.fromkeys(text, "spk")
-    for name, table in (("text", text), ("utt2num_frames", frames), ("utt2spk", speakers)):
-        lines = [f"{key} {value}\n" for key, value in sorted(table.items())]
-        (folder / name).write_text("".join(lines))
-    Cmvn.of(feats.values()).save(folder / "cmvn.ark")
-    return folder
-
 
 @pytest.fixture(scope="module")
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     root = tmp_path_factory.mktemp("data")
     train, dev = write_data(root / "train", 40, 1), write_data(root / "dev", 12, 2)
     tokens = root / "tokens.txt"
-    Vocabulary.build([LETTERS], "char").save(tokens)
+    Vocabulary.build(["abc"], "char").save(tokens)
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": 4}},

@@ -116,9 +116,15 @@ def test_the_lock_lets_one_in_at_a_time(tmp_path, capsys):
 
 
 def test_locks_of_different_nodes_are_independent(tmp_path):
-    store = Store(tmp_path)
-    with store.lock(JOINT), store.lock(STEP):
-        pass
+    entered = threading.Event()
+
+    def work():
+        with Store(tmp_path).lock(STEP):
+            entered.set()
+
+    with Store(tmp_path).lock(JOINT):
+        threading.Thread(target=work, daemon=True).start()
+        assert entered.wait(30)  # rather than hang, if they were not
 
 
 def test_a_killed_process_leaves_no_lock(tmp_path):
@@ -134,9 +140,14 @@ def test_a_killed_process_leaves_no_lock(tmp_path):
     ) as holder:
         assert holder.stdout.readline() == "held\n"
         holder.send_signal(signal.SIGKILL)
-    began = time.monotonic()
-    with Store(tmp_path).lock(JOINT):
-        assert time.monotonic() - began < 5
+    taken = threading.Event()
+
+    def work():
+        with Store(tmp_path).lock(JOINT):
+            taken.set()
+
+    threading.Thread(target=work, daemon=True).start()
+    assert taken.wait(30)  # and does not wait until the lease is stale, 120 s
 
 
 def test_results_round_trip(tmp_path):

@@ -1,20 +1,17 @@
 """Studies from the configuration to the results, with real trainings of a tiny network."""
 
 import functools
-import random
 from pathlib import Path
 from typing import Any
 
-import kaldiio
 import networks
-import numpy as np
 import pytest
+from toy_data import write_data
 
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
 from asr_topdown.corpora import nested
 from asr_topdown.engines.local import InProcess
-from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.report.page import write_report
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
@@ -27,28 +24,6 @@ from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
 
 
-def write_data(folder: Path, count: int, seed: int, letters: str, mels: int = 4) -> Path:
-    """Utterances over some letters, each of which is four frames of its own dimension."""
-    generator, noise = random.Random(seed), np.random.default_rng(seed)
-    folder.mkdir(parents=True)
-    text, feats, frames = {}, {}, {}
-    for index in range(count):
-        name = f"spk-{index:03}"
-        said = [generator.choice(letters) for _ in range(generator.randrange(2, 5))]
-        matrix = noise.normal(0, 0.3, (4 * len(said), mels)).astype(np.float32)
-        for position, letter in enumerate(said):
-            matrix[4 * position : 4 * position + 3, letters.index(letter)] += 2
-        text[name], feats[name], frames[name] = "".join(said), matrix, len(matrix)
-    kaldiio.save_ark(str(folder / "feats.ark"), feats, scp=str(folder / "feats.scp"))
-    speakers = dict.fromkeys(text, "spk")
-    wavs = {name: f"{folder / name}.wav" for name in text}
-    tables = {"text": text, "utt2num_frames": frames, "utt2spk": speakers, "wav.scp": wavs}
-    for name, table in {**tables, "spk2utt": {"spk": " ".join(sorted(text))}}.items():
-        (folder / name).write_text("".join(f"{key} {value}\n" for key, value in sorted(table.items())))
-    Cmvn.of(feats.values()).save(folder / "cmvn.ark")
-    return folder
-
-
 def make_experiment(
     root: Path,
     schedule: dict[str, Any],
@@ -58,8 +33,8 @@ def make_experiment(
     model: dict[str, Any] | None = None,
 ) -> Experiment:
     if not root.exists():
-        write_data(root / "train", 40, 1, letters, mels)
-        write_data(root / "dev", 8, 2, letters, mels)
+        write_data(root / "train", 40, 1, letters=letters, dim=mels, longest=4)
+        write_data(root / "dev", 8, 2, letters=letters, dim=mels, longest=4)
         Vocabulary.build([letters], "char").save(root / "tokens.txt")
     config = configuration.parse(
         {

@@ -50,7 +50,7 @@ def test_kill_9_and_resume_equals_uninterrupted(tmp_path: Path, uninterrupted: t
     program = textwrap.dedent(f"""
         import os, signal, sys
         from pathlib import Path
-        sys.path.insert(0, {str(Path(__file__).parent)!r})
+        sys.path[:0] = {list(map(str, Path(__file__).parents[:2]))!r}
         import toy_training
         steps = [0]
         def count():

@@ -1,0 +1,78 @@
+"""What runs in a process of `local.LocalPool`: one job after the other, until the pool is closed or dies."""
+
+import multiprocessing
+import os
+import pickle
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from multiprocessing.connection import Connection
+from pathlib import Path
+
+from asr_topdown.engines import interruption
+from asr_topdown.engines.job import Answer, attempt, log_to
+
+_pool: Connection | None = None
+
+
+def report_progress() -> None:
+    """Tell the pool that one more item of the running job is done; without a pool nobody is told."""
+    if _pool is not None:
+        _pool.send(1)
+
+
+def serve(pool: Connection, environment: Mapping[str, str]) -> None:
+    """Answer what comes from the pool, (pickled work, log or None), with an `Answer` each.
+
+    Args:
+        pool: the other end is closed when there is no more work.
+        environment: what this process sees, besides what it has inherited.
+    """
+    global _pool
+    _pool = pool
+    # Ctrl-C goes to every process of the terminal; the pool's process alone decides, and stops the others.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    os.environ.update(environment)
+    terminal = os.dup(1), os.dup(2)
+    try:
+        interruption.listen(signal.SIGTERM, signal.SIGHUP)
+        threading.Thread(target=_end_with_parent, daemon=True).start()
+        while True:
+            try:
+                work, log = pool.recv()
+            except EOFError:
+                return
+            _log_to(log, terminal)
+            pool.send(_answer(work))
+    except interruption.Interrupted as asked:
+        os._exit(128 + asked.signal)  # at once, since the pool waits for it
+
+
+def _answer(work: bytes) -> Answer:
+    try:
+        job = pickle.loads(work)  # noqa: S301 - our own parent wrote it
+    except Exception as error:
+        traceback.print_exc()
+        return Answer(problem=f"{type(error).__name__}: {error}")
+    return attempt(job)
+
+
+def _log_to(log: Path | None, terminal: tuple[int, int]) -> None:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    for own, number in zip(terminal, (1, 2), strict=True):
+        os.dup2(own, number)
+    log_to(log)
+
+
+def _end_with_parent() -> None:
+    """Without this, workers would train on after the parent is killed. They save and tidy up first."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(interruption.GRACE_SECONDS + 5)
+    os._exit(1)
