@@ -1,5 +1,6 @@
 """An ONNX graph that grows node by node, and the layers that all networks are made of."""
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -88,6 +89,11 @@ class Graph:
     def silu(self, x: Value) -> Value:
         """X sigmoid(x)."""
         return self.op("Mul", x, self.op("Sigmoid", x))
+
+    def gelu(self, x: Value) -> Value:
+        """X / 2 (1 + erf(x / sqrt 2)); a node of its own came with opset 20."""
+        area = self.op("Add", self.op("Erf", self.op("Mul", x, np.float32(math.sqrt(0.5)))), np.float32(1))
+        return self.op("Mul", self.op("Mul", x, np.float32(0.5)), area)
 
     def ceil_divided(self, lengths: Value, by: int) -> Value:
         """Whole numbers from 0 on, divided and rounded up."""

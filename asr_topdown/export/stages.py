@@ -16,6 +16,7 @@ from asr_topdown.nn.attention import SelfAttention
 from asr_topdown.nn.blstm import BlstmLayer
 from asr_topdown.nn.conformer import ConformerLayer, ConvolutionModule, MaskedBatchNorm
 from asr_topdown.nn.conv2d import LEAST_FRAMES, Conv2dSubsampling
+from asr_topdown.nn.e_branchformer import ConvolutionalGatingMlp, EBranchformerLayer
 from asr_topdown.nn.positions import InputLayer
 from asr_topdown.nn.stage import Stage
 from asr_topdown.nn.transformer import FeedForward, TransformerLayer
@@ -148,6 +149,37 @@ def _conformer(graph: Graph, stage: ConformerLayer, x: Value, lengths: Value) ->
     return graph.norm(x, norms[4]), lengths
 
 
+def _e_branchformer(graph: Graph, stage: EBranchformerLayer, x: Value, lengths: Value) -> Frames:
+    norms = [norm for norm in stage.norms if isinstance(norm, nn.LayerNorm)]
+    x = _input_layer(graph, stage.input_layer, x)
+    within = _attended(graph, x, lengths)
+    half = np.float32(0.5)
+    x = graph.op("Add", x, graph.op("Mul", _feed_forward(graph, stage.ffn1, graph.norm(x, norms[0])), half))
+    whole = _attention(graph, stage.attention, graph.norm(x, norms[1]), within)
+    near = _gated(graph, stage.cgmlp, graph.norm(x, norms[2]), within)
+    both = graph.op("Concat", whole, near, axis=2)
+    merged = graph.op("Add", both, _depthwise(graph, stage.merge.depthwise_conv, both, within))
+    x = graph.op("Add", x, graph.linear(merged, stage.merge.linear))
+    x = graph.op("Add", x, graph.op("Mul", _feed_forward(graph, stage.ffn2, graph.norm(x, norms[3])), half))
+    return graph.norm(x, norms[4]), lengths
+
+
+def _gated(graph: Graph, layer: ConvolutionalGatingMlp, x: Value, within: Value) -> Value:
+    hidden = graph.gelu(graph.linear(x, layer.linear1))
+    value, gate = graph.ops("Split", 2, hidden, [layer.linear2.in_features] * 2, axis=-1)
+    gate = _depthwise(graph, layer.depthwise_conv, graph.norm(gate, layer.norm), within)
+    return graph.linear(graph.op("Mul", value, gate), layer.linear2)
+
+
+def _depthwise(graph: Graph, layer: nn.Conv1d, x: Value, within: Value) -> Value:
+    """(B, T, C), of which the frames outside `within` count as zeros."""
+    reach = layer.kernel_size[0] // 2
+    zeroed = graph.op("Where", graph.op("Unsqueeze", within, [2]), x, np.float32(0))
+    turned = graph.op("Transpose", zeroed, perm=[0, 2, 1])
+    seen = graph.conv(turned, layer, group=layer.in_channels, pads=[reach, reach])
+    return graph.op("Transpose", seen, perm=[0, 2, 1])
+
+
 def _input_layer(graph: Graph, layer: nn.Module, x: Value) -> Value:
     """A linear layer where sizes differ, and sinusoidal positions; nothing in front of other blocks."""
     if not isinstance(layer, InputLayer):
@@ -193,13 +225,8 @@ def _convolution(graph: Graph, layer: ConvolutionModule, x: Value, within: Value
     wide = graph.linear(x, layer.pointwise_conv1)
     dim = layer.pointwise_conv2.in_features
     passed, gate = graph.ops("Split", 2, wide, [dim] * 2, axis=-1)
-    frames = graph.op("Unsqueeze", within, [2])
-    hidden = graph.op("Where", frames, graph.op("Mul", passed, graph.op("Sigmoid", gate)), np.float32(0))
-    depthwise = layer.depthwise_conv
-    reach = depthwise.kernel_size[0] // 2
-    turned = graph.op("Transpose", hidden, perm=[0, 2, 1])
-    seen = graph.conv(turned, depthwise, group=dim, pads=[reach, reach])
-    hidden = graph.op("Transpose", seen, perm=[0, 2, 1])
+    gated = graph.op("Mul", passed, graph.op("Sigmoid", gate))
+    hidden = _depthwise(graph, layer.depthwise_conv, gated, within)
     if isinstance(layer.norm, MaskedBatchNorm):
         assert layer.norm.running_var is not None
         assert layer.norm.running_mean is not None
@@ -218,5 +245,6 @@ WRITERS: Mapping[type[Stage], Callable[..., Frames]] = {
     Conv2dSubsampling: _conv2d,
     TransformerLayer: _transformer,
     ConformerLayer: _conformer,
+    EBranchformerLayer: _e_branchformer,
 }
 """A stage's class -> what writes it."""

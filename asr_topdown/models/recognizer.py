@@ -117,13 +117,13 @@ class Recognizer(Model):
     def forward_with_loss(self, batch: SpeechInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
         """As `Model`; the loss is the mean over the utterances of the weighted sum of the heads'."""
         memory, lengths = self.encode(batch.feats, batch.feat_lengths, batch.start)
-        told: dict[str, HeadOutput] = {
+        outputs: dict[str, HeadOutput] = {
             name: cast(Head, head).loss(memory, lengths, batch.tokens, batch.token_lengths)
             for name, head in self.heads.items()
         }
-        losses = sum(self.weights[name] * output.losses for name, output in told.items())
+        losses = sum(self.weights[name] * output.losses for name, output in outputs.items())
         assert isinstance(losses, Tensor)
-        decoded = told.get("attention", HeadOutput(losses))
+        decoded = outputs.get("attention", HeadOutput(losses))
         return ModelOutput(
             losses.mean(),
             losses.detach(),

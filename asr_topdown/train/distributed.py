@@ -18,6 +18,7 @@ from torch import distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from asr_topdown import layers
+from asr_topdown.models.model import Model
 
 Value = TypeVar("Value")
 
@@ -86,7 +87,7 @@ class World:
         settings: Any = {buffers: False}
         return DistributedDataParallel(network, **settings)
 
-    def settle(self, model: nn.Module) -> None:
+    def settle(self, model: Model) -> None:
         """Give every rank the buffers of rank 0, and make sure that all have the same weights.
 
         A batch normalisation's statistics are so those of rank 0's part of the batches.
@@ -95,7 +96,7 @@ class World:
             return
         for buffer in model.buffers():
             distributed.broadcast(buffer, src=0)
-        prints = self.gather(layers.fingerprint(model, layers.layer_names(model)))  # type: ignore[arg-type]
+        prints = self.gather(layers.fingerprint(model, layers.layer_names(model)))
         assert len(set(prints)) == 1, f"the weights of the {self.size} processes differ: {prints}"
 
 

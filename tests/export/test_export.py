@@ -26,6 +26,9 @@ pytest.importorskip("onnxruntime", reason="pip install 'asr_topdown[export]'")
 CONV2D = {"kind": "conv2d", "output_size": 12, "channels": 4}
 TRANSFORMER = {"kind": "transformer", "num_layers": 2, "d_model": 16, "num_heads": 2, "ffn_dim": 24}
 CONFORMER = {**TRANSFORMER, "kind": "conformer", "kernel_size": 7}
+E_BRANCHFORMER = {
+    **TRANSFORMER, "kind": "e_branchformer", "cgmlp_dim": 20, "kernel_size": 7, "merge_kernel_size": 5,
+}  # fmt: skip
 BLSTM = {"kind": "blstm", "num_layers": 1, "hidden_size": 6}
 ENCODERS_HERE = {
     "blstm": [
@@ -38,6 +41,7 @@ ENCODERS_HERE = {
         {"kind": "vgg", "filters": [4, 6]},
         {**CONFORMER, "conv_norm": "batch"},
     ],
+    "e_branchformer": [CONV2D, E_BRANCHFORMER],
     "blstm on transformer": [CONV2D, TRANSFORMER, BLSTM],
 }
 FEATURES = {
