@@ -7,6 +7,7 @@ HELP = "write a page (HTML and Markdown) with tables, statistics, plots and the 
 EXAMPLE = """
 asr-topdown report exp/a --set-name test
 asr-topdown report exp/a_fold0 exp/a_fold1 exp/a_fold2
+asr-topdown report exp/a_p25 exp/a_p50 exp/a --over-data results
 """
 
 
@@ -20,6 +21,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="experiment folder, finished or not; of several, a table of all too",
     )
     parser.add_argument("--set-name", default="test", metavar="NAME", help="the decoded set to report")
+    parser.add_argument(
+        "--over-data",
+        type=Path,
+        metavar="DIR",
+        help="no pages: the experiments are of one design on more and more data; write what searches gain "
+        "on joint training to DIR",
+    )
 
 
 def run(args: argparse.Namespace) -> None:
@@ -29,7 +37,24 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.report.page import write_report
     from asr_topdown.report.pool import pooled_table
 
+    if args.over_data is not None:
+        _write_over_data(args)
+        return
     for exp in args.exp:
         print(write_report(exp, args.set_name).with_suffix(".html"))
     if len(args.exp) > 1:
         print(markdown.table(pooled_table([collect(exp, args.set_name) for exp in args.exp])))
+
+
+def _write_over_data(args: argparse.Namespace) -> None:
+    from asr_topdown.report import markdown
+    from asr_topdown.report.collect import collect
+    from asr_topdown.report.data_size import over_data
+
+    experiments = [collect(exp, args.set_name) for exp in args.exp]
+    grown = over_data([one.of_study("study") for one in experiments if "study" in one.studies], "data-size")
+    if grown is None:
+        folders = ", ".join(map(str, args.exp))
+        raise ValueError(f"{folders}: no studies of one model on two amounts of data that have been decoded")
+    markdown.write(experiments[0], grown, args.over_data)
+    print(markdown.table(grown[0]))

@@ -11,6 +11,7 @@ from asr_topdown.progress import duration
 from asr_topdown.report import html, markdown, overview, scans
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import Differences
+from asr_topdown.report.data_size import over_data
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
 from asr_topdown.report.effort import effort_figure
 from asr_topdown.report.examples import examples
@@ -59,6 +60,8 @@ def build(experiment: Experiment) -> list[Part]:
     if experiment.notes:
         parts.append(Notes("Missing", experiment.notes))
     parts += studies
+    if grown := over_data([experiment.of_study(tag) for tag in experiment.studies], "data-size"):
+        parts += [Heading(2, "Gain over the amount of training data", "data-size"), *grown]
     studied = {step.node for results in experiment.studies.values() for one in results for step in one.steps}
     others = [key for key in experiment.trainings if key not in studied]
     if others:
