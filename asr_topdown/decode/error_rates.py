@@ -27,7 +27,7 @@ def error_rates(
         config: how to decode, and which tags do not count.
 
     Raises:
-        ValueError: for a search that this model cannot do.
+        ValueError: for a decoder that this model has not the heads for.
     """
     found = recognize(model, data, vocabulary, config)
     texts = {name: vocabulary.decode(result.best.ids) for name, result in found.items()}

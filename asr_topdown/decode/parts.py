@@ -36,7 +36,7 @@ def decode_part(part: Part, tick: Tick) -> Decoded:
     """Decode a part; `tick` is called for each utterance.
 
     Raises:
-        ValueError: naming the file that is missing or does not fit, or the search that the model cannot do.
+        ValueError: naming the file that is missing or does not fit, or the head that the decoder lacks.
     """
     model = _model(part.model, part.device)
     whole = SpeechDataset.read(part.data, model.vocabulary, model.cmvn)

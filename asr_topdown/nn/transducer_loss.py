@@ -31,7 +31,7 @@ def transducer_loss(
     """Negative log-likelihood of each utterance's labels, summed over all alignments (Graves 2012).
 
     Args:
-        logits: (B, T, U + 1, V) outputs of the joint network before the softmax; unit 0 is the blank.
+        logits: (B, T, U + 1, V) outputs of the joiner before the softmax; unit 0 is the blank.
             float64 is kept, all else is computed in float32.
         targets: (B, U) units; any valid one in the padding.
         frames: (B,) of each utterance.

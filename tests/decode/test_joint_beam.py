@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.decoders import build_decoder
-from asr_topdown.decode.joint_beam import joint_beam, length_limits
+from asr_topdown.decode.joint_beam import joint_beam
+from asr_topdown.decode.label_search import length_limits
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
