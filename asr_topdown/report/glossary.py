@@ -32,6 +32,12 @@ GLOSSARY = Terms(
         ("seed", "what decides the initial weights and all other chance of a training"),
         ("dev", "the data that chose epochs and networks; test data choose nothing"),
         ("CER, WER", "character and word error rate: substitutions, deletions and insertions per unit said"),
+        (
+            "ECE, confidence, accuracy, entropy",
+            "expected calibration error of the CTC output's most probable units: how far the share of right "
+            "ones is from the posteriors, on average; their mean posterior; the share of right ones; how "
+            "spread out a frame's posteriors are",
+        ),
         ("±", "the standard deviation over the seeds"),
         (
             "Δ, interval, p, corrected p",

@@ -20,7 +20,7 @@ from asr_topdown.report.glossary import GLOSSARY
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
 from asr_topdown.report.systems import BASELINES, System, systems
-from asr_topdown.report.tables import compare_systems, systems_table, trainings_table
+from asr_topdown.report.tables import calibration_table, compare_systems, systems_table, trainings_table
 from asr_topdown.report.tree import Branch, forest
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import step_name
@@ -102,6 +102,9 @@ def _study(experiment: Experiment, tag: str, results: Sequence[Result]) -> tuple
         differences = compare_systems(experiment, rows)
         verdict = overview.verdict(experiment, rows, differences)
         parts += _compared(experiment, tag, rows, differences)
+        calibrated = calibration_table(experiment, rows, f"calibration-{tag}")
+        if calibrated:
+            parts += [Heading(3, "Is it as sure as it is right?", f"part-calibration-{tag}"), calibrated]
     if any(result.search == "greedy" for result in results):
         parts.append(cascade(experiment, results, f"cascade-{tag}"))
     effort = effort_figure(experiment, results, f"effort-{tag}")

@@ -119,6 +119,7 @@ class Score:
         seconds: that it took.
         audio_seconds: that the set lasts; 0 for a text.
         texts: utterance -> what was recognised; empty for a text.
+        calibration: of the CTC output (`score.calibration.Calibration`), as far as it was kept.
     """
 
     rate: float
@@ -127,6 +128,7 @@ class Score:
     seconds: float
     audio_seconds: float = 0.0
     texts: Mapping[str, str] = field(default_factory=dict)
+    calibration: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -65,6 +65,8 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
         rates = {"CER %": float(recorded["cer"]), "WER %": float(recorded["wer"])}
         seconds, audio_seconds = float(recorded["seconds"]), float(recorded["audio_seconds"])
         nlsyms = tuple(recorded.get("decode", {}).get("nlsyms", ()))
+        kept = recorded.get("calibration") or {}
+        calibration = {str(name): float(value) for name, value in kept.items() if value is not None}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the result of a decoding ({error!r})") from error
     hub5 = _hub5(folder / "hub5.json")
@@ -94,6 +96,7 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
         seconds=seconds,
         audio_seconds=audio_seconds,
         texts=texts,
+        calibration=calibration,
     )
     return truth, score, ""
 

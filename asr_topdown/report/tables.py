@@ -77,6 +77,28 @@ def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differ
     return correct(found)
 
 
+def calibration_table(experiment: Experiment, systems: Sequence[System], name: str) -> Table | None:
+    """Calibration of the systems' CTC outputs on the reported set, means over the seeds; None if not kept."""
+    columns = {
+        f"{experiment.set_name} ECE %": ("expected_calibration_error", 100),
+        "confidence %": ("confidence", 100),
+        "accuracy %": ("accuracy", 100),
+        "entropy of a frame (nats)": ("frame_entropy", 1),
+        "of a frame with a unit (nats)": ("unit_entropy", 1),
+    }
+    rows, values = [], []
+    for system in systems:
+        kept = [score.calibration for score in scores_of(experiment, system).values() if score.calibration]
+        if kept:
+            found = {
+                title: [scale * one[key] for one in kept if key in one]
+                for title, (key, scale) in columns.items()
+            }
+            rows.append([system.name, *map(mean_sd, found.values()), str(len(kept))])
+            values.append({"system": system.name, "seeds": len(kept), **error_values(found, {})})
+    return Table(name, ["system", *columns, "seeds"], rows, values=values) if rows else None
+
+
 def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
     """One row per training; `roles` says what a node was in a search."""
     header = ["node", "role", "what was trained", "epochs", "best", experiment.dev_name, "dev loss"]

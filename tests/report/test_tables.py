@@ -9,10 +9,11 @@ import pytest
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import compare, correct
 from asr_topdown.report.markdown import table as markdown
+from asr_topdown.report.page import write_report
 from asr_topdown.report.records import CHARACTERS
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import difference_cell, scores_of, systems_table
+from asr_topdown.report.tables import calibration_table, difference_cell, scores_of, systems_table
 from asr_topdown.report.words import mean_sd, p_text
 from asr_topdown.schedule.controls import ScratchPoint
 from asr_topdown.schedule.exhaustive import ExhaustivePoint
@@ -250,3 +251,20 @@ def test_the_study_that_decided_by_the_loss_shows_it(experiment):
     table = systems_table(found, rows)
     assert "dev loss (nats)" in table.header
     assert cells(markdown(table), JOINT)[3] == "30.00 ± 0.00"
+
+
+def test_calibration_has_a_table_where_it_was_kept(experiment):
+    found, rows = study(experiment)
+    assert calibration_table(found, rows, "c") is None
+    for number, path in enumerate(sorted(experiment.glob("decode/*/test/result.json"))):
+        kept = {"expected_calibration_error": 0.1, "confidence": 0.9, "accuracy": 0.8 + number / 100}
+        recorded = json.loads(path.read_text())
+        path.write_text(json.dumps({**recorded, "calibration": {**kept, "unit_entropy": None}}))
+    found, rows = study(experiment)
+    table = calibration_table(found, rows, "c")
+    assert list(table.header[:2]) == ["system", "test ECE %"]
+    assert [row[0] for row in table.rows] == [row.name for row in rows]
+    order = sorted(path.parts[-3] for path in experiment.glob("decode/*/test/result.json"))
+    joint = [80 + order.index(node) for node in rows[0].nodes.values()]
+    assert list(table.rows[0][1:]) == ["10.00 ± 0.00", "90.00 ± 0.00", mean_sd(joint), "–", "–", "2"]
+    assert "| system | test ECE % |" in write_report(experiment).read_text()
