@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from asr_topdown import datadir
 from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
-from asr_topdown.corpora import an4, fsdd, kaldi, prompts, wsj
+from asr_topdown.corpora import an4, fsdd, kaldi, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_prompts(corpora)
     _add_fsdd(corpora)
     _add_an4(corpora)
+    _add_mboshi(corpora)
     _add_wsj(corpora)
     prepare_calls.add_arguments(functools.partial(_add, corpora), _add_downloads)
     prepare_text.add_arguments(functools.partial(_add, corpora), _add_downloads)
@@ -116,6 +117,23 @@ def _add_an4(corpora: Subparsers) -> None:
     )
     _add_downloads(parser)
     parser.set_defaults(prepare=lambda args: an4.prepare(args.out, an4=args.an4, downloads=args.downloads))
+
+
+def _add_mboshi(corpora: Subparsers) -> None:
+    help_ = "4.5 hours of read Mboshi, three speakers: train, dev, test"
+    parser = _add(corpora, "mboshi", help_, "--out data")
+    parser.add_argument(
+        "--mboshi", type=Path, metavar="DIR", help="folder with full_corpus_newsplit (default: download it)"
+    )
+    _add_downloads(parser)
+    parser.add_argument(
+        "--partial", action="store_true", help="accept a copy with fewer utterances or other transcripts"
+    )
+    parser.set_defaults(
+        prepare=lambda args: mboshi.prepare(
+            args.out, mboshi=args.mboshi, downloads=args.downloads, partial=args.partial
+        )
+    )
 
 
 def _add_wsj(corpora: Subparsers) -> None:

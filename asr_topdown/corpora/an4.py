@@ -13,9 +13,10 @@ from asr_topdown.corpora import download
 from asr_topdown.datadir import DataDir
 
 ARCHIVES = (
-    "http://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz",
     "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
+    "https://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz",
 )
+SHA256 = "a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12"  # as NVIDIA NeMo publishes it
 ADVICE = "Download an4_sphere.tar.gz elsewhere, unpack it and name the folder with --an4 DIR"
 UTTERANCES = {"train": 948, "test": 130}
 DEV_UTTERANCES = 100
@@ -55,7 +56,7 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
 def fetch(downloads: Path) -> Path:
     """The folder with the corpus under `downloads`, filled if it is not there."""
     folder = downloads.resolve() / "an4_sphere"
-    download.archive(folder, ARCHIVES, "AN4", ADVICE)
+    download.archive(folder, ARCHIVES, "AN4", ADVICE, sha256=SHA256)
     return folder
 
 

@@ -1,6 +1,7 @@
-"""Fetching corpora: resumable, and whole or absent."""
+"""Fetching corpora: by https, resumable, checked, and whole or absent."""
 
 import functools
+import hashlib
 import shutil
 import tarfile
 import tempfile
@@ -11,23 +12,29 @@ from pathlib import Path
 from asr_topdown.progress import progress
 
 _CHUNK = 1 << 16
-_TIMEOUT_SECONDS = 20.0
 _PARTIAL, _NOTHING_AFTER = 206, 416  # HTTP status codes
 
 
-def fetch(url: str, path: Path) -> None:
+def fetch(url: str, path: Path, sha256: str = "") -> None:
     """Download `url` to `path`, unless it is there.
 
     What has arrived waits in `path` + `.part`, so that the next call goes on where this one stopped.
 
+    Args:
+        url: an https address; http is for this machine only.
+        path: where it goes.
+        sha256: hexadecimal; what is there or comes must have it. "" = nobody has published one.
+
     Raises:
-        OSError: naming the address, if it does not answer or stops in the middle.
+        OSError: naming the address, if it does not answer or stops in the middle, or is or leads to one
+            without https; naming the file, which is then removed, if its SHA-256 is another.
     """
     # As long as nothing is downloaded, nobody waits for their import.
     import urllib.error
     from http.client import HTTPException
 
     if path.exists():
+        _check_sum(path, sha256, url)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -41,16 +48,26 @@ def fetch(url: str, path: Path) -> None:
             _receive(url, part)
     except (OSError, HTTPException) as error:
         raise OSError(f"cannot download {url}: {getattr(error, 'reason', None) or error}") from error
+    _check_sum(part, sha256, url)
     part.replace(path)
 
 
+def _check_sum(path: Path, sha256: str, url: str) -> None:
+    if not sha256:
+        return
+    with open(path, "rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    if found != sha256:
+        path.unlink()
+        raise OSError(f"{path}: removed, since its SHA-256 is {found} and that of {url} is {sha256}")
+
+
 def _receive(url: str, part: Path) -> None:
-    import urllib.request
+    from asr_topdown.corpora import https
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
-    request = urllib.request.Request(url, headers=headers)  # noqa: S310 - addresses are our own constants
-    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310
+    with https.request(url, headers) as answer:
         resumed = answer.status == _PARTIAL
         have = have if resumed else 0
         length = answer.headers.get("Content-Length")
@@ -64,11 +81,16 @@ def _receive(url: str, part: Path) -> None:
             raise OSError(f"stopped after {part.stat().st_size} of {total} bytes; run again to go on")
 
 
-def unpack(archive: Path, folder: Path) -> None:
+def unpack(archive: Path, folder: Path, check: Callable[[Path], None] | None = None) -> None:
     """Unpack a tar archive to `folder`, which is whole or absent.
 
+    Args:
+        archive: the file.
+        folder: what it becomes.
+        check: looks at the unpacked folder, and raises an OSError if something is missing in it.
+
     Raises:
-        OSError: naming the archive, if it is damaged (it is then removed, for a fresh download).
+        OSError: naming the archive, if it is damaged (it is then removed, for a fresh download); of `check`.
     """
     with folder_aside(folder) as aside:
         try:
@@ -77,6 +99,19 @@ def unpack(archive: Path, folder: Path) -> None:
         except (tarfile.TarError, EOFError, OSError) as error:
             archive.unlink(missing_ok=True)
             raise OSError(f"{archive}: damaged archive, removed ({error})") from error
+        if check is not None:
+            check(aside)
+
+
+def holds(count: int, pattern: str) -> Callable[[Path], None]:
+    """A check for `unpack`: at least `count` files with names like `pattern`, at any depth."""
+
+    def check(folder: Path) -> None:
+        found = sum(1 for _ in folder.rglob(pattern))
+        if found < count:
+            raise OSError(f"the download holds {found} files {pattern} instead of {count}")
+
+    return check
 
 
 @contextmanager
@@ -107,17 +142,33 @@ def first_that_works(what: str, sources: Sequence[Callable[[], None]], advice: s
     raise OSError(f"cannot get {what}: {'; '.join(failures)}. {advice}")
 
 
-def archive(folder: Path, addresses: Sequence[str], what: str, advice: str) -> None:
+def archive(
+    folder: Path,
+    addresses: Sequence[str],
+    what: str,
+    advice: str,
+    *,
+    sha256: str = "",
+    check: Callable[[Path], None] | None = None,
+) -> None:
     """Fill `folder` from a .tar.gz at the first of `addresses` that works; nothing is done if it is there.
+
+    Args:
+        folder: what is unpacked.
+        addresses: of the same archive.
+        what: its name, for errors.
+        advice: what to do if none works.
+        sha256: of the archive, see `fetch`.
+        check: see `unpack`.
 
     Raises:
         OSError: as `first_that_works`.
     """
 
     def source(address: str) -> None:
-        packed = folder.with_suffix(".tar.gz")
-        fetch(address, packed)
-        unpack(packed, folder)
+        packed = folder.with_name(f"{folder.name}.tar.gz")
+        fetch(address, packed, sha256)
+        unpack(packed, folder, check)
 
     if not folder.exists():
         first_that_works(what, [functools.partial(source, address) for address in addresses], advice)

@@ -94,14 +94,8 @@ def prepare(
 def fetch(downloads: Path) -> Path:
     """The folder with the data set under `downloads`, filled if it is not there."""
     folder = downloads.resolve() / "free-spoken-digit-dataset"
-
-    def from_project() -> None:
-        archive = folder.with_suffix(".tar.gz")
-        download.fetch(ARCHIVE, archive)
-        download.unpack(archive, folder)
-
-    if not folder.exists():
-        download.first_that_works("the Free Spoken Digit Dataset", [from_project], ADVICE)
+    check = download.holds(len(SPEAKERS) * len(WORDS) * PER_DIGIT, "[0-9]_*_*.wav")
+    download.archive(folder, [ARCHIVE], "the Free Spoken Digit Dataset", ADVICE, check=check)
     return folder
 
 

@@ -24,7 +24,10 @@ from asr_topdown import datadir, files
 from asr_topdown.corpora import download, english, split
 from asr_topdown.datadir import DataDir
 
-ARCHIVE = "https://downloads.asterisk.org/pub/telephony/sounds/asterisk-core-sounds-en-wav-current.tar.gz"
+ARCHIVE = (
+    "https://downloads.asterisk.org/pub/telephony/sounds/releases/asterisk-core-sounds-en-wav-1.6.1.tar.gz"
+)
+RECORDINGS = 568
 PACKAGES = ("asterisk-core-sounds-en-wav", "asterisk-core-sounds-en")
 SPEAKER = "allison"
 LONG_SECONDS = 12.0
@@ -185,10 +188,11 @@ def _find_transcripts(folder: Path) -> Path:
 def _from_project(folder: Path) -> None:
     archive = folder.parent / ARCHIVE.rpartition("/")[2]
     download.fetch(ARCHIVE, archive)
-    download.unpack(archive, folder)
+    download.unpack(archive, folder, download.holds(RECORDINGS, "*.wav"))
 
 
 def _from_debian(folder: Path) -> None:
+    """Unpack Debian's packages, whose SHA-256 apt-get compares with the signed index."""
     with download.folder_aside(folder) as aside, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
         _run("apt-get", "download", *PACKAGES, cwd=scratch)
         for package in sorted(Path(scratch).glob("*.deb")):

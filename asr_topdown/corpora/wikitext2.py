@@ -22,6 +22,7 @@ OFFICIAL = {"train": 2_088_628, "valid": 217_646, "test": 245_569}
 OFFICIAL_WORDS = 33_278
 UNKNOWN = "<unk>"
 ARCHIVE = "https://s3.amazonaws.com/research.metamind.io/wikitext/wikitext-2-v1.zip"
+SHA256 = "92675f1d63015c1c8b51f1656a52d5bdbc33aafa60cc47a218a66e7ee817488c"
 TEXTS = "https://raw.githubusercontent.com/pytorch/examples/main/word_language_model/data/wikitext-2"
 PARQUET = "https://huggingface.co/datasets/Salesforce/wikitext/resolve/main/wikitext-2-v1"
 _PARQUET_NAMES = {"train": "train", "valid": "validation", "test": "test"}
@@ -147,7 +148,7 @@ def _fill(folder: Path, source: Callable[[Path, Path], None]) -> None:
 
 def _from_archive(parts: Path, folder: Path) -> None:
     archive = parts / "wikitext-2-v1.zip"
-    download.fetch(ARCHIVE, archive)
+    download.fetch(ARCHIVE, archive, SHA256)
     try:
         with zipfile.ZipFile(archive) as opened:
             for part in PARTS:

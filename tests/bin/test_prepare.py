@@ -36,7 +36,7 @@ def test_prepare_tells_what_it_made(prepared, capsys):
 
 @pytest.mark.parametrize(
     "corpus",
-    ["prompts", "fsdd", "an4", "wsj", "swbd", "eval2000", "rt03", "table", "kaldi"],
+    ["prompts", "fsdd", "an4", "mboshi", "wsj", "swbd", "eval2000", "rt03", "table", "kaldi"],
 )
 def test_every_corpus_has_help_with_an_example(corpus, capsys):
     with pytest.raises(SystemExit) as left:

@@ -88,8 +88,9 @@ def test_wrong_folders(tmp_path):
 def test_download_and_what_to_do_without(root, tmp_path, monkeypatch):
     asked = []
 
-    def fetch(url, path):
+    def fetch(url, path, sha256):
         asked.append(url)
+        assert sha256 == an4.SHA256
         if len(asked) == 1:
             raise OSError("cannot download")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -101,6 +102,6 @@ def test_download_and_what_to_do_without(root, tmp_path, monkeypatch):
     assert asked == list(an4.ARCHIVES)
     assert (tmp_path / "downloads/an4_sphere/an4/etc").is_dir()
     assert str(tmp_path / "downloads") in parts[0].wavs[parts[0].utterances()[0]]
-    monkeypatch.setattr(download, "fetch", lambda url, path: (_ for _ in ()).throw(OSError("no network")))
+    monkeypatch.setattr(download, "fetch", lambda *_: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(OSError, match=r"cannot get AN4: no network; no network\. Download an4_sphere"):
         an4.prepare(tmp_path / "other" / "data")

@@ -1,5 +1,6 @@
 """Downloads are resumed, and whole or absent."""
 
+import hashlib
 import http.server
 import os
 import re
@@ -14,7 +15,9 @@ CONTENT = os.urandom(300_000)
 
 
 class Server(http.server.BaseHTTPRequestHandler):
-    """Serves `CONTENT` as /file; /short breaks off; /plain knows no ranges; anything else is not there."""
+    """Serves `CONTENT` as /file; /short breaks off; /plain knows no ranges; /elsewhere leads to a
+    place without https; anything else is not there.
+    """
 
     asked: list[str | None] = []  # noqa: RUF012
 
@@ -22,6 +25,11 @@ class Server(http.server.BaseHTTPRequestHandler):
         asked = self.headers.get("Range")
         Server.asked.append(asked)
         start = int(re.findall(r"\d+", asked)[0]) if asked and self.path != "/plain" else 0
+        if self.path == "/elsewhere":
+            self.send_response(302)
+            self.send_header("Location", "http://example.invalid/file")
+            self.end_headers()
+            return None
         if self.path not in ("/file", "/short", "/plain"):
             return self.send_error(404)
         if start >= len(CONTENT):
@@ -90,6 +98,37 @@ def test_fetch_names_the_address(server, tmp_path):
     with pytest.raises(OSError, match=r"cannot download http://127.0.0.1:9/x: .*refused"):
         download.fetch("http://127.0.0.1:9/x", tmp_path / "x")
     assert os.listdir(tmp_path) == []
+
+
+def test_only_https_is_asked(server, tmp_path):
+    for address in ("http://example.invalid/file", "ftp://example.invalid/file", "file:///etc/passwd"):
+        with pytest.raises(OSError, match=rf"cannot download {address}: .* is no https address"):
+            download.fetch(address, tmp_path / "x")
+    with pytest.raises(OSError, match=r"elsewhere: http://example.invalid/file is no https address"):
+        download.fetch(f"{server}/elsewhere", tmp_path / "x")
+    assert os.listdir(tmp_path) == []
+
+
+def test_what_came_must_have_the_published_sum(server, tmp_path):
+    sha256 = hashlib.sha256(CONTENT).hexdigest()
+    download.fetch(f"{server}/file", tmp_path / "x", sha256)
+    assert (tmp_path / "x").read_bytes() == CONTENT
+    message = rf"removed, since its SHA-256 is {sha256} and that of .*/file is 0+$"
+    for _ in range(2):  # what is there, and what comes
+        with pytest.raises(OSError, match=message):
+            download.fetch(f"{server}/file", tmp_path / "x", "0" * 64)
+        assert os.listdir(tmp_path) == []
+
+
+def test_an_archive_that_lacks_files_is_not_taken(tmp_path):
+    (tmp_path / "a.txt").write_text("a")
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "a.txt", "sub/a.txt")
+    with pytest.raises(OSError, match=r"the download holds 1 files \*\.txt instead of 2"):
+        download.unpack(tmp_path / "x.tar.gz", tmp_path / "x", download.holds(2, "*.txt"))
+    assert not (tmp_path / "x").exists()
+    download.unpack(tmp_path / "x.tar.gz", tmp_path / "x", download.holds(1, "*.txt"))
+    assert (tmp_path / "x" / "sub" / "a.txt").exists()
 
 
 def test_unpack(tmp_path):

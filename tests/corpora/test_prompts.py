@@ -171,7 +171,7 @@ def test_folders_without_what_is_needed(sounds, tmp_path):
 def offline(monkeypatch, tmp_path):
     """No network, and an empty PATH but for a folder of programs that a test may fill."""
 
-    def unreachable(url, path):
+    def unreachable(url, path, sha256=""):
         raise OSError(f"cannot download {url}: no network")
 
     programs = tmp_path / "programs"
@@ -187,18 +187,21 @@ def program(folder: Path, name: str, script: str) -> None:
     file.chmod(file.stat().st_mode | stat.S_IXUSR)
 
 
-def test_from_the_projects_archive(sounds, tmp_path, monkeypatch):
-    def fetch(url, path):
+def test_from_the_projects_archive(sounds, tmp_path, monkeypatch, offline):
+    def fetch(url, path, sha256=""):
         assert url == prompts.ARCHIVE
         path.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(path, "w:gz") as tar:
             tar.add(sounds, ".")
 
     monkeypatch.setattr(download, "fetch", fetch)
+    with pytest.raises(OSError, match=r"the download holds \d+ files \*\.wav instead of 568"):
+        prompts.prepare(tmp_path / "x" / "data")
+    monkeypatch.setattr(prompts, "RECORDINGS", len(KEPT))
     parts = prompts.prepare(tmp_path / "x" / "data")
     assert len(everything(parts)) == len(KEPT)
     downloads = tmp_path / "x" / "downloads"
-    archive = "asterisk-core-sounds-en-wav-current.tar.gz"
+    archive = prompts.ARCHIVE.rpartition("/")[2]
     assert sorted(os.listdir(downloads)) == ["asterisk-core-sounds-en-wav", archive]
     # Another time nothing is fetched.
     monkeypatch.setattr(download, "fetch", None)

@@ -12,10 +12,11 @@ from asr_topdown.corpora.swbd.words import map_words
 
 ARCHIVES = (
     "https://www.openslr.org/resources/5/switchboard_word_alignments.tar.gz",
-    "http://www.isip.piconepress.com/projects/switchboard/releases/switchboard_word_alignments.tar.gz",
+    "https://www.isip.piconepress.com/projects/switchboard/releases/switchboard_word_alignments.tar.gz",
 )
 ADVICE = "Download switchboard_word_alignments.tar.gz elsewhere, unpack it and name it with --transcripts DIR"
 DICTIONARY = "sw-ms98-dict.text"
+TRANSCRIPTS = 2 * 2435  # of both sides of each call, at least
 
 _ID = re.compile(r"sw(\d{4})([AB])-ms98-a-\d+", re.IGNORECASE)
 
@@ -27,7 +28,8 @@ def fetch(downloads: Path) -> Path:
         OSError: if they cannot be downloaded, with what was tried.
     """
     folder = downloads.resolve() / "switchboard_word_alignments"
-    download.archive(folder, ARCHIVES, "the MS98 transcripts of Switchboard", ADVICE)
+    check = download.holds(TRANSCRIPTS, "*-trans.text")
+    download.archive(folder, ARCHIVES, "the MS98 transcripts of Switchboard", ADVICE, check=check)
     return folder
 
 

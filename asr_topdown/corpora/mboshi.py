@@ -1,0 +1,156 @@
+"""`mboshi`: 4.5 hours of read Mboshi, a Bantu language (C25) of Congo-Brazzaville (Godard et al., LREC 2018).
+
+5,130 utterances of three speakers, 16 kHz, with transcripts in a writing close to the language's sounds: 32
+characters, tone-marked vowels among them. Research use; arXiv 1710.03501. What becomes of them:
+
+1. Transcripts (`NAME.mb.cleaned`) in Unicode's composed form, one blank between words.
+2. Speakers are what names begin with. 78 of the original recordings promise more sound in their headers than
+   follows; they are read to their end, as every sound here.
+3. The corpus's own `dev` part is the test set. Of its `train` part, a tenth by a hash of the transcript is
+   the dev set (`split.part_of`), since sentences were often recorded twice.
+"""
+
+import hashlib
+from pathlib import Path
+
+from asr_topdown import audio, datadir
+from asr_topdown.corpora import download, split
+from asr_topdown.corpora.normalise import NORMALISERS
+from asr_topdown.datadir import DataDir
+
+ARCHIVE = "https://github.com/besacier/mboshi-french-parallel-corpus/archive/refs/heads/master.tar.gz"
+ADVICE = "Clone github.com/besacier/mboshi-french-parallel-corpus elsewhere and name it with --mboshi DIR"
+UTTERANCES = {"train": 4616, "dev": 514}
+SPEAKERS = ("abiayi", "kouarata", "martial")
+SHA256 = "b50747d25419f02710efae7efc71b5b76273462061f6f8e796c3a046c99dad4e"
+"""Of all transcripts, train before dev, in the order of names: the line `part/name`, then its bytes."""
+
+_FOLDER = "full_corpus_newsplit"
+_TRANSCRIPT = ".mb.cleaned"
+_SOUNDS = (".wav", ".opus", ".flac")
+_PARTS = {"train": 0.9, "dev": 0.1}
+
+
+def prepare(
+    out: Path, *, mboshi: Path | None = None, downloads: Path | None = None, partial: bool = False
+) -> list[DataDir]:
+    """Write `out/train`, `out/dev` and `out/test`.
+
+    Args:
+        out: where the three data directories go.
+        mboshi: folder with `full_corpus_newsplit`, or that itself, or one above; None downloads it.
+        downloads: where downloads go; None is `downloads` beside `out`.
+        partial: whether a copy with fewer utterances or other transcripts will do.
+
+    Raises:
+        OSError: if the data are not there or cannot be downloaded, with what was tried.
+        ValueError: if a count or a transcript is not the distribution's; naming a file that is not as it
+            should be.
+    """
+    root = find_root(fetch(downloads or out.parent / "downloads") if mboshi is None else mboshi)
+    if not partial:
+        check(root)
+    whole, test = _read(root / "train", out), _read(root / "dev", out / "test")
+    parts = [*split.split(whole, split.Division(_PARTS)), test]
+    for part in parts:
+        datadir.write(part)
+    _warn_of_headers(parts)
+    return parts
+
+
+def fetch(downloads: Path) -> Path:
+    """The folder with the corpus under `downloads`, filled if it is not there."""
+    folder = downloads.resolve() / "mboshi-french-parallel-corpus"
+    download.archive(folder, [ARCHIVE], "the Mboshi corpus", ADVICE, check=_is_whole)
+    return folder
+
+
+def find_root(folder: Path) -> Path:
+    """The folder with the corpus's parts `train` and `dev`: `folder`, `full_corpus_newsplit` in it, or below.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+    for root in (folder, *sorted(folder.rglob(_FOLDER))):
+        if all((root / part).is_dir() for part in UTTERANCES):
+            return root
+    raise FileNotFoundError(f"{folder}: no {_FOLDER} with train and dev in it, at any depth")
+
+
+def check(root: Path) -> None:
+    """Compare counts and transcripts with the distribution's.
+
+    Raises:
+        ValueError: naming the folder, with the numbers found and expected.
+    """
+    digest = hashlib.sha256()
+    for part, expected in UTTERANCES.items():
+        paths = sorted((root / part).glob(f"*{_TRANSCRIPT}"))
+        if len(paths) != expected:
+            raise ValueError(
+                f"{root / part}: {len(paths)} transcripts, the corpus has {expected} (see --partial)"
+            )
+        for path in paths:
+            digest.update(f"{part}/{path.name}\n".encode() + path.read_bytes())
+    if digest.hexdigest() != SHA256:
+        raise ValueError(f"{root}: its transcripts are not those of the distribution (see --partial)")
+
+
+def _is_whole(folder: Path) -> None:
+    try:
+        check(find_root(folder))
+    except ValueError as error:
+        raise OSError(str(error)) from None
+
+
+def _read(folder: Path, path: Path) -> DataDir:
+    """One part of the corpus, as a data directory at `path`.
+
+    Raises:
+        ValueError: naming the transcript that is empty, not UTF-8 or without sound, or of an unknown speaker.
+    """
+    text, wavs, utt2spk = {}, {}, {}
+    for transcript in sorted(folder.glob(f"*{_TRANSCRIPT}")):
+        utterance = transcript.name.removesuffix(_TRANSCRIPT)
+        utt2spk[utterance] = _speaker(transcript)
+        text[utterance] = _text(transcript)
+        wavs[utterance] = str(_sound(transcript, utterance).resolve())
+    if not text:
+        raise ValueError(f"{folder}: no transcripts *{_TRANSCRIPT} in it")
+    return DataDir(path=path, wavs=wavs, text=text, utt2spk=utt2spk)
+
+
+def _speaker(transcript: Path) -> str:
+    speaker = transcript.name.partition("_")[0]
+    if speaker not in SPEAKERS:
+        raise ValueError(f"{transcript}: {speaker!r} is none of the speakers {', '.join(SPEAKERS)}")
+    return speaker
+
+
+def _text(transcript: Path) -> str:
+    try:
+        text = NORMALISERS["none"](transcript.read_bytes().decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise ValueError(f"{transcript}: not UTF-8 ({error.reason} at byte {error.start})") from None
+    if not text:
+        raise ValueError(f"{transcript}: the transcript is empty")
+    return text
+
+
+def _sound(transcript: Path, utterance: str) -> Path:
+    for suffix in _SOUNDS:
+        path = transcript.with_name(f"{utterance}{suffix}")
+        if path.is_file():
+            return path
+    raise ValueError(f"{transcript}: no sound beside it ({', '.join(f'{utterance}{s}' for s in _SOUNDS)})")
+
+
+def _warn_of_headers(parts: list[DataDir]) -> None:
+    """Print how many recordings are not as their headers say, and one of them."""
+    remarks = {wav: audio.open_source(wav).remarks for part in parts for wav in part.wavs.values()}
+    odd = {wav: said[0] for wav, said in remarks.items() if said}
+    if odd:
+        name = min(odd)
+        print(f"warning: {len(odd)} recordings are not as their headers say, as {name}: {odd[name]}")
