@@ -99,7 +99,7 @@ read_by_training() { # TRAIN DEV TOKENS: paths; exp/TAG/features and exp/TAG/tok
 
 train_jointly() {
     stage 3 joint --in "${inputs[@]}" -- \
-        asr-topdown train "${experiment[@]}" --seed "$(cut -d, -f1 <<<"${seeds:-1}")"
+        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" --search joint "${topdown_options[@]}"
 }
 
 train_topdown() {

@@ -31,7 +31,7 @@ case $1 in
 esac
 """
 EVERYTHING = [
-    *("prepare", "validate", "features", "tokens", "train", "topdown", "decode", "score", "report"),
+    *("prepare", "validate", "features", "tokens", "topdown", "topdown", "decode", "score", "report"),
 ]
 
 
@@ -107,11 +107,12 @@ def test_settings_pass_through_and_processes_reach_decoding(stand_in, run_recipe
     for name in ("features", "tokens", "topdown", "decode"):
         for call in (call for call in made if call[0] == name):
             assert " --set train.epochs=2 --set schedule.controls=[] " in f"{' '.join(call)} "
-    joint, study = (" ".join(call) for call in made if call[0] in ("train", "topdown"))
+    joint, study = (" ".join(call) for call in made if call[0] == "topdown")
+    assert "--search joint" in joint
     assert "--results study" in study
     for words in (joint, study):
         assert "--set schedule.seeds=[4,5]" in words
-    assert "--workers 3" in study
+        assert "--workers 3" in words
     for name in ("features", "decode"):
         assert "--nj 3" in next(" ".join(call) for call in made if call[0] == name)
 

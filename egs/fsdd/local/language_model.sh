@@ -8,5 +8,6 @@ if [[ $lm ]]; then
     stage 3 lm --in "$lm_data"/{train,dev,units}.txt -- \
         asr-topdown train --config conf/lm.yaml --train "$lm_data/train.txt" --dev "$lm_data/dev.txt" \
         --tokens "$lm_data/units.txt" --exp "$lm_exp" --link "$lm_exp/model" --device "$device"
-    decode_options+=(--set decode.method=joint_beam --set "decode.lm=$lm_exp/model" --set "decode.lm_weight=$lm")
+    lm_model=$lm_exp/$(readlink "$lm_exp/model" || true)
+    decode_options+=(--set decode.method=joint_beam --set "decode.lm=$lm_model" --set "decode.lm_weight=$lm")
 fi
