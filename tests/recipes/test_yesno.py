@@ -1,4 +1,4 @@
-"""`egs/yesno/run.sh` from stage 0 to 7 on sixty invented recordings: a toy that every fast run of the tests trains."""
+"""`egs/yesno/run.sh` from stage 0 to 7 on sixty invented recordings: the toy that fast tests train."""
 
 import json
 import random
