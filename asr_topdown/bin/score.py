@@ -2,12 +2,13 @@
 
 import argparse
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from asr_topdown import datadir, files
 from asr_topdown.bin import options, score_hub5
+from asr_topdown.bin.scored import Scored
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import Unit
 from asr_topdown.score.mapsswe import mapsswe
@@ -38,7 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--exp",
         type=Path,
         metavar="DIR",
-        help="instead of HYP: each seed of an experiment's studies, joint against top-down",
+        help="instead of HYP: each seed of an experiment's studies, joint against top-down; written to "
+        "EXP/results/REF as well, with the alignments",
     )
     parser.add_argument(
         "--compare", type=Path, metavar="HYP2", help="a second system, tested against the first"
@@ -57,7 +59,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="TAG",
-        help="tags such as '<NOISE>' that are left out on both sides (ESPnet's non-linguistic symbols)",
+        help="tags such as '<NOISE>' that are left out on both sides (ESPnet's non-linguistic symbols); with "
+        "--exp the decode.unscored of the decodings",
     )
     parser.add_argument(
         "--by-speaker", action="store_true", help="bootstrap draws speakers, not single utterances"
@@ -69,70 +72,32 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Score one or two systems, or the pairs of an experiment."""
+    """Score one or two systems, or the studies of an experiment."""
     if args.resamples < 1:
         raise ValueError(f"--resamples {args.resamples} must be at least 1")
     if (args.exp is None) == (args.hypothesis is None):
         raise ValueError("give either HYP or --exp")
-    if args.exp is not None and _scored_by_perplexity(args):
+    if args.exp is not None:
+        from asr_topdown.bin import score_experiment
+
+        if args.compare or args.report or args.json or args.unscored:
+            raise ValueError("--compare, --report, --json and --unscored need HYP, not --exp")
+        score_experiment.run(args)
         return
-    if args.exp is None:
-        _score(args, [path for path in (args.hypothesis, args.compare) if path is not None])
-        return
-    if args.compare or args.report or args.json:
-        raise ValueError("--compare, --report and --json need HYP, not --exp")
-    for title, systems in _studied(args.exp, args.reference):
-        print(title)
-        for one in systems:
-            _score(args, one)
-        print()
+    scored = score_systems(args, [path for path in (args.hypothesis, args.compare) if path is not None])
+    print(scored.text)
+    if args.report is not None:
+        files.write_text(args.report, "\n".join(scored.alignments))
+    if args.json is not None:
+        files.write_json(args.json, scored.document)
 
 
-def _scored_by_perplexity(args: argparse.Namespace) -> bool:
-    """If the experiment's models are language models: print their perplexities on the text REF."""
-    from asr_topdown.report import perplexity
-    from asr_topdown.report.collect import is_language_experiment
-
-    if not is_language_experiment(args.exp):
-        return False
-    print(perplexity.score_experiment(args.exp, args.reference, args.device))
-    return True
-
-
-def _studied(exp: Path, reference: Path) -> Iterator[tuple[str, list[list[Path]]]]:
-    """For each search of the experiment: its title, and the transcripts of its two ends.
-
-    What was trained on other data than the joint training is not tested against it.
-    """
-    from asr_topdown.runs.store import Store
-    from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
-
-    store = Store(exp)
-    results = [
-        (tag, one) for tag in store.tags() for one in store.load_results(tag) if one.search in SEARCHES
-    ]
-    if not results:
-        raise ValueError(f"{exp}: no study has been run; `asr-topdown topdown` runs one")
-    for tag, result in results:
-        spec, ends = SPECS[result.search], dict.fromkeys([result.steps[0].node, result.final])
-        title = f"{tag}, seed {result.seed}: joint"
-        if len(ends) > 1:
-            last = next(step for step in reversed(result.steps) if step.node == result.final)
-            title += f" against {spec.label} ({step_name(result.search, last)})"
-        elif result.search != "joint":
-            title += f" ({spec.label}: nothing was better on dev)"
-        texts = [exp / "decode" / node / reference.name for node in ends]
-        yield title, [texts] if spec.against_joint else [[text] for text in texts]
-
-
-def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
-    """Print the error rates of one or two systems, and the tests of the two; write the files asked for."""
+def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
+    """Score one or two systems' transcripts, and test their difference."""
     if score_hub5.is_asked(args):
-        score_hub5.run(args, paths)
-        return
-    references = _transcripts(args.reference)
-    utt2spk = _speakers(args)
-    scored = [
+        return score_hub5.score_systems(args, paths)
+    references, utt2spk = _transcripts(args.reference), _speakers(args)
+    reports = [
         [
             score(
                 references,
@@ -146,28 +111,26 @@ def _score(args: argparse.Namespace, paths: Sequence[Path]) -> None:
         ]
         for path in paths
     ]
-    document: dict[str, Any] = {"reference": str(args.reference), "systems": []}
-    text = []
-    for path, reports in zip(paths, scored, strict=True):
-        intervals = [_interval(report, args) for report in reports]
-        print(f"{path}: {len(references)} utterances")
-        print(text_report.summary(reports, intervals))
-        text += [
-            f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in reports
-        ]
+    scored = Scored([], {"reference": str(args.reference), "systems": []}, [])
+    for path, of_units in zip(paths, reports, strict=True):
+        intervals = [_interval(report, args) for report in of_units]
+        scored.lines.append(f"{path}: {len(references)} utterances")
+        scored.lines.append(text_report.summary(of_units, intervals))
+        scored.alignments.append(
+            "\n".join(
+                f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in of_units
+            )
+        )
         scores = [
             {**report.to_json(), "interval": [_finite(interval.low), _finite(interval.high)]}
-            for report, interval in zip(reports, intervals, strict=True)
+            for report, interval in zip(of_units, intervals, strict=True)
         ]
-        document["systems"].append({"hypothesis": str(path), "scores": scores})
+        scored.document["systems"].append({"hypothesis": str(path), "scores": scores})
     if len(paths) == 2:
-        document["comparisons"] = [
-            _compare(first, second, args) for first, second in zip(*scored, strict=True)
-        ]
-    if args.report is not None:
-        files.write_text(args.report, "\n".join(text))
-    if args.json is not None:
-        files.write_json(args.json, document)
+        compared = [_compare(first, second, args) for first, second in zip(*reports, strict=True)]
+        scored.lines.extend(lines for lines, _ in compared)
+        scored.document["comparisons"] = [values for _, values in compared]
+    return scored
 
 
 def _transcripts(path: Path) -> dict[str, str]:
@@ -197,8 +160,8 @@ def _interval(report: ScoreReport, args: argparse.Namespace) -> RateInterval:
     return bootstrap_rate([one.counts.errors for one in report.utterances], **_columns(report, args))
 
 
-def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
-    """Print the tests of one pair of reports; return them as plain values."""
+def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The tests of one pair of reports, as text and as plain values."""
     bootstrap = paired_bootstrap(
         [one.counts.errors for one in first.utterances],
         [one.counts.errors for one in second.utterances],
@@ -208,9 +171,9 @@ def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) 
         (one.alignment, other.alignment)
         for one, other in zip(first.utterances, second.utterances, strict=True)
     )
-    print(text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs)))
+    shown = text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs))
     numbers = {name: _finite(value) for name, value in vars(bootstrap).items()}
-    return {"unit": first.unit, "bootstrap": numbers, "mapsswe": vars(pairs)}
+    return shown, {"unit": first.unit, "bootstrap": numbers, "mapsswe": vars(pairs)}
 
 
 def _finite(value: float) -> float | None:

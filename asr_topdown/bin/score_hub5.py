@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import datadir, files
+from asr_topdown import datadir
+from asr_topdown.bin.scored import Scored
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
 from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
@@ -37,32 +38,32 @@ def is_asked(args: argparse.Namespace) -> bool:
     return True
 
 
-def run(args: argparse.Namespace, paths: Sequence[Path]) -> None:
-    """Print the word errors of one or two systems, and test their difference; write the files asked for."""
+def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
+    """The word errors of one or two systems, and the test of their difference."""
     references = stm.read(args.stm)
     rules = GlmRules.read(args.glm)
-    scored = []
-    document: dict[str, Any] = {"reference": str(args.stm), "systems": []}
+    scores = []
+    scored = Scored([], {"reference": str(args.stm), "systems": []}, [])
     for path in paths:
         transcripts = datadir.read_transcripts(path / "text" if path.is_dir() else path)
         said = ctm.from_transcripts(transcripts)
         words = ctm.without_noise(said)
         one = score(references, words, rules)
-        scored.append(one)
-        print(f"{path}: {len(one.segments)} segments, word error rates in %")
+        scores.append(one)
+        scored.lines.append(f"{path}: {len(one.segments)} segments, word error rates in %")
         if ctm.mistaken(said):
-            print(f"left out for the LAUGHTER in it, as in Kaldi: {', '.join(ctm.mistaken(said))}")
-        print(one.table())
-        print(_interval(one, args))
+            scored.lines.append(
+                f"left out for the LAUGHTER in it, as in Kaldi: {', '.join(ctm.mistaken(said))}"
+            )
+        scored.lines.extend((one.table(), _interval(one, args)))
         if args.hubscr:
-            _compare_with_hubscr(references, words, args.glm, one)
-        document["systems"].append({"hypothesis": str(path), "scores": one.to_json()})
-    if len(scored) == 2:
-        document["comparison"] = _compare(scored[0], scored[1], args)
-    if args.report is not None:
-        files.write_text(args.report, "\n".join(map(_report, paths, scored)))
-    if args.json is not None:
-        files.write_json(args.json, document)
+            scored.lines.append(_compared_with_hubscr(references, words, args.glm, one))
+        scored.document["systems"].append({"hypothesis": str(path), "scores": one.to_json()})
+        scored.alignments.append(_report(path, one))
+    if len(scores) == 2:
+        lines, scored.document["comparison"] = _compare(scores[0], scores[1], args)
+        scored.lines.extend(lines)
+    return scored
 
 
 def _interval(one: Hub5Score, args: argparse.Namespace) -> str:
@@ -72,9 +73,11 @@ def _interval(one: Hub5Score, args: argparse.Namespace) -> str:
     return f"95 % interval of all, drawing sides of calls: {100 * rate.low:.1f} .. {100 * rate.high:.1f}"
 
 
-def _compare(first: Hub5Score, second: Hub5Score, args: argparse.Namespace) -> dict[str, Any]:
-    """Print and return the difference of two systems in each part."""
-    differences = {}
+def _compare(
+    first: Hub5Score, second: Hub5Score, args: argparse.Namespace
+) -> tuple[list[str], dict[str, Any]]:
+    """The difference of two systems in each part, as lines and as plain values."""
+    lines, differences = [], {}
     for (name, left), right in zip(first.parts().items(), second.parts().values(), strict=True):
         found = paired_bootstrap(
             _errors(left),
@@ -84,19 +87,21 @@ def _compare(first: Hub5Score, second: Hub5Score, args: argparse.Namespace) -> d
             resamples=args.resamples,
             seed=args.seed,
         )
-        print(f"{name:10} first - second = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)")
+        lines.append(
+            f"{name:10} first - second = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)"
+        )
         differences[name] = {
             key: value if math.isfinite(value) else None for key, value in vars(found).items()
         }
-    return differences
+    return lines, differences
 
 
-def _compare_with_hubscr(
+def _compared_with_hubscr(
     references: Sequence[stm.Segment], words: Sequence[ctm.Word], glm: Path, one: Hub5Score
-) -> None:
+) -> str:
     theirs, ours = nist.hubscr(references, words, glm), one.total
     same = "the same" if theirs == ours else f"not the same as ours ({ours.errors} of {ours.reference})"
-    print(f"hubscr.pl: {theirs.errors} errors in {theirs.reference} words, {100 * theirs.rate:.1f} %: {same}")
+    return f"hubscr.pl: {theirs.errors} errors in {theirs.reference} words, {100 * theirs.rate:.1f} %: {same}"
 
 
 def _points(found: RateDifference) -> str:

@@ -44,7 +44,6 @@ train_topdown
 decode test_dev93 test_eval92
 
 # 6 · Score: joint against top-down on eval92, with the paired test. 1 s.
-score_options=(--nlsyms '<NOISE>')
 score test_eval92
 
 # 7 · Report: one page with tables, figures and the tree of trainings. 10 s.

@@ -1,0 +1,120 @@
+"""`asr-topdown score --exp`: every study of an experiment, on the screen and in files."""
+
+import argparse
+import json
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from asr_topdown import files
+from asr_topdown.bin import score
+from asr_topdown.bin.scored import Scored
+from asr_topdown.runs.store import Store
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class _Studied:
+    """A search: its title, and the transcripts of its ends, joint and final, in groups that are compared."""
+
+    name: str
+    title: str
+    groups: Sequence[Sequence[Path]]
+
+
+def run(args: argparse.Namespace) -> None:
+    """Print the error rates of each study, and write them and the alignments to EXP/results/SET.
+
+    Of language models, the perplexities on the text REF.
+    """
+    from asr_topdown.report.collect import is_language_experiment
+
+    if is_language_experiment(args.exp):
+        from asr_topdown.report import perplexity
+
+        shown = perplexity.score_experiment(args.exp, args.reference, args.device)
+        print(shown)
+        _write(args.exp / "results" / args.reference.stem, {"result.txt": f"{shown}\n"})
+        return
+    texts, documents, kept = [], [], {}
+    for study in _studies(args.exp, args.reference.name):
+        scores = [_scored(args, paths) for paths in study.groups]
+        texts.append("\n".join([study.title, *(scored.text for scored in scores)]) + "\n")
+        documents += [{"study": study.title, **scored.document} for scored in scores]
+        aligned = [text for scored in scores for text in scored.alignments]
+        for end, text in zip(("joint", "final"), aligned, strict=False):
+            kept[f"alignments/{study.name}_{end}.txt"] = text
+    shown = "\n".join(texts)
+    print(shown)
+    kept["result.txt"] = f"{shown}\n"
+    kept["result.json"] = json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
+    _write(args.exp / "results" / args.reference.name, kept)
+
+
+def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
+    """One or two networks' transcripts, without the tags that their decodings leave out."""
+    args.unscored = _unscored(paths)
+    return score.score_systems(args, paths)
+
+
+def _write(folder: Path, kept: Mapping[str, str]) -> None:
+    """Keep the scores; where the experiment cannot be written to, say so."""
+    try:
+        for name, text in kept.items():
+            files.write_text(folder / name, text)
+    except OSError as error:
+        log.warning("the scores are not kept: %s", error)
+    else:
+        print(f"written to {folder}")
+
+
+def _studies(exp: Path, reference: str) -> Iterator[_Studied]:
+    """Every search of the experiment.
+
+    What was trained on other data than the joint training is not tested against it.
+
+    Raises:
+        ValueError: if no study has been run.
+    """
+    store = Store(exp)
+    results = [
+        (tag, one) for tag in store.tags() for one in store.load_results(tag) if one.search in SEARCHES
+    ]
+    if not results:
+        raise ValueError(f"{exp}: no study has been run; `asr-topdown topdown` runs one")
+    for tag, result in results:
+        ends = dict.fromkeys([result.steps[0].node, result.final])
+        texts = [exp / "decode" / node / reference for node in ends]
+        groups = [texts] if SPECS[result.search].against_joint else [[text] for text in texts]
+        yield _Studied(f"{tag}_{result.search}_seed{result.seed}", _title(tag, result), groups)
+
+
+def _title(tag: str, result: Result) -> str:
+    label = SPECS[result.search].label
+    title = f"{tag}, seed {result.seed}: joint"
+    if result.final != result.steps[0].node:
+        last = next(step for step in reversed(result.steps) if step.node == result.final)
+        return f"{title} against {label} ({step_name(result.search, last)})"
+    return title if result.search == "joint" else f"{title} ({label}: nothing was better on dev)"
+
+
+def _unscored(paths: Sequence[Path]) -> tuple[str, ...]:
+    """The tags that are left out, as the decodings of `paths` were configured.
+
+    Raises:
+        FileNotFoundError: naming the folder that holds no decoding.
+        ValueError: naming both, if two decodings differ in them.
+    """
+    found = {}
+    for path in paths:
+        if not (path / "result.json").is_file():
+            raise FileNotFoundError(f"{path}: not decoded yet; `asr-topdown decode --exp` does it")
+        found[path] = tuple(files.read_json(path / "result.json").get("decode", {}).get("unscored", ()))
+    if len(set(found.values())) > 1:
+        said = (f"{path} leaves out {', '.join(tags) or 'nothing'}" for path, tags in found.items())
+        raise ValueError(f"{' and '.join(said)}; decode them alike")
+    return next(iter(found.values()))

@@ -1,0 +1,84 @@
+"""`asr-topdown score --exp`: what it says of every study, and what it keeps in files."""
+
+import json
+from pathlib import Path
+
+from asr_topdown.bin.main import main
+from asr_topdown.runs.store import Store
+
+
+def score(experiment: Path, reference: Path, *options: str) -> int:
+    return main(
+        ["score", str(reference / "data" / "test"), "--exp", str(experiment), "--resamples", "50", *options]
+    )
+
+
+def set_unscored(experiment: Path, node: str, tags: list[str]) -> None:
+    path = experiment / "decode" / node / "test" / "result.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decode": {"unscored": tags}}))
+
+
+def test_each_seed_is_scored_and_kept(experiment, reference, capsys):
+    assert score(experiment, reference) == 0
+    shown = capsys.readouterr().out
+    folder = experiment / "results" / "test"
+    kept = (folder / "result.txt").read_text()
+    assert kept.strip() in shown
+    results = [one for one in Store(experiment).load_results("study") if one.search == "greedy"]
+    documents = json.loads((folder / "result.json").read_text())
+    assert [one["study"] for one in documents] == [
+        line for line in kept.splitlines() if line.startswith("study, ")
+    ]
+    assert len(documents) == len(results) == 2
+    for result, document in zip(results, documents, strict=True):
+        ends = list(dict.fromkeys([result.steps[0].node, result.final]))
+        names = [f"study_greedy_seed{result.seed}_{end}.txt" for end in ("joint", "final")][: len(ends)]
+        for name, node, system in zip(names, ends, document["systems"], strict=True):
+            assert system["hypothesis"] == str(experiment / "decode" / node / "test")
+            aligned = (folder / "alignments" / name).read_text()
+            for report in system["scores"]:
+                total = report["total"]
+                assert f"({total['substitutions']} substitutions, {total['deletions']} deletions" in aligned
+            assert "REF: " in aligned
+    assert len(list((folder / "alignments").iterdir())) == sum(len(one["systems"]) for one in documents)
+    assert Store(experiment).tags() == ["study"]  # the scores are no studies
+
+
+def test_tags_are_left_out_as_the_decodings_say(experiment, reference, capsys):
+    text = reference / "data" / "test" / "text"
+    text.write_text("".join(f"{line} <NOISE>\n" for line in text.read_text().splitlines()))
+    nodes = [path.name for path in (experiment / "decode").iterdir()]
+    errors = []
+    for tags in ([], ["<NOISE>"]):
+        for node in nodes:
+            set_unscored(experiment, node, tags)
+        assert score(experiment, reference) == 0
+        (first, *_) = json.loads((experiment / "results" / "test" / "result.json").read_text())
+        errors.append(first["systems"][0]["scores"][0]["total"]["deletions"])
+    assert errors[0] - errors[1] == len(text.read_text().splitlines())
+    capsys.readouterr()
+    assert score(experiment, reference, "--unscored", "<NOISE>") == 1
+    assert "--unscored need HYP, not --exp" in capsys.readouterr().err
+
+
+def test_decodings_that_differ_in_their_tags_are_not_compared(experiment, reference, capsys):
+    result = next(one for one in Store(experiment).load_results("study") if one.final != one.steps[0].node)
+    set_unscored(experiment, result.final, ["<NOISE>"])
+    assert score(experiment, reference) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "leaves out nothing and " in line
+    assert line.endswith("leaves out <NOISE>; decode them alike")
+
+
+def test_what_has_not_been_decoded_is_named(experiment, reference, capsys):
+    result = Store(experiment).load_results("study")[0]
+    (experiment / "decode" / result.final / "test" / "result.json").unlink()
+    assert score(experiment, reference) == 1
+    assert f"{result.final}/test: not decoded yet" in capsys.readouterr().err
+
+
+def test_an_experiment_that_cannot_be_written_to_is_scored(experiment, reference, capsys, caplog):
+    (experiment / "results" / "test").write_text("a file in the way")
+    assert score(experiment, reference) == 0
+    assert "study, seed 1: joint" in capsys.readouterr().out
+    assert "the scores are not kept: " in caplog.text
