@@ -112,11 +112,24 @@ def _add_fsdd(corpora: Subparsers) -> None:
 def _add_an4(corpora: Subparsers) -> None:
     help_ = "addresses, names and numbers, 84 speakers, 50 minutes (CMU AN4): train, dev, test"
     parser = _add(corpora, "an4", help_, "--out data")
-    parser.add_argument(
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument(
         "--an4", type=Path, metavar="DIR", help="folder with etc and wav (default: download them)"
     )
+    source.add_argument(
+        "--feats",
+        type=Path,
+        metavar="DIR",
+        help="data directories train and test with features, without sound (features.kind: given)",
+    )
     _add_downloads(parser)
-    parser.set_defaults(prepare=lambda args: an4.prepare(args.out, an4=args.an4, downloads=args.downloads))
+    parser.set_defaults(
+        prepare=lambda args: (
+            an4.from_features(args.out, args.feats)
+            if args.feats
+            else an4.prepare(args.out, an4=args.an4, downloads=args.downloads)
+        )
+    )
 
 
 def _add_mboshi(corpora: Subparsers) -> None:

@@ -2,8 +2,13 @@
 
 50 minutes, 16 kHz, 16 bit, mono, NIST SPHERE; 948 utterances to train and 130 to test. As ESPnet has it, the
 first 100 training utterances (in byte order of their ids) are the dev set: mostly speakers of their own.
+
+The database also comes as 13 mel cepstra a frame, without sound (`from_features`): then nine of the 74
+training speakers are the dev set, so that dev and test are both of speakers that training has not heard.
 """
 
+import dataclasses
+import hashlib
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,6 +16,7 @@ from pathlib import Path
 from asr_topdown import datadir, files
 from asr_topdown.corpora import download
 from asr_topdown.datadir import DataDir
+from asr_topdown.features import store
 
 ARCHIVES = (
     "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
@@ -20,6 +26,7 @@ SHA256 = "a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12"  # a
 ADVICE = "Download an4_sphere.tar.gz elsewhere, unpack it and name the folder with --an4 DIR"
 UTTERANCES = {"train": 948, "test": 130}
 DEV_UTTERANCES = 100
+DEV_SPEAKERS = 9
 
 _LINE = re.compile(r"(.*)\(([^()\s]+)\)")
 _FILE = re.compile(r"([^-]+)-([^-]+)-([^-]+)")
@@ -51,6 +58,48 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
     for part in parts:
         datadir.write(part)
     return parts
+
+
+def from_features(out: Path, feats: Path) -> list[DataDir]:
+    """Write `out/train`, `out/dev` and `out/test` from data directories that hold features and no sound.
+
+    Args:
+        out: where the three data directories go.
+        feats: folder with the data directories `train` and `test`: `text`, `utt2spk` and `feats.scp`.
+
+    Raises:
+        FileNotFoundError: naming the data directory that is missing.
+        ValueError: naming the data directory without features, or with too few speakers for a dev set.
+    """
+    whole, test = (_with_features(feats / part, out / part) for part in ("train", "test"))
+    speakers = sorted(whole.spk2utt(), key=lambda name: hashlib.sha256(name.encode()).hexdigest())
+    if len(speakers) <= DEV_SPEAKERS:
+        raise ValueError(f"{feats / 'train'}: {len(speakers)} speakers, {DEV_SPEAKERS} are the dev set")
+    spoken = whole.spk2utt()
+    sets = {"dev": speakers[:DEV_SPEAKERS], "train": speakers[DEV_SPEAKERS:]}
+    dev, train = (
+        datadir.subset(whole, (u for name in names for u in spoken[name]), out / part)
+        for part, names in sets.items()
+    )
+    _check_counts(feats, {"train": len(whole.text), "test": len(test.text)})
+    parts = [train, dev, test]
+    for part in parts:
+        datadir.write(part)
+    return parts
+
+
+def _with_features(source: Path, path: Path) -> DataDir:
+    data = datadir.read(source)
+    if not data.feats:
+        raise ValueError(f"{source}: no feats.scp, or nothing in it")
+    places = {utterance: _absolute(entry, source) for utterance, entry in data.feats.items()}
+    return dataclasses.replace(data, path=path, feats=places)
+
+
+def _absolute(entry: str, folder: Path) -> str:
+    """An entry of feats.scp with the whole path of its archive."""
+    place = store.locate(entry, folder)
+    return place if Path(place).is_absolute() else str(Path(place).absolute())
 
 
 def fetch(downloads: Path) -> Path:

@@ -1,12 +1,16 @@
 """AN4 from its archive's form: ids, optional tags, counts, the dev set."""
 
+import os
 import tarfile
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 from asr_topdown import audio, datadir
 from asr_topdown.corpora import an4, download
 from asr_topdown.corpora.fake import an4 as fake
+from asr_topdown.features import ark, store
 
 
 @pytest.fixture(scope="module")
@@ -105,3 +109,60 @@ def test_download_and_what_to_do_without(root, tmp_path, monkeypatch):
     monkeypatch.setattr(download, "fetch", lambda *_: (_ for _ in ()).throw(OSError("no network")))
     with pytest.raises(OSError, match=r"cannot get AN4: no network; no network\. Download an4_sphere"):
         an4.prepare(tmp_path / "other" / "data")
+
+
+# ---- features without sound
+
+
+@pytest.fixture
+def given(tmp_path):
+    """Kaldi directories of 12 and 3 speakers, with cepstra and paths as they are distributed: relative."""
+    folder, draw = tmp_path / "mfcc", np.random.default_rng(1)
+    for part, speakers in (("train", 12), ("test", 3)):
+        rows: dict[str, list[str]] = {"text": [], "utt2spk": [], "feats.scp": [], "utt2num_frames": []}
+        (folder / part / "feats").mkdir(parents=True)
+        with open(folder / part / "feats" / "mfcc13.ark", "wb") as file:
+            for speaker in range(speakers):
+                for number in range(4):
+                    name = f"{part}{speaker:02}-an{number}"
+                    frames = int(draw.integers(20, 40))
+                    values = draw.standard_normal((frames, 13)).astype(np.float32)
+                    rows["feats.scp"].append(f"{name} feats/mfcc13.ark:{ark.save(file, name, values)}")
+                    rows["text"].append(f"{name} GO")
+                    rows["utt2spk"].append(f"{name} {part}{speaker:02}")
+                    rows["utt2num_frames"].append(f"{name} {frames}")
+        for name, lines in rows.items():
+            (folder / part / name).write_text("\n".join(lines) + "\n")
+    return folder
+
+
+def test_a_dev_set_of_speakers_of_its_own(given, tmp_path, capsys):
+    train, dev, test = an4.from_features(tmp_path / "data", given)
+    heard = [set(part.utt2spk.values()) for part in (train, dev, test)]
+    assert [len(speakers) for speakers in heard] == [12 - an4.DEV_SPEAKERS, an4.DEV_SPEAKERS, 3]
+    assert not heard[0] & heard[1]
+    assert "warning" in capsys.readouterr().out  # 48 utterances are not 948
+    for part in (train, dev, test):
+        datadir.validate(part.path)
+        for utterance, entry in part.feats.items():
+            assert store.load(entry, part.path).shape == (part.num_frames[utterance], 13)
+    assert datadir.summarise(train.path).seconds is None
+
+
+def test_directories_without_features_are_refused(given, tmp_path):
+    (given / "test" / "feats.scp").unlink()
+    with pytest.raises(ValueError, match=r"test: no feats\.scp, or nothing in it"):
+        an4.from_features(tmp_path / "data", given)
+    with pytest.raises(FileNotFoundError, match="nowhere/train: not a data directory"):
+        an4.from_features(tmp_path / "data", tmp_path / "nowhere")
+
+
+def test_the_real_cepstra(tmp_path, capsys):
+    folder = os.environ.get("ASR_TOPDOWN_AN4_MFCC")
+    if not folder:
+        pytest.skip("set ASR_TOPDOWN_AN4_MFCC to the folder with AN4's cepstra")
+    parts = an4.from_features(tmp_path, Path(folder))
+    assert "warning" not in capsys.readouterr().out
+    assert [len(set(part.utt2spk.values())) for part in parts] == [65, 9, 10]
+    sizes = [len(part.utt2spk) for part in parts]
+    assert (sum(sizes[:2]), sizes[2]) == (948, 130)
