@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 
 import pytest
 
@@ -41,3 +42,56 @@ def test_a_corpus_of_ones_own_from_sound_to_report(recordings, copy, run_recipe,
     before = done_work(exp)
     assert run_recipe("yesno", *options, "--stage", "1", "--stop-stage", "5").returncode == 0
     assert done_work(exp) == before
+
+
+def test_other_sound_under_the_same_names_is_read(recordings, tmp_path, copy, run_recipe, write_tones):
+    """The tables are the same; what lies behind them is not."""
+    other = tmp_path / "other"
+    for path in recordings.iterdir():
+        write_tones(other / path.name, "cc dd", seconds_each=0.3)
+    found = []
+    for folder in (recordings, other):
+        done = run_recipe("yesno", "--yesno", str(folder), "--nj", "1", "--stop-stage", "1")
+        assert done.returncode == 0, done.stdout
+        (features,) = (copy / "egs" / "yesno" / "data").glob("features-*/train")
+        found.append((features / "feats.scp").read_text())
+    assert found[0] != found[1]
+
+
+@pytest.mark.slow
+def test_what_has_changed_is_done_again(recordings, copy, run_recipe, done_work):
+    """A corrected transcript reaches scores and report; trainings that are gone are done again."""
+    options = ["--yesno", str(recordings), "--nj", "1", "--set", "schedule.controls=[]"]
+    assert run_recipe("yesno", *options).returncode == 0
+    recipe = copy / "egs" / "yesno"
+    exp = recipe / "exp" / "blstm_ctc"
+    kept = (exp / "results" / "test" / "result.txt", exp / "report" / "report.md")
+    before = [path.read_text() for path in kept]
+    trained = {path: time for path, time in done_work(exp).items() if path.name == "done.json"}
+    text = recipe / "data" / "test" / "text"
+    text.write_text(text.read_text().replace("YES", "NO"))
+    done = run_recipe("yesno", *options)
+    assert done.returncode == 0, done.stdout
+    assert [path.read_text() for path in kept] != before
+    assert kept[0].read_text() != before[0]
+    assert kept[1].read_text() != before[1]
+    after = done_work(exp)
+    assert {path: after[path] for path in trained} == trained
+
+    shutil.rmtree(exp / "nodes")
+    assert run_recipe("yesno", *options, "--stage", "3", "--stop-stage", "4").returncode == 0
+    assert {path.parent.name for path in done_work(exp) if path.name == "done.json"} == {
+        path.parent.name for path in trained
+    }
+
+
+def test_two_front_ends_stand_side_by_side(recordings, copy, run_recipe):
+    options = ["--yesno", str(recordings), "--nj", "1", "--stop-stage", "2"]
+    for settings in ([], ["--set", "features.fbank.num_mels=23"], ["--set", "text.unit=char"]):
+        done = run_recipe("yesno", *options, *settings)
+        assert done.returncode == 0, done.stdout
+    data = copy / "egs" / "yesno" / "data"
+    dims = {json.loads(path.read_text())["dim"] for path in data.glob("features-*/train/features.json")}
+    assert dims == {40, 23}
+    units = {path.read_text().splitlines()[0] for path in data.glob("tokens-*/tokens.txt")}
+    assert units == {"# unit: word", "# unit: char"}
