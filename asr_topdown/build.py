@@ -15,7 +15,6 @@ from asr_topdown.config.model import (
     TransducerConfig,
 )
 from asr_topdown.config.section import Section
-from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.heads.attention import AttentionHead, Decoder
 from asr_topdown.models.heads.ctc import CtcHead
@@ -56,7 +55,7 @@ def build_model(config: Config, vocab_size: int) -> Model:
     """
     if isinstance(config.model, AwdLstmConfig):
         return AwdLstm(vocab_size=vocab_size, **_settings(config.model))
-    input_size = front_end_dim(config.features.fbank, config.features.deltas)
+    input_size = config.features.size
     return build_recognizer(config.model, config.run.transducer_loss, input_size, vocab_size)
 
 

@@ -52,8 +52,8 @@ def run(args: argparse.Namespace) -> None:
     settings = options.read_config(args).features
     folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
     with options.engine_elsewhere(args) as engine:
-        for folder in folders:
-            _dump(folder, settings, args.nj, engine)
+        for source, folder in zip(args.dirs, folders, strict=True):
+            _dump(source, folder, settings, args.nj, engine)
     if settings.cmvn == "global":
         _write_cmvn(folders[0])
 
@@ -72,13 +72,21 @@ def _copies(sources: Sequence[Path], out: Path) -> list[Path]:
     return [out / name for name in named]
 
 
-def _dump(folder: Path, settings: "FeaturesConfig", nj: int, engine: "Engine | None") -> None:
+def _dump(source: Path, folder: Path, settings: "FeaturesConfig", nj: int, engine: "Engine | None") -> None:
+    """Features of one data directory, of its sound or of the features that `source` brings."""
     from asr_topdown import datadir
     from asr_topdown.features.dump import dump
+    from asr_topdown.features.given import take_over
 
     begin = time.monotonic()
-    clips = datadir.read(folder).clips()
-    dumped = dump(clips, folder, fbank=settings.fbank, deltas=settings.deltas, nj=nj, engine=engine)
+    if settings.kind == "given":
+        if source == folder:
+            raise ValueError(f"{source}: its features are given and stay as they are: say --out DIR")
+        feats = datadir.read(source).feats
+        dumped = take_over(feats, source, folder, dim=settings.dim, deltas=settings.deltas)
+    else:
+        clips = datadir.read(folder).clips()
+        dumped = dump(clips, folder, fbank=settings.fbank, deltas=settings.deltas, nj=nj, engine=engine)
     hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
     done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
     print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")

@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="TAG",
         help="tags such as '<NOISE>' that are left out on both sides (ESPnet's non-linguistic symbols); with "
-        "--exp the decode.unscored of the decodings",
+        "--exp the decode.nlsyms of the decodings",
     )
     parser.add_argument(
         "--by-speaker", action="store_true", help="bootstrap draws speakers, not single utterances"
@@ -80,8 +80,8 @@ def run(args: argparse.Namespace) -> None:
     if args.exp is not None:
         from asr_topdown.bin import score_experiment
 
-        if args.compare or args.report or args.json or args.unscored:
-            raise ValueError("--compare, --report, --json and --unscored need HYP, not --exp")
+        if args.compare or args.report or args.json or args.nlsyms:
+            raise ValueError("--compare, --report, --json and --nlsyms need HYP, not --exp")
         score_experiment.run(args)
         return
     scored = score_systems(args, [path for path in (args.hypothesis, args.compare) if path is not None])

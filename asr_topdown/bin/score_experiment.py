@@ -57,7 +57,7 @@ def run(args: argparse.Namespace) -> None:
 
 def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
     """One or two networks' transcripts, without the tags that their decodings leave out."""
-    args.unscored = _unscored(paths)
+    args.nlsyms = _nlsyms(paths)
     return score.score_systems(args, paths)
 
 
@@ -102,7 +102,7 @@ def _title(tag: str, result: Result) -> str:
     return title if result.search == "joint" else f"{title} ({label}: nothing was better on dev)"
 
 
-def _unscored(paths: Sequence[Path]) -> tuple[str, ...]:
+def _nlsyms(paths: Sequence[Path]) -> tuple[str, ...]:
     """The tags that are left out, as the decodings of `paths` were configured.
 
     Raises:
@@ -113,7 +113,7 @@ def _unscored(paths: Sequence[Path]) -> tuple[str, ...]:
     for path in paths:
         if not (path / "result.json").is_file():
             raise FileNotFoundError(f"{path}: not decoded yet; `asr-topdown decode --exp` does it")
-        found[path] = tuple(files.read_json(path / "result.json").get("decode", {}).get("unscored", ()))
+        found[path] = tuple(files.read_json(path / "result.json").get("decode", {}).get("nlsyms", ()))
     if len(set(found.values())) > 1:
         said = (f"{path} leaves out {', '.join(tags) or 'nothing'}" for path, tags in found.items())
         raise ValueError(f"{' and '.join(said)}; decode them alike")

@@ -13,6 +13,7 @@ from asr_topdown.features.deltas import add_deltas
 from asr_topdown.features.dump import Dumped
 from asr_topdown.progress import progress
 
+RECORD = "features.json"
 _VERSION = 1
 """Raised when the same features become others than before."""
 
@@ -20,7 +21,7 @@ _VERSION = 1
 def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int, deltas: int) -> Dumped:
     """Write feats.scp, utt2num_frames and one archive to `folder`.
 
-    What is there already is kept if it was made from the same entries of the same archives (by size and time).
+    What is there already is kept if it was made from the same places in the same archives (by size and time).
 
     Args:
         feats: utterance -> entry of feats.scp.
@@ -33,37 +34,38 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
         ValueError: naming the first utterance whose features cannot be read or have another dimension.
         OSError: if a file cannot be read or written.
     """
+    if not feats:
+        raise ValueError(f"{source / 'feats.scp'}: not there, or empty; features.kind: given wants it")
     places = {utterance: store.locate(entry, source) for utterance, entry in sorted(feats.items())}
     key = _key(places, dim, deltas)
     target = folder / store.ARKS / f"feats.{key}.1of1.ark"
-    record = folder / "features.json"
-    if target.is_file() and record.is_file() and (folder / "feats.scp").is_file():
-        kept = files.read_json(record)
+    if all(path.is_file() for path in (target, folder / RECORD, folder / "feats.scp")):
+        kept = files.read_json(folder / RECORD)
         if kept.get("key") == key:
             return Dumped(kept["utterances"], kept["frames"], fresh=False)
-    for stale in ("features.json", "feats.scp", "cmvn.ark"):
-        (folder / stale).unlink(missing_ok=True)
-    lines, frames = [], {}
+    found: dict[str, tuple[str, int]] = {}  # utterance -> place, frames
     with files.written_aside(target) as aside, open(aside, "wb") as file:
         for utterance, place in progress(list(places.items()), f"features {folder}", unit="utt"):
-            values = _read(utterance, place, dim)
-            frames[utterance] = len(values)
-            lines.append(
-                f"{utterance} {target}:{ark.save(file, utterance, add_deltas(values, deltas).numpy())}\n"
-            )
-    files.write_text(
-        folder / "utt2num_frames", "".join(f"{utterance} {count}\n" for utterance, count in frames.items())
-    )
-    files.write_text(folder / "feats.scp", "".join(lines))
-    total = sum(frames.values())
-    files.write_json(
-        record,
-        {"key": key, "arks": [target.name], "frames": total, "utterances": len(frames), "deltas": deltas},
-    )
-    for old in (folder / store.ARKS).glob("feats.*.ark"):
-        if old != target:
+            values = add_deltas(_read(utterance, place, dim), deltas)
+            found[utterance] = (f"{target}:{ark.save(file, utterance, values.numpy())}", len(values))
+    frames = sum(count for _, count in found.values())
+    _publish(folder, target, found)
+    record = {"key": key, "arks": [target.name], "frames": frames, "utterances": len(found)}
+    files.write_json(folder / RECORD, record)
+    return Dumped(len(found), frames, fresh=True)
+
+
+def _publish(folder: Path, archive: Path, found: Mapping[str, tuple[str, int]]) -> None:
+    """Put tables of what is in `archive` in the place of those that were there."""
+    for stale in (RECORD, "feats.scp", "cmvn.ark"):
+        (folder / stale).unlink(missing_ok=True)
+    frames = (f"{utterance} {count}\n" for utterance, (_, count) in found.items())
+    places = (f"{utterance} {place}\n" for utterance, (place, _) in found.items())
+    files.write_text(folder / "utt2num_frames", "".join(frames))
+    files.write_text(folder / "feats.scp", "".join(places))
+    for old in archive.parent.glob("feats.*.ark"):
+        if old != archive:
             old.unlink()
-    return Dumped(len(frames), total, fresh=True)
 
 
 def _read(utterance: str, place: str, dim: int) -> torch.Tensor:

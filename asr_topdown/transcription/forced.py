@@ -58,12 +58,14 @@ class Aligner:
         pipes: whether commands of wav.scp are run.
 
     Raises:
-        ValueError: if the network has no CTC output.
+        ValueError: if the network has no CTC output, or reads given features.
     """
 
     def __init__(self, model: TrainedModel, *, pipes: bool = False) -> None:
         if model.network.ctc is None:
             raise ValueError(f"{model.folder}: its network has no CTC output, which an alignment needs")
+        if model.config.features.kind == "given":
+            raise ValueError(f"{model.folder}: reads the features that data directories bring, and no sound")
         self._model, self._ctc, self._pipes = model, model.network.ctc, pipes
         self._frame_seconds = frames_joined(model.network) * model.config.features.fbank.frame_shift_ms / 1000
         self._unknown = 0

@@ -64,7 +64,7 @@ class Recognizer:
         longest: seconds; a longer sound is cut where it is quietest.
 
     Raises:
-        ValueError: if the model has not the heads that the decoder reads.
+        ValueError: if the model has not the heads that the decoder reads, or reads given features.
     """
 
     def __init__(
@@ -75,6 +75,8 @@ class Recognizer:
         channel: int | None = None,
         longest: float = LONGEST,
     ) -> None:
+        if model.config.features.kind == "given":
+            raise ValueError(f"{model.folder}: reads the features that data directories bring, and no sound")
         self.model = model
         self._decode_config = decode or model.config.decode
         self._decoder = build_decoder(model.network, self._decode_config, model.vocabulary)

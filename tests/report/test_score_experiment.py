@@ -13,9 +13,9 @@ def score(experiment: Path, reference: Path, *options: str) -> int:
     )
 
 
-def set_unscored(experiment: Path, node: str, tags: list[str]) -> None:
+def set_nlsyms(experiment: Path, node: str, tags: list[str]) -> None:
     path = experiment / "decode" / node / "test" / "result.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"decode": {"unscored": tags}}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"decode": {"nlsyms": tags}}))
 
 
 def test_each_seed_is_scored_and_kept(experiment, reference, capsys):
@@ -51,19 +51,19 @@ def test_tags_are_left_out_as_the_decodings_say(experiment, reference, capsys):
     errors = []
     for tags in ([], ["<NOISE>"]):
         for node in nodes:
-            set_unscored(experiment, node, tags)
+            set_nlsyms(experiment, node, tags)
         assert score(experiment, reference) == 0
         (first, *_) = json.loads((experiment / "results" / "test" / "result.json").read_text())
         errors.append(first["systems"][0]["scores"][0]["total"]["deletions"])
     assert errors[0] - errors[1] == len(text.read_text().splitlines())
     capsys.readouterr()
-    assert score(experiment, reference, "--unscored", "<NOISE>") == 1
-    assert "--unscored need HYP, not --exp" in capsys.readouterr().err
+    assert score(experiment, reference, "--nlsyms", "<NOISE>") == 1
+    assert "--nlsyms need HYP, not --exp" in capsys.readouterr().err
 
 
 def test_decodings_that_differ_in_their_tags_are_not_compared(experiment, reference, capsys):
     result = next(one for one in Store(experiment).load_results("study") if one.final != one.steps[0].node)
-    set_unscored(experiment, result.final, ["<NOISE>"])
+    set_nlsyms(experiment, result.final, ["<NOISE>"])
     assert score(experiment, reference) == 1
     (line,) = capsys.readouterr().err.splitlines()
     assert "leaves out nothing and " in line

@@ -1,0 +1,101 @@
+"""Features that data directories bring: derivatives, dimension, and what is kept."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from asr_topdown import config, datadir
+from asr_topdown.bin.main import main
+from asr_topdown.build import build_model
+from asr_topdown.datadir import DataDir
+from asr_topdown.features import ark, store
+from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.features.deltas import add_deltas
+
+DIM, LENGTHS = 5, {"a-1": 9, "a-2": 14, "b-1": 6}
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A data directory as Kaldi leaves one: features, no sound, paths relative to it."""
+    folder, draw = tmp_path / "train", np.random.default_rng(1)
+    (folder / "feats").mkdir(parents=True)
+    feats = {}
+    with open(folder / "feats" / "raw.ark", "wb") as file:
+        for name, length in LENGTHS.items():
+            values = draw.standard_normal((length, DIM)).astype(np.float32)
+            feats[name] = f"feats/raw.ark:{ark.save(file, name, values)}"
+    utt2spk = {name: name[0] for name in feats}
+    text = dict.fromkeys(feats, "x")
+    datadir.write(DataDir(path=folder, wavs={}, text=text, utt2spk=utt2spk, feats=feats))
+    (tmp_path / "c.yaml").write_text(f"features: {{kind: given, dim: {DIM}, deltas: 1}}\n")
+    return folder
+
+
+def run(source: Path, *options: str) -> int:
+    root = source.parent
+    return main(
+        ["features", str(source), "--config", str(root / "c.yaml"), "--out", str(root / "out"), *options]
+    )
+
+
+def test_derivatives_are_appended_and_nothing_else_changes(source, capsys):
+    before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
+    assert run(source) == 0
+    assert {path: path.read_bytes() for path in source.rglob("*") if path.is_file()} == before
+    out = source.parent / "out" / "train"
+    datadir.validate(out, need_feats=True)
+    made, given = datadir.read(out), datadir.read(source)
+    assert made.num_frames == LENGTHS
+    for name, entry in made.feats.items():
+        raw = torch.tensor(store.load(given.feats[name], source))
+        assert torch.equal(torch.tensor(store.load(entry, out)), add_deltas(raw, 1))
+    assert Cmvn.load(out / "cmvn.ark").dim == 2 * DIM
+    settings = config.load(source.parent / "c.yaml")
+    assert settings.features.size == 2 * DIM
+    model = build_model(settings, 4)
+    assert model.encode(torch.zeros(1, 12, 2 * DIM), torch.tensor([12]))[0].isfinite().all()
+
+
+def test_what_is_up_to_date_is_kept_and_what_changed_is_not(source, capsys):
+    run(source)
+    out = source.parent / "out" / "train"
+    before = (out / "feats.scp").read_text()
+    capsys.readouterr()
+    assert run(source) == 0
+    assert capsys.readouterr().out.count("up to date") == 2
+    with open(source / "feats" / "raw.ark", "r+b") as file:
+        file.seek(30)
+        file.write(b"\x00\x00\x00\x40")
+    assert run(source) == 0
+    assert (out / "feats.scp").read_text() != before
+    assert len(list((out / "feats").glob("*.ark"))) == 1
+    assert run(source, "--set", "features.deltas=2") == 0
+    assert Cmvn.load(out / "cmvn.ark").dim == 3 * DIM
+
+
+def test_another_dimension_is_named(source, capsys):
+    assert run(source, "--set", "features.dim=13") == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith("utterance a-1 has 5 numbers a frame, not 13")
+    assert not (source.parent / "out" / "train" / "feats.scp").exists()
+
+
+def test_a_directory_without_features_is_named(source, capsys):
+    (source / "feats.scp").unlink()
+    assert run(source) == 1
+    assert f"{source / 'feats.scp'}: not there, or empty" in capsys.readouterr().err
+
+
+def test_the_source_is_never_written_to(source, capsys):
+    assert main(["features", str(source), "--config", str(source.parent / "c.yaml")]) == 1
+    assert "its features are given and stay as they are" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("settings", ["{kind: given}", "{dim: 13}"])
+def test_a_dimension_belongs_to_given_features(settings, tmp_path):
+    (tmp_path / "c.yaml").write_text(f"features: {settings}\n")
+    with pytest.raises(ValueError, match="kind: given needs dim"):
+        config.load(tmp_path / "c.yaml")
