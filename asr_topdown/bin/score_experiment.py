@@ -1,12 +1,14 @@
 """`asr-topdown score --exp`: every study of an experiment, on the screen and in files."""
 
 import argparse
+import contextlib
 import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from asr_topdown import config as configuration
 from asr_topdown import files
 from asr_topdown.bin import score
 from asr_topdown.bin.scored import Scored
@@ -31,9 +33,7 @@ def run(args: argparse.Namespace) -> None:
 
     Of language models, the perplexities on the text REF.
     """
-    from asr_topdown.report.collect import is_language_experiment
-
-    if is_language_experiment(args.exp):
+    if _holds_language_models(args.exp):
         from asr_topdown.report import perplexity
 
         shown = perplexity.score_experiment(args.exp, args.reference, args.device)
@@ -53,6 +53,14 @@ def run(args: argparse.Namespace) -> None:
     kept["result.txt"] = f"{shown}\n"
     kept["result.json"] = json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
     _write(args.exp / "results" / args.reference.name, kept)
+
+
+def _holds_language_models(exp: Path) -> bool:
+    """Whether the first network whose configuration can be read is one."""
+    for path in sorted(exp.glob("nodes/*/config.yaml")):
+        with contextlib.suppress(ValueError, OSError):  # another version's, or not there yet
+            return configuration.load(path).is_language_model
+    return False
 
 
 def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:

@@ -42,13 +42,6 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
     )
 
 
-def is_language_experiment(root: Path) -> bool:
-    """Whether the networks of an experiment folder are language models."""
-    settings = _Settings()
-    found = (settings.read(path) for path in sorted(root.glob("nodes/*/config.yaml")))
-    return next((config.is_language_model for config in found if config is not None), False)
-
-
 class _Settings:
     """Reads config.yaml files, each text once: the nodes of an experiment mostly have the same."""
 
