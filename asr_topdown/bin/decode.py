@@ -148,7 +148,7 @@ class _Todo:
             raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
         features = self.config.features
         try:
-            datadir.check_features(self.data.folder, features.fbank, features.deltas)
+            datadir.check_features(self.data.folder, features.fbank, features.deltas, features.dim)
         except ValueError as error:
             raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
 

@@ -12,6 +12,7 @@ from asr_topdown import config as configuration
 from asr_topdown import files
 from asr_topdown.bin import score
 from asr_topdown.bin.scored import Scored
+from asr_topdown.runs.decodings import check_decodings
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
@@ -65,6 +66,8 @@ def _holds_language_models(exp: Path) -> bool:
 
 def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
     """One or two networks' transcripts, without the tags that their decodings leave out."""
+    if args.reference.is_dir():
+        check_decodings(paths, args.reference)
     args.nlsyms = _nlsyms(paths)
     return score.score_systems(args, paths)
 

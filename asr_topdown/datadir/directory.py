@@ -205,13 +205,13 @@ def features_hash(path: Path | str) -> str:
     return features.read(path, _table(Path(path) / "feats.scp", parsing.parse_source)).hash
 
 
-def check_features(path: Path | str, fbank: FbankOptions, deltas: int) -> None:
+def check_features(path: Path | str, fbank: FbankOptions, deltas: int, given: int = 0) -> None:
     """Make sure that a data directory's features were made with these settings.
 
     Raises:
         ValueError: naming the directory, what differs and both values, or that there are no features.
     """
-    features.check(path, _table(Path(path) / "feats.scp", parsing.parse_source), fbank, deltas)
+    features.check(path, _table(Path(path) / "feats.scp", parsing.parse_source), fbank, deltas, given)
 
 
 def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:

@@ -66,20 +66,30 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     return Content(str(kept["content"]), int(kept["dim"]), _common_settings(archives))
 
 
-def check(folder: Path | str, feats: Mapping[str, str], fbank: FbankOptions, deltas: int) -> None:
+def check(
+    folder: Path | str, feats: Mapping[str, str], fbank: FbankOptions, deltas: int, given: int = 0
+) -> None:
     """Make sure that the features of `folder` are those of these settings; of foreign ones, their size.
+
+    Args:
+        folder: the data directory.
+        feats: utterance -> entry of its feats.scp.
+        fbank: the filter bank.
+        deltas: how many derivatives were appended.
+        given: numbers in a frame that data directories bring in place of filter banks; 0 = none.
 
     Raises:
         ValueError: naming the folder, the settings that differ and both values of each.
     """
-    content, wanted = read(folder, feats), described(fbank, deltas)
-    found = content.settings or {}
+    content = read(folder, feats)
+    wanted: Mapping[str, object] = {"features.kind": "given"} if given else described(fbank, deltas)
+    found = {"features.kind": "fbank", **content.settings} if content.settings else {}
     wrong = [
         f"{name} {found[name]} on disk, {value} in the configuration"
         for name, value in wanted.items()
         if name in found and found[name] != value
     ]
-    dim = fbank.dim * (deltas + 1)
+    dim = (given or fbank.dim) * (deltas + 1)
     if not wrong and content.dim != dim:
         wrong = [f"features of {content.dim} dimensions on disk, {dim} in the configuration"]
     if wrong:

@@ -132,7 +132,8 @@ class Experiment:
     def _content_hash(self, path: Path) -> str:
         if self.config.is_language_model:
             return text_hash(path)
-        datadir.check_features(path, self.config.features.fbank, self.config.features.deltas)
+        features = self.config.features
+        datadir.check_features(path, features.fbank, features.deltas, features.dim)
         return datadir.content_hash(path)
 
     @property

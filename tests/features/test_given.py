@@ -99,3 +99,23 @@ def test_a_dimension_belongs_to_given_features(settings, tmp_path):
     (tmp_path / "c.yaml").write_text(f"features: {settings}\n")
     with pytest.raises(ValueError, match="kind: given needs dim"):
         config.load(tmp_path / "c.yaml")
+
+
+def test_given_features_and_filter_banks_are_not_taken_for_each_other(source, write_tones):
+    """Both of ten numbers a frame, with a derivative."""
+    run(source)
+    out = source.parent / "out" / "train"
+    given = config.load(source.parent / "c.yaml").features
+    datadir.check_features(out, given.fbank, given.deltas, given.dim)
+    banks = config.load(source.parent / "c.yaml", ["features.kind=fbank", "features.dim=0"]).features
+    with pytest.raises(ValueError, match="features of 10 dimensions on disk, 160 in the configuration"):
+        datadir.check_features(out, banks.fbank, banks.deltas, banks.dim)
+    wav = write_tones(source.parent / "a.wav", "abc", rate=8000)
+    sound = DataDir(path=source.parent / "sound", wavs={"a": str(wav)}, text={"a": "x"}, utt2spk={"a": "a"})
+    datadir.write(sound)
+    (source.parent / "b.yaml").write_text(
+        f"features: {{fbank: {{sample_rate: 8000, num_mels: {DIM}, low_freq: 100}}, deltas: 1}}\n"
+    )
+    assert main(["features", str(sound.path), "--config", str(source.parent / "b.yaml"), "--nj", "1"]) == 0
+    with pytest.raises(ValueError, match=r"features\.kind fbank on disk, given in the configuration"):
+        datadir.check_features(sound.path, given.fbank, given.deltas, given.dim)
