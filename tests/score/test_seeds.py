@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from asr_topdown.score.seeds import SeedDifference, compare_seeds, holm, spread
@@ -94,6 +94,7 @@ def test_where_only_utterances_differ_more_seeds_do_not_help() -> None:
         assert found.p_value == pytest.approx(tail(float(t), 39), rel=1e-6)
 
 
+@example(5, 2, 8223)  # p is 0.5 but for the last digits
 @given(st.integers(3, 6), st.integers(2, 40), st.integers(0, 10_000))
 def test_p_is_below_a_level_where_the_interval_leaves_zero_out(seeds: int, count: int, seed: int) -> None:
     first, second, references = errors_of(seeds, count, seed)
@@ -101,7 +102,8 @@ def test_p_is_below_a_level_where_the_interval_leaves_zero_out(seeds: int, count
         found = compare_seeds(first, second, references, level=level)
         assert found.interval is not None
         assert found.p_value is not None
-        assert (found.p_value < 1 - level) == (found.interval[0] > 0 or found.interval[1] < 0)
+        if abs(found.p_value - (1 - level)) > 1e-9:  # else the interval ends at zero, on either side of it
+            assert (found.p_value < 1 - level) == (found.interval[0] > 0 or found.interval[1] < 0)
     swapped = compare_seeds(second, first, references, level=0.99)
     assert swapped.difference == pytest.approx(-found.difference)
     assert swapped.interval == pytest.approx((-found.interval[1], -found.interval[0]))
