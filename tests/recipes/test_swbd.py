@@ -130,7 +130,7 @@ def test_table_3_in_small(options, copy, run_recipe):
     assert tokens(recipe).read_text().startswith("# unit: bpe\n")
     (study,) = json.loads((exp / "results" / "study.json").read_text())["searches"]
     joint, step = study["steps"]
-    assert (joint["role"], step["role"]) == ("joint", "step 1")
+    assert (joint["point"], step["point"]) == (None, {"composition": [1, 1]})
     for role in (joint, step):
         folder = exp / "nodes" / role["node"]
         assert (folder / "average.safetensors").exists()
