@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from asr_topdown.decode.perplexity import score_text
 from asr_topdown.progress import progress
 from asr_topdown.report import markdown
 from asr_topdown.report.collect import collect
@@ -18,6 +17,9 @@ def score_experiment(root: Path, text: Path, device: str = "cpu") -> str:
         FileNotFoundError: if there is no finished model, or no text.
         ValueError: as `score_text`.
     """
+    # Imported here: who scores transcripts needs no torch.
+    from asr_topdown.decode.perplexity import score_text
+
     store = Store(root)
     finished = [node for node in store.nodes() if store.outcome(node) is not None]
     if not finished:

@@ -9,13 +9,13 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import torch
+from asr_topdown import datadir, files
 
-from asr_topdown import datadir, files, layers
-from asr_topdown.data.language_model import EOS, words_of
-from asr_topdown.models.model import Model
-from asr_topdown.runs.experiment import Experiment
+if TYPE_CHECKING:
+    from asr_topdown.models.model import Model
+    from asr_topdown.runs.experiment import Experiment
 
 NAME = "about.json"
 
@@ -59,8 +59,13 @@ class About:
         return sum(self.layers.values())
 
 
-def write(folder: Path, model: Model, experiment: Experiment) -> None:
+def write(folder: Path, model: "Model", experiment: "Experiment") -> None:
     """Write about.json to `folder`."""
+    # Imported here: a report reads what was written, and needs no torch.
+    import torch
+
+    from asr_topdown import layers
+
     sizes = {
         name: sum(tensor.numel() for tensor in tensors.values() if isinstance(tensor, torch.nn.Parameter))
         for name, tensors in layers.tensors_by_layer(model).items()
@@ -88,7 +93,9 @@ def read(folder: Path) -> About | None:
         return None
 
 
-def _size(experiment: Experiment, data: Path) -> DataSize:
+def _size(experiment: "Experiment", data: Path) -> DataSize:
+    from asr_topdown.data.language_model import EOS, words_of
+
     if experiment.config.is_language_model:
         return DataSize(data.name, 0, sum(word != EOS for _, word in words_of(data)), 0.0)
     texts = datadir.read_transcripts(data / "text")
@@ -102,7 +109,9 @@ def _size(experiment: Experiment, data: Path) -> DataSize:
     )
 
 
-def _machine(experiment: Experiment) -> str:
+def _machine(experiment: "Experiment") -> str:
+    import torch
+
     where = f"{_processor()}, {os.cpu_count()} processors"
     if experiment.device.startswith("cuda"):
         where = f"{torch.cuda.get_device_name(experiment.device)} in {where}"
