@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown import files
-from asr_topdown.bin import score
+from asr_topdown.bin import score, score_hub5
 from asr_topdown.bin.scored import Scored
 from asr_topdown.runs.decodings import check_decodings
 from asr_topdown.runs.store import Store
@@ -54,6 +54,17 @@ def run(args: argparse.Namespace) -> None:
     kept["result.txt"] = f"{shown}\n"
     kept["result.json"] = json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
     _write(args.exp / "results" / args.reference.name, kept)
+    if score_hub5.is_asked(args):
+        score_hub5.keep(args, _decodings(args.exp, args.reference.name))
+
+
+def _decodings(exp: Path, reference: str) -> list[Path]:
+    """The decodings of all networks of all studies, those of controls among them."""
+    store = Store(exp)
+    results = [one for tag in store.tags() for one in store.load_results(tag)]
+    nodes = dict.fromkeys(step.node for one in results for step in one.steps)
+    folders = [exp / "decode" / node / reference for node in nodes]
+    return [folder for folder in folders if (folder / "text").is_file()]
 
 
 def _holds_language_models(exp: Path) -> bool:

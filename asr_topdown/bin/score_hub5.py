@@ -2,11 +2,11 @@
 
 import argparse
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.bin.scored import Scored
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
@@ -36,6 +36,15 @@ def is_asked(args: argparse.Namespace) -> bool:
     if args.stm is None or args.glm is None:
         raise ValueError("Hub-5 scoring needs both --stm and --glm")
     return True
+
+
+def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
+    """Write the word errors of decodings to hub5.json in their folders, where the report finds them."""
+    references, rules = stm.read(args.stm), GlmRules.read(args.glm)
+    for folder in folders:
+        said = ctm.from_transcripts(datadir.read_transcripts(folder / "text"))
+        one = score(references, ctm.without_noise(said), rules)
+        files.write_json(folder / "hub5.json", {"reference": str(args.stm), "scores": one.to_json()})
 
 
 def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:

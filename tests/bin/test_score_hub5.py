@@ -1,9 +1,11 @@
 """`asr-topdown prepare swbd|eval2000|rt03` and `score --stm --glm` as typed."""
 
+import argparse
 import json
 
 import pytest
 
+from asr_topdown.bin import score_hub5
 from asr_topdown.bin.main import main
 from asr_topdown.corpora.fake import swbd as fake
 from asr_topdown.score import nist
@@ -76,6 +78,17 @@ def test_hubscr_is_asked(folder, capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("hubscr.pl: ")
     assert last.endswith("%: the same")
+
+
+def test_the_parts_are_kept_beside_a_decoding_for_the_report(folder):
+    args = argparse.Namespace(stm=folder / "data/eval2000/stm", glm=folder / "data/eval2000/glm")
+    score_hub5.keep(args, [folder / "good"])
+    kept = json.loads((folder / "good" / "hub5.json").read_text())["scores"]
+    assert {name: (part["errors"], part["rate"]) for name, part in kept.items()} == {
+        "SWBD": (0, 0.0),
+        "CallHome": (0, 0.0),
+        "all": (0, 0.0),
+    }
 
 
 def test_both_files_are_needed(folder, capsys):

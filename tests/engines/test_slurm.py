@@ -247,7 +247,7 @@ def test_a_driver_that_ends_leaves_its_jobs_and_finds_them_again(cluster, tmp_pa
     second.kill()
     second.communicate()
     answer, errors = start().communicate(timeout=60)
-    assert answer.count("Result(search='one'") == 6, errors
+    assert answer.count("Result(search='joint'") == 6, errors
     assert "which was submitted before" in errors
     assert len(set(jobs_ever()) - before) == 6
     assert [len(path.read_text().splitlines()) for path in tmp_path.glob("nodes/*/trained")] == [1] * 6

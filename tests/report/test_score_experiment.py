@@ -3,8 +3,12 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from asr_topdown.bin.main import main
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.searches import SEARCHES, SPECS
 
 
 def score(experiment: Path, reference: Path, *options: str) -> int:
@@ -82,3 +86,35 @@ def test_an_experiment_that_cannot_be_written_to_is_scored(experiment, reference
     assert score(experiment, reference) == 0
     assert "study, seed 1: joint" in capsys.readouterr().out
     assert "the scores are not kept: " in caplog.text
+
+
+@pytest.mark.parametrize("name", SEARCHES)
+def test_every_search_is_scored(experiment, reference, capsys, name):
+    """Joint and end of each, tested against each other where both were trained on the same data."""
+    joint, end = (node for node in Store(experiment).load_results("study")[0].steps[:2])
+    point = POINTS[name] and SPECS[name].point(**POINTS[name])
+    steps = (Step(joint.node, 0.3, True), *([Step(end.node, 0.2, True, point)] if point else []))
+    for path in (experiment / "results").glob("*.json"):
+        path.unlink()
+    Store(experiment).save_results("study", [Result(name, 1, steps, steps[-1].node)])
+    assert score(experiment, reference, "--units", "char") == 0
+    shown = capsys.readouterr().out
+    assert shown.count("10 utterances") == len(steps)
+    assert ("first - second" in shown or "bootstrap" in shown) == (
+        SPECS[name].against_joint and name != "joint"
+    )
+    if point:
+        assert f"joint against {SPECS[name].label}" in shown
+
+
+POINTS = {
+    "greedy": {"composition": (1, 2)},
+    "exhaustive": {"composition": (1, 2)},
+    "halving": {"composition": (1, 2), "parent_epochs": (3,), "budget": 4, "rung": 1},
+    "freeze_top": {"repeat": 1},
+    "transplant": {"source": "b", "source_node": "n"},
+    "epoch_scan": {"epoch": 1, "repeat": 1},
+    "subset_scan": {"subset": "p20", "utterances": 3, "percent": 20.0, "repeat": 1},
+    "depth_sweep": {"side": "bottom", "frozen": 1, "start": "keep"},
+    "joint": {},
+}
