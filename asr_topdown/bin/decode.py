@@ -6,7 +6,7 @@ import hashlib
 import json
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -259,20 +259,20 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
     """Write the transcripts of one data directory; returns a line that says how it went."""
     from asr_topdown import datadir
     from asr_topdown.decode.recognize import write_nbest
+    from asr_topdown.features import content
     from asr_topdown.files import write_json
-    from asr_topdown.score.report import score
     from asr_topdown.text import Vocabulary
 
     decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
     spoken = decoded.frames * one.config.features.fbank.frame_shift_ms / 1000
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
+    reference = datadir.read_transcripts(one.data.folder / "text")
+    # Where there is no sound nothing is heard: all deletions, if words were said.
+    silent = content.left_out(one.data.folder).keys() & reference.keys()
+    texts = dict.fromkeys(silent, "") | texts
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
-    reference = datadir.read_transcripts(one.data.folder / "text")
-    rates = {
-        "cer": score(reference, texts, "char", nlsyms=decode.nlsyms).rate,
-        "wer": score(reference, texts, "word", nlsyms=decode.nlsyms).rate,
-    }
+    rates = _rates(reference, texts, decode.nlsyms)
     write_json(
         one.target / "result.json",
         {
@@ -290,7 +290,25 @@ def _write(one: _Todo, decoded: "Decoded") -> str:
         },
     )
     shutil.rmtree(one.target / "jobs", ignore_errors=True)
+    shown = ", ".join(
+        f"{name.upper()} {100 * rate:.2f} %" for name, rate in rates.items() if rate is not None
+    )
     return (
-        f"{one.target}: CER {100 * rates['cer']:.2f} %, WER {100 * rates['wer']:.2f} %, "
+        f"{one.target}: {shown or 'no error rate, for all references are empty'}, "
         f"real-time factor {decoded.seconds / spoken:.4f} on {one.device}"
     )
+
+
+def _rates(
+    reference: Mapping[str, str], texts: Mapping[str, str], nlsyms: Collection[str]
+) -> dict[str, float | None]:
+    """CER and WER; None where nothing is said in any reference."""
+    from asr_topdown.score.errors import words
+    from asr_topdown.score.report import score
+
+    if not any(words(text, nlsyms) for text in reference.values()):
+        return {"cer": None, "wer": None}
+    return {
+        "cer": score(reference, texts, "char", nlsyms=nlsyms).rate,
+        "wer": score(reference, texts, "word", nlsyms=nlsyms).rate,
+    }

@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -44,6 +45,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="processes, of one thread each; default: the CPUs there are",
     )
+    parser.add_argument(
+        "--strict",
+        action="store_true",
+        help="refuse what is otherwise cut, left out or read with a warning: segments behind the end of "
+        "their recording or shorter than a frame, headers that promise more than follows, other checksums",
+    )
     options.add_engine(parser, "processes", spread=False)
 
 
@@ -51,11 +58,17 @@ def run(args: argparse.Namespace) -> None:
     """Dump the features of each directory, then the statistics of the first."""
     settings = options.read_config(args).features
     folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
+    faults: dict[Path, str] = {}
     with options.engine_elsewhere(args) as engine:
         for source, folder in zip(args.dirs, folders, strict=True):
-            _dump(source, folder, settings, args.nj, engine)
-    if settings.cmvn == "global":
+            try:
+                _dump(source, folder, settings, args, engine)
+            except ValueError as error:  # one directory does not cost the others theirs
+                faults[folder] = str(error)
+    if settings.cmvn == "global" and folders[0] not in faults:
         _write_cmvn(folders[0])
+    if faults:
+        raise ValueError("\n".join(faults.values()))
 
 
 def _copies(sources: Sequence[Path], out: Path) -> list[Path]:
@@ -72,7 +85,13 @@ def _copies(sources: Sequence[Path], out: Path) -> list[Path]:
     return [out / name for name in named]
 
 
-def _dump(source: Path, folder: Path, settings: "FeaturesConfig", nj: int, engine: "Engine | None") -> None:
+def _dump(
+    source: Path,
+    folder: Path,
+    settings: "FeaturesConfig",
+    args: argparse.Namespace,
+    engine: "Engine | None",
+) -> None:
     """Features of one data directory, of its sound or of the features that `source` brings."""
     from asr_topdown import datadir
     from asr_topdown.features.dump import dump
@@ -85,11 +104,31 @@ def _dump(source: Path, folder: Path, settings: "FeaturesConfig", nj: int, engin
         feats = datadir.read(source).feats
         dumped = take_over(feats, source, folder, dim=settings.dim, deltas=settings.deltas)
     else:
-        clips = datadir.read(folder).clips()
-        dumped = dump(clips, folder, fbank=settings.fbank, deltas=settings.deltas, nj=nj, engine=engine)
+        dumped = dump(
+            datadir.read(folder).clips(),
+            folder,
+            fbank=settings.fbank,
+            deltas=settings.deltas,
+            nj=args.nj,
+            engine=engine,
+            strict=args.strict,
+        )
+    _warn(folder, "remarks on the sound", dumped.remarks)
+    left_out = [f"utterance {utterance}: {reason}" for utterance, reason in dumped.dropped.items()]
+    _warn(folder, "utterances without sound are left out", left_out)
     hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
     done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
     print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")
+
+
+def _warn(folder: Path, what: str, lines: Sequence[str]) -> None:
+    """Say on stderr how many there are, and the first ones."""
+    from asr_topdown.features.dump import SHOWN
+
+    if lines:
+        print(f"warning: {folder}: {len(lines)} {what}:", file=sys.stderr)
+        more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        print("\n".join(f"  {line}" for line in [*lines[:SHOWN], *more]), file=sys.stderr)
 
 
 def _write_cmvn(folder: Path) -> None:

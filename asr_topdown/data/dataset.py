@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch, collate
-from asr_topdown.features import store
+from asr_topdown.features import content, store
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.losses import ctc_frames_needed
 from asr_topdown.text import Vocabulary
@@ -40,7 +40,7 @@ class SpeechDataset:
 
     @classmethod
     def read(cls, folder: Path | str, vocabulary: Vocabulary, cmvn: Cmvn | None) -> "SpeechDataset":
-        """Read text, feats.scp and utt2num_frames of `folder`.
+        """Read text, feats.scp and utt2num_frames of `folder`; utterances without sound are left out.
 
         Raises:
             ValueError: naming the file and the utterance, if one is missing or empty.
@@ -49,8 +49,11 @@ class SpeechDataset:
         text = datadir.read_transcripts(folder / "text")
         feats = datadir.read_table(folder / "feats.scp")
         frames = datadir.read_table(folder / "utt2num_frames")
+        silent = content.left_out(folder)
         utterances = []
         for utterance, transcript in sorted(text.items()):
+            if utterance in silent and utterance not in feats:
+                continue
             if utterance not in feats or utterance not in frames:
                 raise ValueError(f"{folder}: no features of {utterance}; run `asr-topdown features` again")
             tokens = tuple(vocabulary.encode(transcript))

@@ -66,6 +66,12 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     return Content(str(kept["content"]), int(kept["dim"]), _common_settings(archives))
 
 
+def left_out(folder: Path | str) -> dict[str, str]:
+    """Utterance -> why it has no features though it is in the tables: it has no sound, says `dump`."""
+    dropped = _record(Path(folder) / RECORD).get("dropped")
+    return {str(key): str(value) for key, value in dropped.items()} if isinstance(dropped, dict) else {}
+
+
 def check(
     folder: Path | str, feats: Mapping[str, str], fbank: FbankOptions, deltas: int, given: int = 0
 ) -> None:

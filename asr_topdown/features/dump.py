@@ -9,21 +9,22 @@ import hashlib
 import json
 import secrets
 import shutil
-import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
-import numpy as np
-import torch
-
 from asr_topdown import files
-from asr_topdown.audio import Clip, read
+from asr_topdown.audio import Clip
 from asr_topdown.engines.job import Engine
-from asr_topdown.engines.parts import Tick, run_parts
-from asr_topdown.features import ark, content, store
+from asr_topdown.engines.parts import run_parts
+from asr_topdown.features import content, store
+from asr_topdown.features.extraction import Entry, Part, extract, joined
 from asr_topdown.features.fbank_options import FbankOptions
-from asr_topdown.features.front_end import front_end, front_end_dim
+from asr_topdown.features.front_end import front_end_dim
+
+SHOWN = 10
+"""Culprits that an error lists at most; of the rest, the number."""
 
 _VERSION = 1
 """Raised when the same options give other features than before."""
@@ -32,25 +33,20 @@ _ATTEMPT = "attempt"
 
 
 class Dumped(NamedTuple):
-    """What a folder holds after `dump`. `fresh`: computed just now, not found there."""
+    """What a folder holds after `dump`.
+
+    Attributes:
+        utterances, frames: how many.
+        fresh: whether they were computed just now, not found there.
+        dropped: utterance -> why it was left out.
+        remarks: what is wrong with sound that was used all the same.
+    """
 
     utterances: int
     frames: int
     fresh: bool
-
-
-class _Job(NamedTuple):
-    ark: Path
-    clips: Sequence[tuple[str, Clip]]
-    fbank: FbankOptions
-    deltas: int
-
-
-class _Entry(NamedTuple):
-    utterance: str
-    place: str  # ark:offset
-    frames: int
-    sound: str  # hash of its samples
+    dropped: Mapping[str, str] = MappingProxyType({})
+    remarks: Sequence[str] = ()
 
 
 def dump(
@@ -61,6 +57,7 @@ def dump(
     deltas: int = 0,
     nj: int = 1,
     engine: Engine | None = None,
+    strict: bool = False,
 ) -> Dumped:
     """Write feats.scp, utt2num_frames and the archives of all `clips`, sorted by utterance.
 
@@ -75,9 +72,11 @@ def dump(
         deltas: how many derivatives to append.
         nj: number of processes, of one thread each; 1 = this process.
         engine: where the processes run; None = here.
+        strict: refuse what is otherwise cut, left out or remarked on.
 
     Raises:
-        ValueError: naming the first utterance that cannot be read, has another sampling rate or is too short.
+        ValueError: with a line for each utterance that cannot be read or has another sampling rate, at most
+            `SHOWN` and how many more; or if none has sound.
         OSError: if a file cannot be written, or a process died.
     """
     folder = Path(folder)
@@ -88,11 +87,22 @@ def dump(
     key = _key(clips, fbank, deltas, folder / store.ARKS)
     known = _known(folder, key)
     if known:
+        _refuse({}, known.dropped, known.remarks, strict=strict)
         return known
     jobs = _jobs(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
     folders = [folder / store.ARKS / "jobs" / job.ark.stem for job in jobs] if engine else []
-    parts = dict(run_parts(_run, jobs, len(clips), f"features {folder}", engine=engine, folders=folders))
-    entries = [entry for index in range(len(jobs)) for entry in parts[index]]
+    parts = dict(run_parts(extract, jobs, len(clips), f"features {folder}", engine=engine, folders=folders))
+    found = joined([parts[index] for index in range(len(jobs))])
+    try:
+        _refuse(found.faults, found.dropped, found.remarks, strict=strict)
+        if not found.entries:
+            utterance, reason = next(iter(found.dropped.items()))
+            raise ValueError(f"{folder}: no utterance has sound; {utterance}: {reason}")
+    except ValueError:
+        for job in jobs:
+            job.ark.unlink(missing_ok=True)
+        raise
+    entries = found.entries
     record: dict[str, Any] = {
         "key": key,
         "fbank": dataclasses.asdict(fbank),
@@ -103,11 +113,13 @@ def dump(
         "arks": [job.ark.name for job in jobs],
         "frames": sum(entry.frames for entry in entries),
         "utterances": len(entries),
+        "dropped": found.dropped,
+        "remarks": found.remarks,
     }
     if not _keep(folder, record):
         _publish(folder, entries, record)
     _clear(folder / store.ARKS, files.read_json(folder / content.RECORD)["arks"])
-    return Dumped(len(entries), record["frames"], fresh=True)
+    return Dumped(len(entries), record["frames"], True, found.dropped, found.remarks)
 
 
 def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Path) -> str:
@@ -132,7 +144,7 @@ def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Pa
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _content(entries: Sequence[_Entry], fbank: FbankOptions, deltas: int) -> str:
+def _content(entries: Sequence[Entry], fbank: FbankOptions, deltas: int) -> str:
     """The name of the features: options that are not their defaults, and all sound; no path is in it."""
     default = content.described(FbankOptions(), 0)
     settings = {
@@ -152,46 +164,39 @@ def _known(folder: Path, key: str) -> Dumped | None:
     try:
         saved = files.read_json(record)
         whole = saved["key"] == key and all((folder / store.ARKS / ark).is_file() for ark in saved["arks"])
-        return Dumped(saved["utterances"], saved["frames"], fresh=False) if whole else None
+        dropped, remarks = dict(saved["dropped"]), list(saved["remarks"])
     except (ValueError, KeyError, TypeError):
         return None
+    return Dumped(saved["utterances"], saved["frames"], False, dropped, remarks) if whole else None
 
 
 def _jobs(
     clips: Sequence[tuple[str, Clip]], folder: Path, key: str, fbank: FbankOptions, deltas: int, nj: int
-) -> list[_Job]:
+) -> list[Part]:
     """Runs of neighbouring utterances, equally many in each (±1)."""
     nj = min(nj, len(clips))
     cuts = [len(clips) * job // nj for job in range(nj + 1)]
     return [
-        _Job(folder / f"feats.{key}.{job + 1}of{nj}.ark", clips[cuts[job] : cuts[job + 1]], fbank, deltas)
+        Part(folder / f"feats.{key}.{job + 1}of{nj}.ark", clips[cuts[job] : cuts[job + 1]], fbank, deltas)
         for job in range(nj)
     ]
 
 
-def _run(job: _Job, tick: Tick) -> list[_Entry]:
-    """Write one archive; in a process of its own, or in the caller's."""
-    entries = []
-    with files.written_aside(job.ark) as aside, open(aside, "wb") as file:
-        for utterance, clip in job.clips:
-            # Dither, if any, is the utterance's own: it does not depend on the order or on other utterances.
-            generator = torch.Generator().manual_seed(zlib.crc32(utterance.encode()))
-            try:
-                samples, rate = read(clip, pipes=True)
-                feats = front_end(samples, rate, job.fbank, job.deltas, generator)
-            # An OSError here is about the sound, one outside is about the archive.
-            except (ValueError, OSError) as error:
-                where = "" if clip.source in str(error) else f" ({clip.source})"
-                raise ValueError(f"utterance {utterance}{where}: {error}") from error
-            offset = ark.save(file, utterance, feats.numpy())
-            sound = hashlib.sha256(np.ascontiguousarray(samples, "<f4").tobytes()).hexdigest()[:32]
-            entries.append(_Entry(utterance, f"{job.ark}:{offset}", len(feats), sound))
-            tick()
-    return entries
+def _refuse(
+    faults: Mapping[str, str], dropped: Mapping[str, str], remarks: Sequence[str], *, strict: bool
+) -> None:
+    """Raise a ValueError that lists all culprits, if there are any."""
+    lines = [f"utterance {utterance}: {reason}" for utterance, reason in faults.items()]
+    if strict:
+        lines += [f"utterance {utterance}: {reason}" for utterance, reason in dropped.items()]
+        lines += remarks
+    if lines:
+        more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
+        raise ValueError("\n".join([*lines[:SHOWN], *more]))
 
 
 def _keep(folder: Path, record: dict[str, Any]) -> bool:
-    """Return whether the folder holds these very features already; if so, record the new key."""
+    """Return whether the folder holds these very features already; if so, record the new key and remarks."""
     scp = folder / "feats.scp"
     try:
         old = files.read_json(folder / content.RECORD)
@@ -203,11 +208,12 @@ def _keep(folder: Path, record: dict[str, Any]) -> bool:
         return False
     if not (whole and new and (folder / "utt2num_frames").is_file()):
         return False
-    files.write_json(folder / content.RECORD, {**old, "key": record["key"]})
+    told = {name: record[name] for name in ("key", "dropped", "remarks")}
+    files.write_json(folder / content.RECORD, {**old, **told})
     return True
 
 
-def _publish(folder: Path, entries: Sequence[_Entry], record: dict[str, Any]) -> None:
+def _publish(folder: Path, entries: Sequence[Entry], record: dict[str, Any]) -> None:
     # Until the new list is there, there is none: lengths of one and features of another would be mixed.
     for stale in (content.RECORD, content.FOREIGN, "feats.scp", "cmvn.ark"):
         (folder / stale).unlink(missing_ok=True)

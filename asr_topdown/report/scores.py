@@ -50,10 +50,18 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
             continue
         if kind is LANGUAGE:
             found[node], note = _perplexity(folder)
+        elif _is_silent(folder):
+            note = f"Nothing is said in {set_name}: there is no error rate."
         else:
             references, found[node], note = _decoding(folder, root, kind)
         notes += [note] if note else []
     return Scores(found, references, tuple(notes))
+
+
+def _is_silent(folder: Path) -> bool:
+    """Whether all references are empty."""
+    recorded = read_json(folder / "result.json")
+    return isinstance(recorded, dict) and "cer" in recorded and recorded["cer"] is None
 
 
 def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], Score, str]:

@@ -1,6 +1,7 @@
 """`asr-topdown decode` with each search: files, settings, errors. The networks have random weights."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -234,3 +235,37 @@ def test_an_experiment_is_decoded_whole_or_study_by_study(
     capsys.readouterr()
     assert main([*command, "--results", "C"]) == 1
     assert "C.json" in capsys.readouterr().err
+
+
+def test_what_has_no_sound_is_all_deletions(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A segment behind the end of its recording was said, and nothing is heard of it."""
+    folder = shutil.copytree(data, tmp_path / "dev")
+    whole = decode(models["ctc"], data, tmp_path, "method=greedy")
+    assert whole == 0
+    heard = table(tmp_path / "dev" / "text")
+    folder = shutil.copytree(data, tmp_path / "silent" / "dev")
+    with open(folder / "text", "a") as text, open(folder / "utt2spk", "a") as speakers:
+        text.write("a-4 abcd\n")
+        speakers.write("a-4 a\n")
+    out = tmp_path / "out"
+    out.mkdir()
+    assert decode(models["ctc"], folder, out, "method=greedy") == 1
+    assert "a-4" in capsys.readouterr().err  # nobody has said that it has no sound
+    (folder / "features.json").write_text(json.dumps({"dropped": {"a-4": "x.wav: holds no samples"}}))
+    assert decode(models["ctc"], folder, out, "method=greedy") == 0
+    assert table(out / "dev" / "text") == {**heard, "a-4": " "}
+
+
+def test_a_set_in_which_nothing_is_said_is_done_like_any_other(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = shutil.copytree(data, tmp_path / "silent" / "dev")
+    (folder / "text").write_text("a-1\na-2\na-3\n")
+    assert decode(models["ctc"], folder, tmp_path, "method=greedy") == 0
+    assert "no error rate, for all references are empty" in capsys.readouterr().out
+    result = json.loads((tmp_path / "dev" / "result.json").read_text())
+    assert result["cer"] is None
+    assert decode(models["ctc"], folder, tmp_path, "method=greedy") == 0
+    assert "done already" in capsys.readouterr().out

@@ -61,11 +61,45 @@ def test_no_statistics_if_none_are_wanted(data: Path) -> None:
     assert not (data / "train" / "cmvn.ark").exists()
 
 
-def test_an_error_is_one_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_culprit_has_a_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(data, "--set", "features.fbank.sample_rate=16000") == 1
-    lines = capsys.readouterr().err.splitlines()
-    assert "error: utterance s-one" in lines[-1]
-    assert "sampling rate is 8000 Hz" in lines[-1]
+    lines = [line for line in capsys.readouterr().err.splitlines() if "utterance s-" in line]
+    assert len(lines) == sum(map(len, SOUNDS.values()))
+    assert lines[0].startswith("asr-topdown features: error: utterance s-")
+    assert all("sampling rate is 8000 Hz" in line for line in lines)
+
+
+def test_a_directory_with_a_bad_recording_does_not_cost_the_others_theirs(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first, second = list(SOUNDS)[:2]
+    name, _ = (data / first / "wav.scp").read_text().splitlines()[0].split(maxsplit=1)
+    scp = (data / first / "wav.scp").read_text().splitlines()
+    (data / first / "wav.scp").write_text("\n".join([f"{name} /nowhere.wav", *scp[1:]]) + "\n")
+    assert run(data) == 1
+    assert f"error: utterance {name}: /nowhere.wav: no such file" in capsys.readouterr().err
+    assert not (data / first / "feats.scp").exists()
+    assert (data / second / "feats.scp").exists()
+
+
+def test_what_is_cut_or_left_out_is_told_and_with_strict_refused(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = data / next(iter(SOUNDS))
+    names = [line.split()[0] for line in (folder / "wav.scp").read_text().splitlines()]
+    (folder / "segments").write_text(
+        "".join(f"{name} {name} 0 {9 if n == 0 else 0.2}\n" for n, name in enumerate(names))
+    )
+    assert run(data) == 0
+    shown = capsys.readouterr()
+    assert (
+        f"warning: {folder}: 1 utterances without sound are left out:\n  utterance {names[0]}: " in shown.err
+    )
+    assert f"{folder}: features of {len(names) - 1} utterances" in shown.out
+    assert run(data) == 0
+    assert "left out" in capsys.readouterr().err
+    assert run(data, "--strict") == 1
+    assert f"error: utterance {names[0]}: " in capsys.readouterr().err
 
 
 def test_features_of_two_kinds_live_beside_their_source(

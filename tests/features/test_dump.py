@@ -16,8 +16,7 @@ import torch
 
 from asr_topdown.audio import Clip, read
 from asr_topdown.engines.engine_config import EngineConfig, open_engine
-from asr_topdown.engines.job import JobError
-from asr_topdown.features import ark, store
+from asr_topdown.features import ark, content, store
 from asr_topdown.features.dump import dump
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end
@@ -59,7 +58,7 @@ def test_dumps_what_the_front_end_gives(nj: int, clips: dict[str, Clip], tmp_pat
         assert feats.dtype == np.float32
         np.testing.assert_array_equal(feats, front_end(*read(clip), FBANK, 1).numpy())
         assert len(feats) == int(frames[utterance])
-    assert dumped == (7, sum(map(int, frames.values())), True)
+    assert dumped == (7, sum(map(int, frames.values())), True, {}, [])
     # An ark holds its utterances under their ids, for Kaldi's `ark:`.
     names = [key for path in sorted((folder / "feats").iterdir()) for key, _ in kaldiio.load_ark(str(path))]
     assert sorted(names) == sorted(clips)
@@ -71,14 +70,13 @@ def test_an_engine_dumps_the_same(clips: dict[str, Clip], tmp_path: Path) -> Non
     with open_engine(EngineConfig(workers=2)) as engine:
         dumped = dump(clips, there, fbank=FBANK, nj=2, engine=engine)
         assert not list(there.glob("feats/jobs"))
-        with pytest.raises(JobError, match=r"features .*, part 2 of 2: utterance spk-two"):
+        with pytest.raises(ValueError, match=r"^utterance spk-two: gone\.wav: no such file$"):
             dump({**clips, "spk-two": Clip("gone.wav")}, there, fbank=FBANK, nj=2, engine=engine)
     assert dumped.fresh
     assert (there / "utt2num_frames").read_text() == (here / "utt2num_frames").read_text()
     mine, theirs = contents(here), contents(there)
     assert list(mine) == list(theirs)
     assert all(np.array_equal(mine[utterance], theirs[utterance]) for utterance in mine)
-    assert len(list(there.glob("feats/jobs/*.2of2/worker.log"))) == 1  # the log of what failed stays
 
 
 def test_dither_does_not_depend_on_the_number_of_processes(clips: dict[str, Clip], tmp_path: Path) -> None:
@@ -95,7 +93,7 @@ def test_what_is_there_is_kept_until_something_changes(clips: dict[str, Clip], t
     first = dump(clips, folder, fbank=FBANK)
     (folder / "cmvn.ark").write_bytes(b"of these features")
     arks = leftovers(folder)
-    assert dump(clips, folder, fbank=FBANK, nj=2) == (first.utterances, first.frames, False)
+    assert dump(clips, folder, fbank=FBANK, nj=2) == (first.utterances, first.frames, False, {}, [])
     assert (folder / "cmvn.ark").exists()
     # other options, a changed recording, another clip, a lost archive: computed again
     assert dump(clips, folder, fbank=FBANK, deltas=1).fresh
@@ -165,7 +163,7 @@ def test_missing_and_damaged_archives_are_named(clips: dict[str, Clip], tmp_path
 
 def bad_rate(path: Path) -> str:
     soundfile.write(path, np.zeros(16000), 16000)
-    return r"\(.*bad\.wav\): sampling rate is 16000 Hz, features\.fbank\.sample_rate is 8000"
+    return r".*bad\.wav: sampling rate is 16000 Hz, features\.fbank\.sample_rate is 8000"
 
 
 def bad_bytes(path: Path) -> str:
@@ -173,9 +171,9 @@ def bad_bytes(path: Path) -> str:
     return r".*bad\.wav: cannot be decoded"
 
 
-def bad_length(path: Path) -> str:
-    soundfile.write(path, np.zeros(199), 8000)
-    return r"\(.*bad\.wav\): too short for one frame: 199 samples"
+def bad_samples(path: Path) -> str:
+    soundfile.write(path, np.array([0, np.nan, 0]), 8000, subtype="FLOAT")
+    return r".*bad\.wav: holds samples that are not finite"
 
 
 def bad_path(path: Path) -> str:
@@ -183,7 +181,7 @@ def bad_path(path: Path) -> str:
 
 
 @pytest.mark.parametrize("nj", [1, 2])
-@pytest.mark.parametrize("fault", [bad_rate, bad_bytes, bad_length, bad_path])
+@pytest.mark.parametrize("fault", [bad_rate, bad_bytes, bad_samples, bad_path])
 def test_a_bad_recording_is_named_and_nothing_is_left(
     fault: Callable[[Path], str], nj: int, clips: dict[str, Clip], tmp_path: Path
 ) -> None:
@@ -195,6 +193,74 @@ def test_a_bad_recording_is_named_and_nothing_is_left(
     assert "\n" not in str(caught.value)
     assert not (folder / "feats.scp").exists()
     assert not [name for name in leftovers(folder) if name.endswith(".tmp")]
+
+
+@pytest.mark.parametrize("nj", [1, 3])
+def test_all_culprits_are_named_at_once(nj: int, clips: dict[str, Clip], tmp_path: Path) -> None:
+    bad = {f"spk-x{n:02}": Clip(f"nowhere/{n}.wav") for n in range(15)}
+    with pytest.raises(ValueError, match="no such file") as caught:
+        dump(clips | bad, tmp_path, fbank=FBANK, nj=nj)
+    lines = str(caught.value).splitlines()
+    assert lines[:10] == [f"utterance spk-x{n:02}: nowhere/{n}.wav: no such file" for n in range(10)]
+    assert lines[10:] == ["... and 5 more"]
+    assert leftovers(tmp_path) == []
+
+
+def with_odd_segments(clips: dict[str, Clip]) -> dict[str, Clip]:
+    """One that is cut, and three without sound; of spk-two there are 0.24 s."""
+    sound = clips["spk-two"].source
+    return clips | {
+        "spk-a-cut": Clip(sound, start=0.1, end=0.6),
+        "spk-b-behind": Clip(sound, start=0.3, end=0.5),
+        "spk-c-too-far": Clip(sound, start=0.1, end=2.0),
+        "spk-d-short": Clip(sound, start=0.1, end=0.11),
+    }
+
+
+def test_what_kaldi_cuts_is_cut_and_what_it_drops_is_dropped(clips: dict[str, Clip], tmp_path: Path) -> None:
+    odd, sound = with_odd_segments(clips), clips["spk-two"].source
+    dumped = dump(odd, tmp_path, fbank=FBANK, nj=2)
+    assert (dumped.utterances, dumped.fresh) == (8, True)
+    assert list(dumped.dropped) == ["spk-b-behind", "spk-c-too-far", "spk-d-short"]
+    assert dumped.dropped["spk-b-behind"] == (
+        f"{sound}: a clip starts at 0.3 s and ends at 0.5 s, the sound lasts 0.240 s"
+    )
+    assert dumped.dropped["spk-d-short"].startswith(f"{sound}: too short for one frame: 80 samples")
+    assert dumped.remarks == [f"{sound}: a clip that ends at 0.6 s is cut, the sound lasts 0.240 s"]
+    scp = table(tmp_path / "feats.scp")
+    assert scp.keys() == odd.keys() - dumped.dropped.keys()
+    expected = front_end(*read(Clip(sound, start=0.1)), FBANK)
+    np.testing.assert_array_equal(store.load(scp["spk-a-cut"], tmp_path), expected)
+    # What is there already says the same.
+    again = dump(odd, tmp_path, fbank=FBANK, nj=2)
+    assert again == dumped._replace(fresh=False)
+    assert content.left_out(tmp_path) == dict(dumped.dropped)
+
+
+def test_strict_refuses_what_would_be_cut_or_dropped(clips: dict[str, Clip], tmp_path: Path) -> None:
+    odd = with_odd_segments(clips)
+    for _ in range(2):  # also where they have been computed
+        with pytest.raises(ValueError, match="utterance spk-b-behind") as caught:
+            dump(odd, tmp_path, fbank=FBANK, strict=True)
+        assert len(str(caught.value).splitlines()) == 4
+        dump(odd, tmp_path, fbank=FBANK)
+    dump(clips, tmp_path, fbank=FBANK, strict=True)
+
+
+def test_remarks_on_a_recording_are_made_once(clips: dict[str, Clip], tmp_path: Path) -> None:
+    sound = Path(clips["spk-two"].source)
+    sound.write_bytes(sound.read_bytes()[:-100])
+    whole = {"a": Clip(str(sound))}
+    segments = {f"b{n}": Clip(str(sound), end=0.1 + n / 100) for n in range(9)}
+    dumped = dump(whole | segments, tmp_path / "data", fbank=FBANK, nj=3)
+    assert dumped.remarks == [f"{sound}: truncated: 3740 bytes of sound, its header promises 3840"]
+
+
+def test_where_nothing_has_sound_there_are_no_features(clips: dict[str, Clip], tmp_path: Path) -> None:
+    silent = {name: clip._replace(start=9.0) for name, clip in clips.items()}
+    with pytest.raises(ValueError, match=r"no utterance has sound; spk-five: .*starts at 9 s"):
+        dump(silent, tmp_path, fbank=FBANK)
+    assert leftovers(tmp_path) == []
 
 
 def test_old_features_outlive_a_failure(clips: dict[str, Clip], tmp_path: Path) -> None:
