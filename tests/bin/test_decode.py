@@ -241,9 +241,7 @@ def test_what_has_no_sound_is_all_deletions(
     models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """A segment behind the end of its recording was said, and nothing is heard of it."""
-    folder = shutil.copytree(data, tmp_path / "dev")
-    whole = decode(models["ctc"], data, tmp_path, "method=greedy")
-    assert whole == 0
+    assert decode(models["ctc"], data, tmp_path, "method=greedy") == 0
     heard = table(tmp_path / "dev" / "text")
     folder = shutil.copytree(data, tmp_path / "silent" / "dev")
     with open(folder / "text", "a") as text, open(folder / "utt2spk", "a") as speakers:
@@ -255,7 +253,7 @@ def test_what_has_no_sound_is_all_deletions(
     assert "a-4" in capsys.readouterr().err  # nobody has said that it has no sound
     (folder / "features.json").write_text(json.dumps({"dropped": {"a-4": "x.wav: holds no samples"}}))
     assert decode(models["ctc"], folder, out, "method=greedy") == 0
-    assert table(out / "dev" / "text") == {**heard, "a-4": " "}
+    assert table(out / "dev" / "text") == {**heard, "a-4": ""}
 
 
 def test_a_set_in_which_nothing_is_said_is_done_like_any_other(
