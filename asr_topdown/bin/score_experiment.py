@@ -10,7 +10,8 @@ from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown import files
-from asr_topdown.bin import score, score_hub5
+from asr_topdown.bin import score_hub5
+from asr_topdown.bin.score_systems import score_systems
 from asr_topdown.bin.scored import Scored
 from asr_topdown.runs.decodings import check_decodings
 from asr_topdown.runs.store import Store
@@ -80,7 +81,7 @@ def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
     if args.reference.is_dir():
         check_decodings(paths, args.reference)
     args.nlsyms = _nlsyms(paths)
-    return score.score_systems(args, paths)
+    return score_systems(args, paths)
 
 
 def _write(folder: Path, kept: Mapping[str, str]) -> None:

@@ -13,18 +13,6 @@ from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
 from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
 
 
-def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
-    group = parser.add_argument_group(
-        "Hub-5", "NIST's scoring of telephone speech; ids tell call, side, times"
-    )
-    group.add_argument("--stm", type=Path, metavar="FILE", help="the reference, instead of REF's transcripts")
-    group.add_argument("--glm", type=Path, metavar="FILE", help="mapping rules, for both sides")
-    group.add_argument(
-        "--hubscr", action="store_true", help="ask NIST's hubscr.pl too, and say whether it agrees"
-    )
-
-
 def is_asked(args: argparse.Namespace) -> bool:
     """Whether the options ask for it.
 

@@ -16,7 +16,6 @@ from pathlib import Path
 from asr_topdown import datadir, files
 from asr_topdown.corpora import download
 from asr_topdown.datadir import DataDir
-from asr_topdown.features import store
 
 ARCHIVES = (
     "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
@@ -98,6 +97,8 @@ def _with_features(source: Path, path: Path) -> DataDir:
 
 def _absolute(entry: str, folder: Path) -> str:
     """An entry of feats.scp with the whole path of its archive."""
+    from asr_topdown.features import store
+
     place = store.locate(entry, folder)
     return place if Path(place).is_absolute() else str(Path(place).absolute())
 

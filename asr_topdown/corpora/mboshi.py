@@ -13,7 +13,7 @@ characters, tone-marked vowels among them. Research use; arXiv 1710.03501. What 
 import hashlib
 from pathlib import Path
 
-from asr_topdown import audio, datadir
+from asr_topdown import datadir
 from asr_topdown.corpora import download, split
 from asr_topdown.corpora.normalise import NORMALISERS
 from asr_topdown.datadir import DataDir
@@ -149,7 +149,9 @@ def _sound(transcript: Path, utterance: str) -> Path:
 
 def _warn_of_headers(parts: list[DataDir]) -> None:
     """Print how many recordings are not as their headers say, and one of them."""
-    remarks = {wav: audio.open_source(wav).remarks for part in parts for wav in part.wavs.values()}
+    from asr_topdown.audio import open_source
+
+    remarks = {wav: open_source(wav).remarks for part in parts for wav in part.wavs.values()}
     odd = {wav: said[0] for wav, said in remarks.items() if said}
     if odd:
         name = min(odd)

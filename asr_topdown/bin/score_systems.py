@@ -1,0 +1,107 @@
+"""`asr-topdown score REF HYP`: the error rates of one or two systems."""
+
+import argparse
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from asr_topdown import datadir
+from asr_topdown.bin import score_hub5
+from asr_topdown.bin.scored import Scored
+from asr_topdown.score import text_report
+from asr_topdown.score.errors import Unit
+from asr_topdown.score.mapsswe import mapsswe
+from asr_topdown.score.report import ScoreReport, score
+from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap
+
+_UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
+
+
+def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
+    """Score one or two systems' transcripts, and test their difference."""
+    if score_hub5.is_asked(args):
+        return score_hub5.score_systems(args, paths)
+    references, utt2spk = _transcripts(args.reference), _speakers(args)
+    reports = [
+        [
+            score(
+                references,
+                _transcripts(path),
+                unit,
+                utt2spk=utt2spk,
+                missing_as_empty=args.missing_as_empty,
+                nlsyms=args.nlsyms,
+            )
+            for unit in _UNITS[args.units]
+        ]
+        for path in paths
+    ]
+    scored = Scored([], {"reference": str(args.reference), "systems": []}, [])
+    for path, of_units in zip(paths, reports, strict=True):
+        intervals = [_interval(report, args) for report in of_units]
+        scored.lines.append(f"{path}: {len(references)} utterances")
+        scored.lines.append(text_report.summary(of_units, intervals))
+        scored.alignments.append(
+            "\n".join(
+                f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in of_units
+            )
+        )
+        scores = [
+            {**report.to_json(), "interval": [_finite(interval.low), _finite(interval.high)]}
+            for report, interval in zip(of_units, intervals, strict=True)
+        ]
+        scored.document["systems"].append({"hypothesis": str(path), "scores": scores})
+    if len(paths) == 2:
+        compared = [_compare(first, second, args) for first, second in zip(*reports, strict=True)]
+        scored.lines.extend(lines for lines, _ in compared)
+        scored.document["comparisons"] = [values for _, values in compared]
+    return scored
+
+
+def _transcripts(path: Path) -> dict[str, str]:
+    return datadir.read_transcripts(path / "text" if path.is_dir() else path)
+
+
+def _speakers(args: argparse.Namespace) -> dict[str, str] | None:
+    path = args.utt2spk
+    if path is None and (args.reference / "utt2spk").is_file():
+        path = args.reference / "utt2spk"
+    if path is None and args.by_speaker:
+        raise ValueError("--by-speaker needs --utt2spk, or a data directory as REF")
+    return None if path is None else datadir.read_table(path)
+
+
+def _columns(report: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
+    """What the bootstrap needs of a report besides its errors."""
+    return {
+        "references": [one.counts.reference for one in report.utterances],
+        "blocks": [one.speaker for one in report.utterances] if args.by_speaker else None,
+        "resamples": args.resamples,
+        "seed": args.seed,
+    }
+
+
+def _interval(report: ScoreReport, args: argparse.Namespace) -> RateInterval:
+    return bootstrap_rate([one.counts.errors for one in report.utterances], **_columns(report, args))
+
+
+def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
+    """The tests of one pair of reports, as text and as plain values."""
+    bootstrap = paired_bootstrap(
+        [one.counts.errors for one in first.utterances],
+        [one.counts.errors for one in second.utterances],
+        **_columns(first, args),
+    )
+    pairs = mapsswe(
+        (one.alignment, other.alignment)
+        for one, other in zip(first.utterances, second.utterances, strict=True)
+    )
+    shown = text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs))
+    numbers = {name: _finite(value) for name, value in vars(bootstrap).items()}
+    return shown, {"unit": first.unit, "bootstrap": numbers, "mapsswe": vars(pairs)}
+
+
+def _finite(value: float) -> float | None:
+    """As JSON can hold it."""
+    return value if math.isfinite(value) else None
