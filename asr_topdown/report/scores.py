@@ -1,7 +1,7 @@
 """The errors of an experiment's networks on one set, from what `decode` and `score` left in EXP/decode."""
 
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +10,7 @@ import numpy as np
 from asr_topdown import datadir
 from asr_topdown.files import read_json
 from asr_topdown.report.records import LANGUAGE, Kind, Score
+from asr_topdown.runs.decodings import differences
 from asr_topdown.score.errors import ErrorCounts, characters, count_all, words
 
 _PIECES = 100
@@ -44,6 +45,7 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
     found: dict[str, Score] = {}
     references: Mapping[str, str] = {}
     notes = []
+    decoded = []
     for node, kind in kinds.items():
         folder = root / "decode" / node / set_name
         if not (folder / "result.json").exists():
@@ -54,7 +56,9 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
             note = f"Nothing is said in {set_name}: there is no error rate."
         else:
             references, found[node], note = _decoding(folder, root, kind)
+            decoded.append(folder)
         notes += [note] if note else []
+    notes += _differences(decoded, root)
     return Scores(found, references, tuple(notes))
 
 
@@ -62,6 +66,12 @@ def _is_silent(folder: Path) -> bool:
     """Whether all references are empty."""
     recorded = read_json(folder / "result.json")
     return isinstance(recorded, dict) and "cer" in recorded and recorded["cer"] is None
+
+
+def _differences(folders: Sequence[Path], root: Path) -> list[str]:
+    """Notes on decodings that are older than the data, or of different decoders."""
+    reference = _find(str(read_json(folders[0] / "result.json")["reference"]), root) if folders else None
+    return [] if reference is None else list(differences(folders, reference.parent))
 
 
 def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], Score, str]:

@@ -96,3 +96,13 @@ def test_a_bad_record_is_named(experiment):
     path.write_text('{"kind": "epoch", "epoch": 1, "step": 3, "dev_cer": 0.5}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl: .*train_loss"):
         collect(experiment)
+
+
+def test_decodings_that_are_not_alike_are_noted(experiment):
+    paths = sorted(experiment.glob("decode/*/test/result.json"))
+    for path in paths:
+        decoder = "greedy" if path == paths[0] else "beam"
+        path.write_text(json.dumps({**json.loads(path.read_text()), "decoder": decoder}))
+    (note,) = collect(experiment).notes
+    assert f"{paths[0].parent}" in note
+    assert "were decoded with different settings" in note

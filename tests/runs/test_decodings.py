@@ -8,7 +8,7 @@ import pytest
 
 from asr_topdown import datadir
 from asr_topdown.features import ark
-from asr_topdown.runs.decodings import check_decodings
+from asr_topdown.runs.decodings import check_decodings, differences
 
 
 def write_data(folder: Path, value: float = 0.0) -> Path:
@@ -52,3 +52,16 @@ def test_what_differs_is_named(how: str, tmp_path: Path) -> None:
         message = f"{second}: decoded from other features than {data} has now"
     with pytest.raises(ValueError, match=message):
         check_decodings([first, second], data)
+
+
+def test_all_differences_are_told(tmp_path: Path) -> None:
+    data = write_data(tmp_path / "data")
+    old = datadir.features_hash(data)
+    write_data(tmp_path / "data", 1.0)
+    new = datadir.features_hash(data)
+    made = {"a": (old, "greedy"), "b": (new, "greedy"), "c": (old, "beam")}
+    folders = [decoding(tmp_path / k, features=f, decoder=d) for k, (f, d) in made.items()]
+    told = list(differences(folders, data))
+    assert [line.split(":")[0] for line in told[:2]] == [str(folders[0]), str(folders[2])]
+    assert "were decoded with different settings" in told[2]
+    assert len(told) == 3
