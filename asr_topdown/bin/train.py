@@ -76,5 +76,6 @@ def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:
     """Link to the model's folder, if that is wanted, and say how the training went."""
     if link is not None:
         files.link(store.node_dir(outcome.node), link)
-    numbers = ", ".join(f"dev {name} {value:.4g}" for name, value in outcome.metrics.items())
+    measured = [(name, value) for name, value in outcome.metrics.items() if name.startswith("dev_")]
+    numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured)
     print(f"{store.node_dir(outcome.node)}: best epoch {outcome.best_epoch} of {outcome.epochs}, {numbers}")

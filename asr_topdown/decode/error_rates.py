@@ -22,7 +22,7 @@ def error_rates(
     Args:
         model: in eval mode.
         data: what is decoded.
-        references: utterance id -> what was said.
+        references: utterance id -> what was said; of those alone that are in `data`.
         vocabulary: the units that the network puts out.
         config: how to decode, and which tags do not count.
 
@@ -30,6 +30,7 @@ def error_rates(
         ValueError: for a decoder that this model has not the heads for.
     """
     found = recognize(model, data, vocabulary, config)
+    references = {name: references[name] for name in found}
     texts = {name: vocabulary.decode(result.best.ids) for name, result in found.items()}
     return {
         "cer": score(references, texts, "char", nlsyms=config.nlsyms).rate,

@@ -49,6 +49,11 @@ def held(folder: Path, name: str) -> Iterator[None]:
             yield
 
 
+def is_held(folder: Path) -> bool:
+    """Whether a process holds `folder`, or has been killed while it did."""
+    return (folder / "lease").exists()
+
+
 def _flock(handle: IO[bytes], name: str) -> bool:
     """Whether this machine's processes are locked out; False where the disk cannot do that."""
     try:

@@ -13,6 +13,7 @@ from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import about, continuation, frozen_prefix, lora
+from asr_topdown.runs.dev_error import decoder_of, with_dev_error
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.store import Store
@@ -22,7 +23,6 @@ from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.checkpoint import CheckpointPair
 from asr_topdown.train.epochs import EpochWeights
 from asr_topdown.train.language_task import LanguageTask
-from asr_topdown.train.progress import Progress
 from asr_topdown.train.speech_task import SpeechTask, check_dev, trainable
 from asr_topdown.train.task import Task
 from asr_topdown.train.trainer import Trainer
@@ -40,22 +40,19 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
     """
     world = distributed.current()
     with store.lock(node) if world.leads else contextlib.nullcontext(store.node_dir(node)) as folder:
-        finished = world.from_leader(lambda: store.outcome(node))
-        if finished is not None:
-            return finished
+        trained = world.from_leader(lambda: store.outcome(node))
         if not world.from_leader(lambda: experiment.owns(node)):
             raise ValueError(
                 f"node {node.id} belongs to another configuration or to other data than these are"
             )
         torch.set_num_threads(experiment.config.run.threads)
-        keep_freed_memory()
-        # No rank goes on before rank 0 has laid out the folder: a checkpoint may be put there.
-        world.from_leader(lambda: _lay_out(folder, node, experiment, store))
-        progress = _train(node, experiment, store, folder)
-        if not world.from_leader(lambda: experiment.owns(node)):
-            world.from_leader(CheckpointPair(folder).clear)
-            raise ValueError(f"{folder}: the data were changed while this was trained; it is not kept")
-        return world.from_leader(lambda: _finish(node, experiment, store, progress))
+        if trained is None:
+            keep_freed_memory()
+            # No rank goes on before rank 0 has laid out the folder: a checkpoint may be put there.
+            world.from_leader(lambda: _lay_out(folder, node, experiment, store))
+            trained = _train(node, experiment, store, folder)
+        outcome = trained
+        return world.from_leader(lambda: _finish(outcome, experiment, store))
 
 
 def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> None:
@@ -68,7 +65,8 @@ def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> 
         continuation.continue_from_shorter(node, store)
 
 
-def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Progress:
+def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Outcome:
+    """The outcome of the training but for its error, which is not known yet."""
     config = experiment.config.train
     model = prepare_model(node, experiment, store)
     if distributed.current().leads:
@@ -98,7 +96,19 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Pr
             "%s: the training ended with a greedy dev CER of 100 %%: its network recognises nothing; it may "
             "need more epochs (train.epochs, patience, grace_epochs) or smaller batches", node.id,
         )  # fmt: skip
-    return progress
+    return Outcome(
+        node=node,
+        error=best.error,
+        best_epoch=progress.best_epoch,
+        epochs=progress.epoch,
+        seconds=round(progress.seconds, 2),
+        metrics={
+            **progress.dev_metrics(),
+            "trainable_parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
+            "seconds_per_epoch": progress.seconds / progress.epoch,
+            "peak_memory": progress.peak_memory,
+        },
+    )
 
 
 def make_task(node: Node, experiment: Experiment, model: Model) -> Task:
@@ -127,18 +137,20 @@ def make_task(node: Node, experiment: Experiment, model: Model) -> Task:
     return SpeechTask(train, dev, vocabulary, config, seed=node.init_seed)
 
 
-def _finish(node: Node, experiment: Experiment, store: Store, progress: Progress) -> Outcome:
-    outcome = Outcome(
-        node=node,
-        error=progress.best_score.error,
-        best_epoch=progress.best_epoch,
-        epochs=progress.epoch,
-        seconds=round(progress.seconds, 2),
-        metrics=progress.best_metrics,
-    )
-    store.finish(outcome)
+def _finish(outcome: Outcome, experiment: Experiment, store: Store) -> Outcome:
+    """Recognise the dev set if that is to be done, write the outcome, and remove what has served its purpose.
+
+    A kill in between is made up for when the node is run again.
+    """
+    node, folder = outcome.node, store.node_dir(outcome.node)
+    if store.outcome(node) is None or outcome.decoder != decoder_of(experiment):
+        outcome = with_dev_error(outcome, experiment, folder)
+        if not experiment.owns(node):
+            CheckpointPair(folder).clear()
+            raise ValueError(f"{folder}: the data were changed while this was trained; it is not kept")
+        store.finish(outcome)
     # Only now: a kill before done.json is there must find the checkpoint that says "finished".
     if not (experiment.config.schedule.continues and node.epochs < experiment.config.train.epochs):
-        CheckpointPair(store.node_dir(node)).clear()
-    EpochWeights(store.node_dir(node), experiment.config.train, experiment.config.run).finish(progress.scores)
+        CheckpointPair(folder).clear()
+    EpochWeights(folder, experiment.config.train, experiment.config.run).finish(outcome.best_epoch)
     return outcome

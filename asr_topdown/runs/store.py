@@ -16,7 +16,7 @@ import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from asr_topdown.engines.lock import held
+from asr_topdown.engines.lock import held, is_held
 from asr_topdown.files import read_json, remove_leftovers, write_json
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result
@@ -37,10 +37,14 @@ class Store:
     Args:
         root: the folder, exp/<recipe>; made when something is written.
         sources: other such folders, whose networks may be parents here; nothing is written there.
+        decoder: the hash of how dev sets are recognised (`Outcome.decoder`); None = it does not matter.
     """
 
-    def __init__(self, root: Path | str, sources: Sequence[Path | str] = ()) -> None:
+    def __init__(
+        self, root: Path | str, sources: Sequence[Path | str] = (), *, decoder: str | None = None
+    ) -> None:
         self.root = Path(root)
+        self.decoder = decoder
         self.sources = tuple(Path(source) for source in sources)
 
     def node_dir(self, node: Node | str) -> Path:
@@ -83,6 +87,20 @@ class Store:
             return Outcome.from_json(node, read_json(path))
         except ValueError as error:
             raise ValueError(f"{path}: damaged ({_one_line(error)}); delete it to train again") from None
+
+    def answer(self, node: Node) -> Outcome | None:
+        """The outcome of a node on which nothing is left to do; None while it has to be run.
+
+        A finished training has to be run again, which trains nothing, if its dev set was recognised in another
+        way than `decoder`, or if a process is at it, or was killed before it had tidied up.
+
+        Raises:
+            ValueError: as `outcome`.
+        """
+        outcome = self.outcome(node)
+        if outcome is None or self.decoder not in (None, outcome.decoder):
+            return None
+        return None if is_held(self.node_dir(node)) else outcome
 
     def finish(self, outcome: Outcome) -> None:
         """Write done.json: from now on the node is finished. To be called last, under the node's lock."""

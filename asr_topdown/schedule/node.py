@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
 from typing import Any
 
-LOSS = "loss"
+LOSS = "dev_loss"
 _REWIND = re.compile(r"rewind:(0|[1-9][0-9]*)")
 
 
@@ -165,11 +165,15 @@ class Outcome:
 
     Attributes:
         node: the node.
-        error: what is reported as its dev error.
+        error: what is reported as its dev error: of the dev set, recognised by `decoder`; of a language
+            model its dev loss.
         best_epoch: the epoch (from 1) that was chosen; its weights are the node's model.
         epochs: how many were run.
         seconds: of training.
-        metrics: what was measured at the best epoch; `LOSS` is always among them.
+        metrics: what was measured of the dev set at the best epoch, by names that begin with "dev_" (`LOSS`
+            is always among them), and what it cost: "trainable_parameters", "seconds_per_epoch" and
+            "peak_memory" (bytes).
+        decoder: hash of how the dev set was recognised; "" if it was not.
 
     Raises:
         ValueError: if the error is not a finite number (a search would take NaN for "not worse").
@@ -181,6 +185,7 @@ class Outcome:
     epochs: int
     seconds: float
     metrics: Mapping[str, float]
+    decoder: str = ""
 
     def __post_init__(self) -> None:
         if not math.isfinite(self.error):
@@ -208,6 +213,7 @@ class Outcome:
             "epochs": self.epochs,
             "seconds": self.seconds,
             "metrics": dict(self.metrics),
+            "decoder": self.decoder,
         }
 
     @classmethod
@@ -225,6 +231,8 @@ class Outcome:
         if not isinstance(known["metrics"], dict):
             raise ValueError(f"outcome: metrics must be an object, got {known['metrics']!r}")
         known["metrics"] = {key: _number(value, f"metrics.{key}") for key, value in known["metrics"].items()}
+        if not isinstance(known["decoder"], str):
+            raise ValueError(f"outcome: decoder must be a text, got {known['decoder']!r}")
         for name in ("best_epoch", "epochs"):
             if type(known[name]) is not int:
                 raise ValueError(f"outcome: {name} must be a whole number, got {known[name]!r}")

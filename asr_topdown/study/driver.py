@@ -158,7 +158,7 @@ class _Driver:
 
     def _start(self, node: Node) -> None:
         try:
-            outcome = self.store.outcome(node) if self.store else None
+            outcome = self.store.answer(node) if self.store else None
         except (ValueError, OSError) as error:
             self._answer(node, NodeError(node, str(error)))
             return

@@ -61,9 +61,9 @@ class EpochWeights:
         """Remove an average left by a run that was begun again."""
         (self.folder / AVERAGE).unlink(missing_ok=True)
 
-    def finish(self, scores: Sequence[DevScore]) -> None:
+    def finish(self, best_epoch: int) -> None:
         """Remove what only the average wanted: to be called when nothing can be resumed any more."""
-        self._keep(ranked(scores)[:1])
+        self._keep([best_epoch])
 
     def _wanted(self, scores: Sequence[DevScore]) -> set[int]:
         average = self.config.average

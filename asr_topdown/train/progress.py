@@ -45,6 +45,16 @@ class Progress:
         """The score of the best epoch."""
         return self.scores[self.best_epoch - 1]
 
+    def dev_metrics(self) -> dict[str, float]:
+        """The dev metrics of the weights that are kept: the average's if there is one, else the best epoch's."""
+        names = {"cer": "greedy_cer"}
+        averaged = {name.removeprefix("average_") for name in self.best_metrics if name.startswith("average_")}
+        return {
+            f"dev_{names.get(name, name)}": self.best_metrics[f"average_{name}" if name in averaged else name]
+            for name in self.best_metrics
+            if not name.startswith("average_")
+        }
+
     def advance(self, *, finished: bool) -> None:
         """An epoch is over: on to the next, if the run is not finished."""
         self.finished = finished

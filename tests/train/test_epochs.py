@@ -104,7 +104,7 @@ def test_a_run_averages_what_it_should_and_keeps_no_more(
     assert progress.best_metrics == {"loss": 3.0, "average_loss": 9.0}
     assert (progress.best_epoch, progress.best_score.error) == (2, 3.0)  # what retrainings start from
     assert kept(tmp_path) == kept_at_the_end
-    run.weights.finish(progress.scores)
+    run.weights.finish(progress.best_epoch)
     assert kept(tmp_path) == [2]
 
 
