@@ -78,6 +78,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
     from asr_topdown.logs import log_to_stderr
+    from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store, check_tag
     from asr_topdown.study import driver, links, ranks
@@ -89,7 +90,8 @@ def run(args: argparse.Namespace) -> None:
     config = options.read_config(args)
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     experiments = [experiment, *(dataclasses.replace(experiment, train=data) for data in args.joint_data)]
-    store = Store(args.exp, [args.source_exp] if args.source_exp else [])
+    sources = [args.source_exp] if args.source_exp else []
+    store = Store(args.exp, sources, decoder=decoder_of(experiment))
     make = functools.partial(
         searches_of,
         experiment,

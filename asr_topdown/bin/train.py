@@ -48,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
         files.check_link(args.link)
     store = Store(args.exp)
     if args.engine != "local":
-        _finish(_train_elsewhere(args, config, store), store, args.link)
+        _finish(_train_elsewhere(args, config), store, args.link)
         return
     with distributed.join(args.device) as world:
         experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
@@ -58,14 +58,17 @@ def run(args: argparse.Namespace) -> None:
             _finish(outcome, store, args.link)
 
 
-def _train_elsewhere(args: argparse.Namespace, config: "Config", store: "Store") -> "Outcome":
+def _train_elsewhere(args: argparse.Namespace, config: "Config") -> "Outcome":
     from asr_topdown.engines import engine_config
+    from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.runs.store import Store
     from asr_topdown.study import driver
     from asr_topdown.study.worker import train_node
 
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     options.check_units([experiment])
+    store = Store(args.exp, decoder=decoder_of(experiment))
     train = functools.partial(train_node, experiments=(experiment,), store=store)
     with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
         submit = driver.submitter(engine, train, store=store)

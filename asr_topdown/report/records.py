@@ -264,7 +264,7 @@ class Experiment:
         return error * (1 if self._metric == "loss" and not self.decoded else 100)
 
     def _dev(self, outcome: Outcome) -> float:
-        name = self.kind.metric if self.kind is LANGUAGE else f"dev_{self.kind.metric}"
+        name = f"dev_{self.kind.metric}"
         if name in outcome.metrics:
             return self.kind.shown_metric(outcome.metrics[name])
         return self.shown_dev(outcome.error)

@@ -105,7 +105,6 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         metrics={
             **progress.dev_metrics(),
             "trainable_parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
-            "seconds_per_epoch": progress.seconds / progress.epoch,
             "peak_memory": progress.peak_memory,
         },
     )

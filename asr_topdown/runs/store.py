@@ -91,8 +91,8 @@ class Store:
     def answer(self, node: Node) -> Outcome | None:
         """The outcome of a node on which nothing is left to do; None while it has to be run.
 
-        A finished training has to be run again, which trains nothing, if its dev set was recognised in another
-        way than `decoder`, or if a process is at it, or was killed before it had tidied up.
+        A finished training has to be run again, which trains nothing, if its dev set was recognised in
+        another way than `decoder`, or if a process is at it, or was killed before it had tidied up.
 
         Raises:
             ValueError: as `outcome`.

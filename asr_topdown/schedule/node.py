@@ -171,8 +171,7 @@ class Outcome:
         epochs: how many were run.
         seconds: of training.
         metrics: what was measured of the dev set at the best epoch, by names that begin with "dev_" (`LOSS`
-            is always among them), and what it cost: "trainable_parameters", "seconds_per_epoch" and
-            "peak_memory" (bytes).
+            is always among them), and what it cost: "trainable_parameters" and "peak_memory" (bytes).
         decoder: hash of how the dev set was recognised; "" if it was not.
 
     Raises:
@@ -192,6 +191,11 @@ class Outcome:
             raise ValueError(f"node {self.node.id}: the dev error is {self.error}")
         if not 1 <= self.best_epoch <= self.epochs:
             raise ValueError(f"node {self.node.id}: best epoch {self.best_epoch} of {self.epochs}")
+
+    @property
+    def seconds_per_epoch(self) -> float:
+        """Of training and judging."""
+        return self.seconds / self.epochs
 
     def judged_by(self, criterion: str) -> "Outcome":
         """The outcome whose `error` is the dev loss if `criterion` is "loss"; itself if it is "error".

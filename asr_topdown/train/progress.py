@@ -46,14 +46,10 @@ class Progress:
         return self.scores[self.best_epoch - 1]
 
     def dev_metrics(self) -> dict[str, float]:
-        """The dev metrics of the weights that are kept: the average's if there is one, else the best epoch's."""
-        names = {"cer": "greedy_cer"}
-        averaged = {name.removeprefix("average_") for name in self.best_metrics if name.startswith("average_")}
-        return {
-            f"dev_{names.get(name, name)}": self.best_metrics[f"average_{name}" if name in averaged else name]
-            for name in self.best_metrics
-            if not name.startswith("average_")
-        }
+        """The dev metrics of the weights that are decoded with: the average's, else the best epoch's."""
+        names, found = {"cer": "greedy_cer"}, self.best_metrics
+        own = [name for name in found if not name.startswith("average_")]
+        return {f"dev_{names.get(name, name)}": found.get(f"average_{name}", found[name]) for name in own}
 
     def advance(self, *, finished: bool) -> None:
         """An epoch is over: on to the next, if the run is not finished."""

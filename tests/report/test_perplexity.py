@@ -56,7 +56,7 @@ def pretend(store: Store, node: Node, text: np.ndarray) -> None:
             "machine": "a toy",
         }
         (folder / "about.json").write_text(json.dumps(about))
-        metrics = {"loss": loss, "ppl": math.exp(loss)}
+        metrics = {"dev_loss": loss, "dev_ppl": math.exp(loss)}
         store.finish(Outcome(node=node, error=loss, best_epoch=3, epochs=3, seconds=9.0, metrics=metrics))
     noise = np.random.default_rng(node.init_seed % 2**31).normal(0, 0.2, SPANS)
     nats = WORDS * (loss + text + noise - noise.mean())

@@ -225,14 +225,14 @@ def test_it_learns_a_text_by_heart(tmp_path: Path) -> None:
         }
     )
     here = Experiment(config, text, text, words)
-    assert run_node(here.joint(1), here, Store(tmp_path / "exp")).metrics["ppl"] < 1.1
+    assert run_node(here.joint(1), here, Store(tmp_path / "exp")).metrics["dev_ppl"] < 1.1
 
 
 def test_it_leaves_a_folder_that_can_be_taken_away(
     joint: Outcome, store: Store, experiment: Experiment
 ) -> None:
-    assert joint.error == joint.metrics["loss"]
-    assert joint.metrics["ppl"] == pytest.approx(math.exp(joint.error))
+    assert joint.error == joint.metrics["dev_loss"]
+    assert joint.metrics["dev_ppl"] == pytest.approx(math.exp(joint.error))
     folder = store.node_dir(joint.node)
     assert Dictionary.load(folder / "tokens.txt") == experiment.dictionary()
     assert configuration.load(folder / "config.yaml") == experiment.config
