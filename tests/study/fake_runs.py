@@ -49,7 +49,7 @@ def outcome(node: Node, error: float | None = None) -> Outcome:
     """An outcome whose error, unless given, is a function of the node alone."""
     if error is None:
         error = int(node.id[:6], 16) / 0xFFFFFF
-    return Outcome(node=node, error=error, best_epoch=2, epochs=3, seconds=1.0, metrics={"cer": error})
+    return Outcome(node=node, error=error, best_epoch=2, epochs=3, seconds=1.0, metrics={"dev_cer": error})
 
 
 def instant(node: Node) -> Outcome:
