@@ -1,5 +1,7 @@
 """Utterances with their features and units, read from a Kaldi data directory."""
 
+import functools
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -50,6 +52,9 @@ class SpeechDataset:
         feats = datadir.read_table(folder / "feats.scp")
         frames = datadir.read_table(folder / "utt2num_frames")
         silent = content.left_out(folder)
+        if silent:
+            some = ", ".join([*list(silent)[:5], "..."] if len(silent) > 5 else silent)
+            _say_once(f"{folder}: {len(silent)} utterances without sound are left out: {some}")
         utterances = []
         for utterance, transcript in sorted(text.items()):
             if utterance in silent and utterance not in feats:
@@ -127,3 +132,8 @@ class SpeechDataset:
             else:
                 kept.append(utterance)
         return SpeechDataset(self.folder, kept, self.cmvn), dropped
+
+
+@functools.cache
+def _say_once(message: str) -> None:
+    logging.getLogger(__name__).warning(message)

@@ -127,7 +127,8 @@ def normalise(text: str, rules: glm.Rules) -> str:
     found = 1
     while found:
         text, found = _SECOND_OPTIONAL.subn(r"\1) ( \2", text, count=1)
-    return " ".join(re.sub(r"\s+\)", ")", re.sub(r"\(\s+", "(", text)).split())
+    # Rules may give small letters, which sclite takes for capitals.
+    return " ".join(re.sub(r"\s+\)", ")", re.sub(r"\(\s+", "(", text)).upper().split())
 
 
 def _score_side(

@@ -211,7 +211,7 @@ CAFE_GLM = """;; rules
 * max_nrules = '{}'
 * copy_no_hit = 'T'
 * case_sensitive = 'F'
-[caf\u00e9] => [CAFE] / [ ] __ [ ]
+[caf\u00e9] => [cafe] / [ ] __ [ ]
 [\u00fcber] => [UBER] / [ ] __ [ ]
 """
 
