@@ -16,8 +16,10 @@ from typing import Any
 from asr_topdown.bin import main
 from asr_topdown.config import Config
 from asr_topdown.features.fbank_options import FbankOptions
+from asr_topdown.report.glossary import GLOSSARY
 from asr_topdown.schedule.searches import CONTROLS, SEARCHES, SPECS
 
+GLOSSARY_HERE = "<!-- the report's glossary -->"
 GENERATED = "reference/commands.md", "reference/configuration.md"
 _OUT_OF_DOCS = re.compile(r"\[([^\]]+)\]\((\.\./[^)#]+)[^)]*\)")
 
@@ -33,9 +35,16 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """`[text](../conf/x.yaml)` is `text` (`conf/x.yaml`) here."""
+    """`[text](../conf/x.yaml)` is `text` (`conf/x.yaml`) here, and `GLOSSARY_HERE` the words of the report."""
     depth = page.file.src_uri.count("/") + 1
+    markdown = markdown.replace(GLOSSARY_HERE, glossary())
     return _OUT_OF_DOCS.sub(lambda found: _plain(found, depth), markdown)
+
+
+def glossary() -> str:
+    """The report's own glossary as a table."""
+    rows = [f"| {_cell(word)} | {_cell(meaning)} |" for word, meaning in GLOSSARY.terms]
+    return "\n".join(["| word | meaning |", "| --- | --- |", *rows])
 
 
 def _plain(found: "re.Match[str]", depth: int) -> str:
