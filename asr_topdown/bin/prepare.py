@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from asr_topdown import datadir
 from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
-from asr_topdown.corpora import an4, fsdd, kaldi, mboshi, prompts, wsj
+from asr_topdown.corpora import an4, fsdd, kaldi, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -30,8 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     parts: Sequence[DataDir] = args.prepare(args)
+    licence = getattr(args, "licence", None) or licences.LICENCES.get(args.corpus)
     for part in parts:
         datadir.validate(part.path)
+        if licence:
+            licences.write(part.path, licence)
     if parts:
         print(datadir.table(datadir.summarise(part.path) for part in parts))
 

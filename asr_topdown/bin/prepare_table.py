@@ -39,6 +39,11 @@ def add_arguments(add: AddCorpus) -> None:
     parser.add_argument(
         "--audio", type=Path, metavar="DIR", help="folder with the sound files (default: that of the table)"
     )
+    parser.add_argument(
+        "--licence",
+        metavar="TEXT",
+        help="of the recordings, for the cards of models that are trained on them",
+    )
     _add_reading(parser)
     _add_splitting(parser)
     parser.set_defaults(prepare=_prepare)

@@ -9,6 +9,7 @@ import asr_topdown
 from asr_topdown.files import write_text
 from asr_topdown.progress import duration
 from asr_topdown.report import html, markdown, overview, scans
+from asr_topdown.report.card import write_cards
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import Differences
 from asr_topdown.report.data_size import over_data
@@ -33,6 +34,8 @@ _MOST_SYSTEMS = 40
 def write_report(root: Path | str, set_name: str = "test") -> Path:
     """Write `root`/report/report.md, report.html, plots and tables, and return the path of report.md.
 
+    The networks with names (`root`/models) get their cards.
+
     Args:
         root: experiment folder, of recognisers or of language models.
         set_name: which decoded set (or scored text) is reported.
@@ -45,6 +48,7 @@ def write_report(root: Path | str, set_name: str = "test") -> Path:
     parts = build(experiment)
     markdown.write(experiment, parts, folder)
     write_text(folder / "report.html", html.page(experiment, parts))
+    write_cards(experiment)
     return folder / "report.md"
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown import datadir, files
+from asr_topdown.corpora import licences
 
 if TYPE_CHECKING:
     from asr_topdown.models.model import Model
@@ -29,12 +30,14 @@ class DataSize:
         utterances: how many; 0 for a text.
         words: how many.
         hours: of sound; 0 for a text.
+        licence: of the data (`corpora.licences`); "" if it is not known.
     """
 
     name: str
     utterances: int
     words: int
     hours: float
+    licence: str = ""
 
 
 @dataclass(frozen=True)
@@ -106,6 +109,7 @@ def _size(experiment: "Experiment", data: Path) -> DataSize:
         utterances=len(texts),
         words=sum(len(text.split()) for text in texts.values()),
         hours=round(shift * sum(map(int, frames.values())) / 3600, 3),
+        licence=licences.read(data),
     )
 
 

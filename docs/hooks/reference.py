@@ -35,7 +35,7 @@ def on_files(files: Any, config: Any) -> Any:
 
 
 def on_page_markdown(markdown: str, page: Any, config: Any, files: Any) -> str:
-    """`[text](../conf/x.yaml)` is `text` (`conf/x.yaml`) here, and `GLOSSARY_HERE` the words of the report."""
+    """`[text](../conf/x.yaml)` is `text` (`conf/x.yaml`); the report's words stand at `GLOSSARY_HERE`."""
     depth = page.file.src_uri.count("/") + 1
     markdown = markdown.replace(GLOSSARY_HERE, glossary())
     return _OUT_OF_DOCS.sub(lambda found: _plain(found, depth), markdown)

@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_topdown import datadir
 from asr_topdown.bin import main
+from asr_topdown.corpora import licences
 from asr_topdown.text import Vocabulary
 
 
@@ -32,6 +34,14 @@ def test_prepare_tells_what_it_made(prepared, capsys):
         "data                2         2  0.000      3          10",
     ]
     assert (prepared / "text").read_text() == "one one\ntwo two two\n"
+
+
+def test_the_licence_goes_with_the_data(prepared):
+    command = "prepare table --source text --audio sounds --out data --licence".split()
+    assert main.main([*command, "CC BY 4.0,  ours"]) == 0
+    datadir.copy_tables(prepared, prepared.parent / "copy")
+    assert licences.read(prepared.parent / "copy") == "CC BY 4.0, ours"
+    assert licences.read(prepared.parent) == ""
 
 
 @pytest.mark.parametrize(

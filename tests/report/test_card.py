@@ -1,0 +1,66 @@
+"""The card in a model's folder."""
+
+import pytest
+
+from asr_topdown.files import link
+from asr_topdown.report.card import write_cards
+from asr_topdown.report.collect import collect
+from asr_topdown.report.page import write_report
+from asr_topdown.score.significance import bootstrap_rate
+
+
+@pytest.fixture
+def named(experiment):
+    """The experiment with its networks' names; name -> its node."""
+    found = collect(experiment)
+    roles = {role: key for key, role in found.roles().items()}
+    names = {"joint_seed1": roles["joint, seed 1"], "final_seed1": roles["step 1, seed 1"]}
+    for name, key in names.items():
+        link(experiment / "nodes" / key, experiment / "models" / name)
+    return names
+
+
+def test_the_report_writes_the_cards_of_networks_with_names(experiment, named):
+    write_report(experiment)
+    cards = {path.parent.name for path in experiment.glob("nodes/*/README.md")}
+    assert cards == set(named.values())
+
+
+def test_what_a_card_says(experiment, named):
+    (path,) = [one for one in write_cards(collect(experiment)) if one.parent.name == named["final_seed1"]]
+    text = path.read_text()
+    assert text.startswith(f"# {experiment.name}: final_seed1\n")
+    # toy_experiment: one seed's step 1 makes 16 errors in 100 characters, by utterance as below.
+    errors = [2, 2, 2, 2, 2, 2, 2, 1, 1, 0]
+    interval = bootstrap_rate(errors, [10] * 10, resamples=2000)
+    assert f"| test | 16.00 | {100 * interval.low:.2f} … {100 * interval.high:.2f} |" in text
+    assert "The interval is for other utterances (bootstrap), not for other seeds." in text
+    assert "- In its study: step 1, seed 1.\n" in text
+    assert "- Frozen: softmax; the same, bit for bit, as before the training.\n" in text
+    assert f"- Started from the network `{named['joint_seed1']}`, epoch " in text
+    assert "| trained on | train | 40 | 80 | 0.05 | not known |" in text
+    assert "250 parameters, input first" in text
+    assert "| blstm.1 | 120 | trained |\n| softmax | 30 | frozen |" in text
+
+
+def test_the_licence_of_the_data_is_on_the_card(experiment, named, tmp_path):
+    import json
+
+    from asr_topdown.corpora import licences
+
+    about = experiment / "nodes" / named["joint_seed1"] / "about.json"
+    values = json.loads(about.read_text())
+    licences.write(tmp_path, " CC0,\n by | all ")
+    values["train"]["licence"] = licences.read(tmp_path)
+    about.write_text(json.dumps(values))
+    (path,) = [one for one in write_cards(collect(experiment)) if one.parent.name == named["joint_seed1"]]
+    assert "| trained on | train | 40 | 80 | 0.05 | CC0, by \\| all |" in path.read_text()
+    assert "- All layers from scratch, seed 1.\n" in path.read_text()
+
+
+def test_a_network_that_was_not_decoded_has_a_card_too(experiment, named):
+    for folder in (experiment / "decode").iterdir():
+        for file in folder.rglob("result.json"):
+            file.unlink()
+    for path in write_cards(collect(experiment)):
+        assert "| test | – | – |" in path.read_text()
