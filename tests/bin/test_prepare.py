@@ -37,7 +37,7 @@ def test_prepare_tells_what_it_made(prepared, capsys):
 
 
 def test_the_licence_goes_with_the_data(prepared):
-    command = "prepare table --source text --audio sounds --out data --licence".split()
+    command = ["prepare", "table", "--source", "text", "--audio", "sounds", "--out", "data", "--licence"]
     assert main.main([*command, "CC BY 4.0,  ours"]) == 0
     datadir.copy_tables(prepared, prepared.parent / "copy")
     assert licences.read(prepared.parent / "copy") == "CC BY 4.0, ours"
