@@ -1,20 +1,16 @@
 """`asr-topdown decode`: from features to transcripts, with one model or with all of an experiment."""
 
 import argparse
-import functools
-import hashlib
-import json
 import math
 import shutil
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
+from asr_topdown.bin.decoding import Decoding, data_sets
 
 if TYPE_CHECKING:
-    from asr_topdown.config import Config
     from asr_topdown.config.decode import DecodeConfig
     from asr_topdown.decode.parts import Decoded
     from asr_topdown.engines.job import Engine
@@ -24,7 +20,7 @@ HELP = "write the transcripts of data directories, by one model or by every one 
 EXAMPLE = """
 asr-topdown decode data/dev data/test --exp exp/a --nj 4
 asr-topdown decode data/test --exp exp/a --device cuda --nj 16 --engine slurm --slurm partition=gpu,gpus=1
-asr-topdown decode data/test --model exp/a/nodes/0123456789abcdef --out decoded
+asr-topdown decode data/test --model exp/a/models/final_seed1 --out decoded --set decode.beam=20
 """
 
 
@@ -55,10 +51,10 @@ def run(args: argparse.Namespace) -> None:
         raise ValueError("--model needs --out")
     if args.nj < 1:
         raise ValueError(f"--nj {args.nj}: must be at least 1")
-    wanted = _decode_config(args)
-    sets = _sets(args.data)
+    wanted, overrides = _settings(args)
+    sets = data_sets(args.data)
     everything = [
-        _Todo(folder, data, out / data.name, wanted, args.device)
+        Decoding(folder, data, out / data.name, wanted, overrides, args.device)
         for folder, out in _models(args)
         for data in sets
     ]
@@ -75,104 +71,7 @@ def run(args: argparse.Namespace) -> None:
             print(_write(one, decoded), flush=True)
 
 
-@dataclass(frozen=True)
-class _Set:
-    """A data directory, and the name of the folder that its transcripts go to."""
-
-    folder: Path
-    name: str
-
-    @functools.cached_property
-    def content(self) -> str:
-        """Hash of its features and transcripts."""
-        from asr_topdown import datadir
-
-        return datadir.content_hash(self.folder)
-
-    @functools.cached_property
-    def features(self) -> str:
-        """Hash of its features alone."""
-        from asr_topdown import datadir
-
-        return datadir.features_hash(self.folder)
-
-
-@dataclass(frozen=True)
-class _Todo:
-    """A data directory to be decoded with a model, unless that has been done."""
-
-    model: Path
-    data: _Set
-    target: Path
-    wanted: "DecodeConfig | None"
-    device: str
-
-    @functools.cached_property
-    def config(self) -> "Config":
-        """The model's own configuration."""
-        from asr_topdown import config as configuration
-
-        return configuration.load(self.model / "config.yaml")
-
-    @property
-    def reference(self) -> str:
-        """Where the transcripts are that the results were compared with."""
-        return str(self.data.folder / "text")
-
-    @property
-    def decode(self) -> "DecodeConfig":
-        """The settings, which are the model's own unless others are wanted."""
-        return self.wanted or self.config.decode
-
-    @functools.cached_property
-    def settings(self) -> dict[str, str]:
-        """What the decoding is made of, by content: if it is the same, so is the result."""
-        from asr_topdown.decode.model import content_hash, decoder_hash
-
-        return {
-            "model": content_hash(self.model),
-            "content": self.data.content,
-            "decoder": decoder_hash(self.decode),
-            "device": self.device,
-        }
-
-    def check(self) -> None:
-        """Make sure that the model can read these features, and that no transcripts are overwritten.
-
-        Raises:
-            ValueError: naming the directory, and both values of a setting that differs.
-        """
-        from asr_topdown import datadir
-
-        if (self.target / "utt2spk").exists():
-            raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
-        features = self.config.features
-        try:
-            datadir.check_features(self.data.folder, features.fbank, features.deltas, features.dim)
-        except ValueError as error:
-            raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
-
-    def is_done(self) -> bool:
-        """Whether the target holds what would come out; the name of the reference is brought up to date."""
-        from asr_topdown.files import read_json, write_json
-
-        path = self.target / "result.json"
-        if not path.exists() or not (self.target / "text").exists():
-            return False
-        made = read_json(path)
-        if not isinstance(made, dict) or any(made.get(key) != value for key, value in self.settings.items()):
-            return False
-        if made.get("reference") != self.reference:
-            write_json(path, {**made, "reference": self.reference})
-        return True
-
-    def job_folder(self, number: int, of: int) -> Path:
-        """Where an engine keeps what it must remember of a part, as long as that is not done."""
-        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
-        return self.target / "jobs" / f"{key}.{number + 1}of{of}"
-
-
-def _decoded(todo: list[_Todo], nj: int, engine: "Engine | None") -> "Iterator[tuple[_Todo, Decoded]]":
+def _decoded(todo: list[Decoding], nj: int, engine: "Engine | None") -> "Iterator[tuple[Decoding, Decoded]]":
     """Each with what was found, as soon as all of its parts are there."""
     from asr_topdown import datadir
     from asr_topdown.decode.parts import Decoded, Part, decode_part, joined
@@ -180,13 +79,13 @@ def _decoded(todo: list[_Todo], nj: int, engine: "Engine | None") -> "Iterator[t
 
     if engine is None and nj == 1:
         for one in todo:
-            yield one, decode_part(Part(one.model, one.data.folder, one.wanted, one.device), lambda: None)
+            yield one, decode_part(Part(one.model, one.data.folder, one.decode, one.device), lambda: None)
         return
     sizes = [len(datadir.read_transcripts(one.data.folder / "text")) for one in todo]
     counts = [max(1, min(math.ceil(nj / len(todo)), size)) for size in sizes]
     owners = [index for index, count in enumerate(counts) for _ in range(count)]
     parts = [
-        Part(one.model, one.data.folder, one.wanted, one.device, number, of)
+        Part(one.model, one.data.folder, one.decode, one.device, number, of)
         for one, of in zip(todo, counts, strict=True)
         for number in range(of)
     ]
@@ -205,27 +104,14 @@ def _decoded(todo: list[_Todo], nj: int, engine: "Engine | None") -> "Iterator[t
             yield todo[owner], joined(found.pop(owner))
 
 
-def _decode_config(args: argparse.Namespace) -> "DecodeConfig | None":
-    if args.config is None and not args.overrides:
-        return None
-    if args.config is None:
-        raise ValueError("--set needs --config")
-    return options.read_config(args).decode
-
-
-def _sets(folders: Sequence[Path]) -> list[_Set]:
-    """The data directories, each with a name of its own.
-
-    Raises:
-        ValueError: naming two whose transcripts would go to the same folder.
-    """
-    named: dict[str, _Set] = {}
-    for folder in folders:
-        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
-        if name in named:
-            raise ValueError(f"{named[name].folder} and {folder}: the transcripts of both would go to {name}")
-        named[name] = _Set(folder, name)
-    return list(named.values())
+def _settings(args: argparse.Namespace) -> "tuple[DecodeConfig | None, tuple[str, ...]]":
+    """How to decode: as --config says, or as each model's own configuration with the changes of --set."""
+    if args.config is not None:
+        return options.read_config(args).decode, ()
+    for override in args.overrides:
+        if not override.startswith("decode."):
+            raise ValueError(f"--set {override}: without --config only decode.KEY=VALUE")
+    return None, tuple(args.overrides)
 
 
 def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
@@ -255,7 +141,7 @@ def _calibration(
     return calibrate(known).to_json() if known else None
 
 
-def _write(one: _Todo, decoded: "Decoded") -> str:
+def _write(one: Decoding, decoded: "Decoded") -> str:
     """Write the transcripts of one data directory; returns a line that says how it went."""
     from asr_topdown import datadir
     from asr_topdown.decode.recognize import write_nbest

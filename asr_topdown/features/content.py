@@ -5,6 +5,7 @@ features.json, beside feats.scp, keeps both. Other features (Kaldi's, a subset's
 which are read once and the hash kept in feats_hash.json for as long as the archives stay as they are.
 """
 
+import contextlib
 import hashlib
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, fields
@@ -62,7 +63,8 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     kept = _record(folder / FOREIGN)
     if kept.get("entries") != entries or kept.get("archives") != states:
         kept = {"entries": entries, "archives": states, **_hashed(folder, feats)}
-        files.write_json(folder / FOREIGN, kept)
+        with contextlib.suppress(OSError):  # a folder to be read only: hashed again the next time
+            files.write_json(folder / FOREIGN, kept)
     return Content(str(kept["content"]), int(kept["dim"]), _common_settings(archives))
 
 

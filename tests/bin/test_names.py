@@ -413,3 +413,16 @@ def test_a_link_that_cannot_be_made_is_refused_first(toy: Toy, capsys: pytest.Ca
     error = error_of(toy.training("train", "--seed", "9", "--link", toy.data), capsys)
     assert f"{toy.data}: there, and not a symbolic link" in error
     assert sorted((toy.root / "exp" / "nodes").iterdir()) == before
+
+
+def test_a_models_own_settings_may_be_changed_one_by_one(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not done_already(toy.decode(), capsys)
+    beam = ["--set", "decode.method=prefix_beam", "--set", "decode.beam=3"]
+    assert not done_already(toy.decode(*beam), capsys)
+    recorded = json.loads((toy.root / "out" / "dev" / "result.json").read_text())["decode"]
+    assert (recorded["method"], recorded["beam"]) == ("prefix_beam", 3)
+    assert done_already(toy.decode(*beam), capsys)
+    error = error_of(toy.decode("--set", "train.epochs=3"), capsys)
+    assert "--set train.epochs=3: without --config only decode.KEY=VALUE" in error

@@ -225,3 +225,11 @@ def test_of_foreign_features_the_size_is_compared(tmp_path: Path) -> None:
     content.check(folder, feats(folder), FBANK, 0)
     with pytest.raises(ValueError, match=r"features of 20 dimensions on disk, 40 in the configuration"):
         content.check(folder, feats(folder), FBANK, 1)
+
+
+def test_a_folder_that_cannot_be_written_is_read_all_the_same(tmp_path: Path) -> None:
+    folder = foreign(tmp_path / "x", MATRICES)
+    first = name(folder)
+    (folder / content.FOREIGN).unlink()
+    (folder / content.FOREIGN).mkdir()  # whoever the test runs as, this cannot be replaced
+    assert name(folder) == first

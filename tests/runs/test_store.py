@@ -21,7 +21,12 @@ STEP = dataclasses.replace(
 
 def outcome(node=JOINT):
     return Outcome(
-        node=node, error=0.25, best_epoch=3, epochs=8, seconds=2.5, metrics={"dev_cer": 0.25, "dev_loss": 31.5}
+        node=node,
+        error=0.25,
+        best_epoch=3,
+        epochs=8,
+        seconds=2.5,
+        metrics={"dev_cer": 0.25, "dev_loss": 31.5},
     )
 
 

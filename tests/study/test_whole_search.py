@@ -25,7 +25,9 @@ def joint(seed=1):
 
 def toy_outcome(node, seconds=1.0):
     error = int(node.id[:6], 16) / 0xFFFFFF
-    return Outcome(node=node, error=error, best_epoch=2, epochs=3, seconds=seconds, metrics={"dev_cer": error})
+    return Outcome(
+        node=node, error=error, best_epoch=2, epochs=3, seconds=seconds, metrics={"dev_cer": error}
+    )
 
 
 class Clockwork:

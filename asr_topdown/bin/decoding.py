@@ -1,0 +1,135 @@
+"""What `asr-topdown decode` has to do: a data directory and a model, named by their content."""
+
+import functools
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from asr_topdown.config import Config
+    from asr_topdown.config.decode import DecodeConfig
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data directory, and the name of the folder that its transcripts go to."""
+
+    folder: Path
+    name: str
+
+    @functools.cached_property
+    def content(self) -> str:
+        """Hash of its features and transcripts."""
+        from asr_topdown import datadir
+
+        return datadir.content_hash(self.folder)
+
+    @functools.cached_property
+    def features(self) -> str:
+        """Hash of its features alone."""
+        from asr_topdown import datadir
+
+        return datadir.features_hash(self.folder)
+
+
+@dataclass(frozen=True)
+class Decoding:
+    """A data directory to be decoded with a model, unless that has been done.
+
+    Attributes:
+        model: the model's folder.
+        data: the data directory.
+        target: where the transcripts go.
+        wanted: how to decode; None = as the model's configuration says, but for `overrides`.
+        overrides: `decode.key=value`.
+        device: where to compute.
+    """
+
+    model: Path
+    data: DataSet
+    target: Path
+    wanted: "DecodeConfig | None"
+    overrides: tuple[str, ...]
+    device: str
+
+    @functools.cached_property
+    def config(self) -> "Config":
+        """The model's own configuration."""
+        from asr_topdown import config as configuration
+
+        return configuration.load(self.model / "config.yaml", self.overrides)
+
+    @property
+    def reference(self) -> str:
+        """Where the transcripts are that the results were compared with."""
+        return str(self.data.folder / "text")
+
+    @property
+    def decode(self) -> "DecodeConfig":
+        """The settings, which are the model's own unless others are wanted."""
+        return self.wanted or self.config.decode
+
+    @functools.cached_property
+    def settings(self) -> dict[str, str]:
+        """What the decoding is made of, by content: if it is the same, so is the result."""
+        from asr_topdown.decode.model import content_hash, decoder_hash
+
+        return {
+            "model": content_hash(self.model),
+            "content": self.data.content,
+            "decoder": decoder_hash(self.decode),
+            "device": self.device,
+        }
+
+    def check(self) -> None:
+        """Make sure that the model can read these features, and that no transcripts are overwritten.
+
+        Raises:
+            ValueError: naming the directory, and both values of a setting that differs.
+        """
+        from asr_topdown import datadir
+
+        if (self.target / "utt2spk").exists():
+            raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
+        features = self.config.features
+        try:
+            datadir.check_features(self.data.folder, features.fbank, features.deltas, features.dim)
+        except ValueError as error:
+            raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
+
+    def is_done(self) -> bool:
+        """Whether the target holds what would come out; the name of the reference is brought up to date."""
+        from asr_topdown.files import read_json, write_json
+
+        path = self.target / "result.json"
+        if not path.exists() or not (self.target / "text").exists():
+            return False
+        made = read_json(path)
+        if not isinstance(made, dict) or any(made.get(key) != value for key, value in self.settings.items()):
+            return False
+        if made.get("reference") != self.reference:
+            write_json(path, {**made, "reference": self.reference})
+        return True
+
+    def job_folder(self, number: int, of: int) -> Path:
+        """Where an engine keeps what it must remember of a part, as long as that is not done."""
+        key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
+        return self.target / "jobs" / f"{key}.{number + 1}of{of}"
+
+
+def data_sets(folders: Sequence[Path]) -> list[DataSet]:
+    """The data directories, each with a name of its own.
+
+    Raises:
+        ValueError: naming two whose transcripts would go to the same folder.
+    """
+    named: dict[str, DataSet] = {}
+    for folder in folders:
+        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        if name in named:
+            raise ValueError(f"{named[name].folder} and {folder}: the transcripts of both would go to {name}")
+        named[name] = DataSet(folder, name)
+    return list(named.values())
