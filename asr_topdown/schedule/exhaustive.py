@@ -1,12 +1,13 @@
 """The search that the paper calls too expensive to run: every M(i, j, ..., r)."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 from asr_topdown.schedule.blocks import composition_name, top
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result, Search, Step, retrained, train_any
 from asr_topdown.schedule.seeds import derived_seed
-from asr_topdown.schedule.spec import Settings, Spec, Study, setting
+from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Settings, Spec, Study, setting
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class ExhaustiveSettings(Settings):
     """All compositions M(i, j, ..., r)."""
 
     max_retrainings: int = setting(0, "retrainings one after the other, at most; 0 = any number", ge=0)
+    classifier_epoch: int | Literal["same", "lowest_loss"] = setting("same", CLASSIFIER_EPOCH)
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,10 @@ def exhaustive(study: Study, settings: ExhaustiveSettings) -> Search:
             if settings.max_retrainings and len(composition) > settings.max_retrainings:
                 continue
             seed = derived_seed(study.seed, "step", len(composition))
+            epoch = outcome.epoch_of(settings.classifier_epoch)
             for child in _children(composition):
                 frozen = top(study.blocks, sum(child[:-1]))
-                wanted[child] = retrained(outcome, init_seed=seed, frozen=frozen)
+                wanted[child] = retrained(outcome, init_seed=seed, frozen=frozen, epoch=epoch)
     order = sorted(outcomes, key=lambda composition: (len(composition), composition))
     final = min(order, key=lambda composition: outcomes[composition].error)
     through = {_prefix(final, parts) for parts in range(1, len(final) + 1)}
@@ -79,4 +82,5 @@ SPEC = Spec(
     ExhaustiveSettings,
     ExhaustivePoint,
     rows="both",
+    every_epoch=lambda settings: settings.classifier_epoch != "same",
 )

@@ -2,13 +2,14 @@
 
 import itertools
 from dataclasses import dataclass
+from typing import Literal
 
 from asr_topdown.schedule.algorithm_1 import algorithm_1
 from asr_topdown.schedule.blocks import top
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Search, retrained
 from asr_topdown.schedule.seeds import derived_seed
-from asr_topdown.schedule.spec import Settings, Spec, Study, setting
+from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Settings, Spec, Study, setting
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class GreedySettings(Settings):
     stop_when_worse: bool = setting(
         True, "stop after a worse step; false: freeze one block more of the best model so far instead"
     )
+    classifier_epoch: int | Literal["same", "lowest_loss"] = setting("same", CLASSIFIER_EPOCH)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def greedy(study: Study, settings: GreedySettings) -> Search:
 
     def node_of(best: Outcome, i: int, number: int) -> Node:
         seed = derived_seed(study.seed, "step", number)
-        return retrained(best, init_seed=seed, frozen=top(study.blocks, i))
+        epoch = best.epoch_of(settings.classifier_epoch)
+        return retrained(best, init_seed=seed, frozen=top(study.blocks, i), epoch=epoch)
 
     def point_of(cuts: tuple[int, ...]) -> GreedyPoint:
         ends = (0, *cuts, n)
@@ -60,4 +63,13 @@ def greedy(study: Study, settings: GreedySettings) -> Search:
     return algorithm_1("greedy", study, node_of, point_of, stop_when_worse=settings.stop_when_worse)
 
 
-SPEC = Spec("greedy", greedy, "top-down", GreedySettings, GreedyPoint, rows="both", stepwise=True)
+SPEC = Spec(
+    "greedy",
+    greedy,
+    "top-down",
+    GreedySettings,
+    GreedyPoint,
+    rows="both",
+    stepwise=True,
+    every_epoch=lambda settings: settings.classifier_epoch != "same",
+)

@@ -7,9 +7,10 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import MISSING, asdict, dataclass, fields, replace
-from typing import Any
+from typing import Any, Literal
 
 LOSS = "dev_loss"
+LOWEST_LOSS_EPOCH = "lowest_loss_epoch"
 _REWIND = re.compile(r"rewind:(0|[1-9][0-9]*)")
 
 
@@ -156,6 +157,8 @@ class Node:
         return f"{frozen}{adapted}, the rest {weights}, seed {self.init_seed}"
 
 
+ClassifierEpoch = int | Literal["same", "lowest_loss"]
+
 _DEFAULTS = {field.name: field.default for field in fields(Node)}
 
 
@@ -196,6 +199,22 @@ class Outcome:
     def seconds_per_epoch(self) -> float:
         """Of training and judging."""
         return self.seconds / self.epochs
+    def epoch_of(self, classifier: ClassifierEpoch) -> int:
+        """The epoch that a classifier is taken from.
+
+        Args:
+            classifier: "same" as the network's, the best; "lowest_loss"; or a number (the last, if larger).
+
+        Raises:
+            ValueError: if it was not recorded.
+        """
+        if classifier == "same":
+            return self.best_epoch
+        if isinstance(classifier, int):
+            return min(classifier, self.epochs)
+        if LOWEST_LOSS_EPOCH not in self.metrics:
+            raise ValueError(f"node {self.node.id}: the epoch of its lowest dev loss was not recorded")
+        return int(self.metrics[LOWEST_LOSS_EPOCH])
 
     def judged_by(self, criterion: str) -> "Outcome":
         """The outcome whose `error` is the dev loss if `criterion` is "loss"; itself if it is "error".

@@ -95,6 +95,13 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
     return field(default=default, metadata={"description": description, **limits})
 
 
+# What a setting says that several searches have.
+CLASSIFIER_EPOCH = (
+    "epoch that the frozen layers are taken from: same (the network's own, the best), lowest_loss (on dev) or "
+    "a number; all but same need run.keep_epochs: all"
+)
+
+
 @dataclass(frozen=True)
 class Settings:
     """What `schedule.NAME` may hold: a frozen dataclass of `setting`s in the search's own file.

@@ -7,10 +7,10 @@ import pytest
 from plays import joint, make, make_all, outcome, play
 
 from asr_topdown.schedule.greedy import GreedyPoint
-from asr_topdown.schedule.node import Parent
+from asr_topdown.schedule.node import LOWEST_LOSS_EPOCH, Parent
 from asr_topdown.schedule.protocol import Request, Step, advance
 from asr_topdown.schedule.results import result_from_json, result_to_json
-from asr_topdown.schedule.searches import CONTROLS, first_nodes, step_name
+from asr_topdown.schedule.searches import CONTROLS, SPECS, first_nodes, step_name
 from asr_topdown.schedule.seeds import KINDS, derived_seed
 from asr_topdown.schedule.spec import Source
 
@@ -287,6 +287,26 @@ def test_a_search_decides_by_the_loss_if_that_is_the_criterion():
     asked, result = play(by_loss, errors, outcome_of=outcome_of)
     assert (len(asked), result.criterion, result.final) == (4, "loss", asked[3].id)
     assert [step.error for step in result.steps] == [9.0, 8.0, 7.0, 6.0]
+
+
+@pytest.mark.parametrize("name", ["greedy", "exhaustive"])
+@pytest.mark.parametrize(("chosen", "taken"), [("same", 3), ("lowest_loss", 2), (4, 4), (99, 9)])
+def test_a_classifier_may_come_from_another_epoch_than_the_network(name, chosen, taken):
+    """The network that the search goes on from is its best epoch's, 3 of 9; its loss was lowest at 2."""
+
+    def outcome_of(node, error):
+        one = outcome(node, error, epochs=9)
+        return dataclasses.replace(one, metrics={**one.metrics, LOWEST_LOSS_EPOCH: 2})
+
+    search = make(name, blocks=BLOCKS, settings={"classifier_epoch": chosen})
+    asked, _ = play(search, lambda node, known: 1 / (1 + len(known)), outcome_of=outcome_of)
+    assert {node.parent.epoch for node in asked[1:]} == {taken}
+    assert SPECS[name].every_epoch(SPECS[name].settings(classifier_epoch=chosen)) == (chosen != "same")
+
+
+def test_an_epoch_that_was_not_recorded_is_an_error():
+    with pytest.raises(ValueError, match="lowest dev loss was not recorded"):
+        play(greedy(classifier_epoch="lowest_loss"), [0.5, 0.4])
 
 
 def test_results_are_plain_values_that_are_read_back():
