@@ -97,7 +97,7 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
 
 # What a setting says that several searches have.
 CLASSIFIER_EPOCH = (
-    "epoch that the frozen layers are taken from: same (the network's own, the best), lowest_loss (on dev) or "
+    "epoch that the frozen layers are taken from: same (the network's own, best), lowest_loss (on dev) or "
     "a number; all but same need run.keep_epochs: all"
 )
 

@@ -1,19 +1,17 @@
 """Several processes, started by torchrun, that train the nodes of a study together, one after the other."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import Future
 
 from asr_topdown.schedule.node import Node, Outcome
-from asr_topdown.study.driver import Submit
+from asr_topdown.study.driver import Run, Submit
 from asr_topdown.train.distributed import World
-
-Run = Callable[[Node], Outcome]
 
 
 @contextlib.contextmanager
 def run_rank0(run: Run, world: World) -> Iterator[Submit]:
-    """In rank 0: what `dispatch.drive` submits to. Each node is trained by all ranks, when it is submitted.
+    """In rank 0: what `driver.drive` submits to. Each node is trained by all ranks, when it is submitted.
 
     What goes wrong ends this process, and with it, through torchrun, the others: they would wait for ever.
     """
