@@ -17,7 +17,7 @@ from asr_topdown.runs.dev_error import decoder_of, with_dev_error
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.node import Node, Outcome
+from asr_topdown.schedule.node import LOWEST_LOSS_EPOCH, Node, Outcome
 from asr_topdown.train import distributed
 from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.checkpoint import CheckpointPair
@@ -104,6 +104,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         seconds=round(progress.seconds, 2),
         metrics={
             **progress.dev_metrics(),
+            LOWEST_LOSS_EPOCH: progress.lowest_loss_epoch,
             "trainable_parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
             "peak_memory": progress.peak_memory,
         },

@@ -174,7 +174,8 @@ class Outcome:
         epochs: how many were run.
         seconds: of training.
         metrics: what was measured of the dev set at the best epoch, by names that begin with "dev_" (`LOSS`
-            is always among them), and what it cost: "trainable_parameters" and "peak_memory" (bytes).
+            is always among them); `LOWEST_LOSS_EPOCH`; and what it cost: "trainable_parameters" and
+            "peak_memory" (bytes).
         decoder: hash of how the dev set was recognised; "" if it was not.
 
     Raises:
@@ -199,6 +200,7 @@ class Outcome:
     def seconds_per_epoch(self) -> float:
         """Of training and judging."""
         return self.seconds / self.epochs
+
     def epoch_of(self, classifier: ClassifierEpoch) -> int:
         """The epoch that a classifier is taken from.
 

@@ -45,6 +45,11 @@ class Progress:
         """The score of the best epoch."""
         return self.scores[self.best_epoch - 1]
 
+    @property
+    def lowest_loss_epoch(self) -> int:
+        """The epoch with the smallest dev loss, of equal ones the first; 0 before the first is finished."""
+        return 1 + min(range(len(self.scores)), key=lambda i: self.scores[i].loss, default=-1)
+
     def dev_metrics(self) -> dict[str, float]:
         """The dev metrics of the weights that are decoded with: the average's, else the best epoch's."""
         names, found = {"cer": "greedy_cer"}, self.best_metrics

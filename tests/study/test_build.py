@@ -22,6 +22,7 @@ from asr_topdown.study.build import check_first, searches_of
 from asr_topdown.study.driver import drive, submitter
 from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
+from asr_topdown.train.metrics import read_metrics
 
 
 def make_experiment(
@@ -163,6 +164,18 @@ def test_going_on_after_a_worse_step_trains_what_stopping_does_not(data: Path, s
             assert (len(short.steps), short.steps[1].accepted) == (2, False)
             assert store.node(long.steps[2].node).parent.node == long.steps[0].node
     assert ended_early, "no step was worse: the test shows nothing"
+
+
+def test_the_classifier_may_come_from_the_epoch_of_the_lowest_loss(data: Path, store: Store) -> None:
+    """On real trainings: what is frozen is of that epoch, by their records."""
+    chosen = {"search": "greedy", "seeds": [7], "greedy": {"classifier_epoch": "lowest_loss"}}
+    experiment = make_experiment(data, chosen)
+    (result,) = run_study(experiment, store)
+    for step in result.steps[1:]:
+        node = store.node(step.node)
+        assert node.parent is not None
+        epochs = read_metrics(store.node_dir(node.parent.node) / "metrics.jsonl", "epoch")
+        assert node.parent.epoch == min(epochs, key=lambda one: one["dev_loss"])["epoch"]
 
 
 def test_dropout_in_frozen_layers_makes_a_difference(data: Path, store: Store) -> None:
