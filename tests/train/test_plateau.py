@@ -7,6 +7,7 @@ import pytest
 from asr_topdown import config as configuration
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.train.plateau import DevScore, Plateau, Verdict, ranked
+from asr_topdown.train.progress import Progress
 
 LETTERS = {Verdict.BEST: "B", Verdict.WAIT: ".", Verdict.DECAY: "d", Verdict.STOP: "S"}
 NAN = float("nan")
@@ -122,3 +123,11 @@ def test_what_pytorch_would_refuse_is_refused_with_its_path(value: str) -> None:
     key = value.partition("=")[0]
     with pytest.raises(ValueError, match=rf"train\.optimizer\.{key}"):
         configuration.parse({}, [f"train.optimizer.{value}"])
+
+
+def test_the_epoch_of_the_lowest_loss_need_not_be_the_best() -> None:
+    progress = Progress(
+        scores=[DevScore(0.5, 3.0), DevScore(0.6, 1.0), DevScore(0.4, 2.0), DevScore(0.7, 1.0)]
+    )
+    assert (progress.best_epoch, progress.lowest_loss_epoch) == (3, 2)
+    assert Progress().lowest_loss_epoch == 0
