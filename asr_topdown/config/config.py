@@ -89,14 +89,14 @@ class Config(Section):
         return settings_hash({name: self.at(name) for name in names})
 
     def at(self, name: str) -> Any:
-        """The section or setting called `name`, a path with dots.
+        """The section or setting called `name`, a path with dots; a place in a list is a number from 0.
 
         Raises:
             ValueError: if there is none.
         """
         value: Any = self
         for key in name.split("."):
-            known = value if isinstance(value, Mapping) else vars(value) if hasattr(value, "__dict__") else {}
+            known = _inside(value)
             if key not in known:
                 raise ValueError(f"no section or setting is called {name}")
             value = known[key]
@@ -111,3 +111,11 @@ class Config(Section):
         sections = {name: getattr(self, name) for name in names}
         of_node = dict.fromkeys(("epochs", "patience"))
         return settings_hash({**sections, "train": self.train.model_copy(update=of_node)})
+
+
+def _inside(value: Any) -> Mapping[str, Any]:
+    if isinstance(value, Mapping):
+        return value
+    if isinstance(value, tuple):
+        return {str(place): item for place, item in enumerate(value)}
+    return vars(value) if hasattr(value, "__dict__") else {}

@@ -97,3 +97,6 @@ def test_the_hash_of_sections_and_settings() -> None:
     with pytest.raises(ValueError, match=r"no section or setting is called train\.nope"):
         base.hash_of("train.nope")
     assert base.at("features.fbank.sample_rate") == 16000
+    assert base.at("model.encoder.0") == base.model.encoder[0]
+    with pytest.raises(ValueError, match=r"no section or setting is called model\.encoder\.9"):
+        base.at("model.encoder.9")
