@@ -72,7 +72,10 @@ def read(clip: Clip, *, pipes: bool = False, remark: Remark | None = None) -> tu
         raise NoSoundError(f"{clip.source}: breaks off before a clip that starts at {clip.start:g} s")
     check_samples(clip.source, samples)
     wanted = clip.rate or rate
-    return resample(change_speed(samples, rate, clip.speed), rate, wanted), wanted
+    try:
+        return resample(change_speed(samples, rate, clip.speed), rate, wanted), wanted
+    except ValueError as error:
+        raise ValueError(f"{clip.source}: {error}") from None
 
 
 def info(clip: Clip, *, pipes: bool = False) -> tuple[int, int]:
@@ -85,7 +88,10 @@ def info(clip: Clip, *, pipes: bool = False) -> tuple[int, int]:
         first, last = _span(clip, sound, lambda _: None)
         _channel(clip, sound.channels)
         rate = clip.rate or sound.rate
-        return rate, _length_at(sound.rate / rate, _length_at(clip.speed, last - first))
+        try:
+            return rate, _length_at(sound.rate / rate, _length_at(clip.speed, last - first))
+        except ValueError as error:
+            raise ValueError(f"{clip.source}: {error}") from None
 
 
 def change_speed(samples: np.ndarray, rate: int, factor: float) -> np.ndarray:
@@ -105,14 +111,14 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
 
 
 def _resampled(samples: np.ndarray, rate: float, new_rate: float, length: int) -> np.ndarray:
-    if not 1 / _MOST_RESAMPLING <= rate / new_rate <= _MOST_RESAMPLING:
-        raise ValueError(f"cannot be resampled from {rate:g} to {new_rate:g} Hz")
     changed = soxr.resample(samples, rate, new_rate)
     # The resampler rounds the length in its own way: half a sample at most.
     return np.pad(changed[:length], (0, max(0, length - len(changed))))
 
 
 def _length_at(speed: float, num_samples: int) -> int:
+    if not 1 / _MOST_RESAMPLING <= speed <= _MOST_RESAMPLING:
+        raise ValueError(f"cannot be resampled by a factor of {speed:g}")
     return num_samples if speed == 1.0 else round(num_samples / speed)
 
 
@@ -127,15 +133,18 @@ def _span(clip: Clip, sound: Opened, remark: Remark) -> tuple[int, int]:
     lasts = f"the sound lasts {frames / rate:.3f} s"
     if frames == 0:
         raise NoSoundError(f"{clip.source}: holds no samples")
-    first = round(clip.start * rate)
-    last = frames if clip.end is None else round(clip.end * rate)
     until = "" if clip.end is None else f" and ends at {clip.end:g} s"
-    if first >= frames:
-        raise NoSoundError(f"{clip.source}: a clip starts at {clip.start:g} s{until}, {lasts}")
-    if last > frames + MAX_OVERSHOOT * rate:
+    starts = f"{clip.source}: a clip starts at {clip.start:g} s{until}, {lasts}"
+    end = frames / rate if clip.end is None else clip.end
+    if not (0 <= clip.start < math.inf and (clip.end is None or clip.start < end)):
+        raise ValueError(starts)
+    if clip.start * rate >= frames - 0.5:
+        raise NoSoundError(starts)
+    if end > frames / rate + MAX_OVERSHOOT:
         raise NoSoundError(f"{clip.source}: a clip ends at {clip.end:g} s, {lasts}")
-    if not 0 <= first < last:
-        raise ValueError(f"{clip.source}: a clip starts at {clip.start:g} s{until}, {lasts}")
+    first, last = round(clip.start * rate), round(end * rate)
+    if first == last:
+        raise NoSoundError(starts)
     if last > frames:
         remark(f"{clip.source}: a clip that ends at {clip.end:g} s is cut, {lasts}")
     return first, min(last, frames)

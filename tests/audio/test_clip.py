@@ -13,6 +13,7 @@ from asr_topdown import audio
 from asr_topdown.audio import Clip
 
 RATE = 8000
+NAN, INF = math.nan, math.inf
 
 
 def samples16(length: int = 2000, seed: int = 0) -> np.ndarray:
@@ -131,13 +132,19 @@ def test_remarks_go_to_the_log_where_nobody_else_takes_them(
     assert "is cut" in caplog.text
 
 
-@pytest.mark.parametrize(("start", "end"), [(0.0, 0.76), (0.3, None), (0.25, None), (0.3, 0.4), (9.0, 10.0)])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0.0, 0.76), (0.3, None), (0.25, None), (0.3, 0.4), (9.0, 10.0), (0, 1e308), (1e308, 1.7e308), (0, INF)],
+)
 def test_a_segment_behind_the_sound_has_no_sound(wav: Path, start: float, end: float | None) -> None:
     with pytest.raises(audio.NoSoundError, match=r"a\.wav: a clip .*lasts 0\.250 s"):
         audio.read(Clip(str(wav), start=start, end=end))
 
 
-@pytest.mark.parametrize(("start", "end"), [(0.1, 0.1), (0.2, 0.1), (-0.1, 0.2)])
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [(0.1, 0.1), (0.2, 0.1), (-0.1, 0.2), (NAN, 0.1), (0.1, NAN), (-INF, 0.1), (INF, INF), (INF, None)],
+)
 def test_a_segment_that_cannot_be_is_an_error(wav: Path, start: float, end: float) -> None:
     with pytest.raises(ValueError, match=r"a\.wav: a clip .*lasts 0\.250 s") as caught:
         audio.read(Clip(str(wav), start=start, end=end))
@@ -236,3 +243,11 @@ def test_a_fault_is_one_line_that_names_the_file(fault: str, tmp_path: Path) -> 
 def test_a_missing_file_is_named() -> None:
     with pytest.raises(FileNotFoundError, match=r"nowhere/x\.wav: no such file"):
         audio.read(Clip("nowhere/x.wav"))
+
+
+@pytest.mark.parametrize("factor", [1e-300, 5e-324, 1e300, 0.001, 100.0])
+def test_factors_that_nobody_means_are_refused(factor: float, wav: Path) -> None:
+    for clip in (Clip(str(wav), speed=factor), Clip(str(wav), rate=int(min(factor * RATE, 1e12)) or 1)):
+        for call in (audio.read, audio.info):
+            with pytest.raises(ValueError, match=r"a\.wav: cannot be resampled by a factor of"):
+                call(clip)
