@@ -19,7 +19,7 @@ from asr_topdown.audio import Clip
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.parts import run_parts
 from asr_topdown.features import content, store
-from asr_topdown.features.extraction import Entry, Part, extract, joined
+from asr_topdown.features.extraction import Entry, Extracted, Part, extract, joined
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end_dim
 
@@ -95,22 +95,27 @@ def dump(
     found = joined([parts[index] for index in range(len(jobs))])
     try:
         _refuse(found.faults, found.dropped, found.remarks, strict=strict)
-        if not found.entries:
-            utterance, reason = next(iter(found.dropped.items()))
-            raise ValueError(f"{folder}: no utterance has sound; {utterance}: {reason}")
+        _check_any(folder, found)
     except ValueError:
         for job in jobs:
             job.ark.unlink(missing_ok=True)
         raise
-    entries = found.entries
-    record: dict[str, Any] = {
+    record = {
         "key": key,
         "fbank": dataclasses.asdict(fbank),
         "deltas": deltas,
-        "content": _content(entries, fbank, deltas),
+        "content": _content(found.entries, fbank, deltas),
         "dim": front_end_dim(fbank, deltas),
-        "entries": content.entries_hash({entry.utterance: entry.place for entry in entries}),
         "arks": [job.ark.name for job in jobs],
+    }
+    return _store(folder, found, record)
+
+
+def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
+    """Publish the features, unless the folder holds the same; `record` says what they were made with."""
+    entries = found.entries
+    record |= {
+        "entries": content.entries_hash({entry.utterance: entry.place for entry in entries}),
         "frames": sum(entry.frames for entry in entries),
         "utterances": len(entries),
         "dropped": found.dropped,
@@ -193,6 +198,12 @@ def _refuse(
     if lines:
         more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
         raise ValueError("\n".join([*lines[:SHOWN], *more]))
+
+
+def _check_any(folder: Path, found: Extracted) -> None:
+    if not found.entries:
+        utterance, reason = next(iter(found.dropped.items()))
+        raise ValueError(f"{folder}: no utterance has sound; {utterance}: {reason}")
 
 
 def _keep(folder: Path, record: dict[str, Any]) -> bool:

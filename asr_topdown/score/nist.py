@@ -55,19 +55,7 @@ def hubscr_rows(
         heard = [word._replace(word=_capitals(word.word)) for word in words]
         ctm.write(hypothesis, heard + _silent_sides(segments, heard))
         files.write_text(Path(folder, "rules.glm"), _capitals(files.read_text(rules, otherwise="latin-1")))
-        path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
-        command = [str(program), "-V", "-l", "english", "-h", "hub5", "-g", "rules.glm"]
-        done = subprocess.run(
-            [*command, "-r", "ref.stm", "hyp.ctm"],
-            cwd=folder,
-            env={**os.environ, "PATH": path, "LC_ALL": "C"},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            errors="replace",
-            check=False,
-        )
+        done = _run(program, folder)
         _check_filtered(Path(folder))
         raw = Path(folder, "hyp.ctm.filt.raw")
         text = raw.read_text(errors="replace") if raw.is_file() else ""
@@ -76,6 +64,35 @@ def hubscr_rows(
             said = " ".join(done.stdout.split()[-40:])
             raise OSError(f"hubscr.pl failed (exit status {done.returncode}): {said}")
     return rows
+
+
+def _run(program: Path, folder: str) -> "subprocess.CompletedProcess[str]":
+    """hubscr.pl on the files that have been written to `folder`."""
+    path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
+    command = [
+        str(program),
+        "-V",
+        "-l",
+        "english",
+        "-h",
+        "hub5",
+        "-g",
+        "rules.glm",
+        "-r",
+        "ref.stm",
+        "hyp.ctm",
+    ]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env={**os.environ, "PATH": path, "LC_ALL": "C"},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        check=False,
+    )
 
 
 def _capitals(text: str) -> str:
