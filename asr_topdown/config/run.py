@@ -13,6 +13,12 @@ class RunConfig(Section):
     threads: int = Field(
         1, ge=1, description="OpenMP threads of one training; docs/speed.md says why it is 1"
     )
+    num_workers: int | None = Field(
+        None,
+        ge=0,
+        description="threads that load and augment batches ahead; none given: on a GPU one for each CPU but "
+        "one, at most 4, on the CPU 0",
+    )
     log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")
     checkpoint_minutes: float = Field(5.0, gt=0, description="most minutes between checkpoints in an epoch")
     keep_epochs: Literal["best", "all"] = Field(

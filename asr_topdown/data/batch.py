@@ -37,6 +37,11 @@ class SpeechBatch(NamedTuple):
         feats, frames, tokens, units = (tensor.to(device, non_blocking=True) for tensor in self.inputs)
         return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
 
+    def pin_memory(self) -> "SpeechBatch":
+        """The same batch in memory from which a GPU copies while it computes."""
+        feats, frames, tokens, units = (tensor.pin_memory() for tensor in self.inputs)
+        return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
+
     def rows(self, which: Sequence[int]) -> "SpeechBatch":
         """Some of the utterances, padded no further than they need."""
         feats, frames, tokens, units = (tensor[list(which)] for tensor in self.inputs)

@@ -165,6 +165,10 @@ class LanguageModelBatch(NamedTuple):
         """The same batch on another device."""
         return LanguageModelBatch(self.ids, self.words.to(device), self.targets.to(device))
 
+    def pin_memory(self) -> "LanguageModelBatch":
+        """The batch itself: its text is on the GPU already."""
+        return self
+
 
 def cut(text: Tensor, start: int, length: int) -> LanguageModelBatch:
     """The rows from `start` of (N, B) columns: `length`, or up to the last that has a next one."""

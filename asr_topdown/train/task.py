@@ -20,6 +20,8 @@ class Batch(Protocol):
 
     def to(self, device: torch.device) -> "Batch": ...
 
+    def pin_memory(self) -> "Batch": ...
+
 
 @runtime_checkable
 class Divisible(Batch, Protocol):

@@ -1,9 +1,12 @@
 """One training loop for every model. It knows nothing of schedules: it trains what requires a gradient."""
 
+import contextlib
 import copy
+import itertools
 import logging
+import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +24,15 @@ from asr_topdown.train.loss_meter import LossMeter
 from asr_topdown.train.metrics import MetricsLog
 from asr_topdown.train.plateau import DevScore, Plateau, Verdict
 from asr_topdown.train.progress import Progress
+from asr_topdown.train.read_ahead import read_ahead, usual_workers
 from asr_topdown.train.task import Task
-from asr_topdown.train.updates import Updates
+from asr_topdown.train.training_log import TrainingLog, numbers
+from asr_topdown.train.updates import Share, Updates
 from asr_topdown.weights import load_weights
 
 log = logging.getLogger(__name__)
+
+Plan = Sequence[Sequence[int]]
 
 
 class Trainer:
@@ -77,6 +84,7 @@ class Trainer:
         self.checkpoints = CheckpointPair(folder)
         self.weights = EpochWeights(folder, config, run)
         self.progress = Progress()
+        self._workers = usual_workers(device) if run.num_workers is None else run.num_workers
         self._best_state: dict[str, Tensor] | None = None
 
     def epochs(self) -> Iterator[int]:
@@ -93,11 +101,12 @@ class Trainer:
             MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics,
             interruption.deferred(),
         ):
+            told = TrainingLog(metrics, self.max_epochs, self.plateau)
             while not self.progress.finished:
                 started = time.monotonic()
-                self._train_epoch(metrics)
+                self._train_epoch(told)
                 yield self.progress.epoch
-                self._end_epoch(metrics, started)
+                self._end_epoch(told, started)
                 if not self.progress.finished:
                     self._end_if_asked()
         if self.config.average:
@@ -115,32 +124,45 @@ class Trainer:
 
     # --- one epoch -----------------------------------------------------------------------------------
 
-    def _train_epoch(self, metrics: MetricsLog) -> None:
-        progress, config, run = self.progress, self.config, self.run_config
+    def _train_epoch(self, told: TrainingLog) -> None:
+        progress, run = self.progress, self.run_config
         plan = self.task.epoch(progress.epoch)
         self.model.train()
         if not progress.batches_done:
             self.updates.start_epoch()
         meter = LossMeter()
         saved = time.monotonic()
-        for first in range(progress.batches_done, len(plan), config.grad_accumulation):
-            batches = plan[first : first + config.grad_accumulation]
-            progress.step += 1
-            self.updates.step(self.task, batches, epoch=progress.epoch, number=progress.step, meter=meter)
-            progress.batches_done += len(batches)
-            last = progress.batches_done == len(plan)
-            due = interruption.requested() or time.monotonic() - saved > 60 * run.checkpoint_minutes
-            reading = last or progress.step % run.log_interval == 0
-            if not self.world.alone:  # one clock for all, and asked only where they meet anyway
-                due = reading and self.world.from_leader(lambda due=due: due)  # type: ignore[misc]
-            if due or reading:
-                self._read(meter, metrics, len(plan))
-            if due and not last:
-                self._save()
-                self._end_if_asked()
-                saved = time.monotonic()
+        with contextlib.closing(self._steps(plan)) as steps:
+            for indices, shares in steps:
+                progress.step += 1
+                lr_scale = math.fsum(map(self.task.lr_scale, indices)) / len(indices)
+                self.updates.step(shares, lr_scale=lr_scale, number=progress.step, meter=meter)
+                progress.batches_done += len(indices)
+                last = progress.batches_done == len(plan)
+                due = interruption.requested() or time.monotonic() - saved > 60 * run.checkpoint_minutes
+                reading = last or progress.step % run.log_interval == 0
+                if not self.world.alone:  # one clock for all, and asked only where they meet anyway
+                    due = reading and self.world.from_leader(lambda due=due: due)  # type: ignore[misc]
+                if due or reading:
+                    self._read(meter, told, len(plan))
+                if due and not last:
+                    self._save()
+                    self._end_if_asked()
+                    saved = time.monotonic()
 
-    def _read(self, meter: LossMeter, metrics: MetricsLog, total: int) -> None:
+    def _steps(self, plan: Plan) -> Generator[tuple[Plan, list[Share]], None, None]:
+        """The batches of each step that is left of an epoch, as indices and loaded."""
+        epoch, count = self.progress.epoch, self.config.grad_accumulation
+        left = plan[self.progress.batches_done :]
+
+        def load(indices: Sequence[int]) -> Share:
+            return self.updates.share(self.task.load(indices, epoch))
+
+        with contextlib.closing(read_ahead(load, left, workers=self._workers)) as loaded:
+            for first in range(0, len(left), count):
+                yield left[first : first + count], list(itertools.islice(loaded, count))
+
+    def _read(self, meter: LossMeter, told: TrainingLog, batches: int) -> None:
         """Bring the losses since the last reading to the host, check and log them."""
         progress, summary = self.progress, meter.read(self.world)
         if summary.culprits:
@@ -153,19 +175,9 @@ class Trainer:
         for loss in summary.losses:
             progress.loss_sum += loss
         progress.utterances += len(summary.losses)
-        metrics.write(
-            "step",
-            epoch=progress.epoch,
-            step=progress.step,
-            loss=summary.mean,
-            lr=self.updates.lr(progress.step),
-            frames_per_second=round(summary.frames / summary.seconds),
-        )
-        log.debug(
-            "epoch %d: %d/%d batches, loss %.3f", progress.epoch, progress.batches_done, total, summary.mean
-        )
+        told.step(progress, summary, lr=self.updates.lr(progress.step), batches=batches)
 
-    def _end_epoch(self, metrics: MetricsLog, started: float) -> None:
+    def _end_epoch(self, told: TrainingLog, started: float) -> None:
         progress = self.progress
         self.world.settle(self.model)
         with optim.averaged_weights(self.optimizer):
@@ -178,8 +190,9 @@ class Trainer:
         seconds = time.monotonic() - started
         progress.seconds += seconds
         progress.peak_memory = max(progress.peak_memory, peak_memory.read(self.device))
-        self._log_epoch(metrics, dev, seconds, verdict)
-        progress.advance(finished=verdict is Verdict.STOP or progress.epoch >= self.max_epochs)
+        best, last = verdict is Verdict.BEST, verdict is Verdict.STOP
+        told.epoch(progress, dev, seconds=seconds, best=best, last=last)
+        progress.advance(finished=last or progress.epoch >= self.max_epochs)
         self._save()
         if self.world.leads:
             self.weights.prune(progress.scores)
@@ -204,38 +217,13 @@ class Trainer:
                 done = f"back to epoch {progress.best_epoch}, {done}"
             log.info("dev %s no longer falls: %s", self.config.metric, done)
 
-    def _log_epoch(
-        self, metrics: MetricsLog, dev: Mapping[str, float], seconds: float, verdict: Verdict
-    ) -> None:
-        progress, best = self.progress, verdict is Verdict.BEST
-        train_loss = progress.loss_sum / max(progress.utterances, 1)
-        metrics.write(
-            "epoch",
-            epoch=progress.epoch,
-            step=progress.step,
-            train_loss=train_loss,
-            **{f"dev_{name}": value for name, value in dev.items()},
-            best=best,
-            seconds=round(seconds, 2),
-        )
-        log.info(
-            "epoch %d/%d: train loss %.4g, dev %s%s, %.1f s%s",
-            progress.epoch, self.max_epochs, train_loss, _numbers(dev), " *" if best else "", seconds,
-            "" if verdict is Verdict.STOP else progress.eta(self.max_epochs),
-        )  # fmt: skip
-        if self.plateau.in_grace(progress.scores):
-            log.info(
-                "nothing is recognised yet (greedy dev CER 100 %%): neither patience nor decay counts before "
-                "it is, or before epoch %d (train.grace_epochs)", self.plateau.grace + 1,
-            )  # fmt: skip
-
     def _average(self) -> None:
         """Leave the average's weights in the folder and in the model, and say how good they are."""
         path = self.world.from_leader(lambda: self.weights.average(self.progress.scores))
         self.model.load_state_dict(load_weights(path))
         dev = self._evaluate()
         self.progress.best_metrics |= {f"average_{name}": float(value) for name, value in dev.items()}
-        log.info("average of %s: dev %s", self.weights.averaged(self.progress.scores), _numbers(dev))
+        log.info("average of %s: dev %s", self.weights.averaged(self.progress.scores), numbers(dev))
 
     # --- checkpoints ---------------------------------------------------------------------------------
 
@@ -290,7 +278,3 @@ class Trainer:
         else:
             log.info("the checkpoint is of %d processes, here are %d", len(generators), self.world.size)
             rng.seed_dropout(self.seed, self.world.rank, "resumed", progress.step)
-
-
-def _numbers(metrics: Mapping[str, float]) -> str:
-    return ", ".join(f"{name} {value:.4g}" for name, value in metrics.items())

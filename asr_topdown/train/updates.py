@@ -1,8 +1,7 @@
 """One step of the optimiser: on the mean loss of one batch or several, by one process or several."""
 
-import math
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,7 +13,7 @@ from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
 from asr_topdown.train.loss_meter import LossMeter
 from asr_topdown.train.schedule import lr_factor
-from asr_topdown.train.task import Batch, Divisible, Task
+from asr_topdown.train.task import Batch, Divisible
 
 
 class LossOf(nn.Module):
@@ -27,6 +26,20 @@ class LossOf(nn.Module):
     def forward(self, batch: Batch, hidden_state: Sequence[Tensor]) -> ModelOutput:
         """What `model.forward_with_loss` takes and gives."""
         return self.model.forward_with_loss(batch, hidden_state)
+
+
+class Share(NamedTuple):
+    """One process's part of a batch.
+
+    Attributes:
+        batch: its utterances.
+        counting: how many of them count; 0 if the process has none of its own.
+        utterances: of the whole batch.
+    """
+
+    batch: Batch
+    counting: int
+    utterances: int
 
 
 class Updates:
@@ -60,32 +73,37 @@ class Updates:
         """Let a language model read its text from the top."""
         self._hidden_state = ()
 
-    def step(
-        self, task: Task, batches: Sequence[Sequence[int]], *, epoch: int, number: int, meter: LossMeter
-    ) -> None:
-        """One update on the mean loss of all utterances in `batches`, the `number`-th of the run (from 1).
-
-        A batch's loss is the mean over this process's part of it, and DDP takes the mean over the processes;
-        the factors make of these the mean over everything, so that neither the cut into batches nor the
-        number of processes matters.
+    def share(self, batch: Batch) -> Share:
+        """This process's part of a batch, ready to be copied to its device.
 
         Raises:
             ValueError: if several processes are to share a language model's batch.
         """
+        utterances = counting = len(batch.ids)
+        if not self.world.alone:
+            if not isinstance(batch, Divisible):
+                raise ValueError("a language model is trained by one process: its text cannot be divided")
+            rows, counting = self.world.share(utterances)
+            batch = batch.rows(rows)
+        return Share(batch.pin_memory() if self._device.type == "cuda" else batch, counting, utterances)
+
+    def step(self, shares: Sequence[Share], *, lr_scale: float, number: int, meter: LossMeter) -> None:
+        """One update on the mean loss of all utterances of some batches, the `number`-th of the run (from 1).
+
+        A batch's loss is the mean over this process's share of it, and DDP takes the mean over the processes;
+        the factors make of these the mean over everything, so that neither the cut into batches nor the
+        number of processes matters.
+        """
         self.optimizer.zero_grad(set_to_none=True)
-        utterances = sum(map(len, batches))
-        for index, indices in enumerate(batches, 1):
-            batch, counting = task.load(indices, epoch), len(indices)
-            if not self.world.alone:
-                batch, counting = self._part(batch)
-            with distributed.part_of_a_step(self._network, last=index == len(batches)):
-                output = self._forward(batch.to(self._device))
-                (output.loss * (counting * self.world.size / utterances)).backward()
-            if counting:
-                meter.add(batch, output.losses)
+        utterances = sum(share.utterances for share in shares)
+        for index, share in enumerate(shares, 1):
+            with distributed.part_of_a_step(self._network, last=index == len(shares)):
+                output = self._forward(share.batch.to(self._device))
+                (output.loss * (share.counting * self.world.size / utterances)).backward()
+            if share.counting:
+                meter.add(share.batch, output.losses)
         nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
-        scale = math.fsum(map(task.lr_scale, batches)) / len(batches)
-        with optim.scaled_lr(self.optimizer, scale * lr_factor(self.config.lr_schedule, number)):
+        with optim.scaled_lr(self.optimizer, lr_scale * lr_factor(self.config.lr_schedule, number)):
             self.optimizer.step()
 
     def state(self) -> dict[str, Any]:
@@ -105,13 +123,6 @@ class Updates:
         optim.check_state(state["parameters"], self.optimizer, self._model)
         self.optimizer.load_state_dict(state["optimizer"])
         self._hidden_state = tuple(tensor.to(self._device) for tensor in state["hidden_state"])
-
-    def _part(self, batch: Batch) -> tuple[Batch, int]:
-        """What this process has to do of a batch, and how many of these utterances count."""
-        if not isinstance(batch, Divisible):
-            raise ValueError("a language model is trained by one process: its text cannot be divided")
-        rows, counting = self.world.share(len(batch.ids))
-        return batch.rows(rows), counting
 
     def _forward(self, batch: Batch) -> ModelOutput:
         bf16 = self.config.precision == "bfloat16"
