@@ -7,6 +7,9 @@ first k batches of that epoch's list.
 import random
 from collections.abc import Sequence
 
+JITTER = 0.1
+"""By which share lengths are changed before utterances are sorted by them."""
+
 
 def length_batches(
     frames: Sequence[int],
@@ -50,17 +53,16 @@ def epoch_batches(
     seed: int,
     epoch: int,
     sortagrad_epochs: int = 0,
-    jitter: float = 0.1,
 ) -> list[list[int]]:
     """The batches of one epoch of training, in order.
 
-    Lengths are jittered by up to `jitter` before sorting, so that an utterance meets other neighbours in
-    each epoch, and the batches are shuffled; but not in the first `sortagrad_epochs`, where short utterances
-    come first (SortaGrad, Amodei et al. 2016): CTC finds its first alignments sooner there.
+    Lengths are changed at random by up to a tenth before sorting, so that an utterance meets other
+    neighbours in each epoch, and the batches are shuffled; but not in the first `sortagrad_epochs`, where
+    short utterances come first (SortaGrad, Amodei et al. 2016): CTC finds its first alignments sooner there.
     """
     # A string seed is hashed by a fixed algorithm: the same on every machine and Python version >= 3.2.
     generator = random.Random(f"{seed}/{epoch}")
-    keys = [count * generator.uniform(1 - jitter, 1 + jitter) for count in frames]
+    keys = [count * generator.uniform(1 - JITTER, 1 + JITTER) for count in frames]
     order = sorted(range(len(frames)), key=lambda index: (keys[index], index))
     batches = length_batches(
         frames, frames_per_batch=frames_per_batch, utterances_per_batch=utterances_per_batch, order=order

@@ -6,6 +6,7 @@ holds `key value` again and again; an scp says where one is: `file`, `file:offse
 `file:offset[rows,columns]`, whose ranges `first:last` include both ends (https://kaldi-asr.org/doc/io.html).
 """
 
+import math
 import os
 import re
 from collections.abc import Iterator, Mapping
@@ -153,18 +154,25 @@ def _size(file: BinaryIO) -> int:
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:
-    """So many bytes; how many there are is asked first, for a damaged length may be any number."""
+    """So many bytes."""
+    _check_left(file, count)
+    return file.read(count)
+
+
+def _check_left(file: BinaryIO, count: int) -> None:
+    """Refuse to read more than there is: a damaged length may be any number."""
     left = os.fstat(file.fileno()).st_size - file.tell()
     if not 0 <= count <= left:
         raise ValueError(f"{count} bytes must follow, {max(0, left)} do")
-    return file.read(count)
 
 
 def _array(file: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray:
     if min(shape) < 0:
         raise ValueError(f"a shape of {shape}")
-    count = int(np.prod([int(size) for size in shape], dtype=object))
-    return np.frombuffer(_exactly(file, count * kind.itemsize), kind).reshape(shape)
+    _check_left(file, kind.itemsize * math.prod(map(int, shape)))
+    values = np.empty(math.prod(map(int, shape)) * kind.itemsize, np.uint8)
+    file.readinto(values.data)  # type: ignore[attr-defined]
+    return values.view(kind).reshape(shape)
 
 
 def _read_compressed(file: BinaryIO, token: bytes) -> np.ndarray:

@@ -81,7 +81,7 @@ class Cmvn:
         """
         if feats.shape[-1] != self.dim:
             raise ValueError(f"CMVN statistics of {self.dim} dimensions, features of {feats.shape[-1]}")
-        return (feats - self.mean.to(feats.device)) * self.scale.to(feats.device)
+        return (feats - self.mean.to(feats.device)).mul_(self.scale.to(feats.device))
 
     def save(self, path: Path | str) -> None:
         """Write a Kaldi ark with one matrix of doubles under the key `global`, whole or not at all."""

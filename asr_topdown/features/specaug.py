@@ -68,6 +68,12 @@ def _time_warp(feats: Tensor, count: Tensor, window: int, generator: torch.Gener
     source = torch.where(warped, torch.where(time <= moved, before, after), time).to(feats.device)
     low = source.floor().long()
     share = (source - low)[:, :, None].to(feats.dtype)
-    index = low[:, :, None].expand_as(feats)
-    following = (index + 1).clamp(max=feats.shape[1] - 1)
-    return feats.gather(1, index) * (1 - share) + feats.gather(1, following) * share
+    following = (low + 1).clamp(max=feats.shape[1] - 1)
+    return (_frames(feats, low) * (1 - share)).add_(_frames(feats, following).mul_(share))
+
+
+def _frames(feats: Tensor, index: Tensor) -> Tensor:
+    """Frames `index` (B, T) of `feats` (B, T, D), whole rows at a time."""
+    batch, num_frames, dim = feats.shape
+    first = num_frames * torch.arange(batch, device=index.device)[:, None]
+    return feats.reshape(-1, dim).index_select(0, (first + index).reshape(-1)).view(batch, num_frames, dim)
