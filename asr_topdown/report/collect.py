@@ -68,7 +68,6 @@ def _training(store: Store, node: Node, settings: _Settings) -> Training:
         outcome=store.outcome(node),
         curve=_curve(folder / "metrics.jsonl"),
         kind=_kind(config),
-        metric=config.train.metric if config is not None else "",
         about=about.read(folder),
         model=config.model.model_dump(mode="json") if config is not None else {},
         config=configuration.dump(config) if config is not None else "",

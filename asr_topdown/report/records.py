@@ -86,7 +86,6 @@ class Training:
         outcome: None while it is not finished.
         curve: its epochs.
         kind: what its errors are.
-        metric: the dev metric that chose its best epoch; "" if its config.yaml does not say.
         about: its layers, data and machine; None if that was not kept.
         model: its model's settings as plain values; empty if they cannot be read.
         config: all of its settings, YAML.
@@ -96,7 +95,6 @@ class Training:
     outcome: Outcome | None
     curve: Curve
     kind: Kind
-    metric: str
     about: About | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
@@ -214,7 +212,7 @@ class Experiment:
         finished = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
         # Of a training whose folder was removed the results still know the error.
         known = {
-            step.node: self.shown_dev(step.error)
+            step.node: self.kind.shown(step.error)
             for results in self.studies.values()
             for result in results
             for step in result.steps
@@ -233,38 +231,16 @@ class Experiment:
 
     @property
     def dev_name(self) -> str:
-        """What the dev error is, with its unit; just "dev error" where the trainings differ in it."""
-        if self.kind is LANGUAGE:
-            return "dev perplexity"
-        if self.decoded:
-            return f"dev {self.kind.error}"
-        names = {"cer": "dev CER % (greedy)", "loss": "dev loss (nats)", "accuracy": "dev label error %"}
-        return names.get(self._metric, "dev error")
-
-    @property
-    def decoded(self) -> bool:
-        """Whether the dev errors come from the decoder that `decode` uses, as the test errors do."""
-        outcomes = [one.outcome for one in self.trainings.values() if one.outcome is not None]
-        return bool(outcomes) and all(f"dev_{self.kind.metric}" in one.metrics for one in outcomes)
+        """The error on the dev set, which is recognised as the reported one is, with its unit."""
+        return f"dev {self.kind.error}"
 
     @property
     def test_name(self) -> str:
         """The error on the reported set, with its unit."""
         return f"{self.set_name} {self.kind.error}"
 
-    @property
-    def _metric(self) -> str:
-        metrics = {training.metric for training in self.trainings.values()}
-        return metrics.pop() if len(metrics) == 1 else ""
-
-    def shown_dev(self, error: float) -> float:
-        """A dev error (a loss or a fraction) as `dev_name` says."""
-        if self.kind is LANGUAGE:
-            return self.kind.shown(error)
-        return error * (1 if self._metric == "loss" and not self.decoded else 100)
-
     def _dev(self, outcome: Outcome) -> float:
         name = f"dev_{self.kind.metric}"
         if name in outcome.metrics:
             return self.kind.shown_metric(outcome.metrics[name])
-        return self.shown_dev(outcome.error)
+        return self.kind.shown(outcome.error)

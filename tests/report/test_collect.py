@@ -20,7 +20,6 @@ def test_a_finished_study_lacks_nothing(experiment):
         assert score.rate == pytest.approx(recorded["cer"])
         assert sum(errors for errors, _ in score.parts.values()) == round(100 * recorded["cer"])
         training = found.trainings[node_id]
-        assert training.metric == "cer"
         assert training.curve.epochs == tuple(range(1, 9))
         assert training.curve.train_loss[:2] == (200.0, 100.0)
         assert training.layers == ("blstm.0", "blstm.1", "softmax")
@@ -86,9 +85,9 @@ def test_a_training_without_its_configuration(experiment):
     node = Store(experiment).nodes()[0]
     path = Store(experiment).node_dir(node) / "config.yaml"
     path.write_text("train: {no_such_key: 1}\n")  # of another version
-    assert collect(experiment).trainings[node.id].metric == ""
+    assert collect(experiment).trainings[node.id].config == ""
     path.unlink()
-    assert collect(experiment).trainings[node.id].metric == ""
+    assert collect(experiment).trainings[node.id].config == ""
 
 
 def test_a_bad_record_is_named(experiment):

@@ -61,7 +61,7 @@ def test_a_training_that_is_not_finished_or_decoded_is_not_drawn(found) -> None:
 
 def test_lines_are_means_and_bands_standard_deviations(found, tmp_path: Path) -> None:
     figure = effort_figure(found, found.studies["study"], "effort")
-    assert [chart.title for chart in figure.charts] == ["dev CER % (greedy)", "test CER %"]
+    assert [chart.title for chart in figure.charts] == ["dev CER %", "test CER %"]
     series = {one.name.partition(":")[0]: one for one in figure.charts[1].series if one.name}
     assert set(series) >= {"top-down", "from scratch, best of as many trainings"}
     line = series["top-down"]
