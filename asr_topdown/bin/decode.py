@@ -176,9 +176,8 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
         },
     )
     shutil.rmtree(one.target / "jobs", ignore_errors=True)
-    shown = ", ".join(
-        f"{name.upper()} {100 * rate:.2f} %" for name, rate in rates.items() if rate is not None
-    )
+    known = {name.upper(): rate for name, rate in rates.items() if rate is not None}
+    shown = ", ".join(f"{name} {100 * rate:.2f} %" for name, rate in known.items())
     return (
         f"{one.target}: {shown or 'no error rate, for all references are empty'}, "
         f"real-time factor {decoded.seconds / spoken:.4f} on {one.device}"

@@ -152,8 +152,12 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
         help="retry a job that was killed or ran out of memory up to N times, from its last checkpoint; an "
         "error in it is final (default: %(default)s)",
     )
-    if not spread:
-        return
+    if spread:
+        _add_workers(parser, jobs)
+
+
+def _add_workers(parser: argparse.ArgumentParser, jobs: str) -> None:
+    """`--workers --gpus`."""
     parser.add_argument(
         "--workers",
         type=int,

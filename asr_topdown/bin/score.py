@@ -57,6 +57,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
     options.add_device(parser)
+    _add_hub5(parser)
+
+
+def _add_hub5(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "Hub-5", "NIST's scoring of telephone speech; ids tell call, side, times"
     )
