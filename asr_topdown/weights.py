@@ -1,5 +1,6 @@
 """The weights of a network in a file: safetensors, whole or absent."""
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -53,6 +54,19 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: no such weights") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
+
+
+def weights_hash(path: Path) -> str:
+    """16 hex digits for the content of a weights file, wherever it lies.
+
+    Raises:
+        ValueError: naming the file, if it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except FileNotFoundError as error:
+        raise ValueError(f"{path}: no such weights") from error
 
 
 def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:

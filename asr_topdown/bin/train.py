@@ -1,4 +1,4 @@
-"""`asr-topdown train`: joint training of one network."""
+"""`asr-topdown train`: one network, from scratch or from the weights of another."""
 
 import argparse
 import functools
@@ -9,14 +9,18 @@ from asr_topdown import files
 from asr_topdown.bin import options
 
 if TYPE_CHECKING:
-    from asr_topdown.config import Config
-    from asr_topdown.runs.store import Store
-    from asr_topdown.schedule.node import Outcome
+    from collections.abc import Mapping
 
-HELP = "train a network jointly, all layers from scratch"
+    from asr_topdown.config import Config
+    from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.runs.store import Store
+    from asr_topdown.schedule.node import Node, Outcome
+
+HELP = "train a network: all layers from scratch, or from another's weights (fine-tuning)"
 EXAMPLE = """
 asr-topdown train --config conf/blstm_ctc.yaml --train data/train --dev data/dev --tokens data/tokens.txt \\
     --exp exp/a --seed 1
+asr-topdown train … --init exp/a/models/joint_seed1 --freeze blstm.0-2 --keep-cmvn
 asr-topdown train … --device cuda --ddp 4
 asr-topdown train … --device cuda --engine slurm --slurm partition=gpu,gpus=1,time=4:00:00
 """
@@ -28,51 +32,100 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_ddp(parser)
     options.add_engine(parser, "training", spread=False)
     parser.add_argument("--seed", type=int, default=1, help="of the initial weights (default: %(default)s)")
+    _add_fine_tuning(parser)
     parser.add_argument(
         "--link", type=Path, metavar="PATH", help="make this a symbolic link to the model's folder"
+    )
+
+
+def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
+    """`--init --freeze --fresh --keep-cmvn`."""
+    group = parser.add_argument_group("fine-tuning")
+    group.add_argument(
+        "--init", type=Path, metavar="MODEL", help="folder of a trained model, whose weights to start from"
+    )
+    for name, what in (
+        ("--freeze", "layers that keep the model's weights and are not trained: "
+         "names, ranges (blstm.0-2), globs (enc.*), bottom:3, top:1"),
+        ("--fresh", "layers with new weights; those that depend on the units are new in any case if the "
+         "units are others than the model's"),
+    ):  # fmt: skip
+        group.add_argument(name, nargs="+", action="extend", default=[], metavar="LAYERS", help=what)
+    group.add_argument(
+        "--keep-cmvn",
+        action="store_true",
+        help="normalise the features by the model's mean and variance, not by those of the training data",
     )
 
 
 def run(args: argparse.Namespace) -> None:
     """Train, or say that it is done already; prints the model's folder."""
     from asr_topdown.logs import log_to_stderr
-    from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.run_node import run_node
     from asr_topdown.runs.store import Store
     from asr_topdown.train import distributed
 
     options.start_ddp(args)
     log_to_stderr()
+    _check_fine_tuning(args)
     config = options.read_config(args)
     if args.link is not None:
         files.check_link(args.link)
-    store = Store(args.exp)
+    store = Store(args.exp, models=_models(args))
     if args.engine != "local":
         _finish(_train_elsewhere(args, config), store, args.link)
         return
     with distributed.join(args.device) as world:
-        experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+        experiment = _experiment(args, config)
         options.check_units([experiment])
-        outcome = run_node(experiment.joint(args.seed), experiment, store)
+        outcome = run_node(_node(args, experiment, store), experiment, store)
         if world.leads:
             _finish(outcome, store, args.link)
+
+
+def _check_fine_tuning(args: argparse.Namespace) -> None:
+    given = {"--freeze": args.freeze, "--fresh": args.fresh, "--keep-cmvn": args.keep_cmvn}
+    if alone := [name for name, value in given.items() if value and args.init is None]:
+        raise ValueError(f"{alone[0]} needs --init MODEL")
+
+
+def _models(args: argparse.Namespace) -> "Mapping[str, Path]":
+    from asr_topdown.runs.fine_tuning import source_of
+
+    return source_of(args.init) if args.init else {}
+
+
+def _experiment(args: argparse.Namespace, config: "Config") -> "Experiment":
+    from asr_topdown.runs.experiment import Experiment
+
+    kept = args.init.resolve() if args.keep_cmvn else None
+    return Experiment(config, args.train, args.dev, args.tokens, args.device, cmvn_source=kept)
+
+
+def _node(args: argparse.Namespace, experiment: "Experiment", store: "Store") -> "Node":
+    """What is to be trained; whatever cannot be is said now."""
+    from asr_topdown.runs.fine_tuning import fine_tuning
+
+    if args.init is None:
+        return experiment.joint(args.seed)
+    return fine_tuning(experiment, args.init, store, seed=args.seed, freeze=args.freeze, fresh=args.fresh)
 
 
 def _train_elsewhere(args: argparse.Namespace, config: "Config") -> "Outcome":
     from asr_topdown.engines import engine_config
     from asr_topdown.runs.dev_error import decoder_of
-    from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.study import driver
     from asr_topdown.study.worker import train_node
 
-    experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
+    experiment = _experiment(args, config)
     options.check_units([experiment])
-    store = Store(args.exp, decoder=decoder_of(experiment))
+    store = Store(args.exp, models=_models(args), decoder=decoder_of(experiment))
+    node = _node(args, experiment, store)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
     with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
         submit = driver.submitter(engine, train, store=store)
-        return driver.drive_one(experiment.joint(args.seed), submit, store=store)
+        return driver.drive_one(node, submit, store=store)
 
 
 def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:

@@ -42,7 +42,7 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
         ValueError: naming the file that is missing or does not fit.
     """
     folder, device = Path(folder), torch.device(device)
-    _best_epoch(folder)
+    best_epoch(folder)
     config = configuration.load(folder / "config.yaml")
     if config.is_language_model:
         raise ValueError(f"{folder}: a language model, which cannot recognise speech")
@@ -60,7 +60,7 @@ def content_hash(folder: Path | str) -> str:
         ValueError: naming the file that is missing or damaged.
     """
     folder = Path(folder)
-    weights, units = model_weights(folder, _best_epoch(folder)), folder / "tokens.txt"
+    weights, units = model_weights(folder, best_epoch(folder)), folder / "tokens.txt"
     parts = [configuration.load(folder / "config.yaml").hash_of("features", "text", "model")]
     for path in (weights, units, model_file(units), folder / "cmvn.ark"):
         if path.exists():
@@ -96,7 +96,7 @@ def load_best(folder: Path, network: Model) -> Model:
     Raises:
         ValueError: naming the file that is missing or does not fit.
     """
-    weights = model_weights(folder, _best_epoch(folder))
+    weights = model_weights(folder, best_epoch(folder))
     try:
         network.load_state_dict(load_weights(weights))
     except RuntimeError as error:
@@ -118,7 +118,12 @@ def models_below(folder: Path) -> list[Path]:
     return []
 
 
-def _best_epoch(folder: Path) -> int:
+def best_epoch(folder: Path) -> int:
+    """The epoch that was chosen, from 1.
+
+    Raises:
+        ValueError: naming the folder, if it holds no finished model, and those below it.
+    """
     done = folder / "done.json"
     if not done.exists():
         below = models_below(folder)

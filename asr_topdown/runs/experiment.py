@@ -30,6 +30,7 @@ class Experiment:
         dev: data directory, or text, that chooses and stops.
         tokens: the vocabulary's file; of a language model, a word in each line.
         device: where to train.
+        cmvn_source: folder whose cmvn.ark normalises the features; None = `train`.
     """
 
     config: Config
@@ -37,6 +38,7 @@ class Experiment:
     dev: Path
     tokens: Path
     device: str = "cpu"
+    cmvn_source: Path | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return {field.name: getattr(self, field.name) for field in fields(self)}
@@ -53,7 +55,7 @@ class Experiment:
         digest.update(self.tokens.read_bytes())
         if not self.config.is_language_model:
             digest.update(self.vocabulary().model)
-        if self._has_cmvn:
+        if self.has_cmvn:
             digest.update(self._cmvn_file.read_bytes())
         return digest.hexdigest()[:16]
 
@@ -127,7 +129,7 @@ class Experiment:
 
     def cmvn(self) -> Cmvn | None:
         """Global normalisation statistics, if the configuration wants them."""
-        return Cmvn.load(self._cmvn_file) if self._has_cmvn else None
+        return Cmvn.load(self._cmvn_file) if self.has_cmvn else None
 
     def _content_hash(self, path: Path) -> str:
         if self.config.is_language_model:
@@ -137,9 +139,10 @@ class Experiment:
         return datadir.content_hash(path)
 
     @property
-    def _has_cmvn(self) -> bool:
+    def has_cmvn(self) -> bool:
+        """Whether features are normalised by global statistics."""
         return self.config.features.cmvn == "global" and not self.config.is_language_model
 
     @property
     def _cmvn_file(self) -> Path:
-        return self.train / "cmvn.ark"
+        return (self.cmvn_source or self.train) / "cmvn.ark"

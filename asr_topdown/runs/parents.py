@@ -1,16 +1,17 @@
 """Whether a parent's layers mean the same here, and fit: checked before anything is trained."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
+from asr_topdown.build import fresh_model
 from asr_topdown.models.model import Model
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
-from asr_topdown.schedule.node import Node
-from asr_topdown.weights import weight_shapes, weights_of_epoch
+from asr_topdown.schedule.node import Node, Parent
+from asr_topdown.weights import weight_shapes, weights_hash, weights_of_epoch
 
 
 class Taken(NamedTuple):
@@ -55,9 +56,9 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
     folder = store.parent_dir(node.parent.node)
     names, taken = layers.layer_names(model), taken_layers(node, model)
     if names[0] in [*taken.frozen, *taken.kept] and node.parent.experiment != node.experiment:
-        _check_features(experiment, folder)
-    if names[-1] in [*taken.frozen, *taken.kept]:
-        _check_units(node, experiment, folder)
+        check_features(experiment, folder)
+    _check_units(node, experiment, folder, [*taken.frozen, *taken.kept])
+    _check_unchanged(node.parent, folder)
     for which, epoch in ((taken.frozen, node.parent.epoch), (taken.kept, kept_epoch(node))):
         if which:
             shapes = weight_shapes(weights_of_epoch(folder, epoch))
@@ -67,31 +68,77 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
                 raise ValueError(f"{folder}: {error}") from None
 
 
-def _check_features(experiment: Experiment, parent: Path) -> None:
-    """Layers near the input mean something only over the features that they were trained on."""
-    path = parent / "config.yaml"
-    theirs = _flat(configuration.load(path).features.model_dump(mode="json"))
-    for key, value in _flat(experiment.config.features.model_dump(mode="json")).items():
-        if theirs.get(key) != value:
-            raise ValueError(
-                f"{path}: its features are not this configuration's: {key} is {theirs.get(key)} there "
-                f"and {value} here; layers cannot be exchanged"
-            )
+def check_features(experiment: Experiment, parent: Path) -> None:
+    """Layers near the input mean something only over the features that they were trained on.
 
+    Args:
+        experiment: what is to be trained.
+        parent: the folder of the network that layers come from.
 
-def _check_units(node: Node, experiment: Experiment, parent: Path) -> None:
-    """An output layer's shape may fit where its units mean something else."""
-    theirs, units = parent / "tokens.txt", experiment.units()
-    if type(units).load(theirs) != units:
+    Raises:
+        ValueError: naming the first setting that differs, with both values.
+    """
+    for difference in differences(experiment, parent, "features"):
         raise ValueError(
-            f"node {node.id}: the units of its parent, {theirs}, are not those of {experiment.tokens}: "
-            "the output layer must be new"
+            f"{parent / 'config.yaml'}: its features are not this configuration's: {difference}; "
+            "layers cannot be exchanged"
         )
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "features") -> dict[str, Any]:
+def differences(experiment: Experiment, parent: Path, section: str) -> list[str]:
+    """The settings of `section` that differ in a network's configuration: "... is 4 there and 5 here"."""
+    theirs = _flat(configuration.load(parent / "config.yaml").at(section).model_dump(mode="json"), section)
+    ours = _flat(experiment.config.at(section).model_dump(mode="json"), section)
+    return [
+        f"{key} is {theirs.get(key)} there and {ours.get(key)} here"
+        for key in dict.fromkeys([*ours, *theirs])
+        if theirs.get(key) != ours.get(key)
+    ]
+
+
+def vocabulary_layers(experiment: Experiment) -> tuple[str, ...]:
+    """The layers whose shapes depend on how many units there are: output layers, embeddings of labels."""
+    size = len(experiment.units())
+    first, second = (
+        layers.tensors_by_layer(fresh_model(experiment.config, count, init_seed=0))
+        for count in (size, size + 1)
+    )
+    return tuple(
+        name
+        for name, tensors in first.items()
+        if [one.shape for one in tensors.values()] != [other.shape for other in second[name].values()]
+    )
+
+
+def same_units(experiment: Experiment, parent: Path) -> bool:
+    """Whether a network's outputs mean what they are to mean here."""
+    units = experiment.units()
+    return type(units).load(parent / "tokens.txt") == units
+
+
+def _check_units(node: Node, experiment: Experiment, parent: Path, taken: Sequence[str]) -> None:
+    """An output layer's shape may fit where its units mean something else."""
+    if same_units(experiment, parent):
+        return
+    if wrong := [name for name in vocabulary_layers(experiment) if name in taken]:
+        raise ValueError(
+            f"node {node.id}: the units of its parent, {parent / 'tokens.txt'}, are not those of "
+            f"{experiment.tokens}: {', '.join(wrong)} must be new"
+        )
+
+
+def _check_unchanged(parent: Parent, folder: Path) -> None:
+    """A given model's weights are part of what was asked for."""
+    path = weights_of_epoch(folder, parent.epoch)
+    if parent.weights is not None and weights_hash(path) != parent.weights:
+        raise ValueError(f"{path}: these are not the weights that the training was begun with")
+
+
+def _flat(values: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     flat: dict[str, Any] = {}
     for key, value in values.items():
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            value = {str(index): part for index, part in enumerate(value)}
         if isinstance(value, dict):
             flat.update(_flat(value, f"{prefix}.{key}"))
         else:

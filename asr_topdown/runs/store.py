@@ -13,7 +13,7 @@ itself is a dataclass of its search's own (`schedule.spec.Spec.point`), which re
 
 import contextlib
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asr_topdown.engines.lock import held, is_held
@@ -37,13 +37,20 @@ class Store:
     Args:
         root: the folder, exp/<recipe>; made when something is written.
         sources: other such folders, whose networks may be parents here; nothing is written there.
+        models: node id -> folder, wherever it lies, of networks that may be parents here.
         decoder: the hash of how dev sets are recognised (`Outcome.decoder`); None = it does not matter.
     """
 
     def __init__(
-        self, root: Path | str, sources: Sequence[Path | str] = (), *, decoder: str | None = None
+        self,
+        root: Path | str,
+        sources: Sequence[Path | str] = (),
+        *,
+        models: Mapping[str, Path] | None = None,
+        decoder: str | None = None,
     ) -> None:
         self.root = Path(root)
+        self.models = dict(models or {})
         self.decoder = decoder
         self.sources = tuple(Path(source) for source in sources)
 
@@ -52,7 +59,9 @@ class Store:
         return self.root / "nodes" / (node.id if isinstance(node, Node) else node)
 
     def parent_dir(self, node_id: str) -> Path:
-        """The folder of a network that others start from, here or in one of the sources."""
+        """The folder of a network that others start from: a given model's, here or in one of the sources."""
+        if node_id in self.models:
+            return self.models[node_id]
         folders = [root / "nodes" / node_id for root in (self.root, *self.sources)]
         return next((folder for folder in folders if folder.is_dir()), folders[0])
 
@@ -125,7 +134,7 @@ class Store:
             ValueError: if its node.json is damaged or another node's.
         """
         path = self.node_dir(node_id) / "node.json"
-        node = _read_node(path)
+        node = read_node(path)
         if node.id != node_id:
             raise ValueError(f"{path}: holds node {node.id}, edited by hand?")
         return node
@@ -168,11 +177,17 @@ class Store:
         return sorted(path.stem for path in self.root.glob("results/*.json"))
 
     def _check_same(self, path: Path, node: Node) -> None:
-        if _read_node(path) != node:
+        if read_node(path) != node:
             raise ValueError(f"{path}: holds another node than its folder's name says, edited by hand?")
 
 
-def _read_node(path: Path) -> Node:
+def read_node(path: Path) -> Node:
+    """The node in a node.json, wherever that lies.
+
+    Raises:
+        FileNotFoundError: if there is none.
+        ValueError: one line naming the file, if it is damaged.
+    """
     try:
         return Node.from_json(read_json(path))
     except ValueError as error:

@@ -22,11 +22,14 @@ class Parent:
         experiment: hash of the parent's config and data.
         node: id of the parent's node.
         epoch: which of its epochs (from 1).
+        weights: hash of the weights' file; None where the parent was trained for this experiment, so that its
+            node says all.
     """
 
     experiment: str
     node: str
     epoch: int
+    weights: str | None = None
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -120,6 +123,8 @@ class Node:
     def to_json(self) -> dict[str, Any]:
         """The node as plain JSON values; defaults are left out, so that a new field renames no node."""
         values = {**asdict(self), "frozen": list(self.frozen), "fresh": list(self.fresh)}
+        if self.parent is not None and self.parent.weights is None:
+            del values["parent"]["weights"]
         return {key: values[key] for key, default in _DEFAULTS.items() if getattr(self, key) != default}
 
     @classmethod
@@ -137,6 +142,8 @@ class Node:
             if isinstance(known[name], list):
                 known[name] = tuple(known[name])
         if known["parent"] is not None:
+            if isinstance(known["parent"], dict):
+                known["parent"] = {"weights": None, **known["parent"]}
             known["parent"] = Parent(**_exactly(Parent, known["parent"], "parent"))
         return cls(**known)
 
@@ -285,6 +292,8 @@ def _check_fields(value: Node | Parent) -> None:
             fits = content is None or isinstance(content, Parent)
         elif field.name in ("frozen", "fresh"):
             fits = isinstance(content, tuple) and all(isinstance(name, str) and name for name in content)
+        elif field.name == "weights":
+            fits = content is None or (isinstance(content, str) and content != "")
         elif field.type is int:
             fits = type(content) is int
         else:

@@ -1,0 +1,134 @@
+"""Fine-tuning: a training that starts from the weights of a model's folder, wherever that lies."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from asr_topdown import config as configuration
+from asr_topdown.decode.model import best_epoch
+from asr_topdown.runs import parents
+from asr_topdown.runs.experiment import Experiment
+from asr_topdown.runs.store import Store, read_node
+from asr_topdown.schedule import layer_patterns
+from asr_topdown.schedule.node import Node, Parent
+from asr_topdown.weights import weights_hash, weights_of_epoch
+
+log = logging.getLogger(__name__)
+
+
+def source_of(folder: Path) -> dict[str, Path]:
+    """What a `Store` must know of a model's folder so that it may be a parent there.
+
+    Raises:
+        ValueError, FileNotFoundError: naming the folder or file, if it holds no finished model.
+    """
+    best_epoch(folder)
+    return {read_node(folder / "node.json").id: folder.resolve()}
+
+
+def fine_tuning(
+    experiment: Experiment,
+    folder: Path,
+    store: Store,
+    *,
+    seed: int,
+    freeze: Iterable[str] = (),
+    fresh: Iterable[str] = (),
+) -> Node:
+    """The training that starts from the best epoch of the model in `folder`, all layers trained on.
+
+    Where the units are others, the layers that depend on them begin anew, and the log says so.
+
+    Args:
+        experiment: what is to be trained; with `cmvn_source`, normalised as the model in that folder was.
+        folder: of a finished model.
+        store: made with `source_of(folder)`.
+        seed: of new weights and all else that is random.
+        freeze: patterns (`schedule.layer_patterns`) of layers that keep the model's weights for good.
+        fresh: patterns of layers with new weights.
+
+    Raises:
+        ValueError: naming what does not fit, said from the two configurations: features, units, layers.
+    """
+    _check_kind(experiment, folder)
+    names = experiment.layer_names()
+    frozen = layer_patterns.match(names, freeze, what="--freeze")
+    new = layer_patterns.match(names, fresh, what="--fresh")
+    if both := [name for name in frozen if name in new]:
+        raise ValueError(f"--freeze and --fresh: {', '.join(both)} cannot be both")
+    _check_cmvn(experiment)
+    new = (*new, *_new_for_units(experiment, folder, frozen, new))
+    for option, chosen, why in (
+        ("--freeze", frozen, "nothing would be trained"),
+        ("--fresh", new, f"nothing would be left of {folder}"),
+    ):
+        if len(chosen) == len(names):
+            raise ValueError(f"{option}: these are all layers: {why}")
+    source = read_node(folder / "node.json")
+    epoch = best_epoch(folder)
+    node = replace(
+        experiment.joint(seed),
+        parent=Parent(
+            experiment=source.experiment,
+            node=source.id,
+            epoch=epoch,
+            weights=weights_hash(weights_of_epoch(folder, epoch)),
+        ),
+        start="keep",
+        frozen=frozen,
+        fresh=new,
+        frozen_dropout=experiment.config.schedule.frozen_dropout,
+    )
+    _check_fit(node, experiment, folder, store)
+    log.info("starts from epoch %d of %s", epoch, folder)
+    return node
+
+
+def _check_kind(experiment: Experiment, folder: Path) -> None:
+    path = folder / "config.yaml"
+    kinds = {True: "a language model", False: "a recogniser"}
+    theirs, ours = configuration.load(path).is_language_model, experiment.config.is_language_model
+    if theirs != ours:
+        raise ValueError(f"{path}: {kinds[theirs]}, and this configuration is of {kinds[ours]}")
+
+
+def _check_cmvn(experiment: Experiment) -> None:
+    if experiment.cmvn_source is None:
+        return
+    if not experiment.has_cmvn:
+        raise ValueError("--keep-cmvn: this configuration normalises nothing (features.cmvn)")
+    parents.check_features(experiment, experiment.cmvn_source)
+
+
+def _new_for_units(
+    experiment: Experiment, folder: Path, frozen: tuple[str, ...], new: tuple[str, ...]
+) -> tuple[str, ...]:
+    """The layers that must begin anew because the units are others than the model's."""
+    if parents.same_units(experiment, folder):
+        return ()
+    depending = parents.vocabulary_layers(experiment)
+    if wrong := [name for name in depending if name in frozen]:
+        raise ValueError(
+            f"--freeze: {', '.join(wrong)} cannot be frozen: the units of {experiment.tokens} are not those "
+            f"of {folder / 'tokens.txt'}"
+        )
+    added = tuple(name for name in depending if name not in new)
+    if added:
+        log.info(
+            "%s has other units than %s: new weights for %s",
+            experiment.tokens, folder / "tokens.txt", ", ".join(added),
+        )  # fmt: skip
+    return added
+
+
+def _check_fit(node: Node, experiment: Experiment, folder: Path, store: Store) -> None:
+    """Refuse what does not fit, and say which settings of the network differ: some show in no shape."""
+    others = parents.differences(experiment, folder, "model")
+    said = f"; of the configurations, {', '.join(others)}" if others else ""
+    try:
+        parents.check_parent(node, experiment, store, experiment.fresh_model(node.init_seed))
+    except ValueError as error:
+        raise ValueError(f"{error}{said}") from None
+    if others:
+        log.warning("%s: its network has other settings: %s", folder, ", ".join(others))
