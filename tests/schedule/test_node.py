@@ -29,7 +29,10 @@ def test_ids_never_change():
 def test_json_round_trip():
     tuned = dataclasses.replace(STEP, start="keep", fresh=("b", "a"), lora=2)
     assert tuned.fresh == ("a", "b")
-    for node in (JOINT, STEP, tuned, dataclasses.replace(STEP, start="rewind:3", frozen_dropout="off")):
+    given_model = dataclasses.replace(tuned, parent=dataclasses.replace(PARENT, weights="f" * 16))
+    assert given_model.id != tuned.id
+    rewound = dataclasses.replace(STEP, start="rewind:3", frozen_dropout="off")
+    for node in (JOINT, STEP, tuned, given_model, rewound):
         again = Node.from_json(json.loads(json.dumps(node.to_json())))
         assert again == node
         assert again.id == node.id
