@@ -67,13 +67,27 @@ def _configuration(document: Document, overrides: Sequence[str], where: str) -> 
     try:
         config = Config.model_validate(document.values)
     except ValidationError as error:
-        problems = [_explained(problem, document.values) for problem in error.errors()]
+        problems = [_explained(problem, document.values) for problem in _causes(error)]
     else:
         problems = list(_misread(document.values, config, ()))
         if not problems:
             return config
     lines = [f"{_place(keys, document.places, where)}: {text}" for keys, text in problems]
     raise ValueError("\n".join(dict.fromkeys(lines)))
+
+
+def _causes(error: ValidationError) -> list[Any]:
+    """The problems but those of a list that is too short only because one of its items is wrong."""
+    problems = error.errors()
+    places = [problem["loc"] for problem in problems]
+    return [
+        problem
+        for problem in problems
+        if problem["type"] != "too_short"
+        or not any(
+            place != problem["loc"] and place[: len(problem["loc"])] == problem["loc"] for place in places
+        )
+    ]
 
 
 def _place(keys: Keys, places: Mapping[Keys, str], where: str) -> str:

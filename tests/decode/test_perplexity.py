@@ -46,7 +46,7 @@ def test_a_text_in_as_many_columns_as_the_dev_text_has_its_perplexity(
     outcome = Store(trained).outcome(Store(trained).nodes()[0])
     assert outcome is not None
     found = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
-    assert found["loss"] == pytest.approx(outcome.metrics["loss"], abs=1e-9)
+    assert found["loss"] == pytest.approx(outcome.metrics["dev_loss"], abs=1e-9)
     assert found["ppl"] == pytest.approx(math.exp(found["loss"]))
     assert (found["words"], found["columns"]) == (200, 1)
 

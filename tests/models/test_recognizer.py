@@ -364,7 +364,7 @@ def test_parameters_beside_espnet(model: dict[str, object], espnet: int, more: i
         (blstm_ctc(1, 4, subsample=(2, 2)), "at most num_layers = 1 factors, got 2"),
         ({"encoder": [blstm(1, 4)], "attention": {**LSTM, "hiden_size": 3}},
          r"unknown key model\.attention\.hiden_size; did you mean model\.attention\.hidden_size"),
-        ({"encoder": [{"kind": "rnn"}], "ctc": {}}, r"model\.encoder\.kind: must be one of.*got 'rnn'"),
+        ({"encoder": [{"kind": "rnn"}], "ctc": {}}, r"model\.encoder\.0\.kind: must be one of.*got 'rnn'$"),
         ({"encoder": [], "ctc": {}}, r"model\.encoder: .*at least 1 item"),
         ({"encoder": [blstm(1, 4)]}, "model: no head: give ctc, attention or transducer"),
         ({"encoder": [blstm(1, 4)], "ctc": {"weight": 0.5}}, "model: the weights of the heads' losses must"),
