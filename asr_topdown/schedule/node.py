@@ -122,9 +122,10 @@ class Node:
 
     def to_json(self) -> dict[str, Any]:
         """The node as plain JSON values; defaults are left out, so that a new field renames no node."""
-        values = {**asdict(self), "frozen": list(self.frozen), "fresh": list(self.fresh)}
-        if self.parent is not None and self.parent.weights is None:
-            del values["parent"]["weights"]
+        given = asdict(
+            self, dict_factory=lambda items: {key: value for key, value in items if value is not None}
+        )
+        values = {**given, "frozen": list(self.frozen), "fresh": list(self.fresh)}
         return {key: values[key] for key, default in _DEFAULTS.items() if getattr(self, key) != default}
 
     @classmethod
@@ -134,17 +135,12 @@ class Node:
         Raises:
             ValueError: on an unknown or missing key, or a value of the wrong type.
         """
-        if isinstance(values, dict):
-            defaults = {key: value for key, value in _DEFAULTS.items() if value is not MISSING}
-            values = {**defaults, **values}
-        known = _exactly(cls, values, "node")
+        known = _exactly(cls, values, "node", defaults=True)
         for name in ("frozen", "fresh"):
             if isinstance(known[name], list):
                 known[name] = tuple(known[name])
         if known["parent"] is not None:
-            if isinstance(known["parent"], dict):
-                known["parent"] = {"weights": None, **known["parent"]}
-            known["parent"] = Parent(**_exactly(Parent, known["parent"], "parent"))
+            known["parent"] = Parent(**_exactly(Parent, known["parent"], "parent", defaults=True))
         return cls(**known)
 
     def describe(self) -> str:
@@ -239,14 +235,8 @@ class Outcome:
 
     def to_json(self) -> dict[str, Any]:
         """Everything but the node, as plain JSON values."""
-        return {
-            "error": self.error,
-            "best_epoch": self.best_epoch,
-            "epochs": self.epochs,
-            "seconds": self.seconds,
-            "metrics": dict(self.metrics),
-            "decoder": self.decoder,
-        }
+        values = {field.name: getattr(self, field.name) for field in fields(self) if field.name != "node"}
+        return {**values, "metrics": dict(self.metrics)}
 
     @classmethod
     def from_json(cls, node: Node, values: Any) -> "Outcome":
@@ -271,10 +261,12 @@ class Outcome:
         return cls(**known)
 
 
-def _exactly(cls: type[Any], values: Any, what: str) -> dict[str, Any]:
-    """`values` if it is an object with just the fields of the dataclass `cls`."""
+def _exactly(cls: type[Any], values: Any, what: str, *, defaults: bool = False) -> dict[str, Any]:
+    """`values` if it is an object with just the fields of the dataclass `cls`, or with some left out."""
     if not isinstance(values, dict):
         raise ValueError(f"{what}: must be an object, got {values!r}")
+    if defaults:
+        values = {field.name: field.default for field in fields(cls) if field.default is not MISSING} | values
     names = {field.name for field in fields(cls)}
     if unknown := sorted(set(values) - names):
         raise ValueError(f"{what}: unknown key {', '.join(map(str, unknown))}")
