@@ -32,6 +32,7 @@ SETTINGS: dict[str, Any] = {
         "frames_per_batch": 60,
         "tempo_perturb": 0.1,
         "average": {"last": 2},
+        "optimizer": {"lr": 0.02},
     },
     "run": {"checkpoint_minutes": 1e-9},
     "schedule": {"search": "greedy", "controls": ["scratch", "keep"], "seeds": [1, 2]},
