@@ -62,7 +62,7 @@ def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
 
     Args:
         folder: looked through, but not the folders in it.
-        of_anybody: remove what any process was writing: for who holds the folder's lock.
+        of_anybody: remove what any process was writing, because the caller holds the folder's lock.
     """
     for path in folder.glob(".*.*.*.tmp"):
         owner = path.name.split(".")[-3]

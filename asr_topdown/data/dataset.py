@@ -112,7 +112,7 @@ class SpeechDataset:
         """Leave out the utterances that the network cannot align or that are too long, and say which.
 
         Args:
-            output_length: frames that the network gives for so many input frames.
+            output_length: (N,) numbers of input frames -> of the network's output frames.
             frames_needed: fewest such frames that can carry these units.
             max_frames: most input frames of an utterance; None for any number.
 

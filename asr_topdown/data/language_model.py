@@ -103,7 +103,7 @@ class Dictionary:
         return {word: index for index, word in enumerate(self.words)}
 
 
-def columns(ids: Tensor, batch: int, *, where: Path | str) -> Tensor:
+def batchify(ids: Tensor, batch: int, *, where: Path | str) -> Tensor:
     """Cut (N,) ids into `batch` texts that stand side by side: (N // batch, batch); the rest is dropped.
 
     Raises:
@@ -115,36 +115,36 @@ def columns(ids: Tensor, batch: int, *, where: Path | str) -> Tensor:
     return ids[: rows * batch].view(batch, rows).t().contiguous()
 
 
-class Span(NamedTuple):
-    """A stretch of rows: what one step of training reads.
+class Segment(NamedTuple):
+    """The rows that one step of training reads (truncated back-propagation through time).
 
     Attributes:
         start: the first row.
-        length: as drawn; the last span's may reach beyond the end of the text.
+        length: as drawn; the last segment's may reach beyond the end of the text.
     """
 
     start: int
     length: int
 
 
-def training_spans(rows: int, bptt: int, *, seed: int, epoch: int) -> list[Span]:
-    """The spans of an epoch, a pure function of (seed, epoch).
+def bptt_segments(rows: int, bptt: int, *, seed: int, epoch: int) -> list[Segment]:
+    """The segments of an epoch, a pure function of (seed, epoch).
 
     The length is drawn from a normal distribution around `bptt` (in one of twenty cases around its half)
     with standard deviation 5, and is at least 5 (Merity et al. 2018, section 5; their `main.py`).
     """
     generator = random.Random(f"{seed}/{epoch}")
-    spans, start = [], 0
+    segments, start = [], 0
     # Two rows short, as published: a last single prediction is not worth a step.
     while start < rows - 2:
         base = bptt if generator.random() < 0.95 else bptt / 2
-        spans.append(Span(start, max(5, int(generator.gauss(base, 5)))))
-        start += spans[-1].length
-    return spans
+        segments.append(Segment(start, max(5, int(generator.gauss(base, 5)))))
+        start += segments[-1].length
+    return segments
 
 
 class LanguageModelBatch(NamedTuple):
-    """A span of the columns, and what comes next in each.
+    """A segment of the columns, and what comes next in each.
 
     Attributes:
         ids: which rows, in words.
@@ -170,7 +170,7 @@ class LanguageModelBatch(NamedTuple):
         return self
 
 
-def cut(text: Tensor, start: int, length: int) -> LanguageModelBatch:
+def get_batch(text: Tensor, start: int, length: int) -> LanguageModelBatch:
     """The rows from `start` of (N, B) columns: `length`, or up to the last that has a next one."""
     end = min(start + length, len(text) - 1)
     return LanguageModelBatch((f"rows {start} to {end}",), text[start:end], text[start + 1 : end + 1])

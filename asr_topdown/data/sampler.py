@@ -22,7 +22,7 @@ def length_batches(
 
     Args:
         frames: frames of each utterance.
-        frames_per_batch: most frames in a batch, padding included; a longer utterance travels alone.
+        frames_per_batch: most frames in a batch, padding included; a longer utterance is a batch of its own.
         utterances_per_batch: most utterances in a batch.
         order: the order in which to fill batches; by length if absent.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
-from asr_topdown.data.language_model import Dictionary, columns, content_hash, cut
+from asr_topdown.data.language_model import Dictionary, batchify, content_hash, get_batch
 from asr_topdown.decode.model import content_hash as model_hash
 from asr_topdown.decode.model import load_best
 from asr_topdown.files import read_json, write_json
@@ -26,7 +26,7 @@ def perplexity(model: AwdLstm, text: Tensor, bptt: int) -> dict[str, float]:
 
     Args:
         model: a language model (`models.awd_lstm`), on the device of `text`.
-        text: (N, B) columns of word ids (`data.language_model.columns`).
+        text: (N, B) columns of word ids (`data.language_model.batchify`).
         bptt: rows at a time; changes nothing but rounding and memory.
     """
     return _from_loss(span_losses(model, text, bptt).sum().item() / text.numel())
@@ -38,7 +38,7 @@ def span_losses(model: AwdLstm, text: Tensor, bptt: int) -> Tensor:
     losses = []
     state: tuple[Tensor, ...] = ()
     for start in range(0, len(text) - 1, bptt):
-        batch = cut(text, start, bptt)
+        batch = get_batch(text, start, bptt)
         loss, state = model.cross_entropy(batch.words, batch.targets, state)
         losses.append(batch.words.numel() * loss.double())
     return torch.stack(losses)
@@ -87,7 +87,7 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
         if all(made.get(key) == value for key, value in wanted.items()):
             return made
     dictionary = Dictionary.load(folder / "tokens.txt")
-    rows = columns(dictionary.read(text), config.language_model.test_batch, where=text).to(device)
+    rows = batchify(dictionary.read(text), config.language_model.test_batch, where=text).to(device)
     network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
     assert isinstance(network, AwdLstm)
     started = time.perf_counter()

@@ -142,5 +142,5 @@ def log_hint(log: Path | None) -> str:
 
 
 def say(line: str) -> None:
-    """A line for the person who waits."""
+    """Print a line on stderr at once."""
     print(line, file=sys.stderr, flush=True)

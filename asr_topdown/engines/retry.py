@@ -9,7 +9,7 @@ from asr_topdown.engines.job import Engine, Job, JobError, say
 class Retrying:
     """An engine that submits a lost job to another engine again.
 
-    A job that fails of its own doing (a missing file, a bug) would fail again and is not retried. A retried
+    A job that fails by itself (a missing file, a bug) would fail again and is not retried. A retried
     job queues behind the others, so that what made it die (too many at a time for the memory) has time to go.
 
     Args:

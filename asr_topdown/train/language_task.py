@@ -10,9 +10,9 @@ from asr_topdown.config.language_model import LanguageModelConfig
 from asr_topdown.data.language_model import (
     Dictionary,
     LanguageModelBatch,
-    columns,
-    cut,
-    training_spans,
+    batchify,
+    bptt_segments,
+    get_batch,
 )
 from asr_topdown.decode.perplexity import perplexity
 from asr_topdown.models.awd_lstm import AwdLstm
@@ -49,18 +49,18 @@ class LanguageTask:
     ) -> None:
         self.config = config
         self.seed = seed
-        self.train = columns(dictionary.read(train), config.batch, where=train).to(device)
-        self.dev = columns(dictionary.read(dev), config.dev_batch, where=dev).to(device)
+        self.train = batchify(dictionary.read(train), config.batch, where=train).to(device)
+        self.dev = batchify(dictionary.read(dev), config.dev_batch, where=dev).to(device)
         log.info("%s: %d words in %d columns", train, self.train.numel(), config.batch)
 
     def epoch(self, number: int) -> Sequence[Sequence[int]]:
         """(first row, rows) of each step."""
-        return training_spans(len(self.train), self.config.bptt, seed=self.seed, epoch=number)
+        return bptt_segments(len(self.train), self.config.bptt, seed=self.seed, epoch=number)
 
     def load(self, indices: Sequence[int], epoch: int) -> LanguageModelBatch:
         """The rows of a step."""
         start, length = indices
-        return cut(self.train, start, length)
+        return get_batch(self.train, start, length)
 
     def lr_scale(self, indices: Sequence[int]) -> float:
         """The learning rate of a step goes with its length (Merity et al. 2018, section 5)."""

@@ -8,8 +8,8 @@ import torch
 def has_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 products are in the hardware: CUDA from Ampere on; x86 with AMX or AVX512-BF16.
 
-    Elsewhere PyTorch gives the same results by way of float32, which takes longer than float32 itself. Of
-    other processors than x86 nothing is known here, and they are believed.
+    Elsewhere PyTorch computes the same results in float32 and converts, which is slower than float32 itself.
+    Processors other than x86 are assumed to have them.
     """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
@@ -22,7 +22,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def slowness(precision: str, device: torch.device) -> str:
-    """A line for who asks for a precision that this machine is slow in; "" if all is well."""
+    """Warn, in one line, of a precision in which this machine is slower than in float32; "" if it is not."""
     if precision == "float32" or has_bfloat16(device):
         return ""
     lacks = "no bfloat16" if device.type == "cuda" else "neither AMX nor AVX512-BF16"

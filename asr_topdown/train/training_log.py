@@ -26,7 +26,7 @@ class TrainingLog:
         self._plateau = plateau
 
     def step(self, progress: Progress, summary: LossSummary, *, lr: float, batches: int) -> None:
-        """The steps since the last call; the epoch has so many `batches`."""
+        """Record the steps since the last call, in an epoch of `batches` batches."""
         self._metrics.write(
             "step",
             epoch=progress.epoch,
@@ -43,7 +43,7 @@ class TrainingLog:
     def epoch(
         self, progress: Progress, dev: Mapping[str, float], *, seconds: float, best: bool, last: bool
     ) -> None:
-        """An epoch that is over: its dev metrics, how long it took, whether it is the best, or the last."""
+        """Record an epoch: its dev metrics, how long it took, whether it is the best, or the last."""
         train_loss = progress.loss_sum / max(progress.utterances, 1)
         self._metrics.write(
             "epoch",

@@ -12,7 +12,7 @@ from asr_topdown.models.model import Model
 from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
 from asr_topdown.train.loss_meter import LossMeter
-from asr_topdown.train.schedule import lr_factor
+from asr_topdown.train.lr_schedule import lr_factor
 from asr_topdown.train.task import Batch, Divisible
 
 

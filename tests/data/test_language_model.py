@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr_topdown.data.language_model import EOS, Dictionary, columns, cut, training_spans
+from asr_topdown.data.language_model import EOS, Dictionary, batchify, bptt_segments, get_batch
 
 TEXT = " \n = Title = \n \n one two <unk> two \n"
 
@@ -68,17 +68,17 @@ def test_an_empty_file_and_one_that_is_no_text_are_named(tmp_path: Path) -> None
 
 
 def test_columns_stand_side_by_side_and_the_rest_is_dropped() -> None:
-    cut_up = columns(torch.arange(14), 4, where="here")
-    assert cut_up.tolist() == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
+    rows = batchify(torch.arange(14), 4, where="here")
+    assert rows.tolist() == [[0, 3, 6, 9], [1, 4, 7, 10], [2, 5, 8, 11]]
 
 
 def test_a_batch_larger_than_the_text_is_named() -> None:
     with pytest.raises(ValueError, match=r"train\.txt: 11 words are too few for 80 columns"):
-        columns(torch.arange(11), 80, where="train.txt")
+        batchify(torch.arange(11), 80, where="train.txt")
 
 
 def test_targets_are_one_row_further_down() -> None:
-    batch = cut(columns(torch.arange(14), 2, where=""), 4, 100)
+    batch = get_batch(batchify(torch.arange(14), 2, where=""), 4, 100)
     assert batch.words.tolist() == [[4, 11], [5, 12]]
     assert batch.targets.tolist() == [[5, 12], [6, 13]]
     assert batch.ids == ("rows 4 to 6",)
@@ -86,7 +86,7 @@ def test_targets_are_one_row_further_down() -> None:
 
 def test_spans_are_a_pure_function_of_seed_and_epoch() -> None:
     def spans(seed: int, epoch: int) -> list[tuple[int, int]]:
-        return list(training_spans(26_000, 70, seed=seed, epoch=epoch))
+        return list(bptt_segments(26_000, 70, seed=seed, epoch=epoch))
 
     assert spans(1, 1) == spans(1, 1)
     assert spans(1, 1) != spans(1, 2)
@@ -94,14 +94,14 @@ def test_spans_are_a_pure_function_of_seed_and_epoch() -> None:
 
 
 def test_spans_follow_each_other_to_the_end() -> None:
-    spans = training_spans(26_107, 70, seed=1, epoch=1)
+    spans = bptt_segments(26_107, 70, seed=1, epoch=1)
     assert all(before.start + before.length == after.start for before, after in itertools.pairwise(spans))
     assert spans[0].start == 0
     assert spans[-1].start < 26_105 <= spans[-1].start + spans[-1].length
 
 
 def test_lengths_are_drawn_as_published() -> None:
-    lengths = [span.length for epoch in range(60) for span in training_spans(26_107, 70, seed=3, epoch=epoch)]
+    lengths = [span.length for epoch in range(60) for span in bptt_segments(26_107, 70, seed=3, epoch=epoch)]
     short = [length for length in lengths if length < 52]  # five sixths of a percent of either lie beyond
     long = [length for length in lengths if length >= 52]
     assert len(short) / len(lengths) == pytest.approx(0.05, abs=0.006)
@@ -109,7 +109,7 @@ def test_lengths_are_drawn_as_published() -> None:
     assert statistics.fmean(long) == pytest.approx(69.5, abs=0.15)
     assert statistics.stdev(long) == pytest.approx(5, abs=0.15)
     assert statistics.fmean(short) == pytest.approx(34.5, abs=0.5)
-    assert min(training_spans(1000, 3, seed=1, epoch=1), key=lambda span: span.length).length == 5
+    assert min(bptt_segments(1000, 3, seed=1, epoch=1), key=lambda span: span.length).length == 5
 
 
 def test_the_official_counts_of_wikitext_2() -> None:

@@ -7,8 +7,8 @@ import torch
 from toy_training import Killed, epochs_of, kill_at, same, trained, trainer
 
 from asr_topdown.config.train import LrScheduleConfig, OptimizerConfig
+from asr_topdown.train.lr_schedule import lr_factor
 from asr_topdown.train.metrics import read_metrics
-from asr_topdown.train.schedule import lr_factor
 from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights, weights_of_epoch
 
