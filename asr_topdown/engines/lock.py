@@ -72,7 +72,7 @@ def _flock(handle: IO[bytes], name: str) -> bool:
 @contextlib.contextmanager
 def _lease(path: Path, name: str, *, locked: bool) -> Iterator[None]:
     token = secrets.token_hex(8)
-    own = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": _boot(), "token": token})
+    own = json.dumps({"host": socket.gethostname(), "pid": os.getpid(), "boot": boot_id(), "token": token})
     _take(path, own, name, locked=locked)
     ended = threading.Event()
     renewing = threading.Thread(target=_renew, args=(path, own, name, ended), daemon=True)
@@ -116,7 +116,7 @@ def _wait_until_dead(path: Path, name: str, *, locked: bool) -> None:
     said, seen, since = False, _state(path), time.monotonic()
     while seen is not None:
         # On our own machine flock, if it works, has told already: its holder is dead.
-        if locked and _boot() and _boot() in seen[0]:
+        if locked and boot_id() and boot_id() in seen[0]:
             return
         if time.monotonic() - since > STALE_SECONDS:
             say(f"{name}: its holder has shown no life for {STALE_SECONDS:.0f} s, taking over ({seen[0]})")
@@ -158,7 +158,7 @@ def _state(path: Path) -> tuple[str, int] | None:
         return None
 
 
-def _boot() -> str:
+def boot_id() -> str:
     """Names this machine and its current run; "" where that is not known."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()

@@ -81,7 +81,7 @@ class Slurm:
         return promise
 
     def close(self) -> None:
-        """Stop watching. Jobs in the queue stay there; how to end them is said."""
+        """Stop watching; jobs in the queue stay there, and a line says how to end them."""
         self._closed = True
         self._news.set()
         self._watcher.join()

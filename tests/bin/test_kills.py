@@ -103,10 +103,11 @@ def test_the_same_comes_out_and_nothing_is_left_over(
     data: Path, undisturbed: dict[str, Any], tmp_path: Path, what: str, how: signal.Signals
 ) -> None:
     seconds, expected = undisturbed[what]
+    null, pipe = subprocess.DEVNULL, subprocess.PIPE
     generator, kills, finished = random.Random(how), 0, 0
     while kills < KILLS or not finished:
         exp = tmp_path / str(finished)
-        with subprocess.Popen(command(data, exp, what), stderr=subprocess.PIPE, text=True) as running:
+        with subprocess.Popen(command(data, exp, what), stdout=null, stderr=pipe, text=True) as running:
             try:
                 running.wait(generator.uniform(0, seconds) if kills < KILLS else 60 + 10 * seconds)
             except subprocess.TimeoutExpired:
