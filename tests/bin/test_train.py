@@ -1,0 +1,125 @@
+"""`asr-topdown train` where it cannot go on: one line that names the culprit, before any work if possible."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import networks
+import pytest
+import torch
+import yaml
+from toy_data import write_data
+
+from asr_topdown.bin import main
+from asr_topdown.text import Vocabulary
+
+SETTINGS = {
+    "features": {"fbank": {"num_mels": 4}},
+    "model": networks.blstm_ctc(1, 8),
+    "train": {"epochs": 2, "patience": 0, "metric": "loss"},
+    "run": {"checkpoint_minutes": 1e-9},
+}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    write_data(tmp_path / "train", 12, 1)
+    write_data(tmp_path / "dev", 4, 2)
+    Vocabulary.build(["abc"], "char").save(tmp_path / "tokens.txt")
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump(SETTINGS))
+    return tmp_path
+
+
+def arguments(data: Path, *more: str) -> list[str]:
+    files = {"config": "config.yaml", "train": "train", "dev": "dev", "tokens": "tokens.txt", "exp": "exp"}
+    return ["train", *(f"--{key}={data / name}" for key, name in files.items()), *more]
+
+
+def limited(limit: str, size: int, arguments: list[str]) -> "subprocess.CompletedProcess[str]":
+    """The command in a process of its own that may have no more than so many bytes of memory or in a file."""
+    program = (
+        "import resource, sys\nimport torch\nfrom asr_topdown.bin.main import main\n"
+        "from asr_topdown.runs.run_node import run_node\n"
+        f"resource.setrlimit(resource.{limit}, ({size}, {size}))\nsys.exit(main(sys.argv[1:]))\n"
+    )
+    command = [sys.executable, "-c", program, *arguments]
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def errors(said: str) -> list[str]:
+    return [line for line in said.splitlines() if "error" in line or "Traceback" in line]
+
+
+@pytest.mark.parametrize(
+    ("device", "message"),
+    [
+        ("banana", "--device banana: must be cpu, cuda or cuda:N"),
+        ("cuda:x", "--device cuda:x: must be cpu, cuda or cuda:N"),
+        ("cuda", "--device cuda: there is no usable GPU here ("),
+        ("cuda:3", "--device cuda:3: there is no usable GPU here ("),
+    ],
+)
+def test_a_device_that_is_not_there(
+    data: Path, device: str, message: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 0)
+    assert main.main(arguments(data, "--device", device)) == 1
+    said = capsys.readouterr().err
+    assert said.startswith(f"asr-topdown train: error: {message}")
+    assert said.count("\n") == 1
+    assert not (data / "exp").exists()
+
+
+def test_more_gpus_than_there_are(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert main.main(["topdown", *arguments(data, "--gpus", "4")[1:]]) == 1
+    assert capsys.readouterr().err == "asr-topdown topdown: error: --gpus 4: there are 2 GPUs\n"
+    assert not list(data.glob("exp/nodes/*"))
+
+
+def test_a_network_that_does_not_fit_into_the_memory(data: Path) -> None:
+    (data / "config.yaml").write_text(yaml.safe_dump({**SETTINGS, "model": networks.blstm_ctc(1, 100_000)}))
+    done = limited("RLIMIT_AS", 8 << 30, arguments(data))
+    assert done.returncode == 1
+    assert done.stderr.startswith(
+        "asr-topdown train: error: not enough memory for this network, batch or data ("
+    )
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_disk_that_is_full(data: Path) -> None:
+    done = limited("RLIMIT_FSIZE", 20_000, arguments(data))
+    assert done.returncode == 1
+    (line,) = errors(done.stderr)
+    assert line.startswith("asr-topdown train: error: cannot write ")
+    assert "/exp/nodes/" in line
+    assert line.endswith(": File too large")
+    assert not list(data.glob("exp/**/.*.tmp"))
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "null", '{"best_epoch": "1"}', "not JSON"])
+def test_a_damaged_outcome(data: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(arguments(data)) == 0
+    (node,) = data.glob("exp/nodes/*")
+    (node / "done.json").write_text(content)
+    for command in (
+        arguments(data),
+        ["decode", str(data / "dev"), f"--model={node}", f"--out={data / 'out'}"],
+    ):
+        capsys.readouterr()
+        assert main.main(command) == 1
+        (line,) = errors(capsys.readouterr().err)
+        assert f"{node / 'done.json'}: " in line
+
+
+def test_a_dev_set_without_a_loss_is_found_before_the_first_epoch(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lines = [f"{line.split()[0]} {'ab' * 40}" for line in (data / "dev" / "text").read_text().splitlines()]
+    (data / "dev" / "text").write_text("\n".join(lines) + "\n")
+    assert main.main(arguments(data)) == 1
+    (line,) = errors(capsys.readouterr().err)
+    assert f"{data / 'dev'}: the dev set has no loss, since no utterance can be aligned (spk-000: " in line
+    assert not list(data.glob("exp/nodes/*/metrics.jsonl"))
