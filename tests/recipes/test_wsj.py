@@ -10,6 +10,7 @@ from asr_topdown import config, layers
 from asr_topdown.build import build_model
 from asr_topdown.corpora.fake import wsj as fake
 from asr_topdown.features.front_end import front_end_dim
+from asr_topdown.runs.store import Store
 
 SIZES = {
     "train_si84": (4, 70),
@@ -228,3 +229,68 @@ def test_softmax_layers_of_a_fit_b(repository):
     a, b = (build_model(config.load(conf / f"{kind}_ctc_attention.yaml"), 49) for kind in ("blstm", "vgg"))
     layers.transplant(a.state_dict(), b, ["softmax"])
     assert layers.fingerprint(a, ["softmax"]) == layers.fingerprint(b, ["softmax"])
+
+
+QUICK = [
+    *("--nj", "1", "--set", "train.epochs=2", "--set", "schedule.controls=[]"),
+    *("--set", "schedule.subset_scan.repeats=1", "--set", "schedule.epoch_scan.joint_epochs=2"),
+]
+
+
+def shrink(conf: Path) -> None:
+    """Put tiny networks in the place of the rows' own."""
+    for name, tiny in (
+        ("blstm_ctc", TINY),
+        ("blstm_ctc_dropout", TINY.replace("stack: 3", "stack: 3, dropout: 0.5")),
+        ("blstm_ctc_attention", TINY_A),
+        ("vgg_ctc_attention", TINY_B),
+    ):
+        row = conf / f"{name}.yaml"
+        row.rename(conf / f"full_{name}.yaml")
+        row.write_text(tiny.replace("include: [", "include: [full_"))
+
+
+@pytest.mark.slow
+def test_table_1_and_both_figures_in_small(discs, copy, run_recipe):
+    recipe = copy / "egs" / "wsj"
+    shrink(recipe / "conf")
+    exp = recipe / "exp" / "section3"
+    options = ["--wsj0", str(discs.wsj0), "--wsj1", str(discs.wsj1), *QUICK]
+
+    def nodes() -> set[str]:
+        return {path.parent.name for path in exp.glob("nodes/*/done.json")}
+
+    first = run_recipe("wsj", *options, "--figure", "1")
+    assert first.returncode == 0, first.stdout
+    assert len(nodes()) == 10  # five joint trainings, an extractor for the classifier of each
+    table = run_recipe("wsj", *options, "--table", "1")
+    assert table.returncode == 0, table.stdout
+    assert len(nodes()) == 10  # its trainings are those of Figure 1
+    report = (exp / "report" / "report.md").read_text()
+    assert "paper" in report
+    for part in PARTS:
+        assert f"joint_{part}" in report
+    second = run_recipe("wsj", *options, "--figure", "2")
+    assert second.returncode == 0, second.stdout
+    (scan,) = Store(exp).load_results("figure2")
+    assert [step.point.epoch for step in scan.steps[1:]] == [1, 2]
+
+
+@pytest.mark.slow
+def test_table_2_in_small(discs, copy, run_recipe):
+    """All rows in one folder, each decoded as its own configuration says, and one page for all of them."""
+    recipe = copy / "egs" / "wsj"
+    shrink(recipe / "conf")
+    done = run_recipe("wsj", "--wsj0", str(discs.wsj0), "--wsj1", str(discs.wsj1), *QUICK, "--table", "2")
+    assert done.returncode == 0, done.stdout
+    store = Store(recipe / "exp" / "table2")
+    names = {"blstm_ctc", "blstm_ctc_dropout", "A", "B", "A_from_B", "B_from_A"}
+    assert set(store.tags()) == names
+    report = (store.root / "report" / "report.md").read_text()
+    assert all(f"`{name}`" in report for name in names)
+    methods = {}
+    for name in names:
+        for step in store.load_results(name)[0].steps:
+            result = store.root / "decode" / step.node / "test_eval92" / "result.json"
+            methods.setdefault(name, set()).add(json.loads(result.read_text())["decode"]["method"])
+    assert methods == {name: {"greedy" if name.startswith("blstm") else "joint_beam"} for name in names}
