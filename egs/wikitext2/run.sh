@@ -23,7 +23,7 @@ stage 0 data ${wikitext2:+--in "$wikitext2"} --out "$data"/{train,valid,test,wor
 read_by_training "$data/train.txt" "$data/valid.txt" "$data/words.txt"
 train_jointly
 
-# 4 · Top-down: freeze the tied embedding and softmax, retrain the LSTMs; and the controls. Five more trainings a seed.
+# 4 · Top-down: freeze the tied embedding and softmax, retrain the LSTMs below three times. Three more trainings a seed.
 train_topdown
 
 # 6 · Score: perplexity of every network on the test text. 1 min.

@@ -220,7 +220,7 @@ def test_softmax_layers_from_the_other_architecture(discs, copy, run_recipe):
     node = json.loads((exp / "nodes" / moved["node"] / "node.json").read_text())
     assert (node["parent"]["node"], node["frozen"]) == (studies["B"][0]["node"], ["softmax"])
     assert len(list((exp / "decode").glob("*/test_eval92/result.json"))) == 5
-    assert "A_from_B, seed 1: joint against top-down (classifier of B (joint))" in done.stdout
+    assert "A_from_B, seed 1: joint against another network's classifier frozen" in done.stdout
 
 
 def test_softmax_layers_of_a_fit_b(repository):
