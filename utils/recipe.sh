@@ -119,7 +119,7 @@ score() { # SET…
     local set
     for set in "$@"; do
         stage 6 "score_$set" --in "$exp/decode" -- \
-            asr-topdown score --exp "$exp" "$features/$set" "${score_options[@]}"
+            asr-topdown score "$features/$set" --exp "$exp" --results "$results" "${score_options[@]}"
     done
 }
 

@@ -29,7 +29,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="DIR",
         help="instead of HYP: each seed of an experiment's studies, joint against top-down; written to "
-        "EXP/results/REF as well, with the alignments",
+        "EXP/results/REF/TAG.txt and .json as well, and the alignments beside them",
+    )
+    parser.add_argument(
+        "--results", nargs="+", metavar="TAG", help="with --exp: only these studies (default: all)"
     )
     parser.add_argument(
         "--compare", type=Path, metavar="HYP2", help="a second system, tested against the first"

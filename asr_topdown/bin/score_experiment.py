@@ -22,8 +22,8 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class _Studied:
-    """A search: its title, and the transcripts of its ends, joint and final, in groups that are compared."""
+class _Search:
+    """A search of a study: its title, and the transcripts of its ends in groups that are compared."""
 
     name: str
     title: str
@@ -40,29 +40,50 @@ def run(args: argparse.Namespace) -> None:
 
         shown = perplexity.score_experiment(args.exp, args.reference, args.device)
         print(shown)
-        _write(args.exp / "results" / args.reference.stem, {"result.txt": f"{shown}\n"})
+        _write(args.exp / "results" / args.reference.stem, {"perplexity.txt": f"{shown}\n"})
         return
-    texts, documents, kept = [], [], {}
-    for study in _studies(args.exp, args.reference.name):
-        scores = [_scored(args, paths) for paths in study.groups]
-        texts.append("\n".join([study.title, *(scored.text for scored in scores)]) + "\n")
-        documents += [{"study": study.title, **scored.document} for scored in scores]
-        aligned = [text for scored in scores for text in scored.alignments]
-        for end, text in zip(("joint", "final"), aligned, strict=False):
-            kept[f"alignments/{study.name}_{end}.txt"] = text
-    shown = "\n".join(texts)
-    print(shown)
-    kept["result.txt"] = f"{shown}\n"
-    kept["result.json"] = json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
+    kept: dict[str, str] = {}
+    for tag in args.results or _tags(args.exp):
+        kept |= _scored_study(args, tag)
     _write(args.exp / "results" / args.reference.name, kept)
     if score_hub5.is_asked(args):
-        score_hub5.keep(args, _decodings(args.exp, args.reference.name))
+        score_hub5.keep(args, _decodings(args.exp, args.reference.name, args.results))
 
 
-def _decodings(exp: Path, reference: str) -> list[Path]:
-    """The decodings of all networks of all studies, those of controls among them."""
+def _tags(exp: Path) -> list[str]:
+    """The studies of an experiment.
+
+    Raises:
+        ValueError: if there is none.
+    """
     store = Store(exp)
-    results = [one for tag in store.tags() for one in store.load_results(tag)]
+    tags = [tag for tag in store.tags() if any(one.search in SEARCHES for one in store.load_results(tag))]
+    if not tags:
+        raise ValueError(f"{exp}: no study has been run; `asr-topdown topdown` runs one")
+    return tags
+
+
+def _scored_study(args: argparse.Namespace, tag: str) -> dict[str, str]:
+    """Print the scores of one study; return the files that keep them, by name."""
+    texts, documents, kept = [], [], {}
+    for search in _searches(args.exp, tag, args.reference.name):
+        scores = [_scored(args, paths) for paths in search.groups]
+        texts.append("\n".join([search.title, *(scored.text for scored in scores)]) + "\n")
+        documents += [{"study": search.title, **scored.document} for scored in scores]
+        aligned = [text for scored in scores for text in scored.alignments]
+        for end, text in zip(("joint", "final"), aligned, strict=False):
+            kept[f"alignments/{search.name}_{end}.txt"] = text
+    shown = "\n".join(texts)
+    print(shown)
+    kept[f"{tag}.txt"] = f"{shown}\n"
+    kept[f"{tag}.json"] = json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
+    return kept
+
+
+def _decodings(exp: Path, reference: str, tags: Sequence[str] | None) -> list[Path]:
+    """The decodings of all networks of these studies (default: of all), those of controls among them."""
+    store = Store(exp)
+    results = [one for tag in tags or store.tags() for one in store.load_results(tag)]
     nodes = dict.fromkeys(step.node for one in results for step in one.steps)
     folders = [exp / "decode" / node / reference for node in nodes]
     return [folder for folder in folders if (folder / "text").is_file()]
@@ -95,25 +116,18 @@ def _write(folder: Path, kept: Mapping[str, str]) -> None:
         print(f"written to {folder}")
 
 
-def _studies(exp: Path, reference: str) -> Iterator[_Studied]:
-    """Every search of the experiment.
+def _searches(exp: Path, tag: str, reference: str) -> Iterator[_Search]:
+    """Every search of a study.
 
     What was trained on other data than the joint training is not tested against it.
-
-    Raises:
-        ValueError: if no study has been run.
     """
-    store = Store(exp)
-    results = [
-        (tag, one) for tag in store.tags() for one in store.load_results(tag) if one.search in SEARCHES
-    ]
-    if not results:
-        raise ValueError(f"{exp}: no study has been run; `asr-topdown topdown` runs one")
-    for tag, result in results:
+    for result in Store(exp).load_results(tag):
+        if result.search not in SEARCHES:
+            continue
         ends = dict.fromkeys([result.steps[0].node, result.final])
         texts = [exp / "decode" / node / reference for node in ends]
         groups = [texts] if SPECS[result.search].against_joint else [[text] for text in texts]
-        yield _Studied(f"{tag}_{result.search}_seed{result.seed}", _title(tag, result), groups)
+        yield _Search(f"{tag}_{result.search}_seed{result.seed}", _title(tag, result), groups)
 
 
 def _title(tag: str, result: Result) -> str:

@@ -69,7 +69,7 @@ def test_what_has_changed_is_done_again(recordings, copy, run_recipe, done_work)
     assert run_recipe("yesno", *options).returncode == 0
     recipe = copy / "egs" / "yesno"
     exp = recipe / "exp" / "blstm_ctc"
-    kept = (exp / "results" / "test" / "result.txt", exp / "report" / "report.md")
+    kept = (exp / "results" / "test" / "study.txt", exp / "report" / "report.md")
     before = [path.read_text() for path in kept]
     trained = {path: time for path, time in done_work(exp).items() if path.name == "done.json"}
     text = recipe / "data" / "test" / "text"

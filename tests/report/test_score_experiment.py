@@ -26,10 +26,10 @@ def test_each_seed_is_scored_and_kept(experiment, reference, capsys):
     assert score(experiment, reference) == 0
     shown = capsys.readouterr().out
     folder = experiment / "results" / "test"
-    kept = (folder / "result.txt").read_text()
+    kept = (folder / "study.txt").read_text()
     assert kept.strip() in shown
     results = [one for one in Store(experiment).load_results("study") if one.search == "greedy"]
-    documents = json.loads((folder / "result.json").read_text())
+    documents = json.loads((folder / "study.json").read_text())
     assert [one["study"] for one in documents] == [
         line for line in kept.splitlines() if line.startswith("study, ")
     ]
@@ -57,7 +57,7 @@ def test_tags_are_left_out_as_the_decodings_say(experiment, reference, capsys):
         for node in nodes:
             set_nlsyms(experiment, node, tags)
         assert score(experiment, reference) == 0
-        (first, *_) = json.loads((experiment / "results" / "test" / "result.json").read_text())
+        (first, *_) = json.loads((experiment / "results" / "test" / "study.json").read_text())
         errors.append(first["systems"][0]["scores"][0]["total"]["deletions"])
     assert errors[0] - errors[1] == len(text.read_text().splitlines())
     capsys.readouterr()
@@ -118,3 +118,17 @@ POINTS = {
     "depth_sweep": {"side": "bottom", "frozen": 1, "start": "keep"},
     "joint": {},
 }
+
+
+def test_one_study_of_several_is_scored(experiment, reference, capsys):
+    store = Store(experiment)
+    store.save_results("other", store.load_results("study"))
+    assert score(experiment, reference, "--results", "other") == 0
+    kept = {path.name for path in (experiment / "results" / "test").iterdir()}
+    assert kept == {"other.txt", "other.json", "alignments"}
+    assert "study, seed 1" not in capsys.readouterr().out
+    assert score(experiment, reference) == 0
+    kept = {path.name for path in (experiment / "results" / "test").iterdir()}
+    assert kept >= {"other.txt", "study.txt"}
+    assert score(experiment, reference, "--results", "none") == 1
+    assert "none.json" in capsys.readouterr().err
