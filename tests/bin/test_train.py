@@ -1,5 +1,6 @@
 """`asr-topdown train` where it cannot go on: one line that names the culprit, before any work if possible."""
 
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from toy_data import write_data
 
 from asr_topdown.bin import main
 from asr_topdown.text import Vocabulary
+from asr_topdown.train.checkpoint import CheckpointPair
 
 SETTINGS = {
     "features": {"fbank": {"num_mels": 4}},
@@ -112,6 +114,27 @@ def test_a_damaged_outcome(data: Path, content: str, capsys: pytest.CaptureFixtu
         assert main.main(command) == 1
         (line,) = errors(capsys.readouterr().err)
         assert f"{node / 'done.json'}: " in line
+
+
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
+def test_asked_to_end_it_saves_and_says_so(data: Path, how: signal.Signals) -> None:
+    """That it goes on from there, bit for bit, is `test_kills.py`'s."""
+    long = {**SETTINGS, "train": {**SETTINGS["train"], "epochs": 400}, "run": {"checkpoint_minutes": 60}}
+    (data / "config.yaml").write_text(yaml.safe_dump(long))
+    command = [sys.executable, "-m", "asr_topdown.bin.main", *arguments(data)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as running:
+        for line in running.stderr:
+            if "epoch 2/400" in line:
+                running.send_signal(how)
+                break
+        said = running.stderr.read().splitlines()
+    assert running.returncode == 128 + how
+    assert "asked to end: saved in epoch " in said[-2]
+    end = f"asr-topdown train: asked to end by {how.name}; the same command goes on from what is saved"
+    assert said[-1] == end
+    (checkpoint,) = data.glob("exp/nodes/*/last.pt")
+    saved = CheckpointPair(checkpoint.parent).load()[0]["progress"]["epoch"]
+    assert f"asked to end: saved in epoch {saved}, " in said[-2]
 
 
 def test_a_dev_set_without_a_loss_is_found_before_the_first_epoch(
