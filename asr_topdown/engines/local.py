@@ -135,8 +135,8 @@ class _Worker:
 
     def is_alive(self) -> bool:
         """Whether there is a process."""
-        process = self._process
-        return process is not None and process.is_alive()
+        with self._guard:  # whoever looks at an ended process takes its exit code away
+            return self._process is not None and self._process.is_alive()
 
     def ask_to_end(self) -> None:
         """Ask the process to end: with what it has saved if it is at work."""
@@ -145,8 +145,10 @@ class _Worker:
 
     def wait_for_end(self, seconds: float) -> None:
         """Wait for the process to end."""
-        if (process := self._process) is not None:
-            process.join(max(0.0, seconds))
+        process = self._process
+        if process is not None and wait([process.sentinel], max(0.0, seconds)):
+            with self._guard:
+                process.join()
 
     def kill(self) -> None:
         """End the process now, if it has not ended."""
