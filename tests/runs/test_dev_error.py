@@ -96,6 +96,7 @@ def test_what_was_measured_and_what_it_cost(data: Path, tmp_path: Path) -> None:
     assert outcome.metrics["dev_greedy_cer"] == outcome.metrics["dev_cer"]  # decode: greedy
     assert set(outcome.metrics) == {
         "dev_loss", "dev_greedy_cer", "dev_cer", "dev_wer", "trainable_parameters", "peak_memory",
+        "lowest_loss_epoch",
     }  # fmt: skip
 
 

@@ -34,6 +34,7 @@ from asr_topdown.weights import load_weights, weights_of_epoch
 
 MEASURED = {
     "dev_loss", "dev_greedy_cer", "dev_cer", "dev_wer", "trainable_parameters", "peak_memory",
+    "lowest_loss_epoch",
 }  # fmt: skip
 LSTM = {
     "kind": "lstm", "embedding_size": 8, "hidden_size": 16, "attention_size": 8, "location_filters": 2,
