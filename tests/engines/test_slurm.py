@@ -173,11 +173,9 @@ def test_a_search_survives_scancel_kill_and_the_time_limit(cluster, tmp_path, ca
     assert len(nodes) == 8
     for node in nodes:
         mine, theirs = here.outcome(node), remote.outcome(node)
-        assert (mine.error, mine.best_epoch, mine.metrics) == (
-            theirs.error,
-            theirs.best_epoch,
-            theirs.metrics,
-        )
+        assert (mine.error, mine.best_epoch) == (theirs.error, theirs.best_epoch)
+        apart = {"peak_memory": 0}  # another process, another peak
+        assert {**mine.metrics, **apart} == {**theirs.metrics, **apart}
         left, right = (
             load_weights(weights_of_epoch(store.node_dir(node), mine.best_epoch)) for store in (here, remote)
         )
