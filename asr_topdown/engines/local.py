@@ -118,20 +118,30 @@ class _Worker:
 
     def run(self, job: Job, work: bytes, on_progress: Callable[[], object]) -> Answer:
         """Have the job done; `lost` if the process died of it."""
-        if self._connection is not None and not self.is_alive():
+        if self._connection is not None and not self._hand_over(job, work):
             self._reap()  # killed while it had nothing to do
-        connection = self._connection or self._start()
-        if connection is None:
-            return Answer(problem="stopped before it began")
+        if self._connection is None:
+            if not self._start():
+                return Answer(problem="stopped before it began")
+            self._hand_over(job, work)
+        assert self._connection is not None
         try:
-            connection.send((work, job.log))
-            while not isinstance(message := connection.recv(), Answer):
+            while not isinstance(message := self._connection.recv(), Answer):
                 on_progress()
         except (EOFError, OSError):
             return Answer(problem=_describe_exit(self._reap()), lost=True)
         if message.lost:  # a new process has its memory back
             self._reap()
         return message
+
+    def _hand_over(self, job: Job, work: bytes) -> bool:
+        """Give the process its job; False if it has died before it took it, so that the job is not its end."""
+        assert self._connection is not None
+        try:
+            self._connection.send((work, job.log))
+            return self._connection.recv() == worker.TAKEN
+        except (EOFError, OSError):
+            return False
 
     def is_alive(self) -> bool:
         """Whether there is a process."""
@@ -155,8 +165,8 @@ class _Worker:
         if (process := self._process) is not None:
             process.kill()
 
-    def _start(self) -> Connection | None:
-        """A new process, or None if the pool is closed."""
+    def _start(self) -> bool:
+        """Start a new process; False if the pool is closed."""
         # Neither forked, which inherits locks of threads that it does not have, nor from a fork server, which
         # a signal to the whole process group would end, and with it the processes while they save.
         context = multiprocessing.get_context("spawn")
@@ -164,11 +174,11 @@ class _Worker:
         process = context.Process(target=worker.serve, args=(theirs, dict(self._environment)))
         with self._guard:
             if self._closed.is_set():
-                return None
+                return False
             process.start()
         theirs.close()  # now the process alone holds it: its death is the end of the pipe
         self._process, self._connection = process, ours
-        return ours
+        return True
 
     def _reap(self) -> int | None:
         """Let go of the process, which may end now, and return its exit code."""

@@ -15,6 +15,9 @@ from pathlib import Path
 from asr_topdown.engines import interruption
 from asr_topdown.engines.job import Answer, attempt, log_to
 
+TAKEN = "taken"
+"""What the pool is told when a job has arrived; what happens from then on is the job's doing."""
+
 _pool: Connection | None = None
 
 
@@ -25,7 +28,7 @@ def report_progress() -> None:
 
 
 def serve(pool: Connection, environment: Mapping[str, str]) -> None:
-    """Answer what comes from the pool, (pickled work, log or None), with an `Answer` each.
+    """Answer what comes from the pool, (pickled work, log or None), with `TAKEN` and an `Answer` each.
 
     Args:
         pool: the other end is closed when there is no more work.
@@ -45,6 +48,7 @@ def serve(pool: Connection, environment: Mapping[str, str]) -> None:
                 work, log = pool.recv()
             except EOFError:
                 return
+            pool.send(TAKEN)
             _log_to(log, terminal)
             pool.send(_answer(work))
     except interruption.Interrupted as asked:
