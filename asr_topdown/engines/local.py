@@ -135,7 +135,7 @@ class _Worker:
         return message
 
     def _hand_over(self, job: Job, work: bytes) -> bool:
-        """Give the process its job; False if it has died before it took it, so that the job is not its end."""
+        """Give the process its job; False if it died before it took it, so that the job is not its end."""
         assert self._connection is not None
         try:
             self._connection.send((work, job.log))
