@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asr_topdown.config import Config
+    from asr_topdown.config.train import InitConfig
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
@@ -21,6 +22,7 @@ EXAMPLE = """
 asr-topdown train --config conf/blstm_ctc.yaml --train data/train --dev data/dev --tokens data/tokens.txt \\
     --exp exp/a --seed 1
 asr-topdown train … --init exp/a/models/joint_seed1 --freeze blstm.0-2 --keep-cmvn
+asr-topdown train --config conf/tuned.yaml … --set train.init.model=exp/a/models/joint_seed1
 asr-topdown train … --device cuda --ddp 4
 asr-topdown train … --device cuda --engine slurm --slurm partition=gpu,gpus=1,time=4:00:00
 """
@@ -40,9 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
     """`--init --freeze --fresh --keep-cmvn`."""
-    group = parser.add_argument_group("fine-tuning")
+    group = parser.add_argument_group("fine-tuning (these come before what train.init says in the YAML)")
     group.add_argument(
-        "--init", type=Path, metavar="MODEL", help="folder of a trained model, whose weights to start from"
+        "--init", default="", metavar="MODEL", help="folder of a trained model, whose weights to start from"
     )
     for name, what in (
         ("--freeze", "layers that keep the model's weights and are not trained: "
@@ -67,61 +69,72 @@ def run(args: argparse.Namespace) -> None:
 
     options.start_ddp(args)
     log_to_stderr()
-    _check_fine_tuning(args)
-    config = options.read_config(args)
+    config, init = _with_init(options.read_config(args), args)
     if args.link is not None:
         files.check_link(args.link)
-    store = Store(args.exp, models=_models(args))
+    store = Store(args.exp, models=_models(init))
     if args.engine != "local":
-        _finish(_train_elsewhere(args, config), store, args.link)
+        _finish(_train_elsewhere(args, config, init), store, args.link)
         return
     with distributed.join(args.device) as world:
-        experiment = _experiment(args, config)
+        experiment = _experiment(args, config, init)
         options.check_units([experiment])
-        outcome = run_node(_node(args, experiment, store), experiment, store)
+        outcome = run_node(_node(args, experiment, init, store), experiment, store)
         if world.leads:
             _finish(outcome, store, args.link)
 
 
-def _check_fine_tuning(args: argparse.Namespace) -> None:
-    given = {"--freeze": args.freeze, "--fresh": args.fresh, "--keep-cmvn": args.keep_cmvn}
-    if alone := [name for name, value in given.items() if value and args.init is None]:
-        raise ValueError(f"{alone[0]} needs --init MODEL")
+def _with_init(config: "Config", args: argparse.Namespace) -> "tuple[Config, InitConfig | None]":
+    """The settings but for `train.init`, whose part of a name is the node's; and that, with the options."""
+    from asr_topdown.config.train import InitConfig
+
+    given = {"model": args.init, "freeze": args.freeze, "fresh": args.fresh, "keep_cmvn": args.keep_cmvn}
+    given = {name: value for name, value in given.items() if value}
+    init = InitConfig(**{**dict(config.train.init or {}), **given}) if config.train.init or given else None
+    if init is not None and not init.model:
+        alone = [f"--{name.replace('_', '-')}" for name in given] or ["train.init"]
+        raise ValueError(f"{alone[0]} needs --init MODEL, or train.init.model")
+    train = config.train.model_copy(update={"init": None})
+    return config.model_copy(update={"train": train}), init
 
 
-def _models(args: argparse.Namespace) -> "Mapping[str, Path]":
+def _models(init: "InitConfig | None") -> "Mapping[str, Path]":
     from asr_topdown.runs.fine_tuning import source_of
 
-    return source_of(args.init) if args.init else {}
+    return source_of(Path(init.model)) if init else {}
 
 
-def _experiment(args: argparse.Namespace, config: "Config") -> "Experiment":
+def _experiment(args: argparse.Namespace, config: "Config", init: "InitConfig | None") -> "Experiment":
     from asr_topdown.runs.experiment import Experiment
 
-    kept = args.init.resolve() if args.keep_cmvn else None
+    kept = Path(init.model).resolve() if init and init.keep_cmvn else None
     return Experiment(config, args.train, args.dev, args.tokens, args.device, cmvn_source=kept)
 
 
-def _node(args: argparse.Namespace, experiment: "Experiment", store: "Store") -> "Node":
+def _node(
+    args: argparse.Namespace, experiment: "Experiment", init: "InitConfig | None", store: "Store"
+) -> "Node":
     """What is to be trained; whatever cannot be is said now."""
     from asr_topdown.runs.fine_tuning import fine_tuning
 
-    if args.init is None:
+    if init is None:
         return experiment.joint(args.seed)
-    return fine_tuning(experiment, args.init, store, seed=args.seed, freeze=args.freeze, fresh=args.fresh)
+    return fine_tuning(
+        experiment, Path(init.model), store, seed=args.seed, freeze=init.freeze, fresh=init.fresh
+    )
 
 
-def _train_elsewhere(args: argparse.Namespace, config: "Config") -> "Outcome":
+def _train_elsewhere(args: argparse.Namespace, config: "Config", init: "InitConfig | None") -> "Outcome":
     from asr_topdown.engines import engine_config
     from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.store import Store
     from asr_topdown.study import driver
     from asr_topdown.study.worker import train_node
 
-    experiment = _experiment(args, config)
+    experiment = _experiment(args, config, init)
     options.check_units([experiment])
-    store = Store(args.exp, models=_models(args), decoder=decoder_of(experiment))
-    node = _node(args, experiment, store)
+    store = Store(args.exp, models=_models(init), decoder=decoder_of(experiment))
+    node = _node(args, experiment, init, store)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
     with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
         submit = driver.submitter(engine, train, store=store)

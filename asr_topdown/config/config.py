@@ -103,13 +103,13 @@ class Config(Section):
         return value
 
     def identity(self) -> str:
-        """Hash of what decides a trained network, but for what its `Node` says (seed, epochs, schedule).
+        """Hash of what decides a trained network, but for what its `Node` says (seed, epochs, parent, …).
 
         Left out as well: how it is searched for and decoded, and `run`, which changes no result.
         """
         names = ("features", "text", "model", "language_model", "train")
         sections = {name: getattr(self, name) for name in names}
-        of_node = dict.fromkeys(("epochs", "patience"))
+        of_node = dict.fromkeys(("epochs", "patience", "init"))
         return settings_hash({**sections, "train": self.train.model_copy(update=of_node)})
 
 

@@ -1,8 +1,8 @@
 """The settings of one training run: what `train:` may hold in an experiment's YAML."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from asr_topdown.config.section import Section
 from asr_topdown.features.specaug_options import SpecAugmentOptions
@@ -65,6 +65,34 @@ class AverageConfig(Section):
         return self
 
 
+def _as_list(value: Any) -> Any:
+    return (value,) if isinstance(value, str) else value
+
+
+class InitConfig(Section):
+    """Fine-tuning: the trained model that `train` starts from, and what becomes of its layers.
+
+    Layers are chosen by names, ranges (blstm.0-2), globs (enc.*), bottom:3 or top:1.
+    """
+
+    model: str = Field("", description="the model's folder; `train --init`")
+    freeze: tuple[str, ...] = Field(
+        (), description="layers that keep the model's weights and are not trained; `train --freeze`"
+    )
+    fresh: tuple[str, ...] = Field(
+        (),
+        description="layers with new weights; those that depend on the units are new in any case if the "
+        "units are others than the model's; `train --fresh`",
+    )
+    keep_cmvn: bool = Field(
+        False,
+        description="normalise the features by the model's mean and variance, not by those of the training "
+        "data; `train --keep-cmvn`",
+    )
+
+    _one_is_a_list = field_validator("freeze", "fresh", mode="before")(_as_list)
+
+
 class TrainConfig(Section):
     """One training run."""
 
@@ -102,4 +130,7 @@ class TrainConfig(Section):
         None,
         description="decode with the mean of several epochs' weights; retrainings start from the best "
         "epoch's, whose error is also what a search compares",
+    )
+    init: InitConfig | None = Field(
+        None, description="start from the weights of a trained model: fine-tuning, by `train` alone"
     )

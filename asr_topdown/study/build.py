@@ -37,6 +37,11 @@ def searches_of(
         ValueError, FileNotFoundError: naming what does not fit together or is not there.
     """
     chosen = experiment.config.schedule
+    if experiment.config.train.init is not None:
+        raise ValueError(
+            "train.init: a study's joint trainings start from scratch; what its layers come from is "
+            "schedule.source, and train.init is for `train`"
+        )
     sources: dict[int, Source] = {}
     if chosen.source:
         where = source_store or store

@@ -276,6 +276,44 @@ def test_layers_that_cannot_be(
     assert message in here.error(capsys, "--init", source, *options)
 
 
+def test_the_yaml_says_what_the_options_say(here: Corpus, source: Path) -> None:
+    here.settings(train={"epochs": 1})
+    wanted = here.train("--init", source, "--freeze", "blstm.0", "--fresh", "blstm.2", "--keep-cmvn")
+    init = {"model": str(source), "freeze": "blstm.0", "fresh": ["blstm.2"], "keep_cmvn": True}
+    here.settings(train={"epochs": 1, "init": init})
+    assert here.train() == wanted
+    # What a copy of the folder is made of does not say where the model lay.
+    assert configuration.load(wanted / "config.yaml").train.init is None
+    # Options come first.
+    other = here.train("--freeze", "blstm.0-1")
+    assert read_json(other / "node.json")["frozen"] == ["blstm.0", "blstm.1"]
+    assert read_json(other / "node.json")["fresh"] == ["blstm.2"]
+    assert here.train("--set", "train.init.keep_cmvn=false") != wanted
+    here.settings(train={"epochs": 1, "init": {**init, "model": "nowhere"}})
+    assert here.train("--init", source) == wanted
+
+
+def test_the_yaml_is_checked_as_the_options_are(
+    here: Corpus, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.settings(train={"init": {"freeze": ["blstm.0"]}})
+    assert "train.init needs --init MODEL, or train.init.model" in here.error(capsys)
+    here.settings(train={"init": {"model": str(source), "freeze": ["lstm.0"]}})
+    assert "--freeze: no layer matches 'lstm.0'; the layers are blstm.0, blstm.1, " in here.error(capsys)
+    here.settings(train={"init": {"model": str(source.parent), "freeze": ["blstm.0"]}})
+    assert f"{source.parent}: not a finished model" in here.error(capsys)
+    here.settings(train={"init": {"modle": str(source)}})
+    assert "unknown key train.init.modle; did you mean train.init.model?" in here.error(capsys)
+
+
+def test_a_study_does_not_start_from_a_model(
+    here: Corpus, source: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    here.settings(train={"init": {"model": str(source)}})
+    assert main(["topdown", *here.command()[1:], "--dry-run"]) == 1
+    assert "train.init: a study's joint trainings start from scratch" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("option", [["--freeze", "top:1"], ["--fresh", "top:1"], ["--keep-cmvn"]])
 def test_options_without_a_model(option: list[str], here: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
     assert f"{option[0]} needs --init MODEL" in here.error(capsys, *option)
