@@ -59,25 +59,25 @@ def _add_lm_text(add: AddCorpus) -> None:
 
 def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
     """Write both texts and the list of units for `asr-topdown train --tokens`, and say how large they are."""
-    from asr_topdown.data.unit_text import unit_dictionary, write_units
+    from asr_topdown.data.unit_text import unit_vocabulary, write_units
     from asr_topdown.text import Vocabulary
 
     vocabulary = Vocabulary.load(args.tokens)
-    dictionary = unit_dictionary(vocabulary)
+    words = unit_vocabulary(vocabulary)
     for name in ("train", "dev"):
         out = args.out / f"{name}.txt"
         size = write_units(getattr(args, name), vocabulary, out)
         print(
             f"{out}: {size.sentences} sentences, {size.units} units with <eos>, {size.unknown} of them <unk>"
         )
-    dictionary.save(args.out / "units.txt")
-    print(f"{args.out / 'units.txt'}: {len(dictionary)} {vocabulary.unit} units, <unk> and <eos> among them")
+    words.save(args.out / "units.txt")
+    print(f"{args.out / 'units.txt'}: {len(words)} {vocabulary.unit} units, <unk> and <eos> among them")
     return []
 
 
 def _wikitext2(args: argparse.Namespace) -> "Sequence[DataDir]":
     """Write the texts and their vocabulary, and say how large they are; there are no data directories."""
-    from asr_topdown.data.language_model import Dictionary
+    from asr_topdown.text.word_vocabulary import WordVocabulary
 
     texts = wikitext2.prepare(
         args.out,
@@ -86,14 +86,14 @@ def _wikitext2(args: argparse.Namespace) -> "Sequence[DataDir]":
         share=args.share,
         min_count=args.min_count,
     )
-    dictionary = Dictionary.build([text.path for text in texts])
-    dictionary.save(args.out / "words.txt")
+    words = WordVocabulary.build([text.path for text in texts])
+    words.save(args.out / "words.txt")
     for text in texts:
         print(f"{text.path}: {text.lines} lines, {text.words} words with <eos>")
-    print(f"{args.out / 'words.txt'}: {len(dictionary)} different words")
+    print(f"{args.out / 'words.txt'}: {len(words)} different words")
     if args.share == 1 and args.min_count <= 1:
         counted = {text.path.stem: text.words for text in texts}
-        same = wikitext2.is_official(counted) and len(dictionary) == wikitext2.OFFICIAL_WORDS
+        same = wikitext2.is_official(counted) and len(words) == wikitext2.OFFICIAL_WORDS
         official = f"{wikitext2.OFFICIAL}, {wikitext2.OFFICIAL_WORDS} different"
         print("these are WikiText-2's numbers" if same else f"warning: WikiText-2 has {official}")
     return []

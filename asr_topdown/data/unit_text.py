@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import datadir, files
-from asr_topdown.data.language_model import EOS, Dictionary
 from asr_topdown.text import UNKNOWN_ID, Vocabulary
+from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
 
 
 class TextSize(NamedTuple):
@@ -23,7 +23,7 @@ class TextSize(NamedTuple):
     unknown: int
 
 
-def unit_dictionary(vocabulary: Vocabulary) -> Dictionary:
+def unit_vocabulary(vocabulary: Vocabulary) -> WordVocabulary:
     """What a language model over a recogniser's units knows: these but the blank, and `<eos>`.
 
     Raises:
@@ -31,7 +31,7 @@ def unit_dictionary(vocabulary: Vocabulary) -> Dictionary:
     """
     if EOS in vocabulary.units:
         raise ValueError(f"the recogniser has a unit {EOS}, which ends a sentence here")
-    return Dictionary((*vocabulary.units[1:], EOS))
+    return WordVocabulary((*vocabulary.units[1:], EOS))
 
 
 def sentences(source: Path) -> Iterator[tuple[str, str]]:

@@ -11,11 +11,11 @@ from torch import Tensor
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.config.decode import DecodeConfig
-from asr_topdown.data.language_model import EOS, Dictionary
-from asr_topdown.data.unit_text import unit_dictionary
+from asr_topdown.data.unit_text import unit_vocabulary
 from asr_topdown.decode.model import load_best
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.text import Vocabulary
+from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
 
 State = tuple[Tensor, ...]
 """Output and cells of each LSTM, (1, N, size) each."""
@@ -72,7 +72,7 @@ def load_language_model(
     config = configuration.load(folder / "config.yaml")
     if not config.is_language_model:
         raise ValueError(f"{folder}: not a language model")
-    dictionary = Dictionary.load(folder / "tokens.txt")
+    dictionary = WordVocabulary.load(folder / "tokens.txt")
     places = _places(dictionary, vocabulary, folder)
     network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
     assert isinstance(network, AwdLstm)
@@ -86,9 +86,9 @@ def configured_language_model(
     return load_language_model(config.lm, vocabulary, device) if config.lm and config.lm_weight else None
 
 
-def _places(dictionary: Dictionary, vocabulary: Vocabulary, folder: Path) -> list[int]:
+def _places(dictionary: WordVocabulary, vocabulary: Vocabulary, folder: Path) -> list[int]:
     """The model's words for the recogniser's units (the blank, which it never reads, is any) and the end."""
-    wanted, known = unit_dictionary(vocabulary).words, {word: i for i, word in enumerate(dictionary.words)}
+    wanted, known = unit_vocabulary(vocabulary).words, {word: i for i, word in enumerate(dictionary.words)}
     lacking = [word for word in wanted if word not in known]
     surplus = sorted(set(known) - set(wanted))
     for words, problem in ((lacking, "lacks"), (surplus, "has, but not the recogniser,")):

@@ -10,11 +10,12 @@ from torch import Tensor
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
-from asr_topdown.data.language_model import Dictionary, batchify, content_hash, get_batch
+from asr_topdown.data.language_model import batchify, content_hash, get_batch
 from asr_topdown.decode.model import content_hash as model_hash
 from asr_topdown.decode.model import load_best
 from asr_topdown.files import read_json, write_json
 from asr_topdown.models.awd_lstm import AwdLstm
+from asr_topdown.text.word_vocabulary import WordVocabulary
 
 
 @torch.no_grad()
@@ -86,9 +87,9 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
         made: dict[str, Any] = read_json(target)
         if all(made.get(key) == value for key, value in wanted.items()):
             return made
-    dictionary = Dictionary.load(folder / "tokens.txt")
-    rows = batchify(dictionary.read(text), config.language_model.test_batch, where=text).to(device)
-    network = load_best(folder, fresh_model(config, len(dictionary), init_seed=0)).to(device).eval()
+    words = WordVocabulary.load(folder / "tokens.txt")
+    rows = batchify(words.read(text), config.language_model.test_batch, where=text).to(device)
+    network = load_best(folder, fresh_model(config, len(words), init_seed=0)).to(device).eval()
     assert isinstance(network, AwdLstm)
     started = time.perf_counter()
     losses = span_losses(network, rows, config.language_model.bptt)

@@ -97,7 +97,7 @@ def read(folder: Path) -> About | None:
 
 
 def _size(experiment: "Experiment", data: Path) -> DataSize:
-    from asr_topdown.data.language_model import EOS, words_of
+    from asr_topdown.text.word_vocabulary import EOS, words_of
 
     if experiment.config.is_language_model:
         return DataSize(data.name, 0, sum(word != EOS for _, word in words_of(data)), 0.0)

@@ -9,13 +9,13 @@ from typing import Any
 from asr_topdown import datadir, layers
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
-from asr_topdown.data.language_model import Dictionary
 from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.unknown_units import check_units
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.models.model import Model
 from asr_topdown.schedule.node import Node
 from asr_topdown.text import Vocabulary
+from asr_topdown.text.word_vocabulary import WordVocabulary
 
 
 @dataclass(frozen=True)
@@ -111,11 +111,11 @@ class Experiment:
             )
         return vocabulary
 
-    def dictionary(self) -> Dictionary:
+    def dictionary(self) -> WordVocabulary:
         """The words that a language model knows."""
-        return Dictionary.load(self.tokens)
+        return WordVocabulary.load(self.tokens)
 
-    def units(self) -> Vocabulary | Dictionary:
+    def units(self) -> Vocabulary | WordVocabulary:
         """What the network puts out, whatever its kind."""
         return self.dictionary() if self.config.is_language_model else self.vocabulary()
 

@@ -7,16 +7,11 @@ from pathlib import Path
 import torch
 
 from asr_topdown.config.language_model import LanguageModelConfig
-from asr_topdown.data.language_model import (
-    Dictionary,
-    LanguageModelBatch,
-    batchify,
-    bptt_segments,
-    get_batch,
-)
+from asr_topdown.data.language_model import LanguageModelBatch, batchify, bptt_segments, get_batch
 from asr_topdown.decode.perplexity import perplexity
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.model import Model
+from asr_topdown.text.word_vocabulary import WordVocabulary
 
 log = logging.getLogger(__name__)
 
@@ -41,7 +36,7 @@ class LanguageTask:
         self,
         train: Path,
         dev: Path,
-        dictionary: Dictionary,
+        dictionary: WordVocabulary,
         config: LanguageModelConfig,
         *,
         seed: int,

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from asr_topdown.data.language_model import EOS, Dictionary, batchify, bptt_segments, get_batch
+from asr_topdown.data.language_model import batchify, bptt_segments, get_batch
+from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
 
 TEXT = " \n = Title = \n \n one two <unk> two \n"
 
@@ -21,40 +22,40 @@ def text(tmp_path: Path) -> Path:
 
 
 def test_every_line_ends_in_eos_blank_ones_too(text: Path) -> None:
-    dictionary = Dictionary.build([text])
-    words = [dictionary.words[index] for index in dictionary.read(text)]
+    vocabulary = WordVocabulary.build([text])
+    words = [vocabulary.words[index] for index in vocabulary.read(text)]
     assert words == [EOS, "=", "Title", "=", EOS, EOS, "one", "two", "<unk>", "two", EOS]
-    assert dictionary.words == (EOS, "=", "Title", "one", "two", "<unk>")
+    assert vocabulary.words == (EOS, "=", "Title", "one", "two", "<unk>")
 
 
 def test_only_line_feeds_end_a_line(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("a\x85b c\u2028d\n", encoding="utf-8")
-    assert len(Dictionary.build([path]).read(path)) == 5
+    assert len(WordVocabulary.build([path]).read(path)) == 5
 
 
-def test_a_dictionary_comes_back_from_its_file(text: Path, tmp_path: Path) -> None:
-    dictionary = Dictionary.build([text])
-    dictionary.save(tmp_path / "words.txt")
-    assert Dictionary.load(tmp_path / "words.txt") == dictionary
+def test_a_vocabulary_comes_back_from_its_file(text: Path, tmp_path: Path) -> None:
+    vocabulary = WordVocabulary.build([text])
+    vocabulary.save(tmp_path / "words.txt")
+    assert WordVocabulary.load(tmp_path / "words.txt") == vocabulary
 
 
 @pytest.mark.parametrize(
     ("content", "line", "word"),
     [("a\na\n", 2, "'a'"), ("a\n\nb\n", 2, "''"), ("a b\n", 1, "'a b'"), ("", 1, "''")],
 )
-def test_a_damaged_dictionary_is_named(tmp_path: Path, content: str, line: int, word: str) -> None:
+def test_a_damaged_vocabulary_is_named(tmp_path: Path, content: str, line: int, word: str) -> None:
     path = tmp_path / "words.txt"
     path.write_text(content)
     with pytest.raises(ValueError, match=f"words.txt:{line}: needs one new word in each line, got {word}"):
-        Dictionary.load(path)
+        WordVocabulary.load(path)
 
 
 def test_an_unknown_word_is_named_with_its_line(text: Path, tmp_path: Path) -> None:
     other = tmp_path / "test.txt"
     other.write_text("one\ntwo three\n")
     with pytest.raises(ValueError, match=r"test\.txt:2: the word 'three' is not in the vocabulary"):
-        Dictionary.build([text]).read(other)
+        WordVocabulary.build([text]).read(other)
 
 
 def test_an_empty_file_and_one_that_is_no_text_are_named(tmp_path: Path) -> None:
@@ -62,9 +63,9 @@ def test_an_empty_file_and_one_that_is_no_text_are_named(tmp_path: Path) -> None
     empty.write_text("")
     binary.write_bytes(b"good\n\xff\xfe bad\n")
     with pytest.raises(ValueError, match=r"empty\.txt: the file is empty"):
-        Dictionary.build([empty])
+        WordVocabulary.build([empty])
     with pytest.raises(ValueError, match=r"binary\.txt:\d: not UTF-8"):
-        Dictionary.build([binary])
+        WordVocabulary.build([binary])
 
 
 def test_columns_stand_side_by_side_and_the_rest_is_dropped() -> None:
@@ -117,6 +118,6 @@ def test_the_official_counts_of_wikitext_2() -> None:
     if not folder:
         pytest.skip("set ASR_TOPDOWN_WIKITEXT2 to the folder with train.txt, valid.txt and test.txt")
     paths = [Path(folder) / f"{name}.txt" for name in ("train", "valid", "test")]
-    dictionary = Dictionary.build(paths)
-    assert len(dictionary) == 33_278
-    assert [len(dictionary.read(path)) for path in paths] == [2_088_628, 217_646, 245_569]
+    vocabulary = WordVocabulary.build(paths)
+    assert len(vocabulary) == 33_278
+    assert [len(vocabulary.read(path)) for path in paths] == [2_088_628, 217_646, 245_569]

@@ -14,12 +14,12 @@ from asr_topdown import config as configuration
 from asr_topdown.bin import main
 from asr_topdown.build import fresh_model
 from asr_topdown.config.decode import DecodeConfig
-from asr_topdown.data.language_model import Dictionary
-from asr_topdown.data.unit_text import unit_dictionary
+from asr_topdown.data.unit_text import unit_vocabulary
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.decode.language_model import LanguageModelScorer, load_language_model
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.text import Vocabulary
+from asr_topdown.text.word_vocabulary import WordVocabulary
 from asr_topdown.weights import save_weights
 
 VOCABULARY = Vocabulary.build(["a b <NOISE>", "cde"], "char")
@@ -28,7 +28,7 @@ EOS = UNITS
 SETTINGS = {"model": {"kind": "awd_lstm", "embedding_size": 6, "hidden_size": 9}, "train": {"metric": "loss"}}
 
 
-def write_model(folder: Path, dictionary: Dictionary, settings: dict = SETTINGS, seed: int = 3) -> Path:
+def write_model(folder: Path, dictionary: WordVocabulary, settings: dict = SETTINGS, seed: int = 3) -> Path:
     """A model's folder, as a training leaves it, with weights large enough that words differ."""
     folder.mkdir(parents=True, exist_ok=True)
     config = configuration.parse(settings)
@@ -46,8 +46,8 @@ def write_model(folder: Path, dictionary: Dictionary, settings: dict = SETTINGS,
 @pytest.fixture(scope="module")
 def scorer(tmp_path_factory: pytest.TempPathFactory) -> LanguageModelScorer:
     # Another order than the recogniser's: units are matched by name.
-    words = unit_dictionary(VOCABULARY).words
-    shuffled = Dictionary(tuple(random.Random(1).sample(words, len(words))))
+    words = unit_vocabulary(VOCABULARY).words
+    shuffled = WordVocabulary(tuple(random.Random(1).sample(words, len(words))))
     return load_language_model(write_model(tmp_path_factory.mktemp("lm") / "node", shuffled), VOCABULARY)
 
 
@@ -158,7 +158,7 @@ def test_a_fused_search_finds_what_enumeration_finds(scorer: LanguageModelScorer
     ],
 )
 def test_other_units_than_the_recognisers(tmp_path: Path, change, problem: str) -> None:
-    folder = write_model(tmp_path, Dictionary(change(unit_dictionary(VOCABULARY).words)))
+    folder = write_model(tmp_path, WordVocabulary(change(unit_vocabulary(VOCABULARY).words)))
     with pytest.raises(ValueError, match="over other units") as error:
         load_language_model(folder, VOCABULARY)
     assert f"it {problem};" in str(error.value)
@@ -169,7 +169,7 @@ def test_other_units_than_the_recognisers(tmp_path: Path, change, problem: str) 
 def test_what_is_no_language_model(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"no model's folder"):
         load_language_model(tmp_path, VOCABULARY)
-    folder = write_model(tmp_path, unit_dictionary(VOCABULARY))
+    folder = write_model(tmp_path, unit_vocabulary(VOCABULARY))
     (folder / "done.json").unlink()
     with pytest.raises(ValueError, match="not a finished model"):
         load_language_model(folder, VOCABULARY)
@@ -180,7 +180,7 @@ def test_what_is_no_language_model(tmp_path: Path) -> None:
 
 def test_a_unit_that_ends_sentences_is_refused() -> None:
     with pytest.raises(ValueError, match="has a unit <eos>"):
-        unit_dictionary(Vocabulary.build(["a <eos>"], "char"))
+        unit_vocabulary(Vocabulary.build(["a <eos>"], "char"))
 
 
 def test_lm_text_trains_a_language_model_of_the_recognisers_units(tmp_path: Path, capsys) -> None:

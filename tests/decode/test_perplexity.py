@@ -7,12 +7,12 @@ import pytest
 
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
-from asr_topdown.data.language_model import Dictionary
 from asr_topdown.decode.model import load_trained
 from asr_topdown.decode.perplexity import score_text
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
+from asr_topdown.text.word_vocabulary import WordVocabulary
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +20,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The experiment folder of one network, trained for an epoch; its text is beside it."""
     root = tmp_path_factory.mktemp("lm")
     (root / "text.txt").write_text("a b c d\n" * 40)
-    Dictionary.build([root / "text.txt"]).save(root / "words.txt")
+    WordVocabulary.build([root / "text.txt"]).save(root / "words.txt")
     optimizer = {"name": "nt_asgd", "lr": 1}
     config = configuration.parse(
         {

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
-from asr_topdown.data.language_model import Dictionary, LanguageModelBatch
+from asr_topdown.data.language_model import LanguageModelBatch
 from asr_topdown.engines.local import InProcess
 from asr_topdown.models.model import Model
 from asr_topdown.runs.experiment import Experiment
@@ -27,6 +27,7 @@ from asr_topdown.schedule.protocol import retrained
 from asr_topdown.schedule.searches import of_studies
 from asr_topdown.schedule.spec import Study
 from asr_topdown.study.driver import drive, submitter
+from asr_topdown.text.word_vocabulary import WordVocabulary
 from asr_topdown.train.language_task import LanguageTask
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.progress import Progress
@@ -54,7 +55,7 @@ def write_text(path: Path, words: int, seed: int) -> Path:
 def experiment(tmp_path_factory: pytest.TempPathFactory) -> Experiment:
     root = tmp_path_factory.mktemp("text")
     train, dev = write_text(root / "train.txt", 1200, 1), write_text(root / "valid.txt", 400, 2)
-    Dictionary.build([train, dev]).save(root / "words.txt")
+    WordVocabulary.build([train, dev]).save(root / "words.txt")
     config = configuration.parse(
         {
             "model": {"kind": "awd_lstm", "embedding_size": 6, "hidden_size": 9},
@@ -213,7 +214,7 @@ def test_training_and_evaluation_equal_the_published_procedure(
 def test_it_learns_a_text_by_heart(tmp_path: Path) -> None:
     text, words = tmp_path / "text.txt", tmp_path / "words.txt"
     text.write_text("a b c d e f g\n" * 90)
-    Dictionary.build([text]).save(words)
+    WordVocabulary.build([text]).save(words)
     model = {"kind": "awd_lstm", "num_layers": 1, "embedding_size": 8, "hidden_size": 9}
     drops = {"input_dropout": 0.1, "output_dropout": 0.1, "weight_dropout": 0.2, "ar_alpha": 0, "tar_beta": 0}
     optimizer = {"name": "nt_asgd", "lr": 10, "plateau_patience": 2}
@@ -234,7 +235,7 @@ def test_it_leaves_a_folder_that_can_be_taken_away(
     assert joint.error == joint.metrics["dev_loss"]
     assert joint.metrics["dev_ppl"] == pytest.approx(math.exp(joint.error))
     folder = store.node_dir(joint.node)
-    assert Dictionary.load(folder / "tokens.txt") == experiment.dictionary()
+    assert WordVocabulary.load(folder / "tokens.txt") == experiment.dictionary()
     assert configuration.load(folder / "config.yaml") == experiment.config
     assert experiment.layer_names() == ("lstm.0", "lstm.1", "lstm.2", "softmax")
 
