@@ -171,9 +171,10 @@ def _forecast(
         f"  {one.node.describe()}"
         for one in told.finished
     ]
+    lines += [f"{one.node.id}  to recognise anew: {one.node.describe()}" for one in told.stale]
     lines += [f"{node.id}  to train: {node.epochs} epochs at most  {node.describe()}" for node in told.ready]
     more = f"{told.least}" if told.least == told.most else f"{told.least} to {told.most}"
-    done, ready = len(told.finished), len(told.ready)
+    done, ready = len(told.finished) + len(told.stale), len(told.ready)
     lines.append(f"{done + ready} trainings known: {done} finished, {ready} to do; {more} more will follow")
     if told.seconds is None or told.seconds_per_epoch is None:
         lines.append("time: nothing is finished yet to tell by; give --seconds-per-epoch")

@@ -17,6 +17,7 @@ class Forecast:
 
     Attributes:
         finished: what is done already, in the order in which the searches ask for it.
+        stale: what is trained, and whose dev set is to be recognised again, since `decode:` has changed.
         ready: what they ask for now.
         least: at least so many trainings more will follow when these are done.
         most: at most so many.
@@ -26,6 +27,7 @@ class Forecast:
     """
 
     finished: tuple[Outcome, ...]
+    stale: tuple[Outcome, ...]
     ready: tuple[Node, ...]
     least: int
     most: int
@@ -50,19 +52,24 @@ def forecast(
     Raises:
         ValueError: as `Store.outcome` and the searches.
     """
-    known = _play(searches(), store.outcome)
+    known = _play(searches(), store.answer)
     finished = [outcome for outcome in known.values() if outcome is not None]
-    ready = [node for node, outcome in known.items() if outcome is None]
+    asked = {node: store.outcome(node) for node, answer in known.items() if answer is None}
+    stale = [outcome for outcome in asked.values() if outcome is not None]
+    ready = [node for node, outcome in asked.items() if outcome is None]
+    trained = [*finished, *stale]
     ends = [_play(searches(), _pretending(store, sign)) for sign in (1, -1)]
     counts = [len(end.keys() - known.keys()) for end in ends]
-    if seconds_per_epoch is None and finished:
-        seconds_per_epoch = sum(one.seconds for one in finished) / sum(one.epochs for one in finished)
+    if seconds_per_epoch is None and trained:
+        seconds_per_epoch = sum(one.seconds for one in trained) / sum(one.epochs for one in trained)
     seconds = None
     if seconds_per_epoch is not None:
-        usual = statistics.fmean(one.epochs for one in finished) if finished else None
+        usual = statistics.fmean(one.epochs for one in trained) if trained else None
         epochs = [_epochs([node for node in end if store.outcome(node) is None], usual) for end in ends]
         seconds = (min(epochs) * seconds_per_epoch, max(epochs) * seconds_per_epoch)
-    return Forecast(tuple(finished), tuple(ready), min(counts), max(counts), seconds, seconds_per_epoch)
+    return Forecast(
+        tuple(finished), tuple(stale), tuple(ready), min(counts), max(counts), seconds, seconds_per_epoch
+    )
 
 
 def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | None]:

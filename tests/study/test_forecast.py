@@ -70,6 +70,14 @@ def test_time_is_told_by_what_is_given_or_by_what_is_finished(tmp_path):
     assert (len(told.finished), len(told.ready), told.least, told.most) == (1, 4, 11, 11)
 
 
+def test_what_was_recognised_in_another_way_is_neither_finished_nor_to_train(tmp_path):
+    store = Store(tmp_path, decoder="greedy")
+    store.finish(dataclasses.replace(outcome(joint(), 0.5), decoder="beam"))
+    told = forecast(lambda: searches([joint()], BLOCKS, "exhaustive"), store)
+    assert ([one.node for one in told.stale], told.finished, told.ready) == ([joint()], (), ())
+    assert told.seconds == (15 * 8 * 0.5, 15 * 8 * 0.5)  # its own training is paid
+
+
 def test_a_continued_training_is_paid_once(tmp_path):
     def make():
         settings = HalvingSettings(budget=4, epoch_stride=16, max_retrainings=1)
