@@ -83,6 +83,7 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.runs.store import Store, check_tag
     from asr_topdown.study import driver, links, ranks
     from asr_topdown.study.build import check_first, searches_of
+    from asr_topdown.study.sources import models_of
     from asr_topdown.study.worker import train_node
     from asr_topdown.train import distributed
 
@@ -91,14 +92,16 @@ def run(args: argparse.Namespace) -> None:
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     experiments = [experiment, *(dataclasses.replace(experiment, train=data) for data in args.joint_data)]
     sources = [args.source_exp] if args.source_exp else []
-    store = Store(args.exp, sources, decoder=decoder_of(experiment))
+    source_store = Store(args.source_exp or args.exp)
+    models = models_of(config.schedule, source_store)
+    store = Store(args.exp, sources, models=models, decoder=decoder_of(experiment))
     make = functools.partial(
         searches_of,
         experiment,
         store,
         names=args.search,
         joint_data=args.joint_data,
-        source_store=Store(args.source_exp or args.exp),
+        source_store=source_store,
     )
     check_first(make(), experiment, store)
     if args.dry_run:

@@ -36,8 +36,13 @@ class _Schedule(Section):
     )
     source: str = Field(
         "",
-        description="transplant, depth_sweep: tag of the study, of another configuration or corpus, that the "
-        "layers come from: its network of the same seed",
+        description="transplant, depth_sweep: where the layers come from: the tag of a study, of another "
+        "configuration or corpus, or the folder of a model, or a link to one",
+    )
+    source_seed: Annotated[int, Field(ge=0)] | Literal["same", "next"] = Field(
+        "same",
+        description="of that study: whose network each seed takes: the same seed's, that of the next one of "
+        "schedule.seeds (the last takes the first's), or this one's",
     )
     source_network: Literal["joint", "final"] = Field(
         "joint", description="of that study: the joint training, or where its first search ended"

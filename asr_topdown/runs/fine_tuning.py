@@ -5,7 +5,6 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from asr_topdown import config as configuration
 from asr_topdown.decode.model import best_epoch
 from asr_topdown.runs import parents
 from asr_topdown.runs.experiment import Experiment
@@ -51,7 +50,7 @@ def fine_tuning(
     Raises:
         ValueError: naming what does not fit, said from the two configurations: features, units, layers.
     """
-    _check_kind(experiment, folder)
+    parents.check_kind(experiment, folder)
     names = experiment.layer_names()
     frozen = layer_patterns.match(names, freeze, what="--freeze")
     new = layer_patterns.match(names, fresh, what="--fresh")
@@ -83,14 +82,6 @@ def fine_tuning(
     _check_fit(node, experiment, folder, store)
     log.info("starts from epoch %d of %s", epoch, folder)
     return node
-
-
-def _check_kind(experiment: Experiment, folder: Path) -> None:
-    path = folder / "config.yaml"
-    kinds = {True: "a language model", False: "a recogniser"}
-    theirs, ours = configuration.load(path).is_language_model, experiment.config.is_language_model
-    if theirs != ours:
-        raise ValueError(f"{path}: {kinds[theirs]}, and this configuration is of {kinds[ours]}")
 
 
 def _check_cmvn(experiment: Experiment) -> None:

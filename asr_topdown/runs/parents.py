@@ -68,6 +68,15 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
                 raise ValueError(f"{folder}: {error}") from None
 
 
+def check_kind(experiment: Experiment, parent: Path) -> None:
+    """Raise ValueError if a recogniser is to start from a language model's folder, or the other way round."""
+    path = parent / "config.yaml"
+    kinds = {True: "a language model", False: "a recogniser"}
+    theirs, ours = configuration.load(path).is_language_model, experiment.config.is_language_model
+    if theirs != ours:
+        raise ValueError(f"{path}: {kinds[theirs]}, and this configuration is of {kinds[ours]}")
+
+
 def check_features(experiment: Experiment, parent: Path) -> None:
     """Layers near the input mean something only over the features that they were trained on.
 

@@ -194,5 +194,19 @@ def read_node(path: Path) -> Node:
         raise ValueError(f"{path}: damaged ({_one_line(error)})") from None
 
 
+def read_outcome(folder: Path) -> Outcome:
+    """What came of a training, from its folder, wherever that lies.
+
+    Raises:
+        FileNotFoundError: if its node.json or done.json is missing.
+        ValueError: one line naming the file, if one is damaged.
+    """
+    node = read_node(folder / "node.json")
+    try:
+        return Outcome.from_json(node, read_json(folder / "done.json"))
+    except ValueError as error:
+        raise ValueError(f"{folder / 'done.json'}: damaged ({_one_line(error)})") from None
+
+
 def _one_line(error: Exception) -> str:
     return " ".join(str(error).split())

@@ -129,6 +129,7 @@ class _Arm:
             start=self.start,
             fresh=self.fresh,
             like=study.joint,
+            weights=study.source.weights if study.source else None,
         )
         return replace(node, lora=self.lora)
 
@@ -146,6 +147,10 @@ def _fresh(study: Study, settings: DepthSweepSettings) -> tuple[str, ...]:
 
 
 def _arms(study: Study, settings: DepthSweepSettings) -> Iterator[_Arm]:
+    if settings.rewinds and study.source and study.source.weights:
+        raise ValueError(
+            f"depth_sweep.starts: {study.source.name} is a model, which is known at its best epoch"
+        )
     blocks, counts = study.blocks, range(1, len(study.blocks))
     names, fresh = bottom(blocks, len(blocks)), _fresh(study, settings)
     source = study.source.name if study.source else ""

@@ -146,6 +146,7 @@ def retrained(
     fresh: tuple[str, ...] = (),
     epoch: int = 0,
     like: Node | None = None,
+    weights: str | None = None,
 ) -> Node:
     """The node that goes on from an epoch of `parent`, the best if none is given.
 
@@ -157,8 +158,14 @@ def retrained(
         fresh: see `Node`.
         epoch: of the parent; 0 = its best.
         like: where configuration, data, epochs and patience come from; None = from the parent.
+        weights: of the parent, if it is a given model, see `Parent`.
     """
-    source = Parent(experiment=parent.node.experiment, node=parent.node.id, epoch=epoch or parent.best_epoch)
+    source = Parent(
+        experiment=parent.node.experiment,
+        node=parent.node.id,
+        epoch=epoch or parent.best_epoch,
+        weights=weights,
+    )
     return replace(
         like or parent.node,
         parent=source,

@@ -12,15 +12,17 @@ from asr_topdown.schedule.protocol import Point, Search
 
 @dataclass(frozen=True)
 class Source:
-    """A trained network of another study, or of another corpus, whose layers are taken over.
+    """A trained network of another study, another corpus or of unknown origin, whose layers are taken over.
 
     Attributes:
         name: what it is called in the results.
         outcome: what came of its training.
+        weights: hash of its best epoch's weights if it is a given model's folder, see `Parent`.
     """
 
     name: str
     outcome: Outcome
+    weights: str | None = None
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,8 @@
-"""The paper's Table 2, "softmax layers frozen from B": another network's classifier, one's own rest."""
+"""The paper's Table 2, "softmax layers frozen from B": another network's classifier, one's own rest.
+
+With `schedule.source_seed` the classifier is of another seed: whether a good one is wanted, or that of the
+study's own joint training.
+"""
 
 from dataclasses import dataclass
 
@@ -32,13 +36,16 @@ def transplant(study: Study, settings: Settings) -> Search:
     classifier.
     """
     if study.source is None:
-        raise ValueError("search transplant needs schedule.source, the tag of another study's results")
+        raise ValueError(
+            "search transplant needs schedule.source: the tag of another study's results, or a model's folder"
+        )
     source = study.source
     node = retrained(
         source.outcome,
         init_seed=retraining_seed(study.seed),
         frozen=study.blocks[-1],
         like=study.joint,
+        weights=source.weights,
     )
     point = TransplantPoint(source.name, source.outcome.node.id)
     joint, second = yield from train_all([study.joint, node])

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from asr_topdown import layers
 from asr_topdown.runs.experiment import Experiment
-from asr_topdown.runs.parents import check_parent
+from asr_topdown.runs.parents import check_kind, check_parent
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule import searches
 from asr_topdown.schedule.protocol import Search
@@ -31,7 +31,8 @@ def searches_of(
             those begin with.
         joint_data: of `subset_scan`, the data of its joint trainings, from small to large; of `epoch_scan`,
             the last of them is its joint training's. () = `experiment`'s.
-        source_store: where the study `schedule.source` is; None = in `store`.
+        source_store: where the study `schedule.source` is; None = in `store`. If that is a model's folder,
+            `store` must know it (`sources.models_of`).
 
     Raises:
         ValueError, FileNotFoundError: naming what does not fit together or is not there.
@@ -42,10 +43,12 @@ def searches_of(
             "train.init: a study's joint trainings start from scratch; what its layers come from is "
             "schedule.source, and train.init is for `train`"
         )
+    for folder in store.models.values():
+        check_kind(experiment, folder)
     sources: dict[int, Source] = {}
     if chosen.source:
         where = source_store or store
-        sources = sources_of(where, chosen.source, chosen.source_network, chosen.seeds)
+        sources = sources_of(where, chosen.source, chosen.source_network, chosen.seeds, chosen.source_seed)
     blocks = layers.group_names(experiment.layer_names(), chosen.groups)
     studies = [
         Study(

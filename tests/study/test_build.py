@@ -1,11 +1,15 @@
 """Studies from the configuration to the results, with real trainings of a tiny network."""
 
+import dataclasses
 import functools
+import re
+import shutil
 from pathlib import Path
 from typing import Any
 
 import networks
 import pytest
+import torch
 from toy_data import write_data
 
 from asr_topdown import config as configuration
@@ -20,9 +24,11 @@ from asr_topdown.schedule.searches import step_name
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
 from asr_topdown.study.build import check_first, searches_of
 from asr_topdown.study.driver import drive, submitter
+from asr_topdown.study.sources import models_of
 from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
+from asr_topdown.weights import load_weights, model_weights, weights_hash
 
 
 def make_experiment(
@@ -136,6 +142,103 @@ def test_depth_sweep_from_another_corpus(data: Path, store: Store, tmp_path: Pat
     with pytest.raises(ValueError, match="the units of its parent"):
         run_study(make_experiment(tmp_path / "wxyz", same_letters), empty, source_store=store)
     assert empty.nodes() == []
+
+
+def test_a_models_folder_is_a_source(
+    data: Path, store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The same layers as by the study's tag, under another name: that of the weights."""
+    there = make_experiment(data, {"search": "greedy"})
+    (of_there,) = run_study(there, store)
+    store.save_results("abc", [of_there])
+    joint = store.node_dir(of_there.steps[0].node)
+    sent = tmp_path / "sent" / "joint_seed1"
+    shutil.copytree(joint, sent)
+    link = tmp_path / "link"
+    link.symlink_to(sent)
+    by_folder = []
+    for folder in (sent, link):
+        sweep = {"search": "depth_sweep", "source": str(folder), "seeds": [1, 2]}
+        sweep["depth_sweep"] = {"starts": ["keep"]}
+        here = make_experiment(tmp_path / "wxyz", sweep, letters="wxyz")
+        exp = tmp_path / f"of_{folder.name}"
+        own = Store(exp / "e", models=models_of(here.config.schedule, store))
+        by_folder.append(run_study(here, own, source_store=store))
+        capsys.readouterr()
+        assert main.main([*command(here, exp), "--source-exp", str(store.root), "--dry-run"]) == 0
+        assert "8 trainings known: 8 finished, 0 to do; 0 more will follow" in capsys.readouterr().out
+    nodes = [[step.node for result in results for step in result.steps] for results in by_folder]
+    assert nodes[0] == nodes[1]
+    first_arm = names(by_folder[0][0])[1]
+    assert first_arm == "lowest block frozen, the rest trained on, from joint_seed1, softmax new"
+    sweep["source"] = "abc"
+    by_tag = Store(tmp_path / "tag", [store.root])
+    sweep["seeds"] = [1]
+    (tagged,) = run_study(
+        make_experiment(tmp_path / "wxyz", sweep, letters="wxyz"), by_tag, source_store=store
+    )
+    for step, other in zip(by_folder[0][0].steps[1:], tagged.steps[1:], strict=True):
+        first, second = own.node(step.node), by_tag.node(other.node)
+        assert dataclasses.replace(first, parent=second.parent) == second
+        assert first.parent.node == second.parent.node == joint.name
+        (best,) = sent.glob(f"epoch-{first.parent.epoch}.safetensors")
+        assert (first.parent.weights, second.parent.weights) == (weights_hash(best), None)
+        assert step.error == other.error
+    # Of each seed the layers are the same model's.
+    assert {own.node(step.node).parent for step in by_folder[0][1].steps[1:]} == {first.parent}
+
+
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ({"source": "no/such"}, "no/such: not a finished model"),
+        ({"source": "nothing"}, "no results/nothing.json (there are: "),
+        ({"source": "{model}", "source_network": "final"}, "is a model: source_network and source_seed"),
+        ({"source": "{model}", "source_seed": 2}, "is a model: source_network and source_seed"),
+        (
+            {"source": "{model}", "depth_sweep": {"starts": ["rewind:1"]}},
+            "a model, which is known at its best",
+        ),
+        ({"source": "abc", "source_seed": "next"}, "next needs at least two seeds"),
+        ({"source": "abc", "source_seed": 7}, "results/abc.json has no seed 7 (there are: 1)"),
+    ],
+)
+def test_sources_that_cannot_be(
+    schedule: dict[str, Any], message: str, data: Path, store: Store, tmp_path: Path
+) -> None:
+    (of_there,) = run_study(make_experiment(data, {"search": "joint"}), store)
+    store.save_results("abc", [of_there])
+    schedule["source"] = schedule["source"].format(model=store.node_dir(of_there.final))
+    here = make_experiment(data, {"search": "depth_sweep", **schedule})
+
+    def first() -> None:
+        own = Store(tmp_path, models=models_of(here.config.schedule, store))
+        check_first(searches_of(here, own, source_store=store), here, own)
+
+    with pytest.raises((ValueError, FileNotFoundError), match=re.escape(message)):
+        first()
+
+
+def test_layers_of_another_seed(data: Path, store: Store) -> None:
+    """The same study's networks, exchanged among the seeds: is one's own classifier better than any?"""
+    own = run_study(make_experiment(data, {"search": "joint", "seeds": [1, 2, 3]}), store)
+    store.save_results("own", own)
+    joints = {result.seed: result.final for result in own}
+    wanted = {"next": {1: 2, 2: 3, 3: 1}, 2: {1: 2, 2: 2, 3: 2}, "same": {1: 1, 2: 2, 3: 3}}
+    for source_seed, pairs in wanted.items():
+        schedule = {"search": "transplant", "source": "own", "source_seed": source_seed, "seeds": [1, 2, 3]}
+        results = run_study(make_experiment(data, schedule), store)
+        taken = {result.seed: store.node(result.final).parent.node for result in results}
+        assert taken == {seed: joints[other] for seed, other in pairs.items()}
+        (name,) = {names(result)[1] for result in results}
+        whose = {"next": ", of another seed", 2: ", of seed 2", "same": ""}[source_seed]
+        assert name == f"classifier frozen from own (joint{whose}), the rest trained"
+        for result in results:
+            first, second = (
+                load_weights(model_weights(store.node_dir(node), store.outcome(store.node(node)).best_epoch))
+                for node in (result.final, taken[result.seed])
+            )
+            assert all(torch.equal(first[key], second[key]) for key in first if key.startswith("heads"))
 
 
 def test_halving_and_the_exhaustive_search_share_a_study(data: Path, store: Store) -> None:
