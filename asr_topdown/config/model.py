@@ -49,45 +49,39 @@ class Conv2dConfig(Section):
     output_size: Size = 256
 
 
-class TransformerConfig(Section):
+class BlocksConfig(Section):
+    """What stacks of blocks with self-attention have in common."""
+
+    num_layers: Size = 12
+    d_model: Size = Field(256, description="size of a frame; input of another goes through a linear layer")
+    num_heads: Size = 4
+    ffn_dim: Size = Field(2048, description="size of the feed-forward layers")
+    dropout: Probability = 0.1
+    attention_dropout: Probability = Field(0.0, description="on the attention weights")
+
+
+class TransformerConfig(BlocksConfig):
     """Transformer blocks (`nn.transformer`)."""
 
     kind: Literal["transformer"] = "transformer"
-    num_layers: Size = 12
-    d_model: Size = Field(256, description="size of a frame; input of another goes through a linear layer")
-    num_heads: Size = 4
-    ffn_dim: Size = Field(2048, description="size of the feed-forward layers")
-    dropout: Probability = 0.1
-    attention_dropout: Probability = Field(0.0, description="on the attention weights")
 
 
-class ConformerConfig(Section):
+class ConformerConfig(BlocksConfig):
     """Conformer blocks (`nn.conformer`)."""
 
     kind: Literal["conformer"] = "conformer"
-    num_layers: Size = 12
-    d_model: Size = Field(256, description="size of a frame; input of another goes through a linear layer")
-    num_heads: Size = 4
-    ffn_dim: Size = Field(2048, description="size of the feed-forward layers")
     kernel_size: Size = Field(31, description="frames that the convolution sees, odd")
     conv_norm: Literal["layer", "batch"] = Field("layer", description="in the convolution module")
-    dropout: Probability = 0.1
-    attention_dropout: Probability = Field(0.0, description="on the attention weights")
 
 
-class EBranchformerConfig(Section):
+class EBranchformerConfig(BlocksConfig):
     """E-Branchformer blocks (`nn.e_branchformer`)."""
 
     kind: Literal["e_branchformer"] = "e_branchformer"
-    num_layers: Size = 12
-    d_model: Size = Field(256, description="size of a frame; input of another goes through a linear layer")
-    num_heads: Size = 4
     ffn_dim: Size = Field(1024, description="size of the feed-forward layers")
     cgmlp_dim: Size = Field(2048, description="size of the gated branch, even")
     kernel_size: Size = Field(31, description="frames that the gate's convolution sees, odd")
     merge_kernel_size: Size = Field(31, description="frames that the merging convolution sees, odd")
-    dropout: Probability = 0.1
-    attention_dropout: Probability = Field(0.0, description="on the attention weights")
 
 
 EncoderConfig = Annotated[
