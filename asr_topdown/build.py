@@ -20,6 +20,7 @@ from asr_topdown.models.heads.attention import AttentionHead, Decoder
 from asr_topdown.models.heads.ctc import CtcHead
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.model import Model
+from asr_topdown.models.pretrained import pretrained_stages
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.blstm import blstm_stages
 from asr_topdown.nn.conformer import conformer_stages
@@ -38,6 +39,7 @@ ENCODERS: Mapping[str, Callable[..., Sequence[Stage]]] = {
     "conformer": conformer_stages,
     "conv2d": conv2d_stages,
     "e_branchformer": e_branchformer_stages,
+    "pretrained": pretrained_stages,
     "transformer": transformer_stages,
     "vgg": vgg_stages,
 }
@@ -133,4 +135,4 @@ def _transducer(
 
 
 def _settings(section: Section) -> dict[str, Any]:
-    return section.model_dump(exclude={"kind"})
+    return {name: value for name, value in section if name != "kind"}

@@ -15,7 +15,7 @@ PACKAGE = ROOT / "asr_topdown"
 # A part imports only from the rows above its own, or from itself.
 RANKS = """
 files logs progress layers
-text audio losses nn engines schedule
+text audio losses nn engines schedule pretrained_folder
 features score weights
 config datadir models
 data corpora
@@ -34,6 +34,8 @@ NEVER = {"egs", "tests", "benchmarks", "torchaudio", "warp_rnnt", "kaldiio"}
 OPTIONAL = {
     "nn.transducer_loss": {"torchaudio", "warp_rnnt"},
     "runs.lora": {"peft"},
+    "models.pretrained.library": {"transformers"},
+    "pretrained_folder": {"huggingface_hub"},
     "export.graph": {"onnx"},
     "export.recognizer": {"onnx", "onnxruntime"},
     "bin.export": {"onnx", "onnxruntime"},

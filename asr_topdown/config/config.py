@@ -9,7 +9,13 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.config.features import FeaturesConfig
 from asr_topdown.config.identity import settings_hash
 from asr_topdown.config.language_model import LanguageModelConfig
-from asr_topdown.config.model import AwdLstmConfig, CtcConfig, ModelConfig, RecognizerConfig
+from asr_topdown.config.model import (
+    AwdLstmConfig,
+    CtcConfig,
+    ModelConfig,
+    PretrainedConfig,
+    RecognizerConfig,
+)
 from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.section import Section
@@ -47,6 +53,28 @@ class Config(Section):
         # A file with a decoder alone (`decode --config`) is for whatever model it is used with.
         if self.heads and "model" in self.model_fields_set:
             self.decode.check_heads(self.heads)
+        return self
+
+    @model_validator(mode="after")
+    def _sound_fits(self) -> "Config":
+        if not isinstance(self.model, RecognizerConfig) or "model" not in self.model_fields_set:
+            return self
+        first, sound = self.model.encoder[0], self.features.kind == "waveform"
+        if isinstance(first, PretrainedConfig) != sound:
+            raise ValueError(
+                "features.kind: waveform and an encoder that begins with kind: pretrained go together"
+            )
+        if not isinstance(first, PretrainedConfig):
+            return self
+        wanted, rate = first.preprocessor.get("sampling_rate", 16000), self.features.sample_rate
+        if wanted != rate:
+            raise ValueError(
+                f"features.waveform.sample_rate is {rate}, and the encoder reads sound of {wanted} Hz"
+            )
+        if self.train.tempo_perturb or self.train.specaugment is not None:
+            raise ValueError(
+                "train.tempo_perturb and train.specaugment change features: not with kind: waveform"
+            )
         return self
 
     @model_validator(mode="after")

@@ -29,10 +29,12 @@ def settings_hash(sections: Mapping[str, Any]) -> str:
 def stated(value: Any) -> Any:
     """`value` as plain JSON values, without the settings that have their default.
 
-    `kind`, which says what the other settings mean, is kept in any case.
+    `kind`, which says what the other settings mean, is kept in any case; a setting that is not saved either
+    (`Field(exclude=True)`: a path) never is.
     """
     if isinstance(value, BaseModel):
-        defaults = {name: field.get_default() for name, field in type(value).model_fields.items()}
+        fields_of = type(value).model_fields
+        defaults = {name: field.get_default() for name, field in fields_of.items() if not field.exclude}
         return _stated(value, defaults)
     if is_dataclass(value):
         return _stated(value, {field.name: field.default for field in fields(value)})

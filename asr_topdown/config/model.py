@@ -4,10 +4,11 @@ The defaults stand here and nowhere else: the constructors in `nn` and `models` 
 hands them a section's settings by name. What must fit together is checked where it is used.
 """
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
+from asr_topdown import pretrained_folder
 from asr_topdown.config.section import Section
 
 Probability = Annotated[float, Field(ge=0.0, lt=1.0)]
@@ -84,8 +85,52 @@ class EBranchformerConfig(BlocksConfig):
     merge_kernel_size: Size = Field(31, description="frames that the merging convolution sees, odd")
 
 
+class PretrainedConfig(Section):
+    """A published encoder that reads sound: wav2vec 2.0 and its like, Whisper's (`models.pretrained`).
+
+    What is read from `path` is written into `architecture`, `preprocessor` and `weights`, which a trained
+    model keeps; where it was read is no part of a name.
+    """
+
+    kind: Literal["pretrained"] = "pretrained"
+    path: str = Field("", exclude=True, description="its folder, or its name on the Hugging Face hub")
+    architecture: dict[str, Any] = Field({}, description="what its config.json says; read from path")
+    preprocessor: dict[str, Any] = Field(
+        {}, description="what its preprocessor_config.json says; read from path"
+    )
+    weights: str = Field(
+        "", description="hash of its weights, read from path; with an architecture alone they are random"
+    )
+    output: Literal["last", "all"] | tuple[int, ...] = Field(
+        "last", description="layers whose outputs are given: 0 is the frontend, 1 the layer enc.0, …"
+    )
+    mix: Literal["last", "concat", "weighted"] = Field(
+        "last", description="last: of one layer; concat: of several side by side; weighted: their sum"
+    )
+    random: int = Field(0, ge=0, description="so many of the highest layers begin with random weights")
+    dropout: Probability = Field(0.0, description="on the output of each layer")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _read_path(cls, values: Any) -> Any:
+        if not isinstance(values, dict) or not isinstance(values.get("path"), str) or not values["path"]:
+            return values
+        found = pretrained_folder.read(values["path"])
+        if values.get("weights", found.weights) != found.weights:
+            raise ValueError(
+                f"path: {values['path']} holds other weights ({found.weights}) than `weights` says"
+            )
+        return {**values, **found._asdict()}
+
+
 EncoderConfig = Annotated[
-    BlstmConfig | VggConfig | Conv2dConfig | TransformerConfig | ConformerConfig | EBranchformerConfig,
+    BlstmConfig
+    | VggConfig
+    | Conv2dConfig
+    | TransformerConfig
+    | ConformerConfig
+    | EBranchformerConfig
+    | PretrainedConfig,
     Field(discriminator="kind"),
 ]
 

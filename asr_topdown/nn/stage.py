@@ -16,12 +16,15 @@ class Stage(nn.Module, abc.ABC):
         numbered: whether they are numbered even where there is only one: `blstm.0`, but `vgg`.
         prenorm: whether its output is the running sum of pre-norm blocks, which who reads it normalises.
         output_size: size D' of an output frame.
+        window: frames in which the next stage works, whatever the utterance's length: the output then is
+            whole windows, all of which the next stage reads; lengths are the utterances' own. 0 = none.
     """
 
     name: ClassVar[str]
     numbered: ClassVar[bool] = True
     prenorm: ClassVar[bool] = False
     output_size: int
+    window: int = 0
 
     @abc.abstractmethod
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

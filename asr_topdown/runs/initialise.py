@@ -1,10 +1,12 @@
 """The network that a node trains: fresh, with its parent's layers in it, the frozen ones frozen."""
 
 import logging
+from collections.abc import Sequence
 
 from torch import Tensor
 
 from asr_topdown import layers
+from asr_topdown.config.model import PretrainedConfig, RecognizerConfig
 from asr_topdown.models.model import Model
 from asr_topdown.runs import lora, parents
 from asr_topdown.runs.experiment import Experiment
@@ -16,7 +18,11 @@ log = logging.getLogger(__name__)
 
 
 def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
-    """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen."""
+    """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen.
+
+    Raises:
+        ValueError: naming what does not fit, or a pretrained encoder whose weights are not to be had.
+    """
     model = experiment.fresh_model(node.init_seed)
     layers.check_partition(model)
     frozen, kept = parents.taken_layers(node, model)
@@ -30,10 +36,28 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
         if experiment.config.train.average is not None:
             raise ValueError(f"node {node.id}: LoRA and train.average do not go together")
         lora.adapt(model, frozen, rank=node.lora, seed=node.init_seed)
+    _check_published(experiment, [name for name in layers.layer_names(model) if name not in frozen + kept])
     for name in layers.layer_names(model):
         done = "frozen" if name in frozen else node.start if name in kept else "new weights"
         log.info("layer %s: %s", name, "joint" if node.parent is None and name not in frozen else done)
     return model
+
+
+def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
+    """Refuse to begin a pretrained encoder's layers with random weights because its own are not there.
+
+    Args:
+        experiment: what is to be trained.
+        new: the layers that nothing was taken over into.
+    """
+    section = experiment.config.model
+    first = section.encoder[0] if isinstance(section, RecognizerConfig) else None
+    if not isinstance(first, PretrainedConfig) or first.path or not first.weights:
+        return
+    if lost := [name for name in new if name == "frontend" or name.startswith("enc.")]:
+        raise ValueError(
+            f"model.encoder.0.path: say where the weights {first.weights} are, with which {lost[0]} begins"
+        )
 
 
 def _weights(store: Store, node: str, epoch: int) -> dict[str, Tensor]:

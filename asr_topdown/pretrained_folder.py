@@ -1,0 +1,131 @@
+"""A pretrained encoder as it is published: a folder, or a name on the Hugging Face hub.
+
+It holds `config.json` (the architecture), `preprocessor_config.json` (what input the network wants) and the
+weights: `model.safetensors`, whole or in parts, or else `pytorch_model.bin`. Nothing here needs torch.
+"""
+
+import functools
+import hashlib
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from asr_topdown import files
+
+ARCHITECTURE, PREPROCESSOR = "config.json", "preprocessor_config.json"
+_WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "pytorch_model.bin", "pytorch_model-*-of-*.bin")
+
+# What says where a file is from, or how it is stored, and nothing of the network.
+_NOT_OF_THE_NETWORK = frozenset(
+    {"_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version"}
+)
+_NOT_OF_THE_INPUT = frozenset({"auto_map", "processor_class"})
+
+
+class Published(NamedTuple):
+    """What a folder says of its network.
+
+    Attributes:
+        architecture: the content of config.json, without where it is from.
+        preprocessor: likewise of preprocessor_config.json.
+        weights: 16 hex digits for the content of the files of weights.
+    """
+
+    architecture: dict[str, Any]
+    preprocessor: dict[str, Any]
+    weights: str
+
+
+def read(path: str) -> Published:
+    """What the folder or hub name `path` holds.
+
+    Raises:
+        ValueError: in one line, if there is no such folder and no hub that has it, or a file is missing.
+    """
+    folder = locate(path)
+    return Published(
+        _settings(folder / ARCHITECTURE, _NOT_OF_THE_NETWORK),
+        _settings(folder / PREPROCESSOR, _NOT_OF_THE_INPUT),
+        weights_hash(folder),
+    )
+
+
+def locate(path: str) -> Path:
+    """The folder itself; of a hub name, the folder of the copy on this machine, fetched if it must be.
+
+    Raises:
+        ValueError: as `read`.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        return folder
+    if folder.is_absolute() or path.count("/") != 1 or path.startswith((".", "~")):
+        raise ValueError(f"{path}: no such folder")
+    return _snapshot(path)
+
+
+def weight_files(folder: Path) -> list[Path]:
+    """The files of weights: safetensors if there are any, else PyTorch's own.
+
+    Raises:
+        ValueError: naming the folder, if it has none.
+    """
+    for pattern in _WEIGHTS:
+        if found := sorted(folder.glob(pattern)):
+            return found
+    raise ValueError(f"{folder}: holds no weights (model.safetensors or pytorch_model.bin)")
+
+
+def weights_hash(folder: Path) -> str:
+    """16 hex digits for the content of the files of weights.
+
+    Raises:
+        ValueError: as `weight_files`.
+    """
+    digests = []
+    for path in weight_files(folder):
+        state = path.stat()
+        digests.append(_file_hash(path.resolve(), (state.st_size, state.st_mtime_ns, state.st_ctime_ns)))
+    return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
+
+
+@functools.lru_cache(maxsize=64)
+def _file_hash(path: Path, state: tuple[int, ...]) -> str:
+    """`state` tells when the file has changed."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _settings(path: Path, left_out: frozenset[str]) -> dict[str, Any]:
+    if not path.is_file():
+        raise ValueError(f"{path}: no such file; a pretrained encoder's folder needs it")
+    found = files.read_json(path)
+    if not isinstance(found, dict):
+        raise ValueError(f"{path}: must hold a JSON object")
+    return {key: value for key, value in sorted(found.items()) if key not in left_out}
+
+
+@functools.lru_cache(maxsize=8)
+def _snapshot(name: str) -> Path:
+    """Fetch what is needed of a hub's model; without a connection, what was fetched before."""
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    except ImportError:
+        raise ValueError(
+            f"{name}: no such folder, and a name on the hub needs the extra: pip install "
+            "'asr_topdown[pretrained]'"
+        ) from None
+    wanted = [ARCHITECTURE, PREPROCESSOR, "model.safetensors", "model*.safetensors*"]
+    try:
+        folder = Path(snapshot_download(name, allow_patterns=wanted))
+        if not any(folder.glob("model*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[*wanted, "pytorch_model*"]))
+    except HFValidationError as error:
+        raise ValueError(f"{name}: no such folder, and no name of a hub's ({error})") from None
+    # The hub's client raises errors of several libraries when there is no connection.
+    except (HfHubHTTPError, OSError, RuntimeError) as error:
+        reason = " ".join(str(error).split())[:120]
+        raise ValueError(
+            f"{name}: no such folder here, and the hub cannot be reached or does not have it ({reason})"
+        ) from None
+    return folder
