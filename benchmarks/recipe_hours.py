@@ -1,11 +1,12 @@
 """What the trainings of a recipe cost: measured on this CPU, estimated for a GPU by counting operations.
 
-For a configuration of egs/wsj or egs/swbd: one batch as large as its batches are on the corpus (utterances of
-the corpus's mean length), one training step, measured in processor seconds of one thread; and the floating
-point operations of its matrix products, convolutions and LSTMs, forward and backward. From these, per epoch
-of the whole corpus: core hours here, and *estimated* hours of a GPU that does so many operations in a second
-on such a network (`--teraflops`; else 3 of LSTMs, whose steps wait for each other, and 10 of Transformers).
-That number is an assumption, not a measurement: the estimate is as good as it is.
+For a configuration of egs/wsj, egs/librispeech or egs/swbd: one batch as large as its batches are on the
+corpus (utterances of the corpus's mean length), one training step, measured in processor seconds of one
+thread; and the floating point operations of its matrix products, convolutions and LSTMs, forward and
+backward. From these, per epoch of the whole corpus: core hours here, and *estimated* hours of a GPU that does
+so many operations in a second on such a network (`--teraflops`; else 3 of LSTMs, whose steps wait for each
+other, and 10 of Transformers). That number is an assumption, not a measurement: the estimate is as good as it
+is.
 
 Printed: one JSON line per configuration.
 
@@ -30,11 +31,14 @@ from asr_topdown.config import Config
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
 sys.path.append(str(Path(__file__).parent / "peers"))
 from ours_worker import lstm_flops
+
+RECIPES = Path(__file__).resolve().parent.parent / "egs"
 
 
 class Corpus(NamedTuple):
@@ -48,6 +52,9 @@ class Corpus(NamedTuple):
 
 CORPORA = {
     "wsj": Corpus(37_416, 29_200_000, {"char": 97}, {"char": 49}),
+    # train-clean-100; a mean utterance of train-clean-5 is taken to be as long.
+    "librispeech": Corpus(28_539, 36_200_000, {"char": 184, "bpe": 65}, {"char": 30, "bpe": 500}),
+    "librispeech/mini": Corpus(1_519, 1_930_000, {"char": 184, "bpe": 100}, {"char": 30, "bpe": 200}),
     "swbd": Corpus(193_000, 103_000_000, {"char": 75, "bpe": 23}, {"char": 50, "bpe": 2000}),
 }
 
@@ -87,9 +94,11 @@ def measure(path: Path, repeats: int, teraflops: float | None) -> dict[str, obje
     """One configuration."""
     config = configuration.load(path)
     teraflops = teraflops or (10.0 if any("former" in stage.kind for stage in config.model.encoder) else 3.0)
-    corpus = CORPORA[path.resolve().parts[-3]]
+    corpus = CORPORA[str(path.resolve().parent.relative_to(RECIPES)).replace("/conf", "")]
     model = fresh_model(config, corpus.units[config.text.unit], 0)
     batch = make_batch(config, corpus)
+    if isinstance(model, Recognizer):
+        model.set_prior(batch.tokens.tolist())
     optimizer = build_optimizer(model, config.train.optimizer)
     flops = count_flops(model, batch)
     took = statistics.median(step_seconds(model, batch, optimizer) for _ in range(repeats))
@@ -112,7 +121,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("configurations", nargs="+", type=Path, help="egs/{wsj,swbd}/conf/*.yaml")
+    parser.add_argument("configurations", nargs="+", type=Path, help="egs/{wsj,librispeech,swbd}/conf/*.yaml")
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--teraflops", type=float, help="assumed of the GPU")
     args = parser.parse_args()

@@ -128,3 +128,21 @@ report() { # SET
     stage 7 report --in "$exp/results" -- asr-topdown report "$exp" --set-name "$1"
     if ((stop_stage >= 7)); then echo "== the report: $(from_caller "$exp/report/report.html")"; fi
 }
+
+run_again() { # OPTION…: this run.sh as it was called, with more options
+    "$script" "${given_options[@]}" --stage "$stage" --stop-stage "$stop_stage" "$@" </dev/null
+    stages_run=1
+}
+
+run_rows() { # FILE CONF OPTION…: a study for each line of FILE: configuration, name, seeds, study whose softmax is frozen
+    local name row_results row_seeds row_source
+    while read -r name row_results row_seeds row_source; do
+        run_again "${@:3}" --config "$2/$name.yaml" --results "$row_results" --seeds "$row_seeds" --source "$row_source"
+    done < <(grep -v '^#' "$1")
+}
+
+transplant_from_source() { # what --source means to stage 4: the softmax layers of that study, frozen
+    if [[ $source ]]; then
+        topdown_options+=(--set schedule.search=transplant --set "schedule.source=$source" --set "schedule.controls=[]")
+    fi
+}

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from asr_topdown import datadir
 from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
-from asr_topdown.corpora import an4, fsdd, kaldi, licences, mboshi, prompts, wsj
+from asr_topdown.corpora import an4, fsdd, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -21,6 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_fsdd(corpora)
     _add_an4(corpora)
     _add_mboshi(corpora)
+    _add_librispeech(corpora)
     _add_wsj(corpora)
     prepare_calls.add_arguments(functools.partial(_add, corpora), _add_downloads)
     prepare_text.add_arguments(functools.partial(_add, corpora), _add_downloads)
@@ -148,6 +149,34 @@ def _add_mboshi(corpora: Subparsers) -> None:
     parser.set_defaults(
         prepare=lambda args: mboshi.prepare(
             args.out, mboshi=args.mboshi, downloads=args.downloads, partial=args.partial
+        )
+    )
+
+
+def _add_librispeech(corpora: Subparsers) -> None:
+    help_ = "audio books, 5 to 960 hours (LibriSpeech): train, and dev and test, clean and other"
+    parser = _add(corpora, "librispeech", help_, "--parts 100 --out data/100")
+    parser.add_argument(
+        "--parts",
+        required=True,
+        choices=librispeech.PARTS,
+        help="hours of training; mini: five, whose dev set is dev_clean_2",
+    )
+    parser.add_argument(
+        "--librispeech",
+        type=Path,
+        metavar="DIR",
+        help="folder with train-clean-100 and so on (default: download them)",
+    )
+    _add_downloads(parser)
+    parser.add_argument("--partial", action="store_true", help="accept a copy with fewer utterances")
+    parser.set_defaults(
+        prepare=lambda args: librispeech.prepare(
+            args.out,
+            parts=args.parts,
+            librispeech=args.librispeech,
+            downloads=args.downloads,
+            partial=args.partial,
         )
     )
 

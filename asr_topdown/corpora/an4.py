@@ -106,7 +106,7 @@ def _absolute(entry: str, folder: Path) -> str:
 def fetch(downloads: Path) -> Path:
     """The folder with the corpus under `downloads`, filled if it is not there."""
     folder = downloads.resolve() / "an4_sphere"
-    download.archive(folder, ARCHIVES, "AN4", ADVICE, sha256=SHA256)
+    download.archive(folder, ARCHIVES, "AN4", ADVICE, checksum=SHA256)
     return folder
 
 

@@ -13,9 +13,10 @@ from asr_topdown.progress import progress
 
 _CHUNK = 1 << 16
 _PARTIAL, _NOTHING_AFTER = 206, 416  # HTTP status codes
+_MD5_DIGITS = 32
 
 
-def fetch(url: str, path: Path, sha256: str = "") -> None:
+def fetch(url: str, path: Path, checksum: str = "") -> None:
     """Download `url` to `path`, unless it is there.
 
     What has arrived waits in `path` + `.part`, so that the next call goes on where this one stopped.
@@ -23,18 +24,19 @@ def fetch(url: str, path: Path, sha256: str = "") -> None:
     Args:
         url: an https address; http is for this machine only.
         path: where it goes.
-        sha256: hexadecimal; what is there or comes must have it. "" = nobody has published one.
+        checksum: SHA-256, or MD5 where there is no other, hexadecimal; what is there or comes must have it.
+            "" = nobody has published one.
 
     Raises:
         OSError: naming the address, if it does not answer or stops in the middle, or is or leads to one
-            without https; naming the file, which is then removed, if its SHA-256 is another.
+            without https; naming the file, which is then removed, if its checksum is another.
     """
     # As long as nothing is downloaded, nobody waits for their import.
     import urllib.error
     from http.client import HTTPException
 
     if path.exists():
-        _check_sum(path, sha256, url)
+        _check_sum(path, checksum, url)
         return
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -48,18 +50,19 @@ def fetch(url: str, path: Path, sha256: str = "") -> None:
             _receive(url, part)
     except (OSError, HTTPException) as error:
         raise OSError(f"cannot download {url}: {getattr(error, 'reason', None) or error}") from error
-    _check_sum(part, sha256, url)
+    _check_sum(part, checksum, url)
     part.replace(path)
 
 
-def _check_sum(path: Path, sha256: str, url: str) -> None:
-    if not sha256:
+def _check_sum(path: Path, checksum: str, url: str) -> None:
+    if not checksum:
         return
+    name, algorithm = ("MD5", "md5") if len(checksum) == _MD5_DIGITS else ("SHA-256", "sha256")
     with open(path, "rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
-    if found != sha256:
+        found = hashlib.file_digest(file, algorithm).hexdigest()
+    if found != checksum:
         path.unlink()
-        raise OSError(f"{path}: removed, since its SHA-256 is {found} and that of {url} is {sha256}")
+        raise OSError(f"{path}: removed, since its {name} is {found} and that of {url} is {checksum}")
 
 
 def _receive(url: str, part: Path) -> None:
@@ -148,7 +151,7 @@ def archive(
     what: str,
     advice: str,
     *,
-    sha256: str = "",
+    checksum: str = "",
     check: Callable[[Path], None] | None = None,
 ) -> None:
     """Fill `folder` from a .tar.gz at the first of `addresses` that works; nothing is done if it is there.
@@ -158,7 +161,7 @@ def archive(
         addresses: of the same archive.
         what: its name, for errors.
         advice: what to do if none works.
-        sha256: of the archive, see `fetch`.
+        checksum: of the archive, see `fetch`.
         check: see `unpack`.
 
     Raises:
@@ -167,7 +170,7 @@ def archive(
 
     def source(address: str) -> None:
         packed = folder.with_name(f"{folder.name}.tar.gz")
-        fetch(address, packed, sha256)
+        fetch(address, packed, checksum)
         unpack(packed, folder, check)
 
     if not folder.exists():

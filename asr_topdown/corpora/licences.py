@@ -14,6 +14,7 @@ LICENCES: Mapping[str, str] = {
     "prompts": "Asterisk core sounds, CC BY-SA 3.0",
     "fsdd": "Free Spoken Digit Dataset, CC BY-SA 4.0",
     "an4": "CMU AN4, free for any use under Carnegie Mellon University's notice",
+    "librispeech": "LibriSpeech, CC BY 4.0",
     "mboshi": "Mboshi (Godard et al. 2018), for research",
     "wsj": "Wall Street Journal (LDC93S6, LDC94S13), under LDC's agreements",
     "swbd": "Switchboard (LDC97S62), under LDC's agreements",

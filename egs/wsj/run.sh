@@ -35,9 +35,7 @@ train_on train_si284 test_dev93
 train_jointly
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.
-if [[ $source ]]; then
-    topdown_options+=(--set schedule.search=transplant --set "schedule.source=$source" --set "schedule.controls=[]")
-fi
+transplant_from_source
 train_topdown
 
 # 5 · Decode: every network that the study names, without a language model. 1 min each.

@@ -92,9 +92,9 @@ def test_wrong_folders(tmp_path):
 def test_download_and_what_to_do_without(root, tmp_path, monkeypatch):
     asked = []
 
-    def fetch(url, path, sha256):
+    def fetch(url, path, checksum):
         asked.append(url)
-        assert sha256 == an4.SHA256
+        assert checksum == an4.SHA256
         if len(asked) == 1:
             raise OSError("cannot download")
         path.parent.mkdir(parents=True, exist_ok=True)

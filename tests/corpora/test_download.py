@@ -109,14 +109,15 @@ def test_only_https_is_asked(server, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
-def test_what_came_must_have_the_published_sum(server, tmp_path):
-    sha256 = hashlib.sha256(CONTENT).hexdigest()
-    download.fetch(f"{server}/file", tmp_path / "x", sha256)
+@pytest.mark.parametrize(("name", "algorithm"), [("SHA-256", hashlib.sha256), ("MD5", hashlib.md5)])
+def test_what_came_must_have_the_published_sum(name, algorithm, server, tmp_path):
+    digest = algorithm(CONTENT).hexdigest()
+    download.fetch(f"{server}/file", tmp_path / "x", digest)
     assert (tmp_path / "x").read_bytes() == CONTENT
-    message = rf"removed, since its SHA-256 is {sha256} and that of .*/file is 0+$"
+    message = rf"removed, since its {name} is {digest} and that of .*/file is 0+$"
     for _ in range(2):  # what is there, and what comes
         with pytest.raises(OSError, match=message):
-            download.fetch(f"{server}/file", tmp_path / "x", "0" * 64)
+            download.fetch(f"{server}/file", tmp_path / "x", "0" * len(digest))
         assert os.listdir(tmp_path) == []
 
 

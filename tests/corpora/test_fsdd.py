@@ -204,7 +204,7 @@ def test_missing_recordings_are_named(recordings, tmp_path):
 
 
 def test_a_download_that_fails_says_what_to_do(tmp_path, monkeypatch):
-    def unreachable(url, path, sha256=""):
+    def unreachable(url, path, checksum=""):
         raise OSError(f"cannot download {url}: no network")
 
     monkeypatch.setattr(download, "fetch", unreachable)

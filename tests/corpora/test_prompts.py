@@ -171,7 +171,7 @@ def test_folders_without_what_is_needed(sounds, tmp_path):
 def offline(monkeypatch, tmp_path):
     """No network, and an empty PATH but for a folder of programs that a test may fill."""
 
-    def unreachable(url, path, sha256=""):
+    def unreachable(url, path, checksum=""):
         raise OSError(f"cannot download {url}: no network")
 
     programs = tmp_path / "programs"
@@ -188,7 +188,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 
 def test_from_the_projects_archive(sounds, tmp_path, monkeypatch, offline):
-    def fetch(url, path, sha256=""):
+    def fetch(url, path, checksum=""):
         assert url == prompts.ARCHIVE
         path.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(path, "w:gz") as tar:

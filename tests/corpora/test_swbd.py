@@ -234,7 +234,7 @@ def test_transcripts_may_lie_beside_the_sound(discs, tmp_path):
 def test_transcripts_are_downloaded_if_they_are_nowhere(discs, tmp_path, monkeypatch):
     asked = []
 
-    def fetch(address, archive, sha256=""):
+    def fetch(address, archive, checksum=""):
         asked.append(address)
         raise OSError(f"cannot download {address}")
 

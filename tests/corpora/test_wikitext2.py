@@ -80,7 +80,7 @@ def official(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_it_is_downloaded_from_the_first_place_that_answers(
     dead: str, official: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(url: str, path: Path, sha256: str = "") -> None:
+    def fetch(url: str, path: Path, checksum: str = "") -> None:
         if dead and dead in url:
             raise OSError(f"cannot download {url}: gone")
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -94,7 +94,7 @@ def test_it_is_downloaded_from_the_first_place_that_answers(
 def test_when_all_places_fail_one_line_says_what_to_do(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fetch(url: str, path: Path, sha256: str = "") -> None:
+    def fetch(url: str, path: Path, checksum: str = "") -> None:
         raise OSError(f"cannot download {url}: gone")
 
     monkeypatch.setattr(download, "fetch", fetch)
@@ -104,7 +104,7 @@ def test_when_all_places_fail_one_line_says_what_to_do(
 
 
 def test_a_download_with_other_counts_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fetch(url: str, path: Path, sha256: str = "") -> None:
+    def fetch(url: str, path: Path, checksum: str = "") -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(archive() if url.endswith(".zip") else b"another text\n")
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from asr_topdown.corpora.fake import an4, swbd, wsj
+from asr_topdown.corpora.fake import an4, librispeech, swbd, wsj
 
 FULL_SECONDS = 0.01
 """Each tone's, with --full: 37416 sentences have to fit on a disk."""
@@ -12,7 +12,7 @@ FULL_SECONDS = 0.01
 def main() -> None:
     """Write the corpus that the command line names."""
     parser = argparse.ArgumentParser(prog="python -m asr_topdown.corpora.fake", description=__doc__)
-    parser.add_argument("corpus", choices=("wsj", "an4", "swbd"))
+    parser.add_argument("corpus", choices=("wsj", "an4", "swbd", "librispeech"))
     parser.add_argument("folder", type=Path)
     parser.add_argument(
         "--full", action="store_true", help="as many utterances as the real one, tiny sound (wsj, an4)"
@@ -32,6 +32,9 @@ def main() -> None:
         folders = f"{calls.eval2000_speech} {calls.eval2000_transcripts}"
         print(f"asr-topdown prepare eval2000 --folders {folders} --out data")
         print(f"asr-topdown prepare rt03 --rt03 {calls.rt03} --out data")
+    elif args.corpus == "librispeech":
+        root = librispeech.write(args.folder)
+        print(f"asr-topdown prepare librispeech --librispeech {root} --partial --parts mini --out data/mini")
     else:
         root = an4.write(args.folder, train=948 if args.full else 200, test=130 if args.full else 20)
         print(f"asr-topdown prepare an4 --an4 {root} --out data")
