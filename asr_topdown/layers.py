@@ -10,7 +10,7 @@ Everything that layer-scheduled training does to a network goes through this fil
 """
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import torch
@@ -210,16 +210,43 @@ def freeze(model: nn.Module, names: Iterable[str], *, dropout: bool) -> None:
                     _switch_dropout_off(part)
 
 
-def fingerprint(model: nn.Module, names: Iterable[str], *, ignore: str = "") -> str:
+def freeze_all_but_norms_and_biases(model: nn.Module, names: Iterable[str]) -> frozenset[str]:
+    """Let only biases, and weights of normalisations, be trained in the layers `names` (BitFit).
+
+    Biases are what PyTorch and our modules call so, those of relative positions in attention among them.
+
+    Returns:
+        The names of the parameters that are not trained.
+    """
+    norms = {
+        id(parameter)
+        for module in model.modules()
+        if isinstance(module, (nn.modules.batchnorm._NormBase, nn.LayerNorm, nn.GroupNorm, nn.RMSNorm))
+        for parameter in module.parameters(recurse=False)
+    }
+    groups = tensors_by_layer(model)
+    still = set()
+    for name in select(list(groups), names):
+        for key, tensor in groups[name].items():
+            is_bias = "bias" in key.rpartition(".")[2]
+            if isinstance(tensor, nn.Parameter) and not is_bias and id(tensor) not in norms:
+                tensor.requires_grad_(False)
+                still.add(key)
+    return frozenset(still)
+
+
+def fingerprint(
+    model: nn.Module, names: Iterable[str], *, ignore: str = "", only: Container[str] | None = None
+) -> str:
     """SHA-256 over the parameters *and* buffers of the layers `names`, as a hexadecimal string.
 
-    Tensors with `ignore` in their name, if it is given, are left out.
+    Tensors with `ignore` in their name, if it is given, are left out, and so are those not in `only`.
     """
     groups = tensors_by_layer(model)
     digest = hashlib.sha256()
     for name in select(list(groups), names):
         for key, tensor in sorted(groups[name].items()):
-            if ignore and ignore in key:
+            if (ignore and ignore in key) or (only is not None and key not in only):
                 continue
             digest.update(f"{key} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
             raw = tensor.detach().cpu().contiguous().reshape(-1).view(torch.uint8)

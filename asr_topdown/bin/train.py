@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asr_topdown.config import Config
-    from asr_topdown.config.train import InitConfig
+    from asr_topdown.config.train import TrainConfig
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
@@ -69,74 +69,88 @@ def run(args: argparse.Namespace) -> None:
 
     options.start_ddp(args)
     log_to_stderr()
-    config, init = _with_init(options.read_config(args), args)
+    asked = _asked(options.read_config(args), args)
     if args.link is not None:
         files.check_link(args.link)
-    store = Store(args.exp, models=_models(init))
+    store = Store(args.exp, models=_models(asked))
     if args.engine != "local":
-        _finish(_train_elsewhere(args, config, init), store, args.link)
+        _finish(_train_elsewhere(args, asked), store, args.link)
         return
     with distributed.join(args.device) as world:
-        experiment = _experiment(args, config, init)
+        experiment = _experiment(args, asked)
         options.check_units([experiment])
-        outcome = run_node(_node(args, experiment, init, store), experiment, store)
+        outcome = run_node(_node(args, experiment, asked.train, store), experiment, store)
         if world.leads:
             _finish(outcome, store, args.link)
 
 
-def _with_init(config: "Config", args: argparse.Namespace) -> "tuple[Config, InitConfig | None]":
-    """The settings but for `train.init`, whose part of a name is the node's; and that, with the options."""
+def _asked(config: "Config", args: argparse.Namespace) -> "Config":
+    """The settings, with what the options say of `train.init`."""
     from asr_topdown.config.train import InitConfig
 
     given = {"model": args.init, "freeze": args.freeze, "fresh": args.fresh, "keep_cmvn": args.keep_cmvn}
     given = {name: value for name, value in given.items() if value}
-    init = InitConfig(**{**dict(config.train.init or {}), **given}) if config.train.init or given else None
+    init = config.train.init
+    if given:
+        init = InitConfig(**{**dict(init or {}), **given})
     if init is not None and not init.model:
         alone = [f"--{name.replace('_', '-')}" for name in given] or ["train.init"]
         raise ValueError(f"{alone[0]} needs --init MODEL, or train.init.model")
-    train = config.train.model_copy(update={"init": None})
-    return config.model_copy(update={"train": train}), init
+    if init is None and config.train.tuning:
+        raise ValueError("train.tuning needs --init MODEL, or train.init.model")
+    return config.model_copy(update={"train": config.train.model_copy(update={"init": init})})
 
 
-def _models(init: "InitConfig | None") -> "Mapping[str, Path]":
+def _models(asked: "Config") -> "Mapping[str, Path]":
     from asr_topdown.runs.fine_tuning import source_of
 
-    return source_of(Path(init.model)) if init else {}
+    return source_of(Path(asked.train.init.model)) if asked.train.init else {}
 
 
-def _experiment(args: argparse.Namespace, config: "Config", init: "InitConfig | None") -> "Experiment":
+def _experiment(args: argparse.Namespace, asked: "Config") -> "Experiment":
+    """What the node belongs to: settings but for those that are the node's own."""
     from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.schedule.tuning import PLAIN
 
+    init = asked.train.init
     kept = Path(init.model).resolve() if init and init.keep_cmvn else None
+    train = asked.train.model_copy(update={"init": None, "tuning": PLAIN})
+    config = asked.model_copy(update={"train": train})
     return Experiment(config, args.train, args.dev, args.tokens, args.device, cmvn_source=kept)
 
 
-def _node(
-    args: argparse.Namespace, experiment: "Experiment", init: "InitConfig | None", store: "Store"
-) -> "Node":
+def _node(args: argparse.Namespace, experiment: "Experiment", asked: "TrainConfig", store: "Store") -> "Node":
     """What is to be trained; whatever cannot be is said now."""
     from asr_topdown.runs.fine_tuning import fine_tuning
 
+    init = asked.init
     if init is None:
         return experiment.joint(args.seed)
     return fine_tuning(
-        experiment, Path(init.model), store, seed=args.seed, freeze=init.freeze, fresh=init.fresh
+        experiment,
+        Path(init.model),
+        store,
+        seed=args.seed,
+        freeze=init.freeze,
+        fresh=init.fresh,
+        lora=init.lora,
+        tuning=asked.tuning,
     )
 
 
-def _train_elsewhere(args: argparse.Namespace, config: "Config", init: "InitConfig | None") -> "Outcome":
+def _train_elsewhere(args: argparse.Namespace, asked: "Config") -> "Outcome":
     from asr_topdown.engines import engine_config
     from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.store import Store
     from asr_topdown.study import driver
     from asr_topdown.study.worker import train_node
 
-    experiment = _experiment(args, config, init)
+    experiment = _experiment(args, asked)
     options.check_units([experiment])
-    store = Store(args.exp, models=_models(init), decoder=decoder_of(experiment))
-    node = _node(args, experiment, init, store)
+    store = Store(args.exp, models=_models(asked), decoder=decoder_of(experiment))
+    node = _node(args, experiment, asked.train, store)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
-    with engine_config.open_engine(options.read_engine(args, threads=config.run.threads)) as engine:
+    with engine_config.open_engine(options.read_engine(args, threads=asked.run.threads)) as engine:
         submit = driver.submitter(engine, train, store=store)
         return driver.drive_one(node, submit, store=store)
 

@@ -21,6 +21,7 @@ from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.section import Section
 from asr_topdown.config.text import TextConfig
 from asr_topdown.config.train import TrainConfig
+from asr_topdown.schedule.tuning import PLAIN
 
 
 class Config(Section):
@@ -137,7 +138,7 @@ class Config(Section):
         """
         names = ("features", "text", "model", "language_model", "train")
         sections = {name: getattr(self, name) for name in names}
-        of_node = dict.fromkeys(("epochs", "patience", "init"))
+        of_node = {"epochs": None, "patience": None, "init": None, "tuning": PLAIN}
         return settings_hash({**sections, "train": self.train.model_copy(update=of_node)})
 
 

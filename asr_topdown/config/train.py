@@ -6,6 +6,7 @@ from pydantic import Field, field_validator, model_validator
 
 from asr_topdown.config.section import Section
 from asr_topdown.features.specaug_options import SpecAugmentOptions
+from asr_topdown.schedule.tuning import PLAIN, Tuning
 
 
 class OptimizerConfig(Section):
@@ -90,6 +91,10 @@ class InitConfig(Section):
         "data; `train --keep-cmvn`",
     )
 
+    lora: int = Field(
+        0, ge=0, description="rank of the adapters (LoRA) that are trained in the frozen layers; 0 = none"
+    )
+
     _one_is_a_list = field_validator("freeze", "fresh", mode="before")(_as_list)
 
 
@@ -133,4 +138,7 @@ class TrainConfig(Section):
     )
     init: InitConfig | None = Field(
         None, description="start from the weights of a trained model: fine-tuning, by `train` alone"
+    )
+    tuning: Tuning = Field(
+        PLAIN, description="with init: how the layers that are taken over and not frozen are trained on"
     )

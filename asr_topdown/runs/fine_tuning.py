@@ -11,6 +11,7 @@ from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store, read_node
 from asr_topdown.schedule import layer_patterns
 from asr_topdown.schedule.node import Node, Parent
+from asr_topdown.schedule.tuning import PLAIN, Tuning
 from asr_topdown.weights import weights_hash, weights_of_epoch
 
 log = logging.getLogger(__name__)
@@ -34,6 +35,8 @@ def fine_tuning(
     seed: int,
     freeze: Iterable[str] = (),
     fresh: Iterable[str] = (),
+    lora: int = 0,
+    tuning: Tuning = PLAIN,
 ) -> Node:
     """The training that starts from the best epoch of the model in `folder`, all layers trained on.
 
@@ -46,6 +49,8 @@ def fine_tuning(
         seed: of new weights and all else that is random.
         freeze: patterns (`schedule.layer_patterns`) of layers that keep the model's weights for good.
         fresh: patterns of layers with new weights.
+        lora: rank of the adapters that are trained in the frozen layers; 0 = none.
+        tuning: how the others that are not new are trained on.
 
     Raises:
         ValueError: naming what does not fit, said from the two configurations: features, units, layers.
@@ -59,11 +64,15 @@ def fine_tuning(
     _check_cmvn(experiment)
     new = (*new, *_new_for_units(experiment, folder, frozen, new))
     for option, chosen, why in (
-        ("--freeze", frozen, "nothing would be trained"),
+        ("--freeze", () if lora else frozen, "nothing would be trained"),
         ("--fresh", new, f"nothing would be left of {folder}"),
     ):
         if len(chosen) == len(names):
             raise ValueError(f"{option}: these are all layers: {why}")
+    if lora and not frozen:
+        raise ValueError("train.init.lora: adapters are trained in frozen layers: --freeze says which")
+    if tuning and len(frozen) + len(new) == len(names):
+        raise ValueError(f"train.tuning ({tuning.text()}): no layer of {folder} would be trained on")
     source = read_node(folder / "node.json")
     epoch = best_epoch(folder)
     node = replace(
@@ -77,6 +86,8 @@ def fine_tuning(
         start="keep",
         frozen=frozen,
         fresh=new,
+        lora=lora,
+        tuning=tuning,
         frozen_dropout=experiment.config.schedule.frozen_dropout,
     )
     _check_fit(node, experiment, folder, store)

@@ -32,6 +32,8 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
         if kept:
             layers.transplant(_weights(store, node.parent.node, parents.kept_epoch(node)), model, kept)
     layers.freeze(model, frozen, dropout=node.frozen_dropout == "keep")
+    if node.tuning.parameters == "norms_and_biases":
+        layers.freeze_all_but_norms_and_biases(model, kept)
     if node.lora:
         if experiment.config.train.average is not None:
             raise ValueError(f"node {node.id}: LoRA and train.average do not go together")

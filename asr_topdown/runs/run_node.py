@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+from collections.abc import Container
 from pathlib import Path
 
 import torch
@@ -16,6 +17,7 @@ from asr_topdown.runs import about, continuation, frozen_prefix, lora
 from asr_topdown.runs.dev_error import decoder_of, with_dev_error
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
+from asr_topdown.runs.layer_plan import layer_plan
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import LOWEST_LOSS_EPOCH, Node, Outcome
 from asr_topdown.train import distributed
@@ -71,7 +73,9 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
     model = prepare_model(node, experiment, store)
     if distributed.current().leads:
         about.write(folder, model, experiment)
-    frozen = layers.fingerprint(model, node.frozen, ignore=lora.MARK)
+    still = frozenset(name for name, one in model.named_parameters() if not one.requires_grad)
+    trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    frozen = _frozen(model, node, still)
     trainer = Trainer(
         model,
         make_task(node, experiment, model),
@@ -82,10 +86,11 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         seed=node.init_seed,
         folder=folder,
         device=distributed.local_device(experiment.device),
+        layerwise=layer_plan(node, model),
     )
     for epoch in trainer.epochs():
-        now = layers.fingerprint(model, node.frozen, ignore=lora.MARK)
-        assert now == frozen, f"{folder}: frozen layers {node.frozen} changed in epoch {epoch}"
+        now = _frozen(model, node, still)
+        assert now == frozen, f"{folder}: frozen layers {node.frozen} or parameters changed in epoch {epoch}"
     progress, best = trainer.progress, trainer.progress.best_score
     log.info(
         "%s: best epoch %d of %d, dev error (%s) %.4f",
@@ -105,9 +110,18 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         metrics={
             **progress.dev_metrics(),
             LOWEST_LOSS_EPOCH: progress.lowest_loss_epoch,
-            "trainable_parameters": sum(one.numel() for one in model.parameters() if one.requires_grad),
+            "trainable_parameters": trained,
             "peak_memory": progress.peak_memory,
         },
+    )
+
+
+def _frozen(model: Model, node: Node, still: Container[str]) -> tuple[str, str]:
+    """Fingerprints of the frozen layers, their buffers too, and of all parameters `still` in others."""
+    others = [name for name in layers.layer_names(model) if name not in node.frozen]
+    return (
+        layers.fingerprint(model, node.frozen, ignore=lora.MARK),
+        layers.fingerprint(model, others, only=still),
     )
 
 

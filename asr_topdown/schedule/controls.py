@@ -18,7 +18,8 @@ from asr_topdown.schedule.protocol import (
     train_one,
 )
 from asr_topdown.schedule.seeds import derived_seed, retraining_seed
-from asr_topdown.schedule.spec import Only, Settings, Spec, Study, setting
+from asr_topdown.schedule.settings import Settings, setting
+from asr_topdown.schedule.spec import Only, Spec, Study
 
 
 @dataclass(frozen=True)

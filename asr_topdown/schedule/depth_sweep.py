@@ -17,7 +17,8 @@ from asr_topdown.schedule.protocol import (
     train_one,
 )
 from asr_topdown.schedule.seeds import retraining_seed
-from asr_topdown.schedule.spec import Settings, Spec, Study, setting
+from asr_topdown.schedule.settings import Settings, setting
+from asr_topdown.schedule.spec import Spec, Study
 
 
 @dataclass(frozen=True)

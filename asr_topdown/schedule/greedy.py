@@ -9,7 +9,8 @@ from asr_topdown.schedule.blocks import top
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Search, retrained
 from asr_topdown.schedule.seeds import derived_seed
-from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Settings, Spec, Study, setting
+from asr_topdown.schedule.settings import Settings, setting
+from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Spec, Study
 
 
 @dataclass(frozen=True)

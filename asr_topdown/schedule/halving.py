@@ -14,7 +14,8 @@ from asr_topdown.schedule.blocks import composition_name, top
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result, Search, Step, retrained, train_all, train_one
 from asr_topdown.schedule.seeds import derived_seed
-from asr_topdown.schedule.spec import Settings, Spec, Study, setting
+from asr_topdown.schedule.settings import Settings, setting
+from asr_topdown.schedule.spec import Spec, Study
 
 
 @dataclass(frozen=True)

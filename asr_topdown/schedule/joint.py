@@ -1,7 +1,8 @@
 """Joint training alone: what every schedule starts from."""
 
 from asr_topdown.schedule.protocol import Result, Search, Step, train_all
-from asr_topdown.schedule.spec import Settings, Spec, Study
+from asr_topdown.schedule.settings import Settings
+from asr_topdown.schedule.spec import Spec, Study
 
 
 def joint(study: Study, settings: Settings) -> Search:

@@ -6,8 +6,11 @@ import json
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import MISSING, asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, fields, replace
 from typing import Any, Literal
+
+from asr_topdown.schedule.plain import exactly, number
+from asr_topdown.schedule.tuning import PLAIN, Tuning
 
 LOSS = "dev_loss"
 LOWEST_LOSS_EPOCH = "lowest_loss_epoch"
@@ -59,6 +62,7 @@ class Node:
         fresh: layers with new weights although `start` is "keep" or a rewinding: an output layer for other
             units, for one.
         lora: rank of the low-rank adapters (LoRA) that are trained in the frozen layers; 0 = none.
+        tuning: how the parent's layers that are not frozen are trained on.
 
     Raises:
         ValueError: naming the field that has a wrong value.
@@ -75,6 +79,7 @@ class Node:
     frozen_dropout: str = "keep"
     fresh: tuple[str, ...] = ()
     lora: int = 0
+    tuning: Tuning = PLAIN
 
     def __post_init__(self) -> None:
         _check_fields(self)
@@ -102,6 +107,10 @@ class Node:
             raise ValueError('node: fresh says what is new where start is not "reinit"')
         if self.lora and not self.frozen:
             raise ValueError("node: lora needs frozen layers to adapt")
+        if self.tuning and self.start == "reinit":
+            raise ValueError(
+                f"node: tuning ({self.tuning.text()}) is of layers that start from a parent's weights"
+            )
 
     @functools.cached_property
     def id(self) -> str:
@@ -126,6 +135,7 @@ class Node:
             self, dict_factory=lambda items: {key: value for key, value in items if value is not None}
         )
         values = {**given, "frozen": list(self.frozen), "fresh": list(self.fresh)}
+        values["tuning"] = self.tuning.to_json()
         return {key: values[key] for key, default in _DEFAULTS.items() if getattr(self, key) != default}
 
     @classmethod
@@ -135,12 +145,14 @@ class Node:
         Raises:
             ValueError: on an unknown or missing key, or a value of the wrong type.
         """
-        known = _exactly(cls, values, "node", defaults=True)
+        known = exactly(cls, values, "node", defaults=True)
         for name in ("frozen", "fresh"):
             if isinstance(known[name], list):
                 known[name] = tuple(known[name])
         if known["parent"] is not None:
-            known["parent"] = Parent(**_exactly(Parent, known["parent"], "parent", defaults=True))
+            known["parent"] = Parent(**exactly(Parent, known["parent"], "parent", defaults=True))
+        if not isinstance(known["tuning"], Tuning):
+            known["tuning"] = Tuning(**exactly(Tuning, known["tuning"], "tuning", defaults=True))
         return cls(**known)
 
     def describe(self) -> str:
@@ -154,6 +166,8 @@ class Node:
         )
         if self.fresh:
             weights += f", {', '.join(self.fresh)} new"
+        if self.tuning:
+            weights += f" ({self.tuning.text()})"
         adapted = f", LoRA of rank {self.lora} in it" if self.lora else ""
         if not self.frozen:
             return f"nothing frozen, weights {weights}, seed {self.init_seed}"
@@ -247,32 +261,18 @@ class Outcome:
         """
         if isinstance(values, dict):
             values = {"node": node, **values}
-        known = _exactly(cls, values, "outcome")
+        known = exactly(cls, values, "outcome")
         for name in ("error", "seconds"):
-            known[name] = _number(known[name], name)
+            known[name] = number(known[name], name)
         if not isinstance(known["metrics"], dict):
             raise ValueError(f"outcome: metrics must be an object, got {known['metrics']!r}")
-        known["metrics"] = {key: _number(value, f"metrics.{key}") for key, value in known["metrics"].items()}
+        known["metrics"] = {key: number(value, f"metrics.{key}") for key, value in known["metrics"].items()}
         if not isinstance(known["decoder"], str):
             raise ValueError(f"outcome: decoder must be a text, got {known['decoder']!r}")
         for name in ("best_epoch", "epochs"):
             if type(known[name]) is not int:
                 raise ValueError(f"outcome: {name} must be a whole number, got {known[name]!r}")
         return cls(**known)
-
-
-def _exactly(cls: type[Any], values: Any, what: str, *, defaults: bool = False) -> dict[str, Any]:
-    """`values` if it is an object with just the fields of the dataclass `cls`, or with some left out."""
-    if not isinstance(values, dict):
-        raise ValueError(f"{what}: must be an object, got {values!r}")
-    if defaults:
-        values = {field.name: field.default for field in fields(cls) if field.default is not MISSING} | values
-    names = {field.name for field in fields(cls)}
-    if unknown := sorted(set(values) - names):
-        raise ValueError(f"{what}: unknown key {', '.join(map(str, unknown))}")
-    if missing := sorted(names - set(values)):
-        raise ValueError(f"{what}: no {', '.join(missing)}")
-    return dict(values)
 
 
 def _check_fields(value: Node | Parent) -> None:
@@ -282,6 +282,8 @@ def _check_fields(value: Node | Parent) -> None:
         content = getattr(value, field.name)
         if field.name == "parent":
             fits = content is None or isinstance(content, Parent)
+        elif field.name == "tuning":
+            fits = isinstance(content, Tuning)
         elif field.name in ("frozen", "fresh"):
             fits = isinstance(content, tuple) and all(isinstance(name, str) and name for name in content)
         elif field.name == "weights":
@@ -292,9 +294,3 @@ def _check_fields(value: Node | Parent) -> None:
             fits = isinstance(content, str) and content != ""
         if not fits:
             raise ValueError(f"{what}: {field.name} cannot be {content!r}")
-
-
-def _number(value: Any, what: str) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)):
-        raise ValueError(f"outcome: {what} must be a number, got {value!r}")
-    return float(value)

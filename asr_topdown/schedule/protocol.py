@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol, TypeVar
 
 from asr_topdown.schedule.node import Node, Outcome, Parent
+from asr_topdown.schedule.tuning import PLAIN
 
 
 @dataclass(frozen=True)
@@ -174,6 +175,7 @@ def retrained(
         init_seed=init_seed,
         fresh=fresh,
         lora=0,
+        tuning=PLAIN,
     )
 
 

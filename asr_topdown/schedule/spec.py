@@ -1,13 +1,14 @@
 """What a search is to the rest of the program, and what it may build on."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from asr_topdown.schedule import blocks as layer_blocks
 from asr_topdown.schedule.blocks import Blocks
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Point, Search
+from asr_topdown.schedule.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -86,37 +87,11 @@ class Study:
         return self.first()
 
 
-def setting(default: Any, description: str, **limits: Any) -> Any:
-    """A field of a search's settings.
-
-    Args:
-        default: its value where the configuration says nothing.
-        description: in the configuration's reference.
-        limits: what pydantic's `Field` takes: ge=1, min_length=1, ...
-    """
-    return field(default=default, metadata={"description": description, **limits})
-
-
 # What a setting says that several searches have.
 CLASSIFIER_EPOCH = (
     "epoch that the frozen layers are taken from: same (the network's own, best), lowest_loss (on dev) or "
     "a number; all but same need run.keep_epochs: all"
 )
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `schedule.NAME` may hold: a frozen dataclass of `setting`s in the search's own file.
-
-    Raises:
-        ValueError: naming a number that is below its limit `ge`.
-    """
-
-    def __post_init__(self) -> None:
-        for one in fields(self):
-            least, value = one.metadata.get("ge"), getattr(self, one.name)
-            if least is not None and value < least:
-                raise ValueError(f"{one.name} must be at least {least}, got {value}")
 
 
 def _never(_: Any) -> bool:

@@ -18,7 +18,8 @@ from asr_topdown.schedule.protocol import (
     train_any,
 )
 from asr_topdown.schedule.seeds import retraining_seed
-from asr_topdown.schedule.spec import Settings, Spec, Study, Subset, setting
+from asr_topdown.schedule.settings import Settings, setting
+from asr_topdown.schedule.spec import Spec, Study, Subset
 
 
 @dataclass(frozen=True)

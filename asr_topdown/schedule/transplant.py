@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from asr_topdown.schedule.protocol import Result, Search, Step, retrained, train_all
 from asr_topdown.schedule.seeds import retraining_seed
-from asr_topdown.schedule.spec import Settings, Spec, Study
+from asr_topdown.schedule.settings import Settings
+from asr_topdown.schedule.spec import Spec, Study
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,8 @@ def searches_of(
         ValueError, FileNotFoundError: naming what does not fit together or is not there.
     """
     chosen = experiment.config.schedule
+    if experiment.config.train.tuning:
+        raise ValueError("train.tuning is for `train`; a study's are schedule.depth_sweep.rivals")
     if experiment.config.train.init is not None:
         raise ValueError(
             "train.init: a study's joint trainings start from scratch; what its layers come from is "

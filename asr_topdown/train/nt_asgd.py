@@ -25,7 +25,13 @@ class NtAsgd(torch.optim.Optimizer):
         weight_decay: added to the gradient, times the weight.
     """
 
-    def __init__(self, params: Iterable[nn.Parameter], *, lr: float, weight_decay: float = 0.0) -> None:
+    def __init__(
+        self,
+        params: Iterable[nn.Parameter] | Iterable[dict[str, Any]],
+        *,
+        lr: float,
+        weight_decay: float = 0.0,
+    ) -> None:
         defaults: dict[str, Any] = {
             "lr": lr,
             "weight_decay": weight_decay,

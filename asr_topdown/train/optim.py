@@ -1,17 +1,29 @@
 """Optimisers over the trainable parameters, and what makes them more careful."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, TypeAlias
 
 import torch
 from torch import nn
 
 from asr_topdown.config.train import OptimizerConfig
+from asr_topdown.train.layerwise import trained_parameters
 from asr_topdown.train.nt_asgd import NtAsgd
 
+Parameters: TypeAlias = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
 
-def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Optimizer:
+
+def build_optimizer(
+    model: nn.Module, config: OptimizerConfig, rates: Mapping[str, float] | None = None
+) -> torch.optim.Optimizer:
     """A new optimiser over the parameters that require a gradient; frozen ones are absent from it.
+
+    Args:
+        model: layers already frozen.
+        config: its settings.
+        rates: factors on the learning rate, by layer; a layer that is not there has the full rate. With them
+            the optimiser has a group for each layer, the topmost first; without, one group for all.
 
     Raises:
         ValueError: if every parameter is frozen.
@@ -19,17 +31,21 @@ def build_optimizer(model: nn.Module, config: OptimizerConfig) -> torch.optim.Op
     parameters = [parameter for parameter in model.parameters() if parameter.requires_grad]
     if not parameters:
         raise ValueError("every layer is frozen: nothing to train")
-    return _BUILDERS[config.name](parameters, config)
+    if not rates:
+        return _BUILDERS[config.name](parameters, config)
+    by_layer = reversed(trained_parameters(model).items())
+    groups = [{"params": own, "lr": config.lr * rates.get(name, 1.0)} for name, own in by_layer]
+    return _BUILDERS[config.name](groups, config)
 
 
-def _sgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+def _sgd(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
     return torch.optim.SGD(
         parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
     )
 
 
 def _adam(
-    parameters: Iterable[nn.Parameter],
+    parameters: Parameters,
     config: OptimizerConfig,
     kind: type[torch.optim.Adam] = torch.optim.Adam,
 ) -> torch.optim.Optimizer:
@@ -43,17 +59,17 @@ def _adam(
     )
 
 
-def _adamw(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+def _adamw(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
     return _adam(parameters, config, torch.optim.AdamW)
 
 
-def _adadelta(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+def _adadelta(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
     return torch.optim.Adadelta(
         parameters, lr=config.lr, rho=config.rho, eps=config.eps, weight_decay=config.weight_decay
     )
 
 
-def _nt_asgd(parameters: Iterable[nn.Parameter], config: OptimizerConfig) -> torch.optim.Optimizer:
+def _nt_asgd(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
     return NtAsgd(parameters, lr=config.lr, weight_decay=config.weight_decay)
 
 

@@ -20,6 +20,7 @@ from asr_topdown.models.model import Model
 from asr_topdown.train import distributed, optim, peak_memory, precision, rng
 from asr_topdown.train.checkpoint import CheckpointPair
 from asr_topdown.train.epochs import EpochWeights
+from asr_topdown.train.layerwise import Layerwise
 from asr_topdown.train.loss_meter import LossMeter
 from asr_topdown.train.metrics import MetricsLog
 from asr_topdown.train.plateau import DevScore, Plateau, Verdict
@@ -51,6 +52,7 @@ class Trainer:
         seed: of dropout.
         folder: the run's folder: checkpoints, metrics, weights.
         device: where to train.
+        layerwise: what is not the same for all layers.
 
     Attributes:
         progress: how far it has come.
@@ -68,6 +70,7 @@ class Trainer:
         seed: int,
         folder: Path,
         device: torch.device,
+        layerwise: Layerwise | None = None,
     ) -> None:
         self.model = model.to(device)
         self.task = task
@@ -79,7 +82,7 @@ class Trainer:
         self.folder = folder
         self.device = device
         self.world = distributed.current()
-        self.updates = Updates(self.model, config, self.world)
+        self.updates = Updates(self.model, config, self.world, layerwise)
         self.optimizer = self.updates.optimizer
         self.checkpoints = CheckpointPair(folder)
         self.weights = EpochWeights(folder, config, run)
@@ -128,6 +131,7 @@ class Trainer:
         progress, run = self.progress, self.run_config
         plan = self.task.epoch(progress.epoch)
         self.model.train()
+        self.updates.holding.start_epoch()
         if not progress.batches_done:
             self.updates.start_epoch()
         meter = LossMeter()
@@ -136,7 +140,9 @@ class Trainer:
             for indices, shares in steps:
                 progress.step += 1
                 lr_scale = math.fsum(map(self.task.lr_scale, indices)) / len(indices)
-                self.updates.step(shares, lr_scale=lr_scale, number=progress.step, meter=meter)
+                self.updates.step(
+                    shares, lr_scale=lr_scale, epoch=progress.epoch, number=progress.step, meter=meter
+                )
                 progress.batches_done += len(indices)
                 last = progress.batches_done == len(plan)
                 due = interruption.requested() or time.monotonic() - saved > 60 * run.checkpoint_minutes

@@ -11,6 +11,7 @@ from asr_topdown.losses import ModelOutput
 from asr_topdown.models.model import Model
 from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
+from asr_topdown.train.layerwise import Holding, Layerwise, Penalties
 from asr_topdown.train.loss_meter import LossMeter
 from asr_topdown.train.lr_schedule import lr_factor
 from asr_topdown.train.task import Batch, Divisible
@@ -49,15 +50,21 @@ class Updates:
         model: on its device, layers already frozen; only what requires a gradient is trained.
         config: the training settings.
         world: the processes that train it together.
+        layerwise: what is not the same for all layers.
 
     Raises:
         ValueError: if every layer is frozen.
     """
 
-    def __init__(self, model: Model, config: TrainConfig, world: World) -> None:
+    def __init__(
+        self, model: Model, config: TrainConfig, world: World, layerwise: Layerwise | None = None
+    ) -> None:
+        plan = layerwise or Layerwise()
         self.config = config
         self.world = world
-        self.optimizer = optim.build_optimizer(model, config.optimizer)
+        self.optimizer = optim.build_optimizer(model, config.optimizer, plan.rates)
+        self.holding = Holding(model, plan, alone=world.alone)
+        self._penalties = Penalties(model, plan)
         self._model = model
         self._hidden_state: tuple[Tensor, ...] = ()
         self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
@@ -65,7 +72,7 @@ class Updates:
         self._network = world.wrap(LossOf(model))
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step, from 1."""
+        """The learning rate of a step, from 1; where layers have rates of their own, of the topmost."""
         lr: float = self.optimizer.param_groups[0]["lr"]
         return lr * lr_factor(self.config.lr_schedule, step)
 
@@ -87,7 +94,9 @@ class Updates:
             batch = batch.rows(rows)
         return Share(batch.pin_memory() if self._device.type == "cuda" else batch, counting, utterances)
 
-    def step(self, shares: Sequence[Share], *, lr_scale: float, number: int, meter: LossMeter) -> None:
+    def step(
+        self, shares: Sequence[Share], *, lr_scale: float, epoch: int, number: int, meter: LossMeter
+    ) -> None:
         """One update on the mean loss of all utterances of some batches, the `number`-th of the run (from 1).
 
         A batch's loss is the mean over this process's share of it, and DDP takes the mean over the processes;
@@ -95,6 +104,7 @@ class Updates:
         number of processes matters.
         """
         self.optimizer.zero_grad(set_to_none=True)
+        self.holding.apply(epoch, number)
         utterances = sum(share.utterances for share in shares)
         for index, share in enumerate(shares, 1):
             with distributed.part_of_a_step(self._network, last=index == len(shares)):
@@ -102,6 +112,8 @@ class Updates:
                 (output.loss * (share.counting * self.world.size / utterances)).backward()
             if share.counting:
                 meter.add(share.batch, output.losses)
+        self.holding.drop_gradients()
+        self._penalties.add_gradients()
         nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
         with optim.scaled_lr(self.optimizer, lr_scale * lr_factor(self.config.lr_schedule, number)):
             self.optimizer.step()

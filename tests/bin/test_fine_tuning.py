@@ -26,6 +26,7 @@ from asr_topdown.files import read_json
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.fine_tuning import fine_tuning, source_of
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.tuning import PLAIN
 from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
 from asr_topdown.weights import load_weights, save_state
@@ -214,6 +215,8 @@ def test_with_the_models_data_the_choice_of_normalisation_is_none(
 def test_killed_it_goes_on_to_the_same_bits(here: Corpus, source: Path, tmp_path: Path) -> None:
     here.settings(train={"epochs": 4, "frames_per_batch": 120}, run={"checkpoint_minutes": 1e-9})
     options = ["--init", str(source), "--freeze", "blstm.0", "--keep-cmvn"]
+    tuning = {"layer_decay": 0.5, "unfreeze_every": 1, "l2_sp": 0.1}
+    options += [f"--set=train.tuning.{name}={value}" for name, value in tuning.items()]
     whole = here.train(*options)
     shutil.move(here.root / "exp", tmp_path / "whole")
     process = subprocess.Popen(
@@ -291,6 +294,84 @@ def test_the_yaml_says_what_the_options_say(here: Corpus, source: Path) -> None:
     assert here.train("--set", "train.init.keep_cmvn=false") != wanted
     here.settings(train={"epochs": 1, "init": {**init, "model": "nowhere"}})
     assert here.train("--init", source) == wanted
+
+
+TUNINGS: dict[str, dict[str, Any]] = {
+    "rates": {"layer_decay": 0.5},
+    "unfreezing": {"unfreeze_every": 1},
+    "steps": {"freeze_steps": 100},
+    "pull": {"l2_sp": 0.5},
+    "norms": {"parameters": "norms_and_biases"},
+}
+
+
+def test_the_rivals_of_freezing(here: Corpus, source: Path) -> None:
+    """Each is another training, with the layers moved that it moves."""
+    folders = {"plain": here.train("--init", source)}
+    for name, tuning in TUNINGS.items():
+        here.settings(train={"tuning": tuning}, run={"keep_epochs": "all"})
+        folders[name] = here.train("--init", source)
+        assert read_json(folders[name] / "node.json")["tuning"] == tuning
+        assert configuration.load(folders[name] / "config.yaml").train.tuning == PLAIN
+    assert len(set(folders.values())) == len(folders)
+    # Of four layers in two epochs: the topmost, and one more.
+    seen = [set(NAMES) - unmoved(folders["unfreezing"], source, epoch) for epoch in (1, 2)]
+    assert seen == [{"softmax"}, {"softmax", "blstm.2"}]
+    assert set(NAMES) - unmoved(folders["steps"], source, 2) == {"softmax"}
+    ours, theirs = tensors(folders["norms"]), tensors(source)
+    moved = {key for key in ours if not torch.equal(ours[key], theirs[key])}
+    assert moved == {key for key in ours if "bias" in key}
+
+
+def tensors(folder: Path) -> dict[str, torch.Tensor]:
+    return {key: tensor for own in by_layer(folder).values() for key, tensor in own.items()}
+
+
+def unmoved(folder: Path, source: Path, epoch: int) -> set[str]:
+    """The layers that are the source's after an epoch."""
+    now = load_weights(folder / f"epoch-{epoch}.safetensors")
+    return {
+        name
+        for name, own in by_layer(source).items()
+        if all(torch.equal(now[key], tensor) for key, tensor in own.items())
+    }
+
+
+def test_adapters_in_frozen_layers(here: Corpus, source: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("peft", reason="wants the extra lora")
+    here.settings(train={"init": {"lora": 2}, "epochs": 1})
+    error = here.error(capsys, "--init", source)
+    assert "train.init.lora: adapters are trained in frozen layers: --freeze says which" in error
+    adapted = here.train("--init", source, "--freeze", "*")
+    node = read_json(adapted / "node.json")
+    assert (node["lora"], node["frozen"]) == (2, sorted(NAMES))
+    ours, theirs = tensors(adapted), tensors(source)
+    differences = {key: ours[key] - theirs[key] for key in ours if not torch.equal(ours[key], theirs[key])}
+    assert differences.keys() == {key for key in ours if ours[key].dim() == 2}
+    # The matrices differ by no more than the adapters' rank.
+    assert max(int(torch.linalg.matrix_rank(one, rtol=1e-4)) for one in differences.values()) == 2
+
+
+@pytest.mark.parametrize(
+    ("tuning", "options", "message"),
+    [
+        ({"l2_sp": 0.1}, [], "train.tuning needs --init MODEL, or train.init.model"),
+        ({"l2_ps": 0.1}, [], "unknown key train.tuning.l2_ps; did you mean train.tuning.l2_sp?"),
+        ({"layer_decay": 2}, [], "train.tuning.layer_decay: must be less than or equal to 1"),
+        ({"unfreeze_every": 1, "freeze_steps": 2}, [], "train.tuning: unfreeze_every and freeze_steps: one"),
+        ({"l2_sp": 1}, ["--fresh", "top:2", "--freeze", "bottom:2"], "train.tuning (L2-SP 1): no layer of "),
+    ],
+)
+def test_tunings_that_cannot_be(
+    tuning: dict[str, Any],
+    options: list[str],
+    message: str,
+    here: Corpus,
+    source: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    here.settings(train={"tuning": tuning})
+    assert message in here.error(capsys, *options, *([f"--init={source}"] if options else []))
 
 
 def test_the_yaml_is_checked_as_the_options_are(

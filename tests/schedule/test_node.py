@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asr_topdown.schedule.node import Node, Outcome, Parent
+from asr_topdown.schedule.tuning import Tuning
 
 PARENT = Parent(experiment="e" * 16, node="a" * 16, epoch=11)
 JOINT = Node(experiment="e" * 16, train_set="t" * 16, init_seed=1, epochs=50, patience=5)
@@ -36,6 +37,58 @@ def test_json_round_trip():
         again = Node.from_json(json.loads(json.dumps(node.to_json())))
         assert again == node
         assert again.id == node.id
+
+
+TUNED = dataclasses.replace(STEP, start="keep")
+TUNINGS = [
+    Tuning(layer_decay=0.5),
+    Tuning(layer_decay=0.25),
+    Tuning(unfreeze_every=1),
+    Tuning(freeze_steps=1),
+    Tuning(l2_sp=0.5),
+    Tuning(l2_new=0.5),
+    Tuning(l2_sp=0.5, l2_new=0.5),
+    Tuning(parameters="norms_and_biases"),
+]
+
+
+def test_every_tuning_has_a_name_of_its_own_and_none_has_the_old_one():
+    assert dataclasses.replace(TUNED, tuning=Tuning()) == TUNED
+    assert "tuning" not in TUNED.to_json()
+    nodes = [dataclasses.replace(TUNED, tuning=tuning) for tuning in TUNINGS]
+    assert len({node.id for node in [TUNED, *nodes]}) == 1 + len(TUNINGS)
+    assert len({node.describe() for node in [TUNED, *nodes]}) == 1 + len(TUNINGS)
+    for node in nodes:
+        again = Node.from_json(json.loads(json.dumps(node.to_json())))
+        assert (again, again.id) == (node, node.id)
+    assert nodes[0].to_json()["tuning"] == {"layer_decay": 0.5}
+    # A whole number is the same number.
+    assert dataclasses.replace(TUNED, tuning=Tuning(l2_sp=1)).to_json()["tuning"] == {"l2_sp": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("values", "word"),
+    [
+        ({"layer_decay": 0.0}, "layer_decay must be above 0"),
+        ({"layer_decay": 1.5}, "layer_decay must be at most 1"),
+        ({"layer_decay": float("nan")}, "layer_decay cannot be nan"),
+        ({"l2_sp": float("inf")}, "l2_sp cannot be inf"),
+        ({"unfreeze_every": -1}, "unfreeze_every must be at least 0"),
+        ({"unfreeze_every": 1.0}, "unfreeze_every cannot be 1.0"),
+        ({"freeze_steps": True}, "freeze_steps cannot be True"),
+        ({"l2_new": -1}, "l2_new must be at least 0"),
+        ({"parameters": "biases"}, "all or norms_and_biases, got 'biases'"),
+        ({"unfreeze_every": 1, "freeze_steps": 1}, "unfreeze_every and freeze_steps: one of the two"),
+    ],
+)
+def test_tunings_that_cannot_be(values, word):
+    with pytest.raises(ValueError, match=word):
+        Tuning(**values)
+
+
+def test_tuning_is_of_what_is_taken_over():
+    with pytest.raises(ValueError, match=r"tuning \(L2-SP 0.5\) is of layers that start from a parent's"):
+        dataclasses.replace(STEP, tuning=Tuning(l2_sp=0.5))
 
 
 @given(st.permutations(["softmax", "blstm.3", "blstm.10", "vgg"]))
@@ -86,6 +139,8 @@ def test_from_json_is_strict():
         ({**good, "parent": {**good["parent"], "epochs": 3}}, "epochs"),
         ({**good, "parent": {**good["parent"], "epoch": "3"}}, "epoch"),
         ({**good, "frozen": "softmax"}, "frozen"),
+        ({**good, "tuning": {"decay": 0.5}}, "decay"),
+        ({**good, "tuning": 0.5}, "object"),
         ([], "object"),
     ]:
         with pytest.raises(ValueError, match=word):

@@ -9,10 +9,12 @@ from toy_processes import (
     PLAN,
     drift_apart,
     each_with_its_own,
+    layerwise_reference,
     reference,
     say_no_to_a_text,
     stop_in_the_second_epoch,
     together,
+    train_layerwise,
     train_noam,
     train_reference,
 )
@@ -54,6 +56,20 @@ def test_several_processes_train_as_one(size: int, device: str, tmp_path: Path, 
     assert [record["train_loss"] for record in epochs_of(tmp_path)] == pytest.approx(
         [record["train_loss"] for record in epochs_of(alone)], rel=1e-3
     )
+
+
+def test_layers_are_held_by_several_processes_as_by_one(tmp_path: Path) -> None:
+    whole, folder = tmp_path / "alone", tmp_path / "together"
+    trained(layerwise_reference(whole))
+    assert together(train_layerwise, folder) == [0, 0]
+    assert losses_of(folder) == pytest.approx(losses_of(whole), rel=1e-3)
+    for epoch in (1, 2, 4):
+        left, right = (load_weights(weights_of_epoch(one, epoch)) for one in (folder, whole))
+        for key in left:
+            torch.testing.assert_close(left[key], right[key], rtol=1e-3, atol=1e-4)
+    first, second = (load_weights(weights_of_epoch(folder, epoch)) for epoch in (1, 2))
+    held = {key for key in first if torch.equal(first[key], second[key])}
+    assert held == {key for key in first if key.startswith("stages.blstm.0.")}
 
 
 def test_kill_9_of_either_and_resume_equals_uninterrupted(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.language_model import LanguageModelBatch
 from asr_topdown.train import distributed
 from asr_topdown.train.distributed import World
+from asr_topdown.train.layerwise import Layerwise
 from asr_topdown.train.trainer import Trainer
 
 # Of one utterance, so that the second process has none; of three, so that their parts differ.
@@ -96,6 +97,24 @@ def train_noam(world: World, folder: Path, kill_rank: int | None = None) -> None
             os.kill(os.getpid(), signal.SIGKILL)
 
     trained(trainer(folder, before_batch=count, **NOAM))
+
+
+def train_layerwise(world: World, folder: Path) -> None:
+    trained(layerwise_reference(folder))
+
+
+def layerwise_reference(folder: Path) -> Trainer:
+    """What is not the same for all layers, and layers that are held for some steps or epochs."""
+    plan = Layerwise(
+        rates={"blstm.0": 0.25, "blstm.1": 0.5},
+        from_epoch={"blstm.0": 3},
+        from_step={"blstm.1": 4},
+        towards_start={"blstm.0": 0.3, "blstm.1": 0.3},
+        towards_zero={"softmax": 0.1},
+    )
+    return trainer(
+        folder, plan=PLAN, dropout=0.0, optimizer=SGD, log_interval=1, keep_epochs="all", layerwise=plan
+    )
 
 
 def stop_in_the_second_epoch(world: World, folder: Path) -> None:

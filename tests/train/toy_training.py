@@ -16,7 +16,9 @@ from asr_topdown.config.train import OptimizerConfig, TrainConfig
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.train.distributed import local_device
+from asr_topdown.train.layerwise import Layerwise
 from asr_topdown.train.metrics import read_metrics
 from asr_topdown.train.progress import Progress
 from asr_topdown.train.trainer import Trainer
@@ -90,9 +92,11 @@ def trainer(
     patience: int = 0,
     device: str = "cpu",
     plan: Sequence[Sequence[int]] | None = None,
+    layerwise: Layerwise | None = None,
+    model: Recognizer | None = None,
     **settings: object,
 ) -> Trainer:
-    model = make(blstm_ctc(2, 6, dropout=dropout), features=4, vocab_size=4, seed=1)
+    model = model or make(blstm_ctc(2, 6, dropout=dropout), features=4, vocab_size=4, seed=1)
     layers.freeze(model, freeze, dropout=True)
     optimizer = optimizer or OptimizerConfig(lr=0.01)
     of_run = {name: settings.pop(name) for name in [*settings] if name in RunConfig.model_fields}
@@ -108,6 +112,7 @@ def trainer(
         seed=1,
         folder=folder,
         device=local_device(device),
+        layerwise=layerwise,
     )
 
 

@@ -1,0 +1,34 @@
+"""What settings in a configuration are made of, with the standard library alone."""
+
+from dataclasses import dataclass, field, fields
+from typing import Any
+
+
+def setting(default: Any, description: str, **limits: Any) -> Any:
+    """A field of a search's settings.
+
+    Args:
+        default: its value where the configuration says nothing.
+        description: in the configuration's reference.
+        limits: what pydantic's `Field` takes: ge=1, min_length=1, ...
+    """
+    return field(default=default, metadata={"description": description, **limits})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What `schedule.NAME` may hold: a frozen dataclass of `setting`s in the search's own file.
+
+    Raises:
+        ValueError: naming a number that is below its limit `ge`, or not above `gt`, or above `le`.
+    """
+
+    def __post_init__(self) -> None:
+        for one in fields(self):
+            limits, value = one.metadata, getattr(self, one.name)
+            if "ge" in limits and not value >= limits["ge"]:
+                raise ValueError(f"{one.name} must be at least {limits['ge']}, got {value}")
+            if "gt" in limits and not value > limits["gt"]:
+                raise ValueError(f"{one.name} must be above {limits['gt']}, got {value}")
+            if "le" in limits and not value <= limits["le"]:
+                raise ValueError(f"{one.name} must be at most {limits['le']}, got {value}")
