@@ -31,7 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     parts: Sequence[DataDir] = args.prepare(args)
-    licence = getattr(args, "licence", None) or licences.LICENCES.get(args.corpus)
+    known = licences.LICENCES.get(f"{args.corpus} {getattr(args, 'language', '')}")
+    licence = getattr(args, "licence", None) or known or licences.LICENCES.get(args.corpus)
     for part in parts:
         datadir.validate(part.path)
         if licence:
@@ -63,8 +64,14 @@ def _add_downloads(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_prompts(corpora: Subparsers) -> None:
-    help_ = "English telephone prompts, one speaker (Asterisk core sounds): train, dev, test"
+    help_ = "telephone prompts in one of five languages, one speaker (Asterisk core sounds): train, dev, test"
     parser = _add(corpora, "prompts", help_, "--out data")
+    parser.add_argument(
+        "--language",
+        choices=prompts.VOICES,
+        default="en",
+        help="English, Spanish, French, Italian or Russian (default: en)",
+    )
     parser.add_argument(
         "--prompts", type=Path, metavar="DIR", help="folder with the sounds (default: download them)"
     )
@@ -78,7 +85,11 @@ def _add_prompts(corpora: Subparsers) -> None:
     )
     parser.set_defaults(
         prepare=lambda args: prompts.prepare(
-            args.out, prompts=args.prompts, downloads=args.downloads, long_seconds=args.long_seconds
+            args.out,
+            language=args.language,
+            prompts=args.prompts,
+            downloads=args.downloads,
+            long_seconds=args.long_seconds,
         )
     )
 

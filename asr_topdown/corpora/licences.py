@@ -12,6 +12,8 @@ NAME = "licence"
 
 LICENCES: Mapping[str, str] = {
     "prompts": "Asterisk core sounds, CC BY-SA 3.0",
+    "prompts it": "Asterisk core sounds in Italian, CC BY 3.0",
+    "prompts ru": "Asterisk core sounds in Russian, CC BY 3.0",
     "fsdd": "Free Spoken Digit Dataset, CC BY-SA 4.0",
     "an4": "CMU AN4, free for any use under Carnegie Mellon University's notice",
     "librispeech": "LibriSpeech, CC BY 4.0",
@@ -21,7 +23,7 @@ LICENCES: Mapping[str, str] = {
     "eval2000": "Hub-5 2000 (LDC2002S09, LDC2002T43), under LDC's agreements",
     "rt03": "RT-03 (LDC2007S10), under LDC's agreements",
 }
-"""Corpus, as `asr-topdown prepare` calls it -> its name and licence."""
+"""Corpus, as `asr-topdown prepare` calls it, with its language where that matters -> its name and licence."""
 
 
 def write(folder: Path, licence: str) -> None:

@@ -1,14 +1,16 @@
-"""`prompts`: the English Asterisk core sounds, 568 recordings of one professional speaker (Allison Smith).
+"""`prompts`: the Asterisk core sounds, the same telephone prompts in five languages, read by professionals.
 
-Telephone quality (8 kHz, 16 bit, mono), 25 minutes, CC BY-SA 3.0. What becomes of them:
+Telephone quality (8 kHz, 16 bit, mono), one speaker and 15 to 25 minutes a language, CC BY-SA 3.0 (Italian
+and Russian: CC BY 3.0). What becomes of them:
 
-1. From each transcript, notes in brackets - `[..]`, `(..)`, `<..>` - go, `*` is read "star", `#` "pound", six
-   misspelt words are corrected, and `english.normalise` does the rest: lower case, numbers to words, no
-   punctuation.
+1. From each transcript, notes in brackets - `[..]`, `(..)`, `<..>` - go. English: `*` is read "star", `#`
+   "pound", six misspelt words are corrected, and `english.normalise` does the rest: lower case, numbers to
+   words, no punctuation. Other languages: `normalise.basic`, lower case without punctuation.
 2. Left out: recordings whose transcript is missing or nothing but a note (tones, silences), and those that
-   hold only silence.
+   hold only silence; in other languages than English also those whose transcript does not tell the words:
+   with digits or symbols, with a question mark in place of an accented letter (Italian), or with two texts.
 3. `split.part_of` deals the utterances to train, dev and test (70, 15, 15 %) by a hash of the transcript.
-   The 18 longer than `long_seconds` (whole menus, up to 73 s) all go to train: a single one would be a tenth
+   Those longer than `long_seconds` (whole menus, up to 73 s) all go to train: a single one would be a tenth
    of a test set.
 """
 
@@ -17,23 +19,42 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from asr_topdown import datadir, files
 from asr_topdown.corpora import download, english, split
+from asr_topdown.corpora.normalise import NORMALISERS
 from asr_topdown.datadir import DataDir
 
-ARCHIVE = (
-    "https://downloads.asterisk.org/pub/telephony/sounds/releases/asterisk-core-sounds-en-wav-1.6.1.tar.gz"
-)
-RECORDINGS = 568
-PACKAGES = ("asterisk-core-sounds-en-wav", "asterisk-core-sounds-en")
-SPEAKER = "allison"
-LONG_SECONDS = 12.0
-ADVICE = "Download asterisk-core-sounds-en-wav elsewhere, unpack it and name the folder with --prompts DIR"
 
-_TRANSCRIPTS = ("core-sounds-en.txt", "core-sounds-en.txt.gz")
+class Voice(NamedTuple):
+    """A language's recordings: who speaks, how many they are, and the SHA-256 of their archive."""
+
+    speaker: str
+    recordings: int
+    sha256: str
+
+
+# The sums are those of Debian's source package, which has the project's archives, and of OpenWrt.
+VOICES: Mapping[str, Voice] = {
+    "en": Voice("allison", 568, "07ad543764567ea235d3a96dcd15ecce4521855efc295de6f5443299c331ec0b"),
+    "es": Voice("allison", 527, "4486234639392254da452f03d835e89c37416367b11cc8c76bc8492151ac4ebe"),
+    "fr": Voice("june", 561, "43a5d591dc3e70c2e2c0b4c41b21980efb4de4c949172ffddb03a7ae5819f8ed"),
+    "it": Voice("carlo", 599, "5dd007716a64f9599e47a9ce51ec6decb93221846d2d5b694120ae85f891ed13"),
+    "ru": Voice("ivrvoice", 576, "db52d0a1828f6ee0c211f5c30fa5b8e35753e3bcff3d9ec6fa3e1cdc833954bf"),
+}
+"""Language -> its voice; English and Spanish are spoken by the same person."""
+
+LONG_SECONDS = 12.0
+ADVICE = "Download asterisk-core-sounds-{}-wav elsewhere, unpack it and name the folder with --prompts DIR"
+
+_PROJECT = (
+    "https://downloads.asterisk.org/pub/telephony/sounds/releases/asterisk-core-sounds-{}-wav-1.6.1.tar.gz"
+)
+_UNTOLD = re.compile(r"[0-9*#@$%&+=]|\?\s+[a-zà-ÿ]")
+_TWICE = {"es": ("digits/0",)}  # lines of zero and of ten
 _NOTE = re.compile(r"\[[^]]*\]|\([^)]*\)|<[^>]*>")
 _SYMBOLS = {**english.SYMBOLS, "*": "star", "#": "pound"}
 _MISSPELT = {
@@ -50,6 +71,7 @@ _SILENCE = 1e-3  # a peak of -60 dB of full scale
 def prepare(
     out: Path,
     *,
+    language: str = "en",
     prompts: Path | None = None,
     downloads: Path | None = None,
     long_seconds: float = LONG_SECONDS,
@@ -58,7 +80,8 @@ def prepare(
 
     Args:
         out: where the three data directories go.
-        prompts: folder with the wavs and `core-sounds-en.txt[.gz]`, at any depth; None downloads them.
+        language: a key of `VOICES`.
+        prompts: folder with the wavs and `core-sounds-LANGUAGE.txt[.gz]`, at any depth; None downloads them.
         downloads: where downloads go; None is `downloads` beside `out`.
         long_seconds: longer recordings go to train, whatever their hash.
 
@@ -67,18 +90,19 @@ def prepare(
         ValueError: naming the file, if it is not what it should be.
     """
     if prompts is None:
-        prompts = fetch(downloads or out.parent / "downloads")
-    transcripts = read_transcripts(_find_transcripts(prompts))
+        prompts = fetch(downloads or out.parent / "downloads", language)
+    transcripts = read_transcripts(_find_transcripts(prompts, language), _TWICE.get(language, ()))
     recordings = find_recordings(prompts, transcripts)
-    kept, long, dropped = select(recordings, transcripts, long_seconds)
+    kept, long, dropped = select(recordings, transcripts, long_seconds, language)
     for reason, names in dropped.items():
         print(f"left out, {reason}: {_some(names)}")
-    ids = {name: f"{SPEAKER}-{name.replace('/', '_')}" for name in kept}
+    speaker = VOICES[language].speaker
+    ids = {name: f"{speaker}-{name.replace('/', '_')}" for name in kept}
     whole = DataDir(
         path=out,
         wavs={ids[name]: str(recordings[name].resolve()) for name in kept},
         text={ids[name]: text for name, text in kept.items()},
-        utt2spk=dict.fromkeys(ids.values(), SPEAKER),
+        utt2spk=dict.fromkeys(ids.values(), speaker),
     )
     if long:
         print(f"longer than {long_seconds:g} s, and so in train: {_some(long)}")
@@ -88,17 +112,21 @@ def prepare(
     return parts
 
 
-def fetch(downloads: Path) -> Path:
+def fetch(downloads: Path, language: str) -> Path:
     """The folder with wavs and transcripts under `downloads`, filled if it is not there."""
-    folder = downloads.resolve() / "asterisk-core-sounds-en-wav"
+    folder = downloads.resolve() / f"asterisk-core-sounds-{language}-wav"
     if not folder.exists():
-        sources = (lambda: _from_project(folder), lambda: _from_debian(folder))
-        download.first_that_works("the Asterisk core sounds", sources, ADVICE)
+        sources = (lambda: _from_project(folder, language), lambda: _from_debian(folder, language))
+        download.first_that_works("the Asterisk core sounds", sources, ADVICE.format(language))
     return folder
 
 
-def read_transcripts(path: Path) -> dict[str, str]:
+def read_transcripts(path: Path, twice: Collection[str] = ()) -> dict[str, str]:
     """Recording name (`hello-world`, `digits/1`) -> transcript as it stands in the file.
+
+    Args:
+        path: the file.
+        twice: names that stand there with several transcripts, and are left out.
 
     Raises:
         ValueError: naming file and line, if a line is not `name: text` or contradicts one before it.
@@ -110,15 +138,18 @@ def read_transcripts(path: Path) -> dict[str, str]:
         name, colon, transcript = (part.strip() for part in line.partition(":"))
         if not colon:
             raise ValueError(f"{path}:{number}: not `name: transcript`: {line!r}")
-        if transcripts.setdefault(name, transcript) != transcript:
+        if name not in twice and transcripts.setdefault(name, transcript) != transcript:
             raise ValueError(f"{path}:{number}: a second, different transcript of {name}")
     return transcripts
 
 
-def clean(transcript: str) -> str:
-    """The words that are spoken; empty if the transcript is only a note."""
-    words = english.normalise(_NOTE.sub(" ", transcript), _SYMBOLS).split()
-    return " ".join(_MISSPELT.get(word, word) for word in words)
+def clean(transcript: str, language: str = "en") -> str | None:
+    """The words that are spoken; empty if the transcript is only a note, None if it does not tell them."""
+    spoken = _NOTE.sub(" ", transcript)
+    if language == "en":
+        words = english.normalise(spoken, _SYMBOLS).split()
+        return " ".join(_MISSPELT.get(word, word) for word in words)
+    return None if _UNTOLD.search(spoken) else NORMALISERS["basic"](spoken)
 
 
 def find_recordings(folder: Path, transcripts: Mapping[str, str]) -> dict[str, Path]:
@@ -136,7 +167,7 @@ def find_recordings(folder: Path, transcripts: Mapping[str, str]) -> dict[str, P
 
 
 def select(
-    recordings: Mapping[str, Path], transcripts: Mapping[str, str], long_seconds: float
+    recordings: Mapping[str, Path], transcripts: Mapping[str, str], long_seconds: float, language: str
 ) -> tuple[dict[str, str], list[str], dict[str, list[str]]]:
     """Recording name -> cleaned transcript of what is kept; the long ones of it; reason -> names of the rest.
 
@@ -152,49 +183,55 @@ def select(
     dropped: dict[str, list[str]] = {}
     rate = None
     for name, wav in recordings.items():
+        text = clean(transcripts.get(name, ""), language)
+        if not text:
+            dropped.setdefault(_why_not(name, transcripts, text), []).append(name)
+            continue
         samples, wav_rate = audio.read(audio.Clip(str(wav)))
         if rate not in (None, wav_rate):
             raise ValueError(f"{wav}: {wav_rate} Hz, but the recordings before it have {rate} Hz")
         rate = wav_rate
-        text = clean(transcripts.get(name, ""))
-        if name not in transcripts:
-            reason = "no transcript"
-        elif not text:
-            reason = "nothing is spoken"
-        elif np.abs(samples).max(initial=0.0) < _SILENCE:
-            reason = "silence"
-        else:
-            kept[name] = text
-            if len(samples) / rate > long_seconds:
-                long.append(name)
+        if np.abs(samples).max(initial=0.0) < _SILENCE:
+            dropped.setdefault("silence", []).append(name)
             continue
-        dropped.setdefault(reason, []).append(name)
+        kept[name] = text
+        if len(samples) / rate > long_seconds:
+            long.append(name)
     return kept, long, dropped
+
+
+def _why_not(name: str, transcripts: Mapping[str, str], text: str | None) -> str:
+    if name not in transcripts:
+        return "no transcript"
+    return "nothing is spoken" if text is not None else "the transcript does not tell the words"
 
 
 def _some(names: Sequence[str]) -> str:
     return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
 
 
-def _find_transcripts(folder: Path) -> Path:
+def _find_transcripts(folder: Path, language: str) -> Path:
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
-    found = sorted(path for name in _TRANSCRIPTS for path in folder.rglob(name))
+    names = (f"core-sounds-{language}.txt", f"core-sounds-{language}.txt.gz")
+    found = sorted(path for name in names for path in folder.rglob(name))
     if not found:
-        raise FileNotFoundError(f"{folder}: neither {' nor '.join(_TRANSCRIPTS)} is in it, at any depth")
+        raise FileNotFoundError(f"{folder}: neither {' nor '.join(names)} is in it, at any depth")
     return found[0]
 
 
-def _from_project(folder: Path) -> None:
-    archive = folder.parent / ARCHIVE.rpartition("/")[2]
-    download.fetch(ARCHIVE, archive)
-    download.unpack(archive, folder, download.holds(RECORDINGS, "*.wav"))
+def _from_project(folder: Path, language: str) -> None:
+    address, voice = _PROJECT.format(language), VOICES[language]
+    archive = folder.parent / address.rpartition("/")[2]
+    download.fetch(address, archive, voice.sha256)
+    download.unpack(archive, folder, download.holds(voice.recordings, "*.wav"))
 
 
-def _from_debian(folder: Path) -> None:
+def _from_debian(folder: Path, language: str) -> None:
     """Unpack Debian's packages, whose SHA-256 apt-get compares with the signed index."""
+    packages = (f"asterisk-core-sounds-{language}-wav", f"asterisk-core-sounds-{language}")
     with download.folder_aside(folder) as aside, tempfile.TemporaryDirectory(dir=folder.parent) as scratch:
-        _run("apt-get", "download", *PACKAGES, cwd=scratch)
+        _run("apt-get", "download", *packages, cwd=scratch)
         for package in sorted(Path(scratch).glob("*.deb")):
             _run("dpkg-deb", "-x", str(package), str(aside), cwd=scratch)
 

@@ -8,6 +8,7 @@ from asr_topdown.report.systems import BASELINES, JOINT, System
 from asr_topdown.report.tables import main_row, p_values
 from asr_topdown.report.words import count, mean, number, signed
 from asr_topdown.runs.about import DataSize
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.score.seeds import MIN_SEEDS
 
 
@@ -26,7 +27,20 @@ def verdict(experiment: Experiment, rows: Sequence[System], differences: Differe
         for base, found in differences.items()
         if (one := found.get(main.name)) is not None
     ]
-    return f"{'; '.join([text, *told])}."
+    return f"{'; '.join([text, *told])}.{_by_depth(experiment, rows)}"
+
+
+def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
+    """Of a sweep over the layers of another corpus's network: the error for each number of frozen blocks."""
+    errors = experiment.test() or experiment.dev()
+    found = {}
+    for row in rows:
+        if isinstance(point := row.point, DepthSweepPoint) and point.source and point.start == "keep":
+            found[point.frozen] = mean(errors[node] for node in row.nodes.values() if node in errors)
+    if len(found) < 2:
+        return ""
+    told = ", ".join(f"{depth or 'none'}: {number(error)}" for depth, error in sorted(found.items()))
+    return f" By how many of the lowest blocks are frozen, the others trained on: {told}."
 
 
 _BASELINE = {**BASELINES, JOINT: "joint training"}

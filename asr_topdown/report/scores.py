@@ -22,7 +22,8 @@ class Scores:
 
     Attributes:
         scores: node id -> its errors.
-        references: utterance -> what was said; empty for a text.
+        references: utterance -> what was said, of all sets of this name (the studies in one folder may be of
+            several corpora); empty for a text.
         notes: what cannot be compared, and why.
     """
 
@@ -43,7 +44,7 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
         ValueError: one line naming a file that is damaged.
     """
     found: dict[str, Score] = {}
-    references: Mapping[str, str] = {}
+    references: dict[str, str] = {}
     notes = []
     decoded = []
     for node, kind in kinds.items():
@@ -55,7 +56,8 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
         elif _is_silent(folder):
             note = f"Nothing is said in {set_name}: there is no error rate."
         else:
-            references, found[node], note = _decoding(folder, root, kind)
+            said, found[node], note = _decoding(folder, root, kind)
+            references.update(said)
             decoded.append(folder)
         notes += [note] if note else []
     notes += _differences(decoded, root)
@@ -69,9 +71,13 @@ def _is_silent(folder: Path) -> bool:
 
 
 def _differences(folders: Sequence[Path], root: Path) -> list[str]:
-    """Notes on decodings that are older than the data, or of different decoders."""
-    reference = _find(str(read_json(folders[0] / "result.json")["reference"]), root) if folders else None
-    return [] if reference is None else list(differences(folders, reference.parent))
+    """Notes on decodings that are older than the data, or of different decoders, for each set by itself."""
+    of_sets: dict[Path, list[Path]] = {}
+    for folder in folders:
+        reference = _find(str(read_json(folder / "result.json")["reference"]), root)
+        if reference is not None:
+            of_sets.setdefault(reference.parent, []).append(folder)
+    return [note for data, own in of_sets.items() for note in differences(own, data)]
 
 
 def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], Score, str]:

@@ -11,6 +11,7 @@ import pytest
 import soundfile
 
 from asr_topdown import datadir
+from asr_topdown.bin.main import main
 from asr_topdown.corpora import download, prompts, split
 
 TRANSCRIPTS = """\
@@ -164,6 +165,62 @@ def test_folders_without_what_is_needed(sounds, tmp_path):
         prompts.prepare(tmp_path / "data", prompts=sounds)
 
 
+# ---- other languages
+
+FRENCH = """\
+activated: Activé
+agent-user: Ouverture de session.  Entrez votre numéro d’agent…
+beep: [tonalité]
+dictate/forhelp: pour l'aide, appuyez sur 0.
+for: Pour (emphase)
+is:
+lost: Il num? è corretto.
+question: Changer pour quel dossier?
+star: étoile [*]
+starred: appuyez sur *
+zero: zéro
+zero: dix
+"""
+NUMBERS = (
+    *("un", "deux", "trois", "quatre", "cinq", "six", "sept", "huit", "neuf", "onze", "douze", "treize"),
+    *("vingt", "trente", "quarante", "cent", "mille", "seize", "quinze"),
+)
+
+
+def test_another_language(tmp_path, capsys, monkeypatch):
+    """What a transcript does not tell is left out: how digits and symbols are read, a lost letter."""
+    folder = tmp_path / "sounds" / "fr"
+    text = FRENCH + "".join(f"digits/{number}: {number}\n" for number in NUMBERS)
+    for line in text.splitlines():
+        file = folder / f"{line.split(':')[0]}.wav"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        soundfile.write(file, 0.3 * np.sin(np.arange(800)), 8000, subtype="PCM_16")
+    soundfile.write(folder / "is.wav", np.zeros(0), 8000)
+    (folder / "core-sounds-fr.txt").write_text(f"\ufeff; French\n{text}", encoding="utf-8")
+    data = tmp_path / "data"
+    with pytest.raises(ValueError, match=r"core-sounds-fr\.txt:13: a second, different transcript of zero"):
+        prompts.prepare(data, language="fr", prompts=folder)
+    monkeypatch.setitem(prompts._TWICE, "fr", ("zero",))
+    assert main(["prepare", "prompts", "--language", "fr", "--prompts", str(folder), "--out", str(data)]) == 0
+    parts = [datadir.read(data / part) for part in ("train", "dev", "test")]
+    assert everything(parts) == {
+        "june-activated": "activé",
+        "june-agent-user": "ouverture de session entrez votre numéro d'agent",
+        "june-for": "pour",
+        "june-question": "changer pour quel dossier",
+        "june-star": "étoile",
+        **{f"june-digits_{number}": number for number in NUMBERS},
+    }
+    assert capsys.readouterr().out.splitlines()[:3] == [
+        "left out, nothing is spoken: 2 (beep, is)",
+        "left out, the transcript does not tell the words: 3 (dictate/forhelp, lost, starred)",
+        "left out, no transcript: 1 (zero)",
+    ]
+    assert {(data / part / "licence").read_text() for part in ("train", "dev", "test")} == {
+        "Asterisk core sounds, CC BY-SA 3.0\n"
+    }
+
+
 # ---- where the sounds come from
 
 
@@ -181,6 +238,11 @@ def offline(monkeypatch, tmp_path):
     return programs
 
 
+ARCHIVE = (
+    "https://downloads.asterisk.org/pub/telephony/sounds/releases/asterisk-core-sounds-en-wav-1.6.1.tar.gz"
+)
+
+
 def program(folder: Path, name: str, script: str) -> None:
     file = folder / name
     file.write_text(f"#!/bin/sh\nPATH=/usr/bin:/bin\n{script}\n")
@@ -189,7 +251,7 @@ def program(folder: Path, name: str, script: str) -> None:
 
 def test_from_the_projects_archive(sounds, tmp_path, monkeypatch, offline):
     def fetch(url, path, checksum=""):
-        assert url == prompts.ARCHIVE
+        assert (url, checksum) == (ARCHIVE, prompts.VOICES["en"].sha256)
         path.parent.mkdir(parents=True, exist_ok=True)
         with tarfile.open(path, "w:gz") as tar:
             tar.add(sounds, ".")
@@ -197,11 +259,11 @@ def test_from_the_projects_archive(sounds, tmp_path, monkeypatch, offline):
     monkeypatch.setattr(download, "fetch", fetch)
     with pytest.raises(OSError, match=r"the download holds \d+ files \*\.wav instead of 568"):
         prompts.prepare(tmp_path / "x" / "data")
-    monkeypatch.setattr(prompts, "RECORDINGS", len(KEPT))
+    monkeypatch.setitem(prompts.VOICES, "en", prompts.VOICES["en"]._replace(recordings=len(KEPT)))
     parts = prompts.prepare(tmp_path / "x" / "data")
     assert len(everything(parts)) == len(KEPT)
     downloads = tmp_path / "x" / "downloads"
-    archive = prompts.ARCHIVE.rpartition("/")[2]
+    archive = ARCHIVE.rpartition("/")[2]
     assert sorted(os.listdir(downloads)) == ["asterisk-core-sounds-en-wav", archive]
     # Another time nothing is fetched.
     monkeypatch.setattr(download, "fetch", None)
@@ -223,7 +285,7 @@ def test_when_nothing_works_one_line_says_what_to_do(tmp_path, offline):
         prompts.prepare(tmp_path / "data")
     line = str(error.value)
     assert "\n" not in line
-    assert f"cannot download {prompts.ARCHIVE}: no network" in line
+    assert f"cannot download {ARCHIVE}: no network" in line
     assert "apt-get download failed: E: Unable to locate package" in line
     assert "--prompts DIR" in line
     (offline / "apt-get").unlink()
@@ -252,3 +314,22 @@ def test_the_real_sounds(real, tmp_path):
     assert sum(s.seconds for s in summaries) / 60 == pytest.approx(24.26, abs=0.01)
     letters = set("".join(everything(parts).values()))
     assert letters == set("abcdefghijklmnopqrstuvwxyz' ")
+
+
+@pytest.mark.parametrize(
+    ("language", "utterances", "minutes"),
+    [
+        ("es", [310, 61, 54], 20.7),
+        ("fr", [326, 65, 59], 15.3),
+        ("it", [387, 62, 66], 14.6),
+        ("ru", [354, 75, 77], 14.9),
+    ],
+)
+def test_the_real_voices(language, utterances, minutes, real, tmp_path):
+    folder = real.parent / f"asterisk-core-sounds-{language}-wav"
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there")
+    parts = prompts.prepare(tmp_path, language=language, prompts=folder)
+    summaries = [datadir.summarise(part.path) for part in parts]
+    assert [s.utterances for s in summaries] == utterances
+    assert sum(s.seconds for s in summaries) / 60 == pytest.approx(minutes, abs=0.1)

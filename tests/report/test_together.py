@@ -19,6 +19,7 @@ BLOCKS = (("encoder",), ("softmax",))
 HEADS = "ctc: {weight: 0.2}, attention: {kind: lstm}"
 MODELS = {
     "A": f"{{encoder: [{{kind: blstm}}], {HEADS}}}",
+    "F": "{encoder: [{kind: blstm}], ctc: {}}",
     "B": f"{{encoder: [{{kind: vgg}}, {{kind: blstm}}], {HEADS}}}",
 }
 TRANSFORMER = (
@@ -26,14 +27,12 @@ TRANSFORMER = (
 )
 
 
-def run(store: Store, which: str, **options: object) -> list:
-    """A study of model A or B over one seed, played."""
+def run(store: Store, which: str, search: str = "greedy", **options: object) -> list:
+    """A study of model A, B or F over one seed, played."""
     own = joint(1, experiment=which)
     results = []
-    for search in of_studies(
-        [Study(own, BLOCKS, **options)], searches=("transplant" if options else "greedy",)
-    ):
-        said = advance(search)
+    for played in of_studies([Study(own, BLOCKS, **options)], searches=(search,)):
+        said = advance(played)
         while isinstance(said, Request):
             for node in said.nodes:
                 if store.outcome(node) is None:
@@ -44,7 +43,7 @@ def run(store: Store, which: str, **options: object) -> list:
                     (folder / "config.yaml").write_text(settings)
                     layers = [["encoder", 100 if which == "A" else 900], ["softmax", 30]]
                     (folder / "about.json").write_text(json.dumps({**ABOUT, "layers": layers}))
-            said = advance(search, [store.outcome(node) for node in said.nodes])
+            said = advance(played, [store.outcome(node) for node in said.nodes])
         results.append(said)
     return results
 
@@ -59,7 +58,7 @@ def both(tmp_path: Path) -> Path:
         source = store.outcome(joint(1, experiment=other))
         assert source is not None
         tag = f"{which}_from_{other}"
-        store.save_results(tag, run(store, which, source=Source(f"{other} (joint)", source)))
+        store.save_results(tag, run(store, which, "transplant", source=Source(f"{other} (joint)", source)))
     return store.root
 
 
@@ -99,3 +98,38 @@ def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> No
     node = found.studies["A"][0].steps[0].node
     order = sorted(path.parent.name for path in swbd.glob("decode/*/test"))
     assert list(table.rows[0]) == ["joint (paper: joint)", f"{10 + order.index(node):.1f}/50.0", "9.0/18.1"]
+
+
+def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Path) -> None:
+    """Both sets are called `test`, as those of `egs/prompts --language` in one folder."""
+    recipe = write_reference(tmp_path / "prompts")
+    store = Store(recipe / "exp" / "voices")
+    store.save_results("english", run(store, "A"))
+    before = set(store.root.glob("decode/*"))
+    source = store.outcome(joint(1, experiment="A"))
+    assert source is not None
+    sweep = run(store, "F", "depth_sweep", source=Source("english (joint)", source))
+    store.save_results("french", sweep)
+    for folder in set(store.root.glob("decode/*")) - before:
+        texts = (folder / "test" / "text").read_text().splitlines()
+        (folder / "test" / "text").write_text("".join(f"fr-{line}\n" for line in texts))
+        result = json.loads((folder / "test" / "result.json").read_text())
+        result["reference"] = "data/fr/test/text"
+        (folder / "test" / "result.json").write_text(json.dumps(result))
+    french = recipe / "data" / "fr" / "test" / "text"
+    french.parent.mkdir(parents=True)
+    english = (recipe / "data" / "test" / "text").read_text().splitlines()
+    french.write_text("".join(f"fr-{line}\n" for line in english))
+
+    found = collect(store.root)
+    assert found.notes == ()
+    assert len(found.references) == 20
+    text = write_report(store.root).read_text()
+    first, second = (line for line in text.splitlines() if line.startswith("`"))
+    assert first.startswith("`english`: Top-down: test CER ")
+    assert second.startswith("`french`: The best of the depth sweep: test CER ")
+    errors = found.test()
+    by_depth = [errors[step.node] for step in sweep[0].steps[1:] if step.point.start == "keep"]
+    told = second.partition("the others trained on: ")[2]
+    assert told == f"none: {by_depth[-1]:.2f}, 1: {by_depth[0]:.2f}."
+    assert "fr-utt" in text
