@@ -68,6 +68,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "trained on; --train is then what is retrained on",
     )
     parser.add_argument(
+        "--parts",
+        nargs="+",
+        type=Path,
+        default=[],
+        metavar="DIR",
+        help="parts of --train, as `asr-topdown data nested` makes them: depth_sweep is done on each as well",
+    )
+    parser.add_argument(
         "--source-exp",
         type=Path,
         metavar="DIR",
@@ -90,7 +98,10 @@ def run(args: argparse.Namespace) -> None:
     check_tag(args.results)
     config = options.read_config(args)
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
-    experiments = [experiment, *(dataclasses.replace(experiment, train=data) for data in args.joint_data)]
+    experiments = [
+        experiment,
+        *(dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)),
+    ]
     sources = [args.source_exp] if args.source_exp else []
     source_store = Store(args.source_exp or args.exp)
     models = models_of(config.schedule, source_store)
@@ -101,6 +112,7 @@ def run(args: argparse.Namespace) -> None:
         store,
         names=args.search,
         joint_data=args.joint_data,
+        parts=args.parts,
         source_store=source_store,
     )
     check_first(make(), experiment, store)

@@ -1,4 +1,8 @@
-"""How many layers carry over, to the same task or another corpus: the bottom k or the top k frozen."""
+"""How many layers carry over, to the same task or another corpus: the bottom k or the top k frozen.
+
+Beside freezing stand its rivals: other ways to train on what was taken over (`tuning`), adapters in frozen
+layers, new upper layers. All of it can be repeated on parts of the data.
+"""
 
 import re
 from collections.abc import Iterator
@@ -14,11 +18,11 @@ from asr_topdown.schedule.protocol import (
     only_best_accepted,
     retrained,
     train_all,
-    train_one,
 )
 from asr_topdown.schedule.seeds import retraining_seed
 from asr_topdown.schedule.settings import Settings, setting
-from asr_topdown.schedule.spec import Spec, Study
+from asr_topdown.schedule.spec import Spec, Study, Subset
+from asr_topdown.schedule.tuning import PLAIN, Tuning
 
 
 @dataclass(frozen=True)
@@ -31,6 +35,15 @@ class DepthSweepSettings(Settings):
     fresh: tuple[str, ...] | None = setting(
         None, "layers never taken over; not said: the top block where there is a source, else none"
     )
+    rivals: tuple[Tuning, ...] = setting(
+        (), "arms in which all that is taken over is trained on, but otherwise: each as train.tuning"
+    )
+    rival_depths: tuple[int, ...] | None = setting(
+        (0,), "how many of the lowest blocks are frozen under each rival; null = every number of them"
+    )
+    renew_top: bool = setting(
+        False, "one more arm: nothing is frozen, the upper k blocks are new, for every k"
+    )
     lora: int = setting(0, "rank of the adapters of one more arm; 0 = no such arm", ge=0)
 
     def __post_init__(self) -> None:
@@ -38,6 +51,8 @@ class DepthSweepSettings(Settings):
         for start in self.starts:
             if not re.fullmatch(r"reinit|keep|rewind:(0|[1-9][0-9]*)", start):
                 raise ValueError(f"starts: one of reinit, keep or rewind:EPOCH, got {start!r}")
+        if PLAIN in self.rivals:
+            raise ValueError("rivals: plain training is an arm anyway: an empty one says nothing")
 
     @property
     def rewinds(self) -> bool:
@@ -52,10 +67,14 @@ class DepthSweepPoint:
     Attributes:
         side: which end is frozen: "bottom", "top", or "none".
         frozen: how many blocks.
-        start: of the other layers: "reinit", "keep", "rewind:EPOCH", or "lora": all are frozen but for
-            adapters.
+        start: of the other layers: "reinit", "keep", "rewind:EPOCH"; or "lora": all are frozen but for
+            adapters; or "scratch": the joint training on a part of the data.
         source: the network of another study that the layers come from; "" = this study's joint training.
         fresh: layers that are new in any case, because the source has none like them.
+        renewed: how many of the upper blocks are new although the source has them.
+        tuning: how the layers that were taken over are trained on, in words; "" = as usual.
+        part: name of the data; "" = the study's own.
+        percent: its share of the study's own data.
     """
 
     side: str
@@ -63,29 +82,41 @@ class DepthSweepPoint:
     start: str
     source: str = ""
     fresh: tuple[str, ...] = ()
+    renewed: int = 0
+    tuning: str = ""
+    part: str = ""
+    percent: float = 100.0
 
     def text(self) -> str:
         """See `Point`."""
         which = {"bottom": "lowest", "top": "topmost"}.get(self.side, "")
         count = f"{which} {self.frozen} blocks" if self.frozen > 1 else f"{which} block"
-        return self._told(f"{count} frozen, the rest")
+        renewed = f"upper {self.renewed} blocks" if self.renewed > 1 else "upper block"
+        text = self._told(f"{count} frozen, the rest", renewed) + self._origin()
+        return f"{text}, on {self.percent:.3g} % of the data" if self.part else text
 
     def arm(self) -> str:
-        """What all points of one line over k have in common."""
+        """What all points of one line over k have in common, whatever the data."""
         which = {"bottom": "lowest", "top": "topmost"}.get(self.side, "")
-        return self._told(f"{which} blocks frozen, the rest")
+        return self._told(f"{which} blocks frozen, the rest", "upper blocks")
 
-    def _told(self, frozen: str) -> str:
+    def _told(self, frozen: str, renewed: str) -> str:
+        if self.start == "scratch":
+            return "from scratch"
+        if self.start == "lora":
+            return "all layers frozen, low-rank adapters trained"
         rest = {"reinit": "re-initialised", "keep": "trained on"}.get(
             self.start, f"rewound to epoch {self.start.partition(':')[2]}"
         )
-        what = f"{frozen} {rest}"
-        if self.side == "none":
-            what = f"nothing frozen, all layers {rest}"
-        if self.start == "lora":
-            what = "all layers frozen, low-rank adapters trained"
+        if self.tuning:
+            rest += f" ({self.tuning})"
+        if self.renewed:
+            return f"nothing frozen, {renewed} new, the rest {rest}"
+        return f"nothing frozen, all layers {rest}" if self.side == "none" else f"{frozen} {rest}"
+
+    def _origin(self) -> str:
         origin = f", from {self.source}" if self.source else ""
-        return f"{what}{origin}" + (f", {' '.join(self.fresh)} new" if self.fresh else "")
+        return origin + (f", {' '.join(self.fresh)} new" if self.fresh else "")
 
 
 def depth_sweep(study: Study, settings: DepthSweepSettings) -> Search:
@@ -96,43 +127,64 @@ def depth_sweep(study: Study, settings: DepthSweepSettings) -> Search:
     other ones there, are always new; the tops, which have them, are then not frozen. Freezing all blocks
     under the top one is the linear probe; freezing nothing (k = 0) is fine-tuning all layers.
 
+    With parts of the data (`Study.parts`) all of it is done on each of them as well, after its own joint
+    training.
+
     Returns:
-        Only the best training is accepted.
+        Only the best training on all data is accepted.
     """
     arms = list(_arms(study, settings))
+    data: list[Subset | None] = [None, *study.parts]
+    begun = [study.joint, *(part.joint for part in study.parts)]
     if study.source is None:
-        joint = yield from train_one(study.joint)
-        outcomes = yield from train_all(arm.node(study, joint) for arm in arms)
+        joints = yield from train_all(begun)
+        nodes = [[arm.node(study, joint, joint.node) for arm in arms] for joint in joints]
+        outcomes = yield from train_all(node for own in nodes for node in own)
     else:
         source = study.source.outcome
-        joint, *outcomes = yield from train_all([study.joint, *(arm.node(study, source) for arm in arms)])
-    steps = [Step.of(outcome, arm.point) for arm, outcome in zip(arms, outcomes, strict=True)]
-    everything = (Step.of(joint), *only_best_accepted(steps))
-    return Result("depth_sweep", study.seed, everything, best_of(steps).node)
+        nodes = [[arm.node(study, source, joint) for arm in arms] for joint in begun]
+        answers = yield from train_all([*begun, *(node for own in nodes for node in own)])
+        joints, outcomes = answers[: len(begun)], answers[len(begun) :]
+    steps: list[Step] = []
+    for number, part in enumerate(data):
+        own = outcomes[number * len(arms) : (number + 1) * len(arms)]
+        told = [Step.of(one, _on(arm.point, part)) for arm, one in zip(arms, own, strict=True)]
+        if part is None:
+            steps += [Step.of(joints[0]), *only_best_accepted(told)]
+            final = best_of(told).node
+        else:
+            scratch = Step.of(joints[number], _on(DepthSweepPoint("none", 0, "scratch"), part))
+            steps += [replace(one, accepted=False) for one in [scratch, *told]]
+    return Result("depth_sweep", study.seed, tuple(steps), final)
+
+
+def _on(point: DepthSweepPoint, part: Subset | None) -> DepthSweepPoint:
+    return replace(point, part=part.name, percent=part.percent) if part else point
 
 
 @dataclass(frozen=True)
 class _Arm:
-    """One training of a sweep, before its parent is known."""
+    """One training of a sweep, before its parent and its data are known."""
 
     point: DepthSweepPoint
     start: str
     frozen: tuple[str, ...]
     fresh: tuple[str, ...] = ()
     lora: int = 0
+    tuning: Tuning = PLAIN
 
-    def node(self, study: Study, source: Outcome) -> Node:
-        """What is trained when the layers come from `source`."""
+    def node(self, study: Study, source: Outcome, joint: Node) -> Node:
+        """What is trained on the data of `joint` when the layers come from `source`."""
         node = retrained(
             source,
             init_seed=retraining_seed(study.seed),
             frozen=self.frozen,
             start=self.start,
             fresh=self.fresh,
-            like=study.joint,
+            like=joint,
             weights=study.source.weights if study.source else None,
         )
-        return replace(node, lora=self.lora)
+        return replace(node, lora=self.lora, tuning=self.tuning)
 
 
 def _fresh(study: Study, settings: DepthSweepSettings) -> tuple[str, ...]:
@@ -169,12 +221,41 @@ def _arms(study: Study, settings: DepthSweepSettings) -> Iterator[_Arm]:
                 yield arm("bottom", count, start, frozen)
         for count in counts if not fresh else ():
             yield arm("top", count, start, top(blocks, count))
-    yield arm("none", 0, "keep", ())
+    tuned = arm("none", 0, "keep", ())
+    yield tuned
+    yield from _rivals(study, settings, tuned)
+    if settings.renew_top:
+        yield from _renewed(study, tuned)
     if settings.lora:
         frozen = tuple(name for name in names if name not in fresh)
         with_adapters = arm("bottom", len(blocks), "keep", frozen)
         point = replace(with_adapters.point, start="lora")
         yield replace(with_adapters, point=point, lora=settings.lora)
+
+
+def _rivals(study: Study, settings: DepthSweepSettings, tuned: _Arm) -> Iterator[_Arm]:
+    """Each rival at its depths, as long as something is left of what was taken over."""
+    blocks, fresh = study.blocks, tuned.fresh
+    depths = range(len(blocks)) if settings.rival_depths is None else settings.rival_depths
+    if wrong := [depth for depth in depths if not 0 <= depth < len(blocks)]:
+        raise ValueError(f"depth_sweep.rival_depths: must be from 0 to {len(blocks) - 1}, got {wrong[0]}")
+    for tuning in settings.rivals:
+        for depth in depths:
+            frozen = tuple(name for name in bottom(blocks, depth) if name not in fresh)
+            if {*bottom(blocks, len(blocks))} <= {*frozen, *fresh}:
+                continue
+            side = "bottom" if depth else "none"
+            point = replace(tuned.point, side=side, frozen=depth, tuning=tuning.text())
+            yield replace(tuned, point=point, frozen=frozen, tuning=tuning)
+
+
+def _renewed(study: Study, tuned: _Arm) -> Iterator[_Arm]:
+    """New upper blocks: every number that leaves something and is more than what is new anyway."""
+    for count in range(1, len(study.blocks)):
+        fresh = tuple(dict.fromkeys([*tuned.fresh, *top(study.blocks, count)]))
+        kept = set(bottom(study.blocks, len(study.blocks))) - set(fresh)
+        if kept and len(fresh) > len(tuned.fresh):
+            yield replace(tuned, point=replace(tuned.point, renewed=count), fresh=fresh)
 
 
 SPEC = Spec(

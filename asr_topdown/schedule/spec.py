@@ -33,7 +33,7 @@ class Subset:
     Attributes:
         name: of the data directory.
         utterances: how many it has.
-        percent: its share of the largest subset and the study's own data together.
+        percent: its share of the study's own data; of --joint-data, of these and the largest together.
         joint: the training.
     """
 
@@ -53,6 +53,7 @@ class Study:
         others: the joint trainings of the other base seeds.
         source: the network that `schedule.source` names.
         subsets: the data of --joint-data, from small to large.
+        parts: of the study's own data (--parts), from small to large.
         first: makes the study's first search anew, for controls that follow it; None = there is none.
         beginnings: the joint trainings that the study's searches begin with.
 
@@ -65,6 +66,7 @@ class Study:
     others: tuple[Node, ...] = ()
     source: Source | None = None
     subsets: tuple[Subset, ...] = ()
+    parts: tuple[Subset, ...] = ()
     first: Callable[[], Search] | None = None
     beginnings: tuple[Node, ...] = ()
 

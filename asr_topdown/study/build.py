@@ -20,6 +20,7 @@ def searches_of(
     *,
     names: Sequence[str] = (),
     joint_data: Sequence[Path] = (),
+    parts: Sequence[Path] = (),
     source_store: Store | None = None,
 ) -> list[Search]:
     """The searches of `experiment`'s configuration, with their controls, for each seed.
@@ -31,6 +32,7 @@ def searches_of(
             those begin with.
         joint_data: of `subset_scan`, the data of its joint trainings, from small to large; of `epoch_scan`,
             the last of them is its joint training's. () = `experiment`'s.
+        parts: of `depth_sweep`, parts of `experiment`'s training data, on each of which it is done as well.
         source_store: where the study `schedule.source` is; None = in `store`. If that is a model's folder,
             `store` must know it (`sources.models_of`).
 
@@ -45,6 +47,8 @@ def searches_of(
             "train.init: a study's joint trainings start from scratch; what its layers come from is "
             "schedule.source, and train.init is for `train`"
         )
+    if parts and "depth_sweep" not in (*names, *chosen.search):
+        raise ValueError("--parts is for depth_sweep, which is no search of this study")
     for folder in store.models.values():
         check_kind(experiment, folder)
     sources: dict[int, Source] = {}
@@ -58,6 +62,7 @@ def searches_of(
             blocks,
             source=sources.get(seed),
             subsets=tuple(_subsets(experiment, joint_data, seed)),
+            parts=tuple(_parts(experiment, parts, seed)),
         )
         for seed in chosen.seeds
     ]
@@ -86,12 +91,32 @@ def check_first(asked: Sequence[Search], experiment: Experiment, store: Store) -
 
 
 def _subsets(rest: Experiment, joint_data: Sequence[Path], seed: int) -> list[Subset]:
-    over = [replace(rest, train=data) for data in joint_data]
     counts = [_utterances(data) for data in joint_data]
-    everything = max(counts, default=0) + _utterances(rest.train)
+    return _shares(rest, joint_data, seed, max(counts, default=0) + _utterances(rest.train))
+
+
+def _parts(whole: Experiment, parts: Sequence[Path], seed: int) -> list[Subset]:
+    """From small to large.
+
+    Raises:
+        ValueError: if one is not smaller than the whole.
+    """
+    everything = _utterances(whole.train)
+    for part in parts:
+        if (count := _utterances(part)) >= everything:
+            raise ValueError(
+                f"--parts {part}: {count} utterances are no part of {everything}, all in {whole.train}"
+            )
+    return sorted(_shares(whole, parts, seed, everything), key=lambda part: (part.utterances, part.name))
+
+
+def _shares(experiment: Experiment, data: Sequence[Path], seed: int, everything: int) -> list[Subset]:
+    counts = [_utterances(one) for one in data]
     return [
-        Subset(one.train.name, count, round(100 * count / everything, 2), one.joint(seed))
-        for one, count in zip(over, counts, strict=True)
+        Subset(
+            one.name, count, round(100 * count / everything, 2), replace(experiment, train=one).joint(seed)
+        )
+        for one, count in zip(data, counts, strict=True)
     ]
 
 

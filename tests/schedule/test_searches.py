@@ -18,6 +18,7 @@ from asr_topdown.schedule.searches import SEARCHES, SPECS, first_nodes, of_studi
 from asr_topdown.schedule.seeds import derived_seed, retraining_seed
 from asr_topdown.schedule.spec import Source, Study, Subset
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
+from asr_topdown.schedule.tuning import Tuning
 
 NAMES = tuple(name for block in BLOCKS for name in block)
 SOURCE = outcome(Node(experiment="o", train_set="o", init_seed=1, epochs=5, patience=0), 0.2, best_epoch=4)
@@ -175,6 +176,69 @@ def test_depth_sweep_freezes_every_bottom_and_every_top():
     assert {points["top", k, "reinit"] for k in range(1, 5)} < {node.id for node in everything}
 
 
+RIVALS = (Tuning(layer_decay=0.5), Tuning(unfreeze_every=2, l2_sp=0.1))
+
+
+def test_the_rivals_of_freezing_are_arms():
+    source = Source("joint_seed1", SOURCE, weights="w")
+    settings = {"starts": ("keep",), "rivals": RIVALS, "rival_depths": None, "renew_top": True}
+    nodes, result = play(make("depth_sweep", source=source, settings=settings), lambda node, known: 0.5)
+    by_id = {node.id: node for node in nodes}
+    assert len(by_id) == len(result.steps)  # each is a training of its own
+    for number, tuning in enumerate(RIVALS):
+        own = result.steps[6 + 4 * number :][:4]
+        assert [(one.point.side, one.point.frozen) for one in own] == [
+            ("none", 0), ("bottom", 1), ("bottom", 2), ("bottom", 3),
+        ]  # fmt: skip
+        assert {by_id[one.node].tuning for one in own} == {tuning}
+        assert {one.point.tuning for one in own} == {tuning.text()}
+        for depth, one in enumerate(own):
+            node = by_id[one.node]
+            assert (node.frozen, node.start, node.fresh) == (bottom(BLOCKS, depth), "keep", ("softmax",))
+            assert node.parent == Parent(experiment="o", node=SOURCE.node.id, epoch=4, weights="w")
+    renewed = [step for step in result.steps if step.point and step.point.renewed]
+    assert [step.point.renewed for step in renewed] == [2, 3, 4]  # one block is new anyway
+    for step in renewed:
+        node, fresh = by_id[step.node], tuple(sorted(top(BLOCKS, step.point.renewed)))
+        assert (node.frozen, node.start, node.fresh) == ((), "keep", fresh)
+    # What was there before there were rivals keeps its name.
+    plain = make("depth_sweep", source=source, settings={"starts": ("keep",)})
+    before, _ = play(plain, lambda node, known: 0.5)
+    assert set(before) < set(nodes)
+
+
+def test_rivals_stand_at_depth_0_if_nothing_is_said():
+    _, result = play(make("depth_sweep", settings={"rivals": RIVALS}), lambda node, known: 0.5)
+    assert [step.point.frozen for step in result.steps if step.point and step.point.tuning] == [0, 0]
+
+
+def test_depth_sweep_on_parts_of_the_data():
+    for source in (None, Source("b", SOURCE)):
+        parts = subsets(20, 50)
+        search = make("depth_sweep", parts=parts, source=source, settings={"starts": ("keep",)})
+        nodes, result = play(search, lambda node, known: 0.1 if node.train_set == "s20" else 0.5)
+        by_id = {node.id: node for node in nodes}
+        count = len(result.steps) // 3
+        whole, *over_parts = (result.steps[number * count :][:count] for number in range(3))
+        arms = [on_all(step.point) for step in whole[1:]]
+        for part, own in zip(parts, over_parts, strict=True):
+            assert {by_id[step.node].train_set for step in own} == {part.joint.train_set}
+            assert {(step.point.part, step.point.percent) for step in own} == {(part.name, part.percent)}
+            assert (own[0].node, own[0].point.start) == (part.joint.id, "scratch")
+            assert [on_all(step.point) for step in own[1:]] == arms
+            parents = {by_id[step.node].parent.node for step in own[1:]}
+            # Without a source a part's own joint training is where its layers come from.
+            assert parents == {SOURCE.node.id if source else part.joint.id}
+            assert own[1].point.text().endswith(f", on {part.percent} % of the data")
+        # A network of less data is never the search's, however good.
+        assert result.final in {step.node for step in whole}
+        assert [step for step in result.steps if step.accepted and step.point] == [whole[1]]
+
+
+def on_all(point):
+    return dataclasses.replace(point, part="", percent=100.0)
+
+
 def test_depth_sweep_from_another_corpus_has_a_new_output_layer():
     search = make("depth_sweep", source=Source("fsdd (joint)", SOURCE), settings={"lora": 8})
     nodes, result = play(search, lambda node, known: 0.5)
@@ -322,7 +386,7 @@ def test_joint_trains_what_the_studys_searches_begin_with():
 @pytest.mark.parametrize("name", SEARCHES)
 def test_every_search_can_be_saved_replayed_and_read(name):
     """Whatever order its nodes finish in: the same result, whose points are read back as they were."""
-    options = {"source": Source("b (joint)", SOURCE), "subsets": subsets(20, 80)}
+    options = {"source": Source("b (joint)", SOURCE), "subsets": subsets(20, 80), "parts": subsets(50)}
     results = []
     for order in range(2):
         search = make(name, **options)
@@ -354,6 +418,18 @@ def test_every_search_and_control_has_a_line_of_help_and_a_label_of_its_own():
             "lowest 3 blocks frozen, the rest trained on, from fsdd (joint), softmax new",
         ),
         (DepthSweepPoint("bottom", 5, "lora"), "all layers frozen, low-rank adapters trained"),
+        (
+            DepthSweepPoint("none", 0, "keep", tuning=Tuning(layer_decay=0.8).text()),
+            "nothing frozen, all layers trained on (rates × 0.8 from layer to layer)",
+        ),
+        (
+            DepthSweepPoint("none", 0, "keep", "b", ("softmax",), renewed=2),
+            "nothing frozen, upper 2 blocks new, the rest trained on, from b, softmax new",
+        ),
+        (
+            DepthSweepPoint("none", 0, "scratch", part="train_p25", percent=25.0),
+            "from scratch, on 25 % of the data",
+        ),
     ],
 )
 def test_a_sweeps_arms_are_told_in_words(point, text):
@@ -369,6 +445,11 @@ def test_a_sweeps_arms_are_told_in_words(point, text):
         (lambda: make("halving", settings={"factor": 1}), "factor must be at least 2, got 1"),
         (lambda: make("depth_sweep", settings={"starts": ("rewind",)}), "'rewind'"),
         (lambda: advance(make("depth_sweep", settings={"fresh": ("softmix",)})), "softmix"),
+        (
+            lambda: advance(make("depth_sweep", settings={"rivals": RIVALS, "rival_depths": (5,)})),
+            "rival_depths: must be from 0 to 4, got 5",
+        ),
+        (lambda: make("depth_sweep", settings={"rivals": (Tuning(),)}), "plain training is an arm anyway"),
         (lambda: first_nodes([make("exhaustive", joint(frozen=("softmax",)))]), "frozen layers"),
     ],
 )

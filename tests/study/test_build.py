@@ -19,6 +19,7 @@ from asr_topdown.engines.local import InProcess
 from asr_topdown.report.page import write_report
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.node import Outcome
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import step_name
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
@@ -61,7 +62,7 @@ def make_experiment(
 
 
 def run_study(experiment: Experiment, store: Store, **options: Any) -> list[Result]:
-    data = options.get("joint_data", [])
+    data = [*options.get("joint_data", []), *options.get("parts", [])]
     experiments = [
         experiment,
         *(Experiment(experiment.config, one, experiment.dev, experiment.tokens) for one in data),
@@ -186,6 +187,68 @@ def test_a_models_folder_is_a_source(
         assert step.error == other.error
     # Of each seed the layers are the same model's.
     assert {own.node(step.node).parent for step in by_folder[0][1].steps[1:]} == {first.parent}
+
+
+def test_depth_by_data_by_arm_in_one_study(data: Path, store: Store, tmp_path: Path) -> None:
+    """From a model's folder, on the whole and on a part: the rivals do what they say, on real trainings."""
+    (of_there,) = run_study(make_experiment(data, {"search": "joint"}), store)
+    model = store.node_dir(of_there.final)
+    sweep = {
+        "search": "depth_sweep",
+        "source": str(model),
+        "depth_sweep": {
+            "starts": ["keep"],
+            "rivals": [{"layer_decay": 0.5}, {"freeze_steps": 1000}, {"parameters": "norms_and_biases"}],
+            "renew_top": True,
+        },
+    }
+    here = make_experiment(tmp_path / "wxyz", sweep, letters="wxyz")
+    (part, _) = nested.prepare(tmp_path / "parts", source=here.train, percent=[25])
+    own = Store(tmp_path / "exp", models=models_of(here.config.schedule, store))
+    (result,) = run_study(here, own, parts=[part.path], source_store=store)
+    arms = [
+        "lowest block frozen, the rest trained on",
+        "lowest 2 blocks frozen, the rest trained on",
+        "nothing frozen, all layers trained on",
+        "nothing frozen, all layers trained on (rates × 0.5 from layer to layer)",
+        "nothing frozen, all layers trained on (held for 1000 steps)",
+        "nothing frozen, all layers trained on (norms and biases only)",
+        "nothing frozen, upper 2 blocks new, the rest trained on",
+    ]
+    arms = [f"{arm}, from {model.name}, softmax new" for arm in arms]
+    on_part = [f"{arm}, on 25 % of the data" for arm in ["from scratch", *arms]]
+    assert names(result) == ["joint", *arms, *on_part]
+    nodes = [own.node(step.node) for step in result.steps]
+    assert {node.train_set for node in nodes[: len(arms) + 1]} == {here.train_set}
+    assert here.train_set not in {node.train_set for node in nodes[len(arms) + 1 :]}
+    outcomes = [outcome_of(own, step.node) for step in result.steps]
+    trained = {
+        name: one.metrics["trainable_parameters"] for name, one in zip(names(result), outcomes, strict=True)
+    }
+    assert trained[arms[0]] < trained[arms[2]] == trained[arms[3]] == trained[arms[4]] == trained["joint"]
+    assert trained[arms[5]] < trained[arms[0]]
+    before = load_weights(model_weights(model, outcome_of(store, model.name).best_epoch))
+    held = load_weights(model_weights(own.node_dir(nodes[5]), outcomes[5].best_epoch))
+    assert {key for key in held if not torch.equal(held[key], before[key])} == {
+        key for key in held if key.startswith("heads")
+    }
+    # All is found again, and nothing of it is trained twice.
+    assert run_study(here, own, parts=[part.path], source_store=store) == [result]
+    assert len(own.nodes()) == len(result.steps)
+
+
+def outcome_of(store: Store, node: str) -> Outcome:
+    outcome = store.outcome(store.node(node))
+    assert outcome is not None
+    return outcome
+
+
+def test_parts_that_cannot_be(data: Path, store: Store) -> None:
+    sweep = make_experiment(data, {"search": "depth_sweep"})
+    with pytest.raises(ValueError, match=r"--parts .*/train: 40 utterances are no part of 40"):
+        searches_of(sweep, store, parts=[sweep.train])
+    with pytest.raises(ValueError, match="--parts is for depth_sweep"):
+        searches_of(make_experiment(data, {"search": "greedy"}), store, parts=[sweep.train])
 
 
 @pytest.mark.parametrize(
