@@ -130,7 +130,16 @@ class TrainConfig(Section):
         0.0, ge=0, lt=0.5, description="change the tempo of each batch by a random share up to this"
     )
     specaugment: SpecAugmentOptions | None = None
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = Field(
+        "float32",
+        description="of matrix products; softmaxes, losses and weights stay float32. tf32 (float32 with "
+        "factors rounded to 10 bits) and float16 (with a scaled loss) are for GPUs",
+    )
+    compile: bool = Field(
+        False,
+        description="torch.compile the blocks of Transformers, Conformers and E-Branchformers, which takes "
+        "minutes at the start; meant for GPUs",
+    )
     average: AverageConfig | None = Field(
         None,
         description="decode with the mean of several epochs' weights; retrainings start from the best "

@@ -7,6 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
+from asr_topdown.nn.transfer import pinned
+
 
 class SpeechBatch(NamedTuple):
     """Utterances side by side, padded with zeros.
@@ -18,6 +20,7 @@ class SpeechBatch(NamedTuple):
         tokens: (B, L) unit ids.
         token_lengths: (B,).
         start: the encoder's stage at which the batch enters; 0 with features.
+        on_host: both lengths, on the CPU, of a batch that has been moved to another device.
     """
 
     ids: tuple[str, ...]
@@ -26,6 +29,12 @@ class SpeechBatch(NamedTuple):
     tokens: Tensor
     token_lengths: Tensor
     start: int = 0
+    on_host: tuple[Tensor, Tensor] | None = None
+
+    @property
+    def host_lengths(self) -> tuple[Tensor, Tensor]:
+        """Frames and units of each utterance, on the CPU."""
+        return self.on_host or (self.feat_lengths.cpu(), self.token_lengths.cpu())
 
     @property
     def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor]:
@@ -35,11 +44,11 @@ class SpeechBatch(NamedTuple):
     def to(self, device: torch.device) -> "SpeechBatch":
         """The same batch on another device."""
         feats, frames, tokens, units = (tensor.to(device, non_blocking=True) for tensor in self.inputs)
-        return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
+        return SpeechBatch(self.ids, feats, frames, tokens, units, self.start, self.host_lengths)
 
-    def pin_memory(self) -> "SpeechBatch":
-        """The same batch in memory from which a GPU copies while it computes."""
-        feats, frames, tokens, units = (tensor.pin_memory() for tensor in self.inputs)
+    def pinned(self, device: torch.device) -> "SpeechBatch":
+        """The same batch in memory from which `device` copies while it computes."""
+        feats, frames, tokens, units = (pinned(tensor, device) for tensor in self.inputs)
         return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
 
     def rows(self, which: Sequence[int]) -> "SpeechBatch":

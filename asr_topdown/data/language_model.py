@@ -81,8 +81,8 @@ class LanguageModelBatch(NamedTuple):
         """The same batch on another device."""
         return LanguageModelBatch(self.ids, self.words.to(device), self.targets.to(device))
 
-    def pin_memory(self) -> "LanguageModelBatch":
-        """The batch itself: its text is on the GPU already."""
+    def pinned(self, device: torch.device) -> "LanguageModelBatch":
+        """The batch itself: its text is on the device already."""
         return self
 
 

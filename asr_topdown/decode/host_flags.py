@@ -18,7 +18,7 @@ class HostFlags:
     """
 
     def __init__(self, device: torch.device) -> None:
-        self._at_once = device.type != "cuda"
+        self._at_once = device.type == "cpu"
         self._sent: tuple[Tensor, torch.cuda.Event] | None = None
         self._steps = 0
 

@@ -11,6 +11,7 @@ from asr_topdown.decode.ctc_prefix_score import CtcPrefixScorer, CtcPrefixState
 from asr_topdown.decode.host_flags import HostFlags
 from asr_topdown.decode.result import IMPOSSIBLE, DecodeResult, Hypothesis
 from asr_topdown.decode.scorer import Scorer
+from asr_topdown.nn.transfer import to_device
 
 # A hypothesis with less is none. The weight of an impossible part may be small.
 POSSIBLE = IMPOSSIBLE * 1e-10
@@ -53,7 +54,7 @@ class LabelSearch:
         self.rows = list(range(len(counts)))  # which utterances they are
         self.device = lengths.device
         limits = [length_limits(config, count) for count in counts]
-        self.shortest, self.longest = torch.tensor(limits, device=self.device).unbind(1)
+        self.shortest, self.longest = to_device(torch.tensor(limits), self.device).unbind(1)
         self.no_end_before = max(shortest for shortest, _ in limits)
         self.some_end_at = min(longest for _, longest in limits)
         self.all_end_at = max(longest for _, longest in limits)
@@ -176,7 +177,7 @@ class LabelSearch:
         """Note the results of the rows that are done, and go on with the others."""
         trail = torch.stack(self.trail)
         out, stay = (
-            torch.tensor([row for row, one in enumerate(over) if one is is_out], device=self.device)
+            to_device(torch.tensor([row for row, one in enumerate(over) if one is is_out]), self.device)
             for is_out in (True, False)
         )
         finished = Finished(*(part[out] for part in self.finished))

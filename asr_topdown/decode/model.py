@@ -17,6 +17,7 @@ from asr_topdown.features.content import state_of
 from asr_topdown.files import read_json
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn.precision import set_tf32
 from asr_topdown.text import Vocabulary, model_file
 from asr_topdown.weights import load_weights, model_weights
 
@@ -50,6 +51,7 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
     cmvn = Cmvn.load(folder / "cmvn.ark") if config.features.cmvn == "global" else None
     network = load_best(folder, fresh_model(config, len(vocabulary), init_seed=0))
     assert isinstance(network, Recognizer)
+    set_tf32("float32", device)
     return TrainedModel(folder, config, vocabulary, cmvn, network.to(device).eval(), device)
 
 

@@ -79,7 +79,9 @@ def recognize(
     found: dict[str, DecodeResult] = {}
     for batch in batches(dataset, config.frames_per_batch):
         moved = batch.to(device)
-        memory, lengths = model.encode(moved.feats, moved.feat_lengths, moved.start)
+        memory, lengths = model.encode(
+            moved.feats, moved.feat_lengths, moved.start, host_lengths=batch.feat_lengths
+        )
         results = decode(memory, lengths)
         if model.ctc is not None:
             paths = greedy_paths(model.ctc.log_probs(memory), lengths, BLANK)

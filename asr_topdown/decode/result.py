@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from asr_topdown.nn.transfer import to_device
 from asr_topdown.score.calibration import GreedyPath
 
 BLANK = 0
@@ -64,6 +65,6 @@ def longest_first(
     So the utterances that are still running are always the first rows.
     """
     order = sorted(range(len(counts)), key=lambda row: -counts[row])
-    rows = torch.tensor(order, dtype=torch.long, device=inputs.device)
+    rows = to_device(torch.tensor(order, dtype=torch.long), inputs.device)
     results = search(inputs[rows], [counts[row] for row in order])
     return [result for _, result in sorted(zip(order, results, strict=True), key=lambda pair: pair[0])]

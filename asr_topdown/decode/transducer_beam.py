@@ -27,6 +27,7 @@ from asr_topdown.decode.scorer import LabelScorer
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.predictor import PredictorState
+from asr_topdown.nn.transfer import to_device
 from asr_topdown.text import Vocabulary
 
 PRIMES = (2_147_483_647, 2_147_483_629)
@@ -109,7 +110,7 @@ class _Search:
         self.sos_eos = self.joiner.output.out_features
         # Once, not for each label: on a GPU each of these is a copy that the host waits for.
         device = self.joiner.output.weight.device
-        self.factors, self.primes = (torch.tensor(two, device=device) for two in (FACTORS, PRIMES))
+        self.factors, self.primes = (to_device(torch.tensor(two), device) for two in (FACTORS, PRIMES))
 
     def run(self, memory: Tensor, lengths: list[int]) -> list[DecodeResult]:
         """Results in the order of `lengths`."""

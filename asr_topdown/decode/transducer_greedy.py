@@ -1,13 +1,14 @@
 """Greedy transducer decoding: at each node of the lattice the likelier way on (Graves 2012)."""
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
+from asr_topdown.decode.host_flags import HostFlags
 from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.nn.predictor import PredictorState
-
-LOOK_EVERY = 32  # steps between two looks at whether all utterances are done
 
 
 @torch.no_grad()
@@ -32,31 +33,60 @@ def transducer_greedy(
     Raises:
         ValueError: naming the row of the batch, when its log-probabilities hold NaN.
     """
-    batch, frames, _ = memory.shape
-    rows = torch.arange(batch, device=memory.device)
-    time, in_frame, count = (torch.zeros_like(rows) for _ in range(3))
-    score = memory.new_zeros(batch, dtype=torch.float32)
-    labels = rows.new_zeros(batch, frames * max_symbols + 1)
-    outputs, state = head.predictor.start(batch)
-    for step in range(frames * (max_symbols + 1)):
-        running = time < lengths
-        if step % LOOK_EVERY == 0 and not running.any():
+    frames = memory.shape[1]
+    state = _start(head, memory, max_symbols)
+    flags = HostFlags(memory.device)
+    for _ in range(frames * (max_symbols + 1)):
+        over = flags.read(state.time >= lengths)
+        if over is not None and all(over):
             break
-        frame = memory[rows, time.clamp(max=frames - 1)]
-        log_probs = head.joiner(frame, outputs).float().log_softmax(-1)
-        label = log_probs.argmax(-1).masked_fill(in_frame == max_symbols, BLANK)
-        score = score + log_probs.gather(1, label[:, None])[:, 0].where(running, 0.0)
-        emits = running & (label != BLANK)
-        labels.scatter_(1, count[:, None], label[:, None])
-        count = count + emits
-        in_frame = (in_frame + 1).where(emits, 0)
-        time = time + (running & ~emits)
-        read, after = head.predictor.step(state, label)
-        outputs = read.where(emits[:, None], outputs)
-        state = PredictorState(
-            *(new.where(emits[:, None], old) for new, old in zip(after, state, strict=True))
-        )
-    return _results(labels, count, score)
+        state = _step(head, memory, lengths, state, max_symbols)
+    return _results(state.labels, state.size, state.score)
+
+
+class State(NamedTuple):
+    """Where each of B utterances stands."""
+
+    time: Tensor  # (B,) the frame
+    in_frame: Tensor  # (B,) labels put out in it
+    size: Tensor  # (B,) labels in all
+    labels: Tensor  # (B, most) they themselves
+    score: Tensor  # (B,)
+    outputs: Tensor  # (B, H) of the predictor
+    read: PredictorState  # what it has read
+
+
+def _start(head: TransducerHead, memory: Tensor, max_symbols: int) -> State:
+    batch, frames, _ = memory.shape
+    zeros = torch.zeros(batch, dtype=torch.long, device=memory.device)
+    labels = zeros.new_zeros(batch, frames * max_symbols + 1)
+    score = memory.new_zeros(batch, dtype=torch.float32)
+    return State(zeros, zeros, zeros, labels, score, *head.predictor.start(batch))
+
+
+def _step(head: TransducerHead, memory: Tensor, lengths: Tensor, state: State, max_symbols: int) -> State:
+    """One label or one blank for each utterance that is not at its end."""
+    running = state.time < lengths
+    rows = torch.arange(len(memory), device=memory.device)
+    frame = memory[rows, state.time.clamp(max=memory.shape[1] - 1)]
+    log_probs = head.joiner(frame, state.outputs).float().log_softmax(-1)
+    label = log_probs.argmax(-1).masked_fill(state.in_frame == max_symbols, BLANK)
+    emits = running & (label != BLANK)
+    read, after = head.predictor.step(state.read, label)
+    kept = [
+        new.where(emits[:, None], old)
+        for new, old in zip((read, *after), (state.outputs, *state.read), strict=True)
+    ]
+    return State(
+        time=state.time + (running & ~emits),
+        in_frame=(state.in_frame + 1).where(emits, 0),
+        size=state.size + emits,
+        # What no label is is written too, and then over.
+        labels=state.labels.scatter_(1, state.size[:, None], label[:, None]),
+        score=state.score + log_probs.gather(1, label[:, None])[:, 0].where(running, 0.0),
+        outputs=kept[0],
+        read=PredictorState(*kept[1:]),
+    )
 
 
 def _results(labels: Tensor, count: Tensor, score: Tensor) -> list[DecodeResult]:

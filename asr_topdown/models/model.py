@@ -55,6 +55,11 @@ class SpeechInput(Protocol):
         ...
 
     @property
+    def host_lengths(self) -> tuple[Tensor, Tensor]:
+        """(B,) frames and (B,) units once more, on the CPU."""
+        ...
+
+    @property
     def start(self) -> int:
         """The encoder stage at which the batch enters."""
         ...

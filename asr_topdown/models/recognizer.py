@@ -95,7 +95,12 @@ class Recognizer(Model):
         return (*stages, *above)
 
     def encode(
-        self, x: Tensor, lengths: Tensor, start: int = 0, stop: int | None = None
+        self,
+        x: Tensor,
+        lengths: Tensor,
+        start: int = 0,
+        stop: int | None = None,
+        host_lengths: Tensor | None = None,
     ) -> tuple[Tensor, Tensor]:
         """Run the stages from `start` to before `stop`.
 
@@ -105,22 +110,26 @@ class Recognizer(Model):
             lengths: (B,) frames of `x`.
             start: the first stage.
             stop: the first stage that is left out; None = run to the end, the norm included.
+            host_lengths: `lengths` on the CPU, which spares a GPU's host the wait for them.
 
         Returns:
             the memory (B, T', D') that heads read (or, with `stop`, what stage `stop` - 1 gives), and its
             (B,) lengths; 0 for an utterance that is too short.
         """
         for _, stage in self.chain()[start:stop]:
-            x, lengths = stage(x, lengths)
+            x, lengths = stage(x, lengths, *((host_lengths,) if stage.reads_host_lengths else ()))
+            host_lengths = None if host_lengths is None else stage.output_lengths(host_lengths)
         return (self.norm(x) if stop is None else x), lengths
 
     def forward_with_loss(self, batch: SpeechInput, hidden_state: Sequence[Tensor] = ()) -> ModelOutput:
         """As `Model`; the loss is the mean over the utterances of the weighted sum of the heads'."""
-        memory, lengths = self.encode(batch.feats, batch.feat_lengths, batch.start)
-        outputs: dict[str, HeadOutput] = {
-            name: cast(Head, head).loss(memory, lengths, batch.tokens, batch.token_lengths)
-            for name, head in self.heads.items()
-        }
+        frames, units = batch.host_lengths
+        memory, lengths = self.encode(batch.feats, batch.feat_lengths, batch.start, host_lengths=frames)
+        on_host = self.output_lengths(frames, batch.start), units
+        outputs: dict[str, HeadOutput] = {}
+        for name, head in cast(Mapping[str, Head], self.heads).items():
+            sizes = on_host if head.reads_host_lengths else (lengths, batch.token_lengths)
+            outputs[name] = head.loss(memory, sizes[0], batch.tokens, sizes[1])
         losses = sum(self.weights[name] * output.losses for name, output in outputs.items())
         assert isinstance(losses, Tensor)
         decoded = outputs.get("attention", HeadOutput(losses))
@@ -133,9 +142,9 @@ class Recognizer(Model):
             labels=decoded.labels,
         )
 
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames of memory for (N,) lengths of features."""
-        for _, stage in self.chain():
+    def output_lengths(self, lengths: Tensor, start: int = 0) -> Tensor:
+        """Frames of memory for (N,) lengths of features, or of what stage `start` - 1 gave."""
+        for _, stage in self.chain()[start:]:
             lengths = stage.output_lengths(lengths)
         return lengths
 

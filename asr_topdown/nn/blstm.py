@@ -1,10 +1,11 @@
-"""Bidirectional LSTM layers over a padded batch, without packing."""
+"""Bidirectional LSTM layers: on a CPU over a padded batch, elsewhere packed."""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.nn.cudnn_lstm import packed_bidirectional
 from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.lengths import reversal, reverse_time
 from asr_topdown.nn.stacking import stack_frames
@@ -14,9 +15,10 @@ from asr_topdown.nn.stage import Stage
 class BlstmLayer(Stage):
     """[Frame stacking] -> BLSTM -> [linear, tanh] -> [layer norm] -> dropout -> keep every k-th frame.
 
-    The two directions are two `nn.LSTM`s over the padded batch; the backward one reads each sequence
-    reversed within its own length. The result equals a packed bidirectional `nn.LSTM`, and unlike that one
-    it stays on the fused CPU kernels when lengths differ: a packed backward pass is quadratic in time there.
+    There is one set of parameters, two `nn.LSTM`s of one direction, and two ways to run them. On a CPU both
+    run over the padded batch, and the backward one reads each sequence reversed within its own length: unlike
+    a packed LSTM that stays on the fused kernels when lengths differ, and a packed backward pass is quadratic
+    in time there. Elsewhere both are one packed call, which is cuDNN's.
 
     Args:
         input_size: size of an input frame.
@@ -30,6 +32,7 @@ class BlstmLayer(Stage):
     """
 
     name = "blstm"
+    reads_host_lengths = True
 
     def __init__(
         self,
@@ -54,13 +57,16 @@ class BlstmLayer(Stage):
         self.subsample = subsample
         self.stack = stack
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, host_lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As `Stage`."""
         x, lengths = stack_frames(x, lengths, self.stack)
-        reverse = reversal(lengths, x.shape[1])
-        ahead, _ = self.lstm_fwd(x)
-        back, _ = self.lstm_bwd(reverse_time(x, reverse))
-        hidden = torch.cat([ahead, reverse_time(back, reverse)], dim=-1)
+        if x.device.type == "cpu":
+            hidden = self.over_padding(x, lengths)
+        else:
+            host_lengths = lengths.cpu() if host_lengths is None else _ceil_divided(host_lengths, self.stack)
+            hidden = packed_bidirectional(self.lstm_fwd, self.lstm_bwd, x, host_lengths)
         if self.projection is not None:
             hidden = self.projection(hidden)
             if self.tanh:
@@ -71,6 +77,13 @@ class BlstmLayer(Stage):
         if self.subsample > 1:
             hidden = hidden[:, :: self.subsample]
         return hidden, _ceil_divided(lengths, self.subsample)
+
+    def over_padding(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Both LSTMs over (B, T, D) frames, padding included: (B, T, 2 x `hidden_size`)."""
+        reverse = reversal(lengths, x.shape[1])
+        ahead, _ = self.lstm_fwd(x)
+        back, _ = self.lstm_bwd(reverse_time(x, reverse))
+        return torch.cat([ahead, reverse_time(back, reverse)], dim=-1)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
         """ceil(ceil(T / stack) / subsample)."""

@@ -46,6 +46,8 @@ class _LinearCrossEntropy(torch.autograd.Function):
     ) -> Tensor:
         dtype = torch.get_autocast_dtype(hidden.device.type)
         dtype = dtype if torch.is_autocast_enabled(hidden.device.type) else hidden.dtype
+        # The share of one prediction in a mean over thousands is too small for float16.
+        shared = 1 if dtype == torch.float16 else len(hidden)
         with torch.autocast(hidden.device.type, enabled=False):
             matrix = weight.to(dtype)
             grads = [
@@ -57,7 +59,9 @@ class _LinearCrossEntropy(torch.autograd.Function):
             total = torch.zeros((), dtype=torch.float32, device=hidden.device)
             for start in range(0, len(hidden), rows):
                 part = slice(start, start + rows)
-                total += _chunk(hidden[part].to(dtype), matrix, bias, targets[part], part, grads, len(hidden))
+                total += _chunk(hidden[part].to(dtype), matrix, bias, targets[part], part, grads, shared)
+            if shared == 1:
+                grads = [None if grad is None else grad.div_(len(hidden)) for grad in grads]
         ctx.save_for_backward(*[grad for grad in grads if grad is not None])
         ctx.dtypes = (hidden.dtype, weight.dtype, bias.dtype)
         return total / len(hidden)

@@ -33,7 +33,7 @@ class ScaledPositions(nn.Module):
         """(B, T, D), which stand at the positions `first` and after it -> (B, T, D)."""
         end = first + frames.shape[1]
         if len(self._table) < end or self._table.device != frames.device:
-            self._table = sinusoids(max(end, 2 * len(self._table)), self.d_model).to(frames.device)
+            self._table = sinusoids(max(end, 2 * len(self._table)), self.d_model, frames.device)
         placed: Tensor = self.dropout(frames * math.sqrt(self.d_model) + self._table[first:end])
         return placed
 
@@ -58,8 +58,8 @@ class InputLayer(nn.Module):
         return out
 
 
-def sinusoids(size: int, dim: int) -> Tensor:
+def sinusoids(size: int, dim: int, device: torch.device | None = None) -> Tensor:
     """(size, dim): sines of falling frequency at even places, the cosines at odd ones."""
-    rates = torch.exp(torch.arange(0, dim, 2) * (-math.log(10000.0) / dim))
-    angles = torch.arange(size)[:, None] * rates
+    rates = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10000.0) / dim))
+    angles = torch.arange(size, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

@@ -15,6 +15,8 @@ class Stage(nn.Module, abc.ABC):
         name: what its layers are called.
         numbered: whether they are numbered even where there is only one: `blstm.0`, but `vgg`.
         prenorm: whether its output is the running sum of pre-norm blocks, which who reads it normalises.
+        reads_host_lengths: whether `forward` takes the lengths on the CPU as well, as a third argument, so
+            that they need not be fetched from a GPU.
         output_size: size D' of an output frame.
         window: frames in which the next stage works, whatever the utterance's length: the output then is
             whole windows, all of which the next stage reads; lengths are the utterances' own. 0 = none.
@@ -23,6 +25,7 @@ class Stage(nn.Module, abc.ABC):
     name: ClassVar[str]
     numbered: ClassVar[bool] = True
     prenorm: ClassVar[bool] = False
+    reads_host_lengths: ClassVar[bool] = False
     output_size: int
     window: int = 0
 

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 from torch.nn.modules.dropout import _DropoutNd
 
-State = tuple[Tensor, Tensor]
+from asr_topdown.nn.cudnn_lstm import State, one_direction, weights_of
 
 
 class WeightDrop(_DropoutNd):
@@ -24,9 +24,13 @@ class WeightDrop(_DropoutNd):
             frames: its input.
             state: (1, B, cells) outputs and cells; None = zeros.
         """
-        replaced: dict[str, Tensor] = {}
-        if self.training and self.p:
-            weight: Tensor = lstm.weight_hh_l0  # type: ignore[assignment]
-            replaced["weight_hh_l0"] = F.dropout(weight, self.p)
-        result: tuple[Tensor, State] = functional_call(lstm, replaced, (frames, state))
+        if not (self.training and self.p):
+            result: tuple[Tensor, State] = lstm(frames, state)
+            return result
+        inputs, weight, *biases = weights_of(lstm)
+        dropped = F.dropout(weight, self.p)
+        if frames.device.type == "cpu":
+            result = functional_call(lstm, {"weight_hh_l0": dropped}, (frames, state))
+        else:
+            result = one_direction([inputs, dropped, *biases], frames, state, training=lstm.training)
         return result

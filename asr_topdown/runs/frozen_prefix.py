@@ -14,6 +14,7 @@ from asr_topdown.data.computed import ComputedDataset
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn import precision
 from asr_topdown.schedule.node import Node
 
 log = logging.getLogger(__name__)
@@ -37,7 +38,8 @@ def compute_once(
     if not config.run.cache_frozen or not count or changing:
         return train, dev
     model.to(device)
-    with torch.autocast(device.type, torch.bfloat16, enabled=config.train.precision == "bfloat16"):
+    precision.set_tf32(config.train.precision, device)
+    with precision.autocast(config.train.precision, device):
         trained_on = _through(model, count, train, config, device)
     judged_on = _through(model, count, dev, config, device)
     if trained_on is None or judged_on is None:
@@ -68,7 +70,9 @@ def _through(
         data.frames, frames_per_batch=config.train.frames_per_batch, utterances_per_batch=64
     ):
         batch = data.batch(indices).to(device)
-        frames, lengths = model.encode(batch.feats, batch.feat_lengths, stop=count)
+        frames, lengths = model.encode(
+            batch.feats, batch.feat_lengths, stop=count, host_lengths=batch.host_lengths[0]
+        )
         rows = zip(indices, frames.cpu(), lengths.tolist(), strict=True)
         # Copies: a view would keep the padding.
         hidden.update({index: row[:length].clone() for index, row, length in rows})

@@ -1,7 +1,7 @@
 """Optimisers over the trainable parameters, and what makes them more careful."""
 
 import contextlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, TypeAlias
 
 import torch
@@ -11,7 +11,7 @@ from asr_topdown.config.train import OptimizerConfig
 from asr_topdown.train.layerwise import trained_parameters
 from asr_topdown.train.nt_asgd import NtAsgd
 
-Parameters: TypeAlias = Iterable[nn.Parameter] | Iterable[dict[str, Any]]
+Parameters: TypeAlias = Sequence[nn.Parameter] | Sequence[dict[str, Any]]
 
 
 def build_optimizer(
@@ -40,8 +40,18 @@ def build_optimizer(
 
 def _sgd(parameters: Parameters, config: OptimizerConfig) -> torch.optim.Optimizer:
     return torch.optim.SGD(
-        parameters, lr=config.lr, momentum=config.momentum, weight_decay=config.weight_decay
+        parameters,
+        lr=config.lr,
+        momentum=config.momentum,
+        weight_decay=config.weight_decay,
+        fused=_on_gpu(parameters) or None,
     )
+
+
+def _on_gpu(parameters: Parameters) -> bool:
+    first = parameters[0]
+    one: torch.Tensor = first["params"][0] if isinstance(first, dict) else first
+    return one.is_cuda
 
 
 def _adam(

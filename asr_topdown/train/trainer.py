@@ -17,8 +17,10 @@ from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.engines import interruption
 from asr_topdown.models.model import Model
-from asr_topdown.train import distributed, optim, peak_memory, precision, rng
+from asr_topdown.nn import precision
+from asr_topdown.train import distributed, optim, peak_memory, rng
 from asr_topdown.train.checkpoint import CheckpointPair
+from asr_topdown.train.compiled import compile_blocks
 from asr_topdown.train.epochs import EpochWeights
 from asr_topdown.train.layerwise import Layerwise
 from asr_topdown.train.loss_meter import LossMeter
@@ -82,6 +84,8 @@ class Trainer:
         self.folder = folder
         self.device = device
         self.world = distributed.current()
+        if config.compile:
+            compile_blocks(self.model)
         self.updates = Updates(self.model, config, self.world, layerwise)
         self.optimizer = self.updates.optimizer
         self.checkpoints = CheckpointPair(folder)
@@ -119,6 +123,7 @@ class Trainer:
         self.folder.mkdir(parents=True, exist_ok=True)
         if remark := precision.slowness(self.config.precision, self.device):
             log.warning(remark)
+        precision.set_tf32(self.config.precision, self.device)
         peak_memory.reset(self.device)
         rng.seed_dropout(self.seed, self.world.rank)
         self._resume()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.losses import ModelOutput
 from asr_topdown.models.model import Model
+from asr_topdown.nn import precision
 from asr_topdown.train import distributed, optim
 from asr_topdown.train.distributed import World
 from asr_topdown.train.layerwise import Holding, Layerwise, Penalties
@@ -70,6 +71,9 @@ class Updates:
         self._trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
         self._device = self._trainable[0].device
         self._network = world.wrap(LossOf(model))
+        # Gradients in float16 vanish below 6e-8: the loss is scaled up, and they are scaled down.
+        half = config.precision == "float16"
+        self._scaler = torch.amp.GradScaler(self._device.type, enabled=half)
 
     def lr(self, step: int) -> float:
         """The learning rate of a step, from 1; where layers have rates of their own, of the topmost."""
@@ -92,7 +96,7 @@ class Updates:
                 raise ValueError("a language model is trained by one process: its text cannot be divided")
             rows, counting = self.world.share(utterances)
             batch = batch.rows(rows)
-        return Share(batch.pin_memory() if self._device.type == "cuda" else batch, counting, utterances)
+        return Share(batch.pinned(self._device), counting, utterances)
 
     def step(
         self, shares: Sequence[Share], *, lr_scale: float, epoch: int, number: int, meter: LossMeter
@@ -109,14 +113,17 @@ class Updates:
         for index, share in enumerate(shares, 1):
             with distributed.part_of_a_step(self._network, last=index == len(shares)):
                 output = self._forward(share.batch.to(self._device))
-                (output.loss * (share.counting * self.world.size / utterances)).backward()
+                loss = output.loss * (share.counting * self.world.size / utterances)
+                self._scaler.scale(loss).backward()
             if share.counting:
                 meter.add(share.batch, output.losses)
+        self._scaler.unscale_(self.optimizer)
         self.holding.drop_gradients()
         self._penalties.add_gradients()
         nn.utils.clip_grad_norm_(self._trainable, self.config.grad_clip)
         with optim.scaled_lr(self.optimizer, lr_scale * lr_factor(self.config.lr_schedule, number)):
-            self.optimizer.step()
+            self._scaler.step(self.optimizer)
+        self._scaler.update()
 
     def state(self) -> dict[str, Any]:
         """What a checkpoint has to hold, besides the weights, so that the next step is the same."""
@@ -124,6 +131,7 @@ class Updates:
             "optimizer": self.optimizer.state_dict(),
             "parameters": optim.describe_state(self.optimizer, self._model),
             "hidden_state": list(self._hidden_state),
+            **({"scaler": self._scaler.state_dict()} if self._scaler.is_enabled() else {}),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
@@ -135,10 +143,11 @@ class Updates:
         optim.check_state(state["parameters"], self.optimizer, self._model)
         self.optimizer.load_state_dict(state["optimizer"])
         self._hidden_state = tuple(tensor.to(self._device) for tensor in state["hidden_state"])
+        if self._scaler.is_enabled():
+            self._scaler.load_state_dict(state["scaler"])
 
     def _forward(self, batch: Batch) -> ModelOutput:
-        bf16 = self.config.precision == "bfloat16"
-        with torch.autocast(self._device.type, torch.bfloat16, enabled=bf16):
+        with precision.autocast(self.config.precision, self._device):
             output: ModelOutput = self._network(batch, self._hidden_state)
         self._hidden_state = output.hidden_state
         return output

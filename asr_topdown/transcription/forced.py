@@ -115,8 +115,8 @@ class Aligner:
             batch = [waiting[index] for index in indices]
             device = self._model.device
             feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
-            lengths = torch.tensor([len(one.feats) for one in batch], device=device)
-            memory, lengths = self._model.network.encode(feats, lengths)
+            sizes = torch.tensor([len(one.feats) for one in batch])
+            memory, lengths = self._model.network.encode(feats, sizes.to(device), host_lengths=sizes)
             rows = self._ctc.log_probs(memory).cpu().double().numpy()
             for one, row, count in zip(batch, rows, lengths.tolist(), strict=True):
                 found[one.utterance] = self._one(one, text[one.utterance], row[:count])

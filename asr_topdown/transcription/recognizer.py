@@ -180,8 +180,8 @@ class Recognizer:
     def _decode_batch(self, batch: Sequence[_Waiting]) -> None:
         device, network = self.model.device, self.model.network
         feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
-        lengths = torch.tensor([len(one.feats) for one in batch], device=device)
-        memory, lengths = network.encode(feats, lengths)
+        sizes = torch.tensor([len(one.feats) for one in batch])
+        memory, lengths = network.encode(feats, sizes.to(device), host_lengths=sizes)
         found = self._decoder(memory, lengths)
         rows: list[np.ndarray | None] = [None] * len(batch)
         if network.ctc is not None:

@@ -1,13 +1,16 @@
 """A BLSTM layer without packing equals a packed bidirectional nn.LSTM."""
 
+import itertools
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
 
 from asr_topdown.nn.blstm import BlstmLayer
+from asr_topdown.nn.cudnn_lstm import packed_bidirectional, side_by_side, weights_of
 from asr_topdown.nn.lengths import mask, reversal, reverse_time
 from asr_topdown.nn.stacking import stack_frames
 
@@ -85,3 +88,43 @@ def test_stacking_completes_the_last_run_with_zeros() -> None:
     stacked, lengths = stack_frames(frames, torch.tensor([5]), 3)
     assert stacked.tolist() == [[[1, 2, 3], [4, 5, 0], [0, 0, 0]]]
     assert lengths.tolist() == [2]
+
+
+@pytest.mark.parametrize("stack", [1, 2])
+def test_both_ways_to_run_it_are_one_function(stack: int) -> None:
+    """Over the padding, for CPUs, and packed, for cuDNN: outputs, and gradients of input and parameters."""
+    torch.manual_seed(0)
+    layer = make(3, 4, stack=stack)
+    lengths = torch.tensor([3, 8, 0, 5, 8])
+    frames = torch.randn(5, 8, 3 * stack)
+    real = mask(lengths, 8)[:, :, None]
+    weight = torch.randn(5, 8, 8)
+
+    def both(run: Callable[[Tensor], Tensor]) -> list[Tensor]:
+        layer.zero_grad()
+        given = frames.clone().requires_grad_()
+        out = run(given) * real
+        (out * weight).sum().backward()
+        return [out, given.grad * real, *(parameter.grad.clone() for parameter in layer.parameters())]
+
+    padded = both(lambda given: layer.over_padding(given, lengths))
+    packed = both(lambda given: packed_bidirectional(layer.lstm_fwd, layer.lstm_bwd, given, lengths))
+    for ours, theirs in zip(padded, packed, strict=True):
+        torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+def test_weights_side_by_side_are_one_block_in_cudnns_order() -> None:
+    """All matrices, then all biases, direction after direction; and the gradient reaches each."""
+    layer = make(3, 4)
+    given = [*weights_of(layer.lstm_fwd), *weights_of(layer.lstm_bwd)]
+    placed = side_by_side(given)
+    assert all(torch.equal(*pair) for pair in zip(placed, given, strict=True))
+    offsets = [tensor.storage_offset() for tensor in placed]
+    sizes = [tensor.numel() for tensor in placed]
+    order = [0, 1, 4, 5, 2, 3, 6, 7]
+    assert len({tensor.untyped_storage().data_ptr() for tensor in placed}) == 1
+    assert [offsets[index] for index in order] == [0, *itertools.accumulate(sizes[index] for index in order)][
+        :-1
+    ]
+    sum((place * number).sum() for number, place in enumerate(placed, 1)).backward()
+    assert all((tensor.grad == number).all() for number, tensor in enumerate(given, 1))

@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from asr_topdown.nn.cudnn_lstm import one_direction, weights_of
 from asr_topdown.nn.weight_drop import WeightDrop
 
 
@@ -71,3 +72,10 @@ def test_names_and_values_stay_those_of_a_plain_lstm(lstm: nn.LSTM) -> None:
     assert list(lstm.state_dict()) == list(nn.LSTM(3, 4).state_dict())
     assert all(torch.equal(before[name], value) for name, value in lstm.state_dict().items())
     assert isinstance(lstm.weight_hh_l0, nn.Parameter)
+
+
+@pytest.mark.parametrize("state", [STATE, None])
+def test_weights_in_one_block_give_the_same(lstm: nn.LSTM, state: tuple[Tensor, Tensor] | None) -> None:
+    outputs, ends = one_direction(weights_of(lstm), FRAMES, state, training=True)
+    expected, expected_ends = lstm(FRAMES, state)
+    torch.testing.assert_close((outputs, *ends), (expected, *expected_ends))

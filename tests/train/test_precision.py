@@ -1,4 +1,4 @@
-"""bfloat16: said once where the hardware has none; and every loss is computed in float32 all the same."""
+"""Lower precisions: said once where the hardware has none; and every loss is in float32 all the same."""
 
 import logging
 from collections.abc import Callable
@@ -13,9 +13,9 @@ from toy_training import trained, trainer
 
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.losses import ctc_loss, label_loss
+from asr_topdown.nn import precision
 from asr_topdown.nn.linear_cross_entropy import linear_cross_entropy
 from asr_topdown.nn.transducer_loss import transducer_loss
-from asr_topdown.train import precision
 
 CPU = torch.device("cpu")
 LSTM = {"kind": "lstm", "embedding_size": 8, "hidden_size": 16, "attention_size": 8, "location_width": 4}
@@ -81,6 +81,38 @@ def test_slow_hardware_is_one_line_of_warning(
         trained(trainer(tmp_path, precision=wanted, epochs=1))
     assert caplog.text.count("neither AMX nor AVX512-BF16: bfloat16 is slower here than float32") == lines
     assert len(caplog.records) == lines
+
+
+def test_tf32_on_a_cpu_is_said_to_be_float32() -> None:
+    assert precision.slowness("tf32", CPU) == "train.precision: cpu has no TF32: tf32 is float32 here"
+
+
+def test_float16_on_a_cpu_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"train.precision: float16 is for GPUs.*runs on cpu"):
+        trained(trainer(tmp_path, precision="float16", epochs=1))
+
+
+def test_float32_is_float32_on_a_gpu_and_tf32_is_not() -> None:
+    both = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [flags.allow_tf32 for flags in both]
+    found = {}
+    for wanted in ("tf32", "bfloat16", "float32"):
+        precision.set_tf32(wanted, torch.device("cuda"))
+        found[wanted] = tuple(flags.allow_tf32 for flags in both)
+    for flags, value in zip(both, before, strict=True):
+        flags.allow_tf32 = value
+    assert found == {"tf32": (True, True), "bfloat16": (False, False), "float32": (False, False)}
+
+
+def test_a_large_vocabularys_slopes_survive_float16() -> None:
+    """The mean over 4,000 predictions has slopes below what float16 can hold."""
+    hidden = torch.randn(4000, 8, requires_grad=True)
+    weight, targets = torch.randn(1000, 8), torch.randint(1000, (4000,))
+    exact = torch.autograd.grad(F.cross_entropy(hidden @ weight.T, targets), hidden)[0]
+    with torch.autocast("cpu", torch.float16):
+        loss = linear_cross_entropy(hidden, weight, torch.zeros(1000), targets)
+    half = torch.autograd.grad(loss, hidden)[0]
+    torch.testing.assert_close(half, exact, rtol=0.01, atol=0.01 * float(exact.abs().max()))
 
 
 # --- losses ---------------------------------------------------------------------------------------------

@@ -18,6 +18,9 @@ class CtcHead(Head):
         vocab_size: size V of the vocabulary; unit 0 is the blank.
     """
 
+    # PyTorch's loss does, and on a GPU would fetch them.
+    reads_host_lengths = True
+
     def __init__(self, *, memory_size: int, vocab_size: int) -> None:
         super().__init__()
         self.output = nn.Linear(memory_size, vocab_size)

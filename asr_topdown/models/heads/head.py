@@ -2,7 +2,7 @@
 
 import abc
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 from torch import Tensor, nn
 
@@ -25,7 +25,13 @@ class HeadOutput(NamedTuple):
 
 
 class Head(nn.Module, abc.ABC):
-    """What turns the memory, the encoder's output, into labels."""
+    """What turns the memory, the encoder's output, into labels.
+
+    Attributes:
+        reads_host_lengths: whether `loss` wants both lengths on the CPU.
+    """
+
+    reads_host_lengths: ClassVar[bool] = False
 
     @abc.abstractmethod
     def loss(self, memory: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> HeadOutput:
