@@ -9,7 +9,7 @@ SpeechBrain |
 | `kaldi` | a folder with `wav.scp` and `text`, as Kaldi and ESPnet have it |
 | `librispeech` | `*.trans.txt` files beside the sound |
 | `beside` | a `.txt` or `.lab` file beside each sound file |
-| `lines` | lines of `name text` |
+| `lines` | lines of `name text`, or of `name: text` |
 
 `reading.py` finds out which it is, one module reads each, and `preparation.py` makes a data directory of it.
 """

@@ -74,10 +74,12 @@ def _kind_of_folder(folder: Path) -> str:
         raise ValueError(
             f"{folder}: which of its tables, {', '.join(tables)}? Name one instead of the folder"
         )
+    lists = sorted(path.name for path in folder.glob("*.txt"))
     raise ValueError(
         f"{folder}: no transcripts found: no wav.scp, {', '.join(_METADATA)}, supervisions.jsonl.gz or "
         f"*.trans.txt, "
         "no sound file with a .txt or .lab beside it, no table"
+        + (f" (if {lists[0]} is a list of names and texts, name it instead of the folder)" if lists else "")
     )
 
 

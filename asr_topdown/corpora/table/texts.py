@@ -1,5 +1,5 @@
-"""Transcripts in plain text: lines of `name text`, LibriSpeech's `*.trans.txt`, a text file beside each
-sound.
+"""Transcripts in plain text: lines of `name text` or `name: text`, LibriSpeech's `*.trans.txt`, a text file
+beside each sound.
 """
 
 import re
@@ -16,9 +16,16 @@ _HTK = re.compile(r"\d+[ \t]+\d{4,}[ \t]+\S")  # `start end label`, in units of 
 
 
 def read_lines(path: Path, encoding: str | None) -> Table:
-    """Lines of a sound file's name and what is said in it."""
-    rows = [Row(where, name, text) for where, name, text in _lines(path, encoding)]
-    return Table(path, rows, "lines of a name and a text", path.parent)
+    """Lines of a sound file's name and what is said in it.
+
+    Where names end in a colon, it is left out, and lines that begin with `;` or `#` are comments.
+    """
+    lines = list(_lines(path, encoding))
+    told = [line for line in lines if not line[1].startswith((";", "#"))]
+    if 2 * sum(name.endswith(":") for _, name, _ in told) <= len(told):
+        return Table(path, [Row(*line) for line in lines], "lines of a name and a text", path.parent)
+    rows = [Row(where, name.removesuffix(":"), text) for where, name, text in told]
+    return Table(path, rows, "lines of a name, a colon and a text", path.parent)
 
 
 def librispeech_files(folder: Path) -> list[Path]:

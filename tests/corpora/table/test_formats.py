@@ -233,6 +233,19 @@ def test_librispeech(tmp_path, capsys):
     assert "left out" not in capsys.readouterr().out
 
 
+def test_names_with_colons(tmp_path, capsys):
+    """As Asterisk's lists of prompts have them, comments and a subfolder too."""
+    for name in ("activated", "digits/1"):
+        write_sound(tmp_path / f"{name}.wav")
+    table = tmp_path / "core-sounds-fr.txt"
+    table.write_text("; Français\n\nactivated: Activé\ndigits/1: un : deux\n# the end\n", encoding="utf-8")
+    with pytest.raises(ValueError, match=r"core-sounds-fr\.txt is a list of names and texts"):
+        take(tmp_path, tmp_path)
+    data = take(tmp_path, table)
+    assert data.text == {"activated": "Activé", "digits_1": "un : deux"}
+    assert f"{table}: lines of a name, a colon and a text; 2 rows" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("suffix", [".txt", ".lab"])
 def test_a_text_beside_each_sound(tmp_path, suffix, capsys):
     root = tmp_path / "rec"
