@@ -13,6 +13,7 @@ from asr_topdown.report.card import write_cards
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import Differences
 from asr_topdown.report.data_size import over_data
+from asr_topdown.report.depth import depth_figures
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
 from asr_topdown.report.effort import effort_figure
 from asr_topdown.report.examples import examples
@@ -221,8 +222,8 @@ def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> l
         parts += [Heading(3, title, f"part-{figure.name}"), figure] if figure else []
         numbers = scans.extractors_table(experiment, results, search, f"{search}-{tag}")
         parts += [numbers] if numbers else []
-    depth = scans.depth_figure(experiment, results, f"depth-{tag}")
-    parts += [Heading(3, "Depth sweep", f"part-{depth.name}"), depth] if depth else []
+    if depth := depth_figures(experiment, results, f"depth-{tag}"):
+        parts += [Heading(3, "Depth sweep", f"part-depth-{tag}"), *depth]
     return parts
 
 

@@ -1,4 +1,4 @@
-"""Section 3 of the paper (Table 1, Figures 1 and 2) and the depth sweep, from the points of searches."""
+"""Section 3 of the paper (Table 1, Figures 1 and 2), from the points of searches."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -9,16 +9,14 @@ from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.table import Table
 from asr_topdown.report.words import NOTHING, mean_sd
-from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.epoch_scan import EpochScanPoint
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
 
 # Zhang et al. 2021, Table 1: CER dev93/eval92 of the joint models, by percent of si284.
 _TABLE_1 = {5: "34.4/32.9", 10: "28.3/26.1", 20: "22.5/19.9", 40: "17.5/14.7", 80: "13.2/10.6"}
-_LOOKS = 5
 _CLASSIFIER = {"subset_scan": "classifier's data (%)", "epoch_scan": "classifier's epoch"}
-P = TypeVar("P", DepthSweepPoint, EpochScanPoint, SubsetScanPoint)
+P = TypeVar("P", EpochScanPoint, SubsetScanPoint)
 ErrorOf = Callable[[str], float | None]
 
 
@@ -91,25 +89,6 @@ def extractors_table(
         errors = [[error for node in nodes if (error := error_of(node)) is not None] for _, error_of in sides]
         rows.append([_short(place), str(len(nodes)), *map(mean_sd, errors)])
     return Table(name, header, rows, frozenset())
-
-
-def depth_figure(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
-    """Error by the number of frozen blocks, a line for each end and start."""
-    arms: dict[str, list[tuple[float, str]]] = {}
-    deepest = 0
-    for point, node in _points(results, DepthSweepPoint):
-        arms.setdefault(point.arm(), []).append((float(point.frozen), node))
-        deepest = max(deepest, point.frozen)
-    charts = []
-    for title, error_of in _sides(experiment):
-        series = []
-        for number, (arm, own) in enumerate(arms.items()):
-            series += _spread(own, error_of, arm, number % _LOOKS)
-        if series:
-            ticks = [(float(place), str(place)) for place in range(deepest + 1)]
-            charts.append(Chart(title, "frozen blocks", title, series, ticks))
-    caption = "The depth sweep: so many blocks of one end are frozen. Small marks: single trainings."
-    return Figure(name, caption, charts) if charts else None
 
 
 def _short(place: float) -> str:

@@ -1,5 +1,5 @@
 """Figures as SVG for the page. Colours, light and dark, are the style sheet's (`assets/report.css`): a series
-has a class c0 ... c5. Each also has a marker and a dash pattern of its own, for those who do not see colours.
+has a class c0 ... c7. Each also has a marker and a dash pattern of its own, for those who do not see colours.
 """
 
 import math
@@ -9,7 +9,7 @@ from html import escape
 from asr_topdown.report.compare import Comparison
 from asr_topdown.report.figures import Chart, Figure, Intervals, Series
 
-DASHES = ("", "7 4", "2 3", "8 3 2 3", "4 2", "")
+DASHES = ("", "7 4", "2 3", "8 3 2 3", "4 2", "", "8 3 2 3", "2 3")
 _WIDTH, _HEIGHT = 440, 300
 _LEFT, _RIGHT, _TOP, _BOTTOM = 58, 12, 26, 66
 _LINE, _PAIR, _NARROW = 13, 32, 360
@@ -19,6 +19,11 @@ _SHAPES = {
     2: ((0, -1.3), (1.3, 0), (0, 1.3), (-1.3, 0)),
     3: ((-1.2, -1), (1.2, -1), (0, 1.2)),
     4: ((-1.2, 1), (1.2, 1), (0, -1.2)),
+    6: (
+        *((-0.4, -1.3), (0.4, -1.3), (0.4, -0.4), (1.3, -0.4), (1.3, 0.4), (0.4, 0.4)),
+        *((0.4, 1.3), (-0.4, 1.3), (-0.4, 0.4), (-1.3, 0.4), (-1.3, -0.4), (-0.4, -0.4)),
+    ),
+    7: ((0, -1.3), (1.2, -0.4), (0.8, 1.1), (-0.8, 1.1), (-1.2, -0.4)),
 }
 
 

@@ -6,9 +6,10 @@ from pathlib import Path
 import pytest
 
 from asr_topdown.report.collect import collect
+from asr_topdown.report.depth import depth_figures
 from asr_topdown.report.figures import Figure
 from asr_topdown.report.page import build, write_report
-from asr_topdown.report.scans import depth_figure, extractors_table, figure_1, figure_2, table_1
+from asr_topdown.report.scans import extractors_table, figure_1, figure_2, table_1
 from asr_topdown.report.systems import systems
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
@@ -68,11 +69,12 @@ def test_figures_show_means_of_what_was_found(scanned: Path) -> None:
     assert means(two, 0)["dev loss"][:2] == [(1, 50.0), (2, 46.0)]
     (line,) = means(two, 1).values()
     assert line == [(1, pytest.approx(30.5)), (2, pytest.approx(20.5)), (3, pytest.approx(30.5))]
-    depth = means(depth_figure(found, results, "d"))
+    (figure,) = depth_figures(found, results, "d")
+    depth = means(figure)
     top, bottom = (f"{which} blocks frozen, the rest re-initialised" for which in ("topmost", "lowest"))
     assert depth[top] == [(1, pytest.approx(10)), (2, pytest.approx(20))]
-    assert depth.keys() == {top, bottom}
-    assert depth_figure(found, results, "d").charts[0].x_ticks == [(0, "0"), (1, "1"), (2, "2")]
+    assert depth.keys() == {top, bottom, "from scratch"}
+    assert figure.charts[0].x_ticks == [(0, "0"), (1, "1"), (2, "2")]
 
 
 def test_table_1_has_a_row_for_each_subset(scanned: Path) -> None:
@@ -124,4 +126,5 @@ def test_a_study_without_scans_has_none_of_them(experiment: Path) -> None:
     found = collect(experiment)
     results = found.studies["study"]
     assert table_1(found, results, "t") is None
-    assert [make(found, results, "f") for make in (figure_1, figure_2, depth_figure)] == [None] * 3
+    assert [make(found, results, "f") for make in (figure_1, figure_2)] == [None] * 2
+    assert depth_figures(found, results, "f") == []
