@@ -35,7 +35,10 @@ def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
     errors = experiment.test() or experiment.dev()
     found = {}
     for row in rows:
-        if isinstance(point := row.point, DepthSweepPoint) and point.source and point.start == "keep":
+        point = row.point
+        if not isinstance(point, DepthSweepPoint) or not point.source or point.start != "keep":
+            continue
+        if not (point.renewed or point.tuning or point.part):
             found[point.frozen] = mean(errors[node] for node in row.nodes.values() if node in errors)
     if len(found) < 2:
         return ""
