@@ -14,6 +14,7 @@ from asr_topdown.audio.clip import (
     info,
     read,
     resample,
+    resampled_length,
 )
 from asr_topdown.audio.source import header_seconds, num_channels, open_bytes, open_source
 
@@ -30,4 +31,5 @@ __all__ = [
     "open_source",
     "read",
     "resample",
+    "resampled_length",
 ]

@@ -110,6 +110,15 @@ def resample(samples: np.ndarray, rate: int, new_rate: int) -> np.ndarray:
     return _resampled(samples, rate, new_rate, _length_at(rate / new_rate, len(samples)))
 
 
+def resampled_length(num_samples: int, rate: int, new_rate: int) -> int:
+    """How many samples `resample` gives.
+
+    Raises:
+        ValueError: if the rates are too far from each other.
+    """
+    return _length_at(rate / new_rate, num_samples)
+
+
 def _resampled(samples: np.ndarray, rate: float, new_rate: float, length: int) -> np.ndarray:
     changed = soxr.resample(samples, rate, new_rate)
     # The resampler rounds the length in its own way: half a sample at most.

@@ -144,17 +144,18 @@ def _calibration(
 def _write(one: Decoding, decoded: "Decoded") -> str:
     """Write the transcripts of one data directory; returns a line that says how it went."""
     from asr_topdown import datadir
+    from asr_topdown.data import inputs
     from asr_topdown.decode.recognize import write_nbest
-    from asr_topdown.features import content
     from asr_topdown.files import write_json
     from asr_topdown.text import Vocabulary
 
     decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
-    spoken = decoded.frames * one.config.features.fbank.frame_shift_ms / 1000
+    features = one.config.features
+    spoken = decoded.frames * features.frame_seconds
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
     reference = datadir.read_transcripts(one.data.folder / "text")
     # Where there is no sound nothing is heard: all deletions, if words were said.
-    silent = content.left_out(one.data.folder).keys() & reference.keys()
+    silent = inputs.left_out(one.data.folder, features) & reference.keys()
     texts = dict.fromkeys(silent, "") | texts
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
@@ -166,7 +167,8 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
             **rates,
             "calibration": _calibration(decoded, vocabulary, reference),
             "decode": decode.model_dump(mode="json"),
-            "features": one.data.features,
+            "features": one.data.features(features),
+            "waveform": features.sample_rate if features.kind == "waveform" else None,
             "reference": one.reference,
             "node": one.model.resolve().name,
             "set": one.target.name,

@@ -3,14 +3,17 @@
 import functools
 import hashlib
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from asr_topdown.config import Config
     from asr_topdown.config.decode import DecodeConfig
+    from asr_topdown.config.features import FeaturesConfig
+
+    Hashed = Callable[[Path, FeaturesConfig], str]
 
 
 @dataclass(frozen=True)
@@ -19,20 +22,27 @@ class DataSet:
 
     folder: Path
     name: str
+    _known: "dict[tuple[Hashed, FeaturesConfig], str]" = field(
+        default_factory=dict, compare=False, repr=False
+    )
 
-    @functools.cached_property
-    def content(self) -> str:
+    def content(self, features: "FeaturesConfig") -> str:
         """Hash of its features and transcripts."""
-        from asr_topdown import datadir
+        from asr_topdown.data import inputs
 
-        return datadir.content_hash(self.folder)
+        return self._once(inputs.content_hash, features)
 
-    @functools.cached_property
-    def features(self) -> str:
+    def features(self, features: "FeaturesConfig") -> str:
         """Hash of its features alone."""
-        from asr_topdown import datadir
+        from asr_topdown.data import inputs
 
-        return datadir.features_hash(self.folder)
+        return self._once(inputs.features_hash, features)
+
+    def _once(self, hashed: "Hashed", features: "FeaturesConfig") -> str:
+        """Many models read the same directory."""
+        if (hashed, features) not in self._known:
+            self._known[hashed, features] = hashed(self.folder, features)
+        return self._known[hashed, features]
 
 
 @dataclass(frozen=True)
@@ -79,7 +89,7 @@ class Decoding:
 
         return {
             "model": content_hash(self.model),
-            "content": self.data.content,
+            "content": self.data.content(self.config.features),
             "decoder": decoder_hash(self.decode),
             "device": self.device,
         }
@@ -90,13 +100,12 @@ class Decoding:
         Raises:
             ValueError: naming the directory, and both values of a setting that differs.
         """
-        from asr_topdown import datadir
+        from asr_topdown.data import inputs
 
         if (self.target / "utt2spk").exists():
             raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
-        features = self.config.features
         try:
-            datadir.check_features(self.data.folder, features.fbank, features.deltas, features.dim)
+            inputs.check(self.data.folder, self.config.features)
         except ValueError as error:
             raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
 

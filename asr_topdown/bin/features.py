@@ -98,6 +98,9 @@ def _dump(
     from asr_topdown.features.given import take_over
 
     begin = time.monotonic()
+    if settings.kind == "waveform":
+        _examine(folder, settings, args)
+        return
     if settings.kind == "given":
         if source == folder:
             raise ValueError(f"{source}: its features are given and stay as they are: say --out DIR")
@@ -119,6 +122,28 @@ def _dump(
     hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
     done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
     print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")
+
+
+def _examine(folder: Path, settings: "FeaturesConfig", args: argparse.Namespace) -> None:
+    """Read all sound once, of which nothing is kept but how long and what it is."""
+    from asr_topdown.data import inputs
+
+    begin = time.monotonic()
+    found = inputs.sound_of(folder, settings, args.nj)
+    dropped = [f"utterance {utterance}: {reason}" for utterance, reason in found.dropped.items()]
+    if args.strict and (dropped or found.remarks):
+        raise ValueError("\n".join([*dropped, *found.remarks]))
+    _warn(folder, "remarks on the sound", found.remarks)
+    _warn(folder, "utterances without sound are left out", dropped)
+    for rate, count in found.resampled.items():
+        print(
+            f"{folder}: {count} utterances at {rate} Hz are resampled to {settings.sample_rate} Hz when read"
+        )
+    hours = sum(found.samples.values()) * settings.step_seconds / 3600
+    print(
+        f"{folder}: sound of {len(found.samples)} utterances, {hours:.2f} h, which training reads as it is: "
+        f"looked through in {time.monotonic() - begin:.1f} s"
+    )
 
 
 def _warn(folder: Path, what: str, lines: Sequence[str]) -> None:

@@ -45,6 +45,11 @@ class FeaturesConfig(Section):
             raise ValueError("kind: given needs dim, the numbers in a frame; other kinds have none")
         return self
 
+    @classmethod
+    def of_sound(cls, sample_rate: int) -> "FeaturesConfig":
+        """Those of a network that reads sound at so many Hz."""
+        return cls(kind="waveform", waveform=WaveformOptions(sample_rate=sample_rate), cmvn="none")
+
     @property
     def size(self) -> int:
         """Numbers in a frame as a network reads it; a sample is a frame of one."""

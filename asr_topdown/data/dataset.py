@@ -54,7 +54,7 @@ class SpeechDataset:
         silent = content.left_out(folder)
         if silent:
             some = ", ".join([*list(silent)[:5], "..."] if len(silent) > 5 else silent)
-            _say_once(f"{folder}: {len(silent)} utterances without sound are left out: {some}")
+            say_once(f"{folder}: {len(silent)} utterances without sound are left out: {some}")
         utterances = []
         for utterance, transcript in sorted(text.items()):
             if utterance in silent and utterance not in feats:
@@ -74,6 +74,15 @@ class SpeechDataset:
     def frames(self) -> list[int]:
         """Input frames of each utterance."""
         return [utterance.frames for utterance in self.utterances]
+
+    @property
+    def input_lengths(self) -> list[int]:
+        """What the network takes for the length of each utterance: its frames."""
+        return self.frames
+
+    def subset(self, utterances: Sequence[Utterance]) -> "SpeechDataset":
+        """Some of the utterances."""
+        return SpeechDataset(self.folder, utterances, self.cmvn)
 
     def load(self, index: int) -> Tensor:
         """Normalised features (T, D) of one utterance.
@@ -112,14 +121,14 @@ class SpeechDataset:
         """Leave out the utterances that the network cannot align or that are too long, and say which.
 
         Args:
-            output_length: (N,) numbers of input frames -> of the network's output frames.
+            output_length: (N,) `input_lengths` -> numbers of the network's output frames.
             frames_needed: fewest such frames that can carry these units.
             max_frames: most input frames of an utterance; None for any number.
 
         Returns:
             the dataset of the others, and a line for each utterance left out.
         """
-        lengths = output_length(torch.tensor(self.frames)).tolist()
+        lengths = output_length(torch.tensor(self.input_lengths)).tolist()
         kept, dropped = [], []
         for utterance, length in zip(self.utterances, lengths, strict=True):
             needed = frames_needed(utterance.tokens)
@@ -131,9 +140,10 @@ class SpeechDataset:
                 dropped.append(f"{utterance.id}: {length} output frames for a transcript that needs {needed}")
             else:
                 kept.append(utterance)
-        return SpeechDataset(self.folder, kept, self.cmvn), dropped
+        return self.subset(kept), dropped
 
 
 @functools.cache
-def _say_once(message: str) -> None:
+def say_once(message: str) -> None:
+    """A warning in the log, unless this process has given it before."""
     logging.getLogger(__name__).warning(message)

@@ -148,7 +148,7 @@ def read(path: Path | str) -> DataDir:
 
 # What is made from the other tables and is worthless once they change.
 DERIVED = (
-    *("feats.scp", "utt2num_frames", features.RECORD, features.FOREIGN),
+    *("feats.scp", "utt2num_frames", features.RECORD, features.FOREIGN, "waveforms.json"),
     *("cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp"),
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown.config.decode import DecodeConfig
-from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.data.inputs import read_utterances
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.recognize import recognize
 from asr_topdown.decode.result import DecodeResult
@@ -39,10 +39,10 @@ def decode_part(part: Part, tick: Tick) -> Decoded:
         ValueError: naming the file that is missing or does not fit, or the head that the decoder lacks.
     """
     model = _model(part.model, part.device)
-    whole = SpeechDataset.read(part.data, model.vocabulary, model.cmvn)
+    whole = read_utterances(part.data, model.vocabulary, model.config.features, model.cmvn)
     # Neighbours in length go to different parts, so that all take as long.
     chosen = sorted(whole.utterances, key=lambda one: (one.frames, one.id))[part.number :: part.of]
-    dataset = SpeechDataset(whole.folder, sorted(chosen, key=lambda one: one.id), whole.cmvn)
+    dataset = whole.subset(sorted(chosen, key=lambda one: one.id))
     started = time.perf_counter()
     found = recognize(model.network, dataset, model.vocabulary, part.decode or model.config.decode)
     seconds = time.perf_counter() - started

@@ -42,6 +42,8 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
 
     network = model.network
     assert isinstance(network, Recognizer)
+    if model.config.features.kind == "waveform":
+        raise ValueError(f"{model.folder}: a pretrained encoder cannot be exported")
     graph = Graph()
     x, lengths = "sound" if ports.inputs == "sound" else "features", "lengths"
     settings = model.config.features

@@ -101,14 +101,15 @@ def _size(experiment: "Experiment", data: Path) -> DataSize:
 
     if experiment.config.is_language_model:
         return DataSize(data.name, 0, sum(word != EOS for _, word in words_of(data)), 0.0)
+    from asr_topdown.data import inputs
+
     texts = datadir.read_transcripts(data / "text")
-    frames = datadir.read_table(data / "utt2num_frames")
-    shift = experiment.config.features.fbank.frame_shift_ms / 1000
+    hours = inputs.seconds(data, experiment.config.features) / 3600
     return DataSize(
         name=data.name,
         utterances=len(texts),
         words=sum(len(text.split()) for text in texts.values()),
-        hours=round(shift * sum(map(int, frames.values())) / 3600, 3),
+        hours=round(hours, 3),
         licence=licences.read(data),
     )
 

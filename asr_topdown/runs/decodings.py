@@ -1,7 +1,9 @@
 """Transcripts on disk, and whether they may be compared: `result.json` beside them says what they are of."""
 
+import functools
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 from asr_topdown import datadir, files
 
@@ -24,8 +26,9 @@ def differences(folders: Sequence[Path], data: Path) -> Iterator[str]:
     """
     recorded = {folder: _recorded(folder / "result.json") for folder in folders}
     known = {folder: record for folder, record in recorded.items() if record}
-    features = datadir.features_hash(data) if (data / "feats.scp").is_file() else None
+    of_kind = functools.cache(lambda rate: _features(data, rate))
     for folder, record in known.items():
+        features = of_kind(record.get("waveform"))
         if features is not None and record.get("features") != features:
             yield f"{folder}: decoded from other features than {data} has now; decode again"
     decoders = {record.get("decoder"): folder for folder, record in known.items()}
@@ -34,7 +37,19 @@ def differences(folders: Sequence[Path], data: Path) -> Iterator[str]:
         yield f"{first} and {second} were decoded with different settings; decode both with one configuration"
 
 
-def _recorded(path: Path) -> dict[str, str]:
+def _features(data: Path, rate: int | None) -> str | None:
+    """The hash of the features, or of the sound at `rate` Hz, that `data` has now; None if it has none."""
+    if not (data / ("feats.scp" if rate is None else "wav.scp")).is_file():
+        return None
+    if rate is None:
+        return datadir.features_hash(data)
+    from asr_topdown.config.features import FeaturesConfig
+    from asr_topdown.data import inputs  # with torch, which is not needed otherwise
+
+    return inputs.features_hash(data, FeaturesConfig.of_sound(rate))
+
+
+def _recorded(path: Path) -> dict[str, Any]:
     if not path.is_file():
         return {}
     found = files.read_json(path)

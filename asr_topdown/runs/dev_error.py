@@ -10,7 +10,7 @@ from pathlib import Path
 
 from asr_topdown import datadir
 from asr_topdown.config import Config
-from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.data.inputs import read_utterances
 from asr_topdown.decode.error_rates import error_rates
 from asr_topdown.decode.model import decoder_hash
 from asr_topdown.models.recognizer import Recognizer
@@ -56,7 +56,7 @@ def _decoded(best_epoch: int, experiment: Experiment, folder: Path) -> Mapping[s
     assert isinstance(network, Recognizer)
     network.load_state_dict(load_weights(model_weights(folder, best_epoch)))
     network.to(local_device(experiment.device)).eval()
-    data = SpeechDataset.read(dev, vocabulary, experiment.cmvn())
+    data = read_utterances(dev, vocabulary, experiment.config.features, experiment.cmvn())
     references = datadir.read_transcripts(dev / "text")
     rates = error_rates(network, data, references, vocabulary, experiment.config.decode)
     return {f"dev_{name}": rate for name, rate in rates.items()}

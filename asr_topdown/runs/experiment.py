@@ -6,9 +6,10 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import datadir, layers
+from asr_topdown import layers
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
+from asr_topdown.data import inputs
 from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.unknown_units import check_units
 from asr_topdown.features.cmvn import Cmvn
@@ -134,9 +135,7 @@ class Experiment:
     def _content_hash(self, path: Path) -> str:
         if self.config.is_language_model:
             return text_hash(path)
-        features = self.config.features
-        datadir.check_features(path, features.fbank, features.deltas, features.dim)
-        return datadir.content_hash(path)
+        return inputs.content_hash(path, self.config.features)
 
     @property
     def has_cmvn(self) -> bool:

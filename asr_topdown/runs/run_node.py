@@ -9,7 +9,7 @@ import torch
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
-from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.data.inputs import read_utterances
 from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
@@ -142,9 +142,10 @@ def make_task(node: Node, experiment: Experiment, model: Model) -> Task:
             device=device,
         )
     assert isinstance(model, Recognizer)
-    config, vocabulary, cmvn = experiment.config.train, experiment.vocabulary(), experiment.cmvn()
-    train = trainable(SpeechDataset.read(experiment.train, vocabulary, cmvn), model, config)
-    dev = SpeechDataset.read(experiment.dev, vocabulary, cmvn)
+    config, features = experiment.config.train, experiment.config.features
+    vocabulary, cmvn = experiment.vocabulary(), experiment.cmvn()
+    train = trainable(read_utterances(experiment.train, vocabulary, features, cmvn), model, config)
+    dev = read_utterances(experiment.dev, vocabulary, features, cmvn)
     check_dev(dev, model)
     model.set_prior(utterance.tokens for utterance in train.utterances)
     train, dev = frozen_prefix.compute_once(model, node, experiment.config, train, dev, device)

@@ -10,11 +10,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from asr_topdown import audio
+from asr_topdown.data.inputs import of_sound
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.datadir import DataDir
 from asr_topdown.decode.ctc_alignment import ctc_align
 from asr_topdown.decode.model import TrainedModel
-from asr_topdown.features.front_end import front_end
 from asr_topdown.text import UNKNOWN_ID
 from asr_topdown.transcription.transcript import Failure, Word
 from asr_topdown.transcription.words import frames_joined, units_of, words_of
@@ -48,6 +48,7 @@ class _Heard:
     utterance: str
     seconds: float
     feats: Tensor
+    frames: int
 
 
 class Aligner:
@@ -67,7 +68,7 @@ class Aligner:
         if model.config.features.kind == "given":
             raise ValueError(f"{model.folder}: reads the features that data directories bring, and no sound")
         self._model, self._ctc, self._pipes = model, model.network.ctc, pipes
-        self._frame_seconds = frames_joined(model.network) * model.config.features.fbank.frame_shift_ms / 1000
+        self._frame_seconds = frames_joined(model.network) * model.config.features.step_seconds
         self._unknown = 0
 
     @torch.no_grad()
@@ -86,7 +87,7 @@ class Aligner:
                 waiting.append(self._hear(utterance, clip))
             except (ValueError, OSError) as error:
                 yield Failure(utterance, f"{utterance}: {error}")
-            if sum(len(one.feats) for one in waiting) >= _AHEAD:
+            if sum(one.frames for one in waiting) >= _AHEAD:
                 yield from self._aligned(waiting, data.text)
                 waiting = []
         yield from self._aligned(waiting, data.text)
@@ -99,16 +100,13 @@ class Aligner:
 
     def _hear(self, utterance: str, clip: audio.Clip) -> _Heard:
         settings = self._model.config.features
-        rate = settings.fbank.sample_rate
+        rate = settings.sample_rate
         samples, _ = audio.read(clip._replace(rate=rate), pipes=self._pipes)
-        feats = front_end(samples, rate, settings.fbank, settings.deltas)
-        return _Heard(
-            utterance, len(samples) / rate, self._model.cmvn.apply(feats) if self._model.cmvn else feats
-        )
+        return _Heard(utterance, len(samples) / rate, *of_sound(samples, settings, self._model.cmvn))
 
     def _aligned(self, waiting: list[_Heard], text: Mapping[str, str]) -> Iterator[Aligned | Failure]:
         plan = length_batches(
-            [len(one.feats) for one in waiting], frames_per_batch=_AHEAD, utterances_per_batch=64
+            [one.frames for one in waiting], frames_per_batch=_AHEAD, utterances_per_batch=64
         )
         found: dict[str, Aligned | Failure] = {}
         for indices in plan:

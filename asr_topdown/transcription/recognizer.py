@@ -11,11 +11,11 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
 from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.data.inputs import of_sound
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.result import DecodeResult
-from asr_topdown.features.front_end import front_end
 from asr_topdown.transcription.cutting import cut
 from asr_topdown.transcription.sound import SoundReader, Source, name_of
 from asr_topdown.transcription.transcript import Failure, Hypothesis, Segment, Transcript
@@ -45,13 +45,14 @@ class _Job:
 
 @dataclasses.dataclass(frozen=True)
 class _Waiting:
-    """Features of a piece of sound, and where its segment belongs."""
+    """What the network reads of a piece of sound, how many frames that is, and where its segment belongs."""
 
     job: _Job
     number: int
     start: float
     end: float
     feats: Tensor
+    frames: int
 
 
 class Recognizer:
@@ -80,10 +81,10 @@ class Recognizer:
         self.model = model
         self._decode_config = decode or model.config.decode
         self._decoder = build_decoder(model.network, self._decode_config, model.vocabulary)
-        self._rate = model.config.features.fbank.sample_rate
+        self._rate = model.config.features.sample_rate
         self._longest = longest
         self._sound = SoundReader(self._rate, channel)
-        self._frame_seconds = frames_joined(model.network) * model.config.features.fbank.frame_shift_ms / 1000
+        self._frame_seconds = frames_joined(model.network) * model.config.features.step_seconds
 
     @classmethod
     def load(
@@ -139,7 +140,7 @@ class Recognizer:
             jobs.append(job)
             for piece in self._pieces(job, source):
                 waiting.append(piece)
-                if sum(len(one.feats) for one in waiting) >= budget:
+                if sum(one.frames for one in waiting) >= budget:
                     self._decode(waiting)
                     waiting = []
             job.read = True
@@ -152,25 +153,23 @@ class Recognizer:
         try:
             for piece in cut(self._sound.read(source), self._rate, self._longest):
                 start, end = piece.start / self._rate, (piece.start + len(piece.samples)) / self._rate
-                feats = self._features(piece.samples, job.name)
+                feats, frames = self._features(piece.samples, job.name)
                 job.seconds = end
                 job.segments.append(None)
-                yield _Waiting(job, len(job.segments) - 1, start, end, feats)
+                yield _Waiting(job, len(job.segments) - 1, start, end, feats, frames)
         except (ValueError, OSError) as error:
             job.reason = str(error)
 
-    def _features(self, samples: np.ndarray, name: str) -> Tensor:
-        settings = self.model.config.features
+    def _features(self, samples: np.ndarray, name: str) -> tuple[Tensor, int]:
         try:
-            feats = front_end(torch.from_numpy(samples), self._rate, settings.fbank, settings.deltas)
+            return of_sound(samples, self.model.config.features, self.model.cmvn)
         except ValueError as error:
             raise ValueError(f"{name}: {error}") from error
-        return self.model.cmvn.apply(feats) if self.model.cmvn else feats
 
     def _decode(self, waiting: Sequence[_Waiting]) -> None:
         pieces = [one for one in waiting if not one.job.reason]
         plan = length_batches(
-            [len(one.feats) for one in pieces],
+            [one.frames for one in pieces],
             frames_per_batch=self._decode_config.frames_per_batch,
             utterances_per_batch=64,
         )

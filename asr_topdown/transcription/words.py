@@ -12,7 +12,7 @@ from asr_topdown.text import SPACE, Vocabulary
 from asr_topdown.text.pieces import WORD_START
 from asr_topdown.transcription.transcript import Word
 
-_MANY = 100_000  # frames, to see how many of them become one
+_MANY = 3_200_000  # frames or samples, to see how many of them become one
 
 
 def frames_joined(network: Recognizer) -> int:
