@@ -9,7 +9,7 @@ import transformers
 
 SIZE = {"hidden_size": 16, "num_hidden_layers": 3, "num_attention_heads": 2, "intermediate_size": 24}
 CONVOLUTIONS = {
-    "conv_dim": (8, 8, 12), "conv_kernel": (10, 3, 3), "conv_stride": (5, 4, 4), "num_feat_extract_layers": 3,
+    "conv_dim": (8, 8, 12), "conv_kernel": (10, 8, 8), "conv_stride": (5, 8, 8), "num_feat_extract_layers": 3,
 }  # fmt: skip
 POSITIONS = {"num_conv_pos_embeddings": 6, "num_conv_pos_embedding_groups": 2}
 RAW = {**SIZE, **CONVOLUTIONS, **POSITIONS}

@@ -30,6 +30,12 @@ class RunConfig(Section):
         description="compute the output of frozen lowest layers once and keep it in memory, where neither "
         "augmentation nor dropout changes it and it takes no more GiB than this; 0 = never",
     )
+    cache_frozen_disk: float = Field(
+        32.0,
+        ge=0,
+        description="what takes more than cache_frozen is kept in the training's folder while it runs, if it "
+        "takes no more GiB than this and than are free; 0 = never",
+    )
     transducer_loss: Literal["auto", "torch", "torchaudio", "warp_rnnt"] = Field(
         "auto",
         description="who computes the transducer's loss; auto: the first of warp_rnnt (CUDA only), "

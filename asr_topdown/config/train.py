@@ -140,6 +140,11 @@ class TrainConfig(Section):
         description="torch.compile the blocks of Transformers, Conformers and E-Branchformers, which takes "
         "minutes at the start; meant for GPUs",
     )
+    frozen_precision: Literal["as_computed", "float16"] = Field(
+        "as_computed",
+        description="in which the output of frozen lowest layers is kept where it is computed once "
+        "(run.cache_frozen); float16 takes half the room and rounds",
+    )
     average: AverageConfig | None = Field(
         None,
         description="decode with the mean of several epochs' weights; retrainings start from the best "

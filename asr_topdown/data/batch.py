@@ -52,11 +52,13 @@ class SpeechBatch(NamedTuple):
         return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
 
     def rows(self, which: Sequence[int]) -> "SpeechBatch":
-        """Some of the utterances, padded no further than they need."""
+        """Some of the utterances, padded no further than they need (of a stage's output, which may be whole
+        windows, as they are).
+        """
         feats, frames, tokens, units = (tensor[list(which)] for tensor in self.inputs)
         return SpeechBatch(
             tuple(self.ids[row] for row in which),
-            feats[:, : int(frames.max())],
+            feats if self.start else feats[:, : int(frames.max())],
             frames,
             tokens[:, : int(units.max())],
             units,

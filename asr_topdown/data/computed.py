@@ -1,11 +1,54 @@
 """Utterances whose features have been computed beforehand, by the lowest stages of an encoder."""
 
+import math
+import tempfile
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
+
+
+class Rows(Protocol):
+    """Sequences of frames, by the place of their utterance."""
+
+    def __getitem__(self, index: int, /) -> Tensor: ...
+
+
+class RowsOnDisk:
+    """Sequences of frames in a file that is gone when this process ends, however it does.
+
+    Args:
+        folder: where there is room.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 closed when this object is gone
+        self._places: dict[int, tuple[int, tuple[int, ...], torch.dtype]] = {}
+        self._size = 0
+        self._bytes: np.ndarray | None = None
+
+    def put(self, index: int, rows: Tensor) -> None:
+        """Append the frames (T, H) of an utterance."""
+        self._places[index] = (self._size, tuple(rows.shape), rows.dtype)
+        content = rows.contiguous().view(torch.uint8).numpy()
+        self._file.write(content.data)
+        self._size += content.nbytes
+        self._bytes = None
+
+    def __getitem__(self, index: int) -> Tensor:
+        """The frames (T, H) of an utterance; may be called by several threads once all are there."""
+        if self._bytes is None:
+            self._file.flush()
+            self._bytes = np.memmap(self._file, np.uint8, "r")
+        start, shape, dtype = self._places[index]
+        content = self._bytes[start : start + math.prod(shape) * dtype.itemsize]
+        return torch.from_numpy(np.array(content)).view(dtype).view(shape)
 
 
 class ComputedDataset(SpeechDataset):
@@ -13,19 +56,23 @@ class ComputedDataset(SpeechDataset):
 
     Args:
         source: the data set.
-        hidden: (T', H) of each utterance, what stage `start` - 1 gave.
+        hidden: (T', H) of each utterance, what stage `start` - 1 gave, in any precision.
+        lengths: of each utterance; less than T' where the next stage reads whole windows.
         start: the stage at which batches enter the encoder.
     """
 
-    def __init__(self, source: SpeechDataset, hidden: Sequence[Tensor], start: int) -> None:
+    def __init__(self, source: SpeechDataset, hidden: Rows, lengths: Sequence[int], start: int) -> None:
         super().__init__(source.folder, source.utterances, None)
         self._hidden = hidden
+        self._lengths = tuple(lengths)
         self._start = start
 
     def load(self, index: int) -> Tensor:
         """What the lowest stages make of one utterance."""
-        return self._hidden[index]
+        rows = self._hidden[index]
+        return rows.float() if rows.dtype == torch.float16 else rows
 
     def batch(self, indices: Sequence[int]) -> SpeechBatch:
         """As of any data set, entering the encoder at `start`."""
-        return super().batch(indices)._replace(start=self._start)
+        lengths = torch.tensor([self._lengths[index] for index in indices])
+        return super().batch(indices)._replace(feat_lengths=lengths, start=self._start)

@@ -142,7 +142,7 @@ def _joined(parts: Sequence[_Heard], folder: Path, rate: int) -> Waveforms:
         hash=digest.hexdigest()[:16],
         samples={utterance: count for utterance, (_, count, _) in found.items()},
         dropped=dropped,
-        resampled=Counter(str(own) for _, _, own in found.values() if own != rate),
+        resampled=dict(Counter(str(own) for _, _, own in found.values() if own != rate)),
         remarks=list(dict.fromkeys(line for part in parts for line in part.remarks)),
     )
 

@@ -1,16 +1,21 @@
 """Frozen lowest stages: what they give is computed once for each utterance, not in every epoch.
 
 Nothing below a frozen bottom needs a gradient, and where neither augmentation nor dropout changes what goes
-in, it gives the same in every epoch. The batches stay the same, and so do the results up to rounding.
+in, it gives the same in every epoch. The batches stay the same, and so do the results up to rounding; it is
+kept in memory, or else on disk. Half the size, in float16, gives other results: `train.frozen_precision` is
+part of a training's name.
 """
 
 import logging
+import shutil
+from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from asr_topdown import layers
 from asr_topdown.config import Config
-from asr_topdown.data.computed import ComputedDataset
+from asr_topdown.data.computed import ComputedDataset, Rows, RowsOnDisk
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.models.recognizer import Recognizer
@@ -18,6 +23,8 @@ from asr_topdown.nn import precision
 from asr_topdown.schedule.node import Node
 
 log = logging.getLogger(__name__)
+
+_GIB = 2**30
 
 
 def compute_once(
@@ -27,22 +34,44 @@ def compute_once(
     train: SpeechDataset,
     dev: SpeechDataset,
     device: torch.device,
+    folder: Path,
 ) -> tuple[SpeechDataset, SpeechDataset]:
     """Replace the data by what the frozen lowest stages of `model` give for them.
 
-    The data stay as they are if that would take more memory than `run.cache_frozen` allows, the lowest stage
-    is not frozen, or the input or the frozen stages are random.
+    The data stay as they are if that would take more room than `run.cache_frozen` and `run.cache_frozen_disk`
+    allow, the lowest stage is not frozen, or the input or the frozen stages are random.
+
+    Args:
+        model: with the weights that the training begins with, its frozen layers frozen.
+        node: what is trained.
+        config: of the training.
+        train: the data to train on.
+        dev: the data to judge by.
+        device: where to compute.
+        folder: where a file is kept while this process lives, if one is needed.
+
+    Raises:
+        ValueError: if float16 is asked for and there is not room enough, so that no result depends on the
+            room; or if a number is too large for it.
     """
     count = frozen_stages(model, node)
     changing = bool(config.train.tempo_perturb) or config.train.specaugment is not None or bool(node.lora)
-    if not config.run.cache_frozen or not count or changing:
+    if not count or changing:
         return train, dev
-    model.to(device)
-    precision.set_tf32(config.train.precision, device)
-    with precision.autocast(config.train.precision, device):
-        trained_on = _through(model, count, train, config, device)
-    judged_on = _through(model, count, dev, config, device)
+    trained_on = judged_on = None
+    if config.run.cache_frozen:
+        model.to(device)
+        precision.set_tf32(config.train.precision, device)
+        with precision.autocast(config.train.precision, device):
+            trained_on = _through(model, count, train, config, device, folder)
+        if trained_on is not None:
+            judged_on = _through(model, count, dev, config, device, folder)
     if trained_on is None or judged_on is None:
+        if config.train.frozen_precision == "float16":
+            raise ValueError(
+                "train.frozen_precision: float16 wants the frozen layers' output to be kept, for which there "
+                "is no room: see run.cache_frozen and run.cache_frozen_disk"
+            )
         return train, dev
     log.info("the %d lowest layers are frozen: their output is computed once", count)
     return trained_on, judged_on
@@ -61,25 +90,79 @@ def frozen_stages(model: Recognizer, node: Node) -> int:
 
 @torch.no_grad()
 def _through(
-    model: Recognizer, count: int, data: SpeechDataset, config: Config, device: torch.device
+    model: Recognizer, count: int, data: SpeechDataset, config: Config, device: torch.device, folder: Path
 ) -> ComputedDataset | None:
     """None if all of it would not fit, which the first batches show."""
-    hidden: dict[int, torch.Tensor] = {}
-    size = seen = 0
+    window = model.chain()[count - 1][1].window
+    half = config.train.frozen_precision == "float16"
+    keeper, lengths = _Keeper(config, folder), [0] * len(data)
+    seen = 0
     for indices in length_batches(
         data.frames, frames_per_batch=config.train.frames_per_batch, utterances_per_batch=64
     ):
         batch = data.batch(indices).to(device)
-        frames, lengths = model.encode(
+        frames, counts = model.encode(
             batch.feats, batch.feat_lengths, stop=count, host_lengths=batch.host_lengths[0]
         )
-        rows = zip(indices, frames.cpu(), lengths.tolist(), strict=True)
-        # Copies: a view would keep the padding.
-        hidden.update({index: row[:length].clone() for index, row, length in rows})
-        size += sum(hidden[index].nbytes for index in indices)
         seen += sum(data.frames[index] for index in indices)
-        gib = size / seen * sum(data.frames) / 2**30
-        if gib > config.run.cache_frozen:
-            log.info("the frozen layers' output, %.1f GiB, is not kept (run.cache_frozen)", gib)
+        for index, row, length in zip(indices, frames.cpu(), counts.tolist(), strict=True):
+            lengths[index] = length
+            kept = row[: -(-length // window) * window if window else length]
+            # A copy: a view would keep the padding.
+            keeper.put(index, _halved(kept, data.utterances[index].id) if half else kept.clone())
+        if not keeper.has_room_for(sum(data.frames) / seen):
             return None
-    return ComputedDataset(data, [hidden[index] for index in range(len(data))], start=count)
+    return ComputedDataset(data, keeper.rows, lengths, start=count)
+
+
+class _Keeper:
+    """Keeps sequences in memory as long as they fit, then all of them on disk."""
+
+    def __init__(self, config: Config, folder: Path) -> None:
+        self._run, self._folder = config.run, folder
+        self._in_memory: dict[int, Tensor] = {}
+        self._on_disk: RowsOnDisk | None = None
+        self._size = 0
+
+    @property
+    def rows(self) -> Rows:
+        return self._on_disk or self._in_memory
+
+    def put(self, index: int, rows: Tensor) -> None:
+        self._size += rows.nbytes
+        if self._on_disk is None:
+            self._in_memory[index] = rows
+        else:
+            self._on_disk.put(index, rows)
+
+    def has_room_for(self, times: float) -> bool:
+        """Whether there is room for so many times as much as is kept now."""
+        size = times * self._size
+        if self._on_disk is None and size <= self._run.cache_frozen * _GIB:
+            return True
+        free = shutil.disk_usage(self._folder).free + self._written
+        room = min(self._run.cache_frozen_disk * _GIB, free)
+        if size > room:
+            log.info("the frozen layers' output, %.1f GiB, is not kept (run.cache_frozen)", size / _GIB)
+            return False
+        if self._on_disk is None:
+            log.info("the frozen layers' output, %.1f GiB, is kept on disk", size / _GIB)
+            self._on_disk = RowsOnDisk(self._folder)
+            for index, rows in self._in_memory.items():
+                self._on_disk.put(index, rows)
+            self._in_memory.clear()
+        return True
+
+    @property
+    def _written(self) -> int:
+        return self._size if self._on_disk is not None else 0
+
+
+def _halved(rows: Tensor, utterance: str) -> Tensor:
+    half = rows.to(torch.float16)
+    if not half.isfinite().all():
+        raise ValueError(
+            f"{utterance}: the frozen layers give {rows.abs().max().item():g}, too large for float16: set "
+            "train.frozen_precision to as_computed"
+        )
+    return half

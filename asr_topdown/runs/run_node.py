@@ -78,7 +78,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
     frozen = _frozen(model, node, still)
     trainer = Trainer(
         model,
-        make_task(node, experiment, model),
+        make_task(node, experiment, model, folder),
         config,
         experiment.config.run,
         max_epochs=node.epochs,
@@ -125,8 +125,8 @@ def _frozen(model: Model, node: Node, still: Container[str]) -> tuple[str, str]:
     )
 
 
-def make_task(node: Node, experiment: Experiment, model: Model) -> Task:
-    """The data that `node` is trained on, cut into batches for `model`.
+def make_task(node: Node, experiment: Experiment, model: Model, folder: Path) -> Task:
+    """The data that `node` is trained on, cut into batches for `model`; `folder` has room for a while.
 
     Raises:
         ValueError: naming the data that is missing, damaged, or of no use for this network.
@@ -148,7 +148,7 @@ def make_task(node: Node, experiment: Experiment, model: Model) -> Task:
     dev = read_utterances(experiment.dev, vocabulary, features, cmvn)
     check_dev(dev, model)
     model.set_prior(utterance.tokens for utterance in train.utterances)
-    train, dev = frozen_prefix.compute_once(model, node, experiment.config, train, dev, device)
+    train, dev = frozen_prefix.compute_once(model, node, experiment.config, train, dev, device, folder)
     return SpeechTask(train, dev, vocabulary, config, seed=node.init_seed)
 
 

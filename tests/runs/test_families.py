@@ -268,7 +268,7 @@ def test_unigram_smoothing_is_told_the_training_labels(data: Path, store: Store)
     experiment = make_experiment(data, "blstm_ctc_attention")
     model = experiment.fresh_model(1)
     assert model.attention.prior is None
-    task = make_task(experiment.joint(1), experiment, model)
+    task = make_task(experiment.joint(1), experiment, model, data)
     vocabulary = experiment.vocabulary()
     texts = dict(line.split() for line in (data / "train" / "text").read_text().splitlines())
     trained = [name for batch in task.epoch(1) for name in task.load(batch, 1).ids]

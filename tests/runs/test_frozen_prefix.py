@@ -9,9 +9,11 @@ from networks import blstm, blstm_ctc
 from toy_data import SLOW, write_data
 
 from asr_topdown import config as configuration
+from asr_topdown.data.computed import RowsOnDisk
 from asr_topdown.nn.blstm import BlstmLayer
 from asr_topdown.nn.conv2d import Conv2dSubsampling
 from asr_topdown.nn.vgg import Vgg
+from asr_topdown.runs import frozen_prefix
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
@@ -54,13 +56,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-def make(data: Path, model: str, *, cache_frozen: float = 4.0, **train: object) -> Experiment:
+def make(
+    data: Path, model: str, *, cache_frozen: float = 4.0, disk: float = 1.0, **train: object
+) -> Experiment:
     config = configuration.parse(
         {
             "features": {"fbank": {"num_mels": 8}},
             "model": MODELS[model],
             "train": {"epochs": 2, "patience": 0, "metric": "loss", "utterances_per_batch": 8, **train},
-            "run": {"cache_frozen": cache_frozen},
+            "run": {"cache_frozen": cache_frozen, "cache_frozen_disk": disk},
         }
     )
     return Experiment(config, data / "train", data / "dev", data / "tokens.txt")
@@ -98,7 +102,7 @@ def test_the_results_are_those_of_computing_every_time(
 @pytest.mark.parametrize("reason", ["dropout", "augmentation", "top", "memory"])
 def test_what_changes_is_computed_every_time(data: Path, tmp_path: Path, reason: str, caplog) -> None:
     augmented = {"specaugment": {"freq_masks": 1, "freq_width": 2, "time_masks": 0}}
-    settings = {"augmentation": augmented, "memory": {"cache_frozen": 1e-6}}
+    settings = {"augmentation": augmented, "memory": {"cache_frozen": 1e-6, "disk": 0.0}}
     experiment = make(data, "blstm_ctc", **settings.get(reason, {}))
     if reason == "dropout":
         encoder = tuple(one.model_copy(update={"dropout": 0.2}) for one in experiment.config.model.encoder)
@@ -112,3 +116,59 @@ def test_what_changes_is_computed_every_time(data: Path, tmp_path: Path, reason:
         run_node(retrained(joint, init_seed=2, frozen=frozen), experiment, store)
     assert "computed once" not in caplog.text
     assert ("is not kept (run.cache_frozen)" in caplog.text) == (reason == "memory")
+
+
+def test_what_is_on_disk_or_in_float16_gives_the_same_or_nearly(data: Path, tmp_path: Path, caplog) -> None:
+    states, folders = {}, {}
+    for name, settings in {
+        "memory": {},
+        "disk": {"cache_frozen": 1e-6},
+        "half": {"frozen_precision": "float16"},
+        "half_disk": {"frozen_precision": "float16", "cache_frozen": 1e-6},
+    }.items():
+        experiment, store = make(data, "blstm_ctc", **settings), Store(tmp_path / name)
+        joint = run_node(experiment.joint(1), experiment, store)
+        caplog.clear()
+        with caplog.at_level("INFO"):
+            outcome = run_node(
+                retrained(joint, init_seed=2, frozen=("blstm.0", "blstm.1")), experiment, store
+            )
+        assert "their output is computed once" in caplog.text
+        assert ("is kept on disk" in caplog.text) == ("disk" in name)
+        folders[name] = store.node_dir(outcome.node)
+        states[name] = load_weights(weights_of_epoch(folders[name], 2))
+    # Rounding is part of a training's name, and where the output is kept is not.
+    assert folders["memory"].name == folders["disk"].name != folders["half"].name == folders["half_disk"].name
+    for key, tensor in states["memory"].items():
+        assert torch.equal(states["disk"][key], tensor)
+        assert torch.equal(states["half_disk"][key], states["half"][key])
+        assert torch.allclose(states["half"][key], tensor, atol=1e-2)
+    assert any(not torch.equal(states["half"][key], tensor) for key, tensor in states["memory"].items())
+    assert not [path for path in folders["disk"].iterdir() if "tmp" in path.name]
+
+
+def test_no_result_depends_on_the_room_there_is(data: Path, tmp_path: Path) -> None:
+    """Without room for what would have been rounded there is no result."""
+    experiment = make(data, "blstm_ctc", frozen_precision="float16", cache_frozen=1e-6, disk=0.0)
+    store = Store(tmp_path)
+    joint = run_node(experiment.joint(1), experiment, store)
+    with pytest.raises(ValueError, match=r"float16 wants the frozen layers' output to be kept"):
+        run_node(retrained(joint, init_seed=2, frozen=("blstm.0",)), experiment, store)
+
+
+def test_rows_on_disk_come_back_as_they_were(tmp_path: Path) -> None:
+    rows = RowsOnDisk(tmp_path)
+    kept = {
+        place: torch.randn(place + 1, 3).to(dtype)
+        for place, dtype in enumerate((torch.float32, torch.float16, torch.bfloat16))
+    }
+    for place in (2, 0, 1):
+        rows.put(place, kept[place])
+    for place, one in kept.items():
+        assert torch.equal(rows[place], one)
+    assert not list(tmp_path.iterdir())
+
+
+def test_numbers_too_large_for_float16_are_an_error() -> None:
+    with pytest.raises(ValueError, match=r"u1: the frozen layers give 70000, too large for float16"):
+        frozen_prefix._halved(torch.tensor([[1.0, -70000.0]]), "u1")

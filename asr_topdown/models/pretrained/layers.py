@@ -121,6 +121,7 @@ class EncoderLayer(Stage):
     """
 
     name = "enc"
+    reads_host_lengths = True
 
     def __init__(
         self,
@@ -142,15 +143,17 @@ class EncoderLayer(Stage):
         self.window = 0 if last else window
         self.output_size = (kept + keep_input + 1) * size
 
-    def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, x: Tensor, lengths: Tensor, host_lengths: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
         """As `Stage`."""
         read = x[..., self.below :]
         out = self.dropout(self.norm(self.block(read, lengths)))
         if self.below or self.keep_input:
             out = torch.cat([x if self.keep_input else x[..., : self.below], out], dim=-1)
         if self.cut:
-            # Asks the device for a number, once a step: a window is hundreds of frames, most of them silence.
-            out = out[:, : max(1, int(lengths.max()))]
+            on_host = lengths if host_lengths is None else host_lengths
+            out = out[:, : max(1, int(on_host.max()))]
         return out, lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
