@@ -9,6 +9,7 @@ HELP = "count word and character errors, with confidence intervals; compare syst
 EXAMPLE = """
 asr-topdown score data/test exp/a/decode/0123456789abcdef/test --report errors.txt
 asr-topdown score data/test joint/text --compare topdown/text --units both
+asr-topdown score data/test joint_seed{1,2,3} --compare topdown_seed{1,2,3}
 asr-topdown score data/test --exp exp/a
 asr-topdown score data/test.txt --exp exp/lm
 asr-topdown score data/eval2000 --exp exp/a --stm data/eval2000/stm --glm data/eval2000/glm
@@ -23,7 +24,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="REF",
         help="Kaldi text file, or a folder that holds one; for language models (--exp) a text",
     )
-    parser.add_argument("hypothesis", type=Path, nargs="?", metavar="HYP", help="likewise, of the system")
+    parser.add_argument(
+        "hypothesis",
+        type=Path,
+        nargs="*",
+        metavar="HYP",
+        help="likewise, of the system; several are the seeds of one way of training",
+    )
     parser.add_argument(
         "--exp",
         type=Path,
@@ -35,7 +42,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--results", nargs="+", metavar="TAG", help="with --exp: only these studies (default: all)"
     )
     parser.add_argument(
-        "--compare", type=Path, metavar="HYP2", help="a second system, tested against the first"
+        "--compare",
+        type=Path,
+        nargs="+",
+        default=[],
+        metavar="HYP2",
+        help="a second system, tested against the first; as many seeds of another way of training, in the "
+        "same order",
     )
     parser.add_argument("--units", choices=("word", "char", "both"), default="both", help="what is counted")
     parser.add_argument("--report", type=Path, metavar="FILE", help="write alignments, confusions and more")
@@ -77,11 +90,12 @@ def _add_hub5(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Score one or two systems, or the studies of an experiment."""
     from asr_topdown import files
-    from asr_topdown.bin.score_systems import score_systems
+    from asr_topdown.bin import score_hub5
+    from asr_topdown.bin.score_systems import score_seeds, score_systems
 
     if args.resamples < 1:
         raise ValueError(f"--resamples {args.resamples} must be at least 1")
-    if (args.exp is None) == (args.hypothesis is None):
+    if (args.exp is None) == (not args.hypothesis):
         raise ValueError("give either HYP or --exp")
     if args.exp is not None:
         from asr_topdown.bin import score_experiment
@@ -90,7 +104,12 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError("--compare, --report, --json and --nlsyms need HYP, not --exp")
         score_experiment.run(args)
         return
-    scored = score_systems(args, [path for path in (args.hypothesis, args.compare) if path is not None])
+    if len(args.hypothesis) > 1 or len(args.compare) > 1:
+        if score_hub5.is_asked(args) or args.report:
+            raise ValueError("--report, --stm, --glm and --hubscr take one HYP (and one HYP2)")
+        scored = score_seeds(args, args.hypothesis, args.compare)
+    else:
+        scored = score_systems(args, [*args.hypothesis, *args.compare])
     print(scored.text)
     if args.report is not None:
         files.write_text(args.report, "\n".join(scored.alignments))

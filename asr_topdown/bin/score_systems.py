@@ -1,7 +1,8 @@
-"""`asr-topdown score REF HYP`: the error rates of one or two systems."""
+"""`asr-topdown score REF HYP …`: the error rates of one or two systems, or ways of training."""
 
 import argparse
 import math
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from asr_topdown.score import text_report
 from asr_topdown.score.errors import Unit
 from asr_topdown.score.mapsswe import mapsswe
 from asr_topdown.score.report import ScoreReport, score
+from asr_topdown.score.seeds import MIN_SEEDS, compare_seeds
 from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap
 
 _UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
@@ -22,25 +24,11 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
     """Score one or two systems' transcripts, and test their difference."""
     if score_hub5.is_asked(args):
         return score_hub5.score_systems(args, paths)
-    references, utt2spk = _transcripts(args.reference), _speakers(args)
-    reports = [
-        [
-            score(
-                references,
-                _transcripts(path),
-                unit,
-                utt2spk=utt2spk,
-                missing_as_empty=args.missing_as_empty,
-                nlsyms=args.nlsyms,
-            )
-            for unit in _UNITS[args.units]
-        ]
-        for path in paths
-    ]
+    reports = _reports(args, paths)
     scored = Scored([], {"reference": str(args.reference), "systems": []}, [])
     for path, of_units in zip(paths, reports, strict=True):
         intervals = [_interval(report, args) for report in of_units]
-        scored.lines.append(f"{path}: {len(references)} utterances")
+        scored.lines.append(f"{path}: {len(of_units[0].utterances)} utterances")
         scored.lines.append(text_report.summary(of_units, intervals))
         scored.alignments.append(
             "\n".join(
@@ -57,6 +45,38 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
         scored.lines.extend(lines for lines, _ in compared)
         scored.document["comparisons"] = [values for _, values in compared]
     return scored
+
+
+def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequence[Path]) -> Scored:
+    """Score the seeds of one way of training, or of two, and test the difference (`score.seeds`).
+
+    Raises:
+        ValueError: if there are not as many of the second as of the first, or as `score_systems`.
+    """
+    if second and len(second) != len(first):
+        raise ValueError(f"--compare needs as many seeds as there are HYP, {len(first)}; got {len(second)}")
+    # Of each way, for each unit, the reports of all seeds.
+    ways = [list(zip(*_reports(args, paths), strict=True)) for paths in (first, second) if paths]
+    scored = Scored([], {"reference": str(args.reference), "ways": []}, [])
+    for paths, columns in zip((first, second), ways, strict=False):
+        scored.lines.append(f"{len(paths)} seeds, {paths[0]} …: {', '.join(map(_over_seeds, columns))}")
+        rates = {column[0].name: [report.rate for report in column] for column in columns}
+        scored.document["ways"].append({"hypotheses": [str(path) for path in paths], **rates})
+    if second:
+        compared = [_compare_seeds(one, other, args) for one, other in zip(*ways, strict=True)]
+        scored.lines.extend(line for line, _ in compared)
+        scored.document["comparisons"] = [values for _, values in compared]
+    return scored
+
+
+def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[ScoreReport]]:
+    """Of each text, a report for each unit that is counted."""
+    references, utt2spk = _transcripts(args.reference), _speakers(args)
+    options = {"utt2spk": utt2spk, "missing_as_empty": args.missing_as_empty, "nlsyms": args.nlsyms}
+    return [
+        [score(references, _transcripts(path), unit, **options) for unit in _UNITS[args.units]]
+        for path in paths
+    ]
 
 
 def _transcripts(path: Path) -> dict[str, str]:
@@ -100,6 +120,28 @@ def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) 
     shown = text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs))
     numbers = {name: _finite(value) for name, value in vars(bootstrap).items()}
     return shown, {"unit": first.unit, "bootstrap": numbers, "mapsswe": vars(pairs)}
+
+
+def _over_seeds(reports: Sequence[ScoreReport]) -> str:
+    """Mean and standard deviation of the reports' rates."""
+    rates = [100 * report.rate for report in reports]
+    return f"{reports[0].name} {statistics.fmean(rates):.2f} ± {statistics.stdev(rates):.2f} %"
+
+
+def _compare_seeds(
+    first: Sequence[ScoreReport], second: Sequence[ScoreReport], args: argparse.Namespace
+) -> tuple[str, dict[str, Any]]:
+    """The test of two ways of training, as text and as plain values."""
+    errors = [[[one.counts.errors for one in report.utterances] for report in way] for way in (first, second)]
+    columns = _columns(first[0], args)
+    found = compare_seeds(errors[0], errors[1], columns["references"], blocks=columns["blocks"])
+    if found.interval is None or found.p_value is None:
+        tested = f"no interval and no p with fewer than {MIN_SEEDS} seeds"
+    else:
+        low, high = (f"{-100 * end:+.2f}" for end in reversed(found.interval))
+        tested = f"95 % interval {low} to {high}, p = {found.p_value:.3f}"
+    line = f"{first[0].name}: second − first {-100 * found.difference:+.2f} points, {tested}"
+    return line, {"unit": first[0].unit, **vars(found)}
 
 
 def _finite(value: float) -> float | None:

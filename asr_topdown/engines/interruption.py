@@ -1,7 +1,8 @@
 """Asking a process to end: a training answers with a checkpoint first, so that it loses nothing.
 
 A command runs under `listening`, an engine's process calls `listen`. A loop that can save itself at any step
-wraps itself in `deferred` and looks at `requested` between its steps; elsewhere a request acts at once.
+wraps itself in `deferred` and looks at `requested` between its steps; elsewhere a request acts at once, but
+for imports, which an exception from nowhere would leave half done: some libraries then try again for ever.
 """
 
 import contextlib
@@ -14,7 +15,10 @@ from typing import NoReturn
 GRACE_SECONDS = 45
 """How long a loop may take to its next look; less than what Slurm (90 s) leaves."""
 
+_RETRY_SECONDS = 0.05
+
 _deferring = 0
+_importing = False  # a request is waiting for the end of an import
 _asked_by: int | None = None
 _listening: tuple[int, ...] = ()
 
@@ -39,7 +43,7 @@ def listen(*signals: int) -> None:
     _listening = tuple(number for number in signals if signal.getsignal(number) != signal.SIG_IGN)
     for number in _listening:
         signal.signal(number, _ask)
-    signal.signal(signal.SIGALRM, _lose_patience)
+    signal.signal(signal.SIGALRM, _remember)
 
 
 @contextlib.contextmanager
@@ -83,14 +87,30 @@ def _ask(number: int, frame: FrameType | None) -> None:
     global _asked_by
     first, _asked_by = _asked_by is None, _asked_by or number
     if not _deferring:
-        _end(_asked_by)
+        _end_unless_importing(frame)
     elif first:
         signal.alarm(GRACE_SECONDS)
 
 
-def _lose_patience(number: int, frame: FrameType | None) -> None:
+def _remember(number: int, frame: FrameType | None) -> None:
+    """An import may be over, or patience is."""
+    global _importing
+    if _importing and _deferring:
+        _importing = False
+        signal.alarm(GRACE_SECONDS)
+    else:
+        _end_unless_importing(frame)
+
+
+def _end_unless_importing(frame: FrameType | None) -> None:
+    global _importing
     assert _asked_by is not None
-    _end(_asked_by)
+    _importing = False
+    while frame is not None and not _importing:
+        _importing, frame = frame.f_code.co_filename.startswith("<frozen importlib"), frame.f_back
+    if not _importing:
+        _end(_asked_by)
+    signal.setitimer(signal.ITIMER_REAL, _RETRY_SECONDS)
 
 
 def _end(number: int) -> NoReturn:

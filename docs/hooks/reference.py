@@ -140,9 +140,17 @@ def _section(schema: Mapping[str, Any], section: Mapping[str, Any], path: str) -
         for name, value in inside:
             if not kind:
                 yield from (f"### {name}", "")
-            if "default" in value and value["default"] is None:
-                yield from ("Nothing, unless it is given.", "")
+            yield from _unless_given(value)
             yield from _section(schema, value, name)
+
+
+def _unless_given(section: Mapping[str, Any]) -> Iterator[str]:
+    """What a section is that may be left out."""
+    default = section.get("default", {})
+    if default is None:
+        yield from ("Nothing, unless it is given.", "")
+    elif default in ([], ()):
+        yield from ("A list of such sections, empty unless it is given.", "")
 
 
 def _alternatives(schema: Mapping[str, Any], value: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:

@@ -3,9 +3,11 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from asr_topdown.bin.main import main
+from asr_topdown.score.seeds import compare_seeds
 
 REFERENCE = "a1 the cat sat on the mat\na2 hello world\nb1\nb2 one two three four five\n"
 FIRST = "a2 hello there world\na1 the hat sat on mat\nb1 uh\nb2\n"
@@ -58,6 +60,42 @@ def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixtu
     report = (folder / "out" / "report").read_text()
     assert report.count("All utterances: 4") == 2
     assert "topdown against data/text" in report
+
+
+def test_the_seeds_of_two_ways_of_training(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    # 13 words; 1, 2, 3 errors of the first way, 0, 1, 1 of the second, all in the last utterance.
+    for number, (first, second) in enumerate(((1, 0), (2, 1), (3, 1)), 1):
+        for name, errors in (("first", first), ("second", second)):
+            said = REFERENCE.removesuffix("one two three four five\n")
+            words = ["one", "two", "three", "four", "five"][: 5 - errors]
+            (folder / f"{name}_{number}").write_text(f"{said}{' '.join(words)}\n")
+    command = [
+        "score",
+        "data",
+        "first_1",
+        "first_2",
+        "first_3",
+        "--compare",
+        "second_1",
+        "second_2",
+        "second_3",
+    ]
+    assert main([*command, "--units", "word", "--json", "score.json"]) == 0
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0] == "3 seeds, first_1 …: WER 15.38 ± 7.69 %"
+    assert shown[1] == "3 seeds, second_1 …: WER 5.13 ± 4.44 %"
+    errors = np.zeros((2, 3, 4))
+    errors[:, :, 3] = (1, 2, 3), (0, 1, 1)
+    expected = compare_seeds(*errors, [6, 2, 0, 5])
+    assert shown[2].startswith("WER: second − first -10.26 points, 95 % interval ")
+    (found,) = json.loads((folder / "score.json").read_text())["comparisons"]
+    assert found["p_value"] == pytest.approx(expected.p_value)
+    assert found["interval"] == pytest.approx(expected.interval)
+
+    assert main(command[:-1]) == 1
+    assert "--compare needs as many seeds as there are HYP, 3; got 2" in capsys.readouterr().err
+    assert main([*command[:4], "--units", "word"]) == 0
+    assert capsys.readouterr().out == "2 seeds, first_1 …: WER 11.54 ± 5.44 %\n"
 
 
 def test_speakers_come_from_the_data_directory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
