@@ -92,6 +92,21 @@ def test_frozen_layers_keep_their_fingerprint(name: str) -> None:
     assert layers.fingerprint(model, free) != before_free
 
 
+@every_model
+def test_gradients_of_norms_and_biases_alone_are_those_of_the_cpu(name: str) -> None:
+    """cuDNN takes an LSTM of which the biases are trained and the matrices are not."""
+    found = []
+    for device in ("cpu", DEVICE):
+        model = make(name)[1].to(device)
+        still = layers.freeze_all_but_norms_and_biases(model, layers.layer_names(model)[:-1])
+        with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):
+            model.forward_with_loss(batch(device)).loss.backward()
+        assert {key for key, one in model.named_parameters() if one.grad is None} == still
+        found.append({key: one.grad.cpu() for key, one in model.named_parameters() if one.grad is not None})
+    for key, gradient in found[0].items():
+        torch.testing.assert_close(found[1][key], gradient, rtol=1e-3, atol=1e-3, msg=lambda m, k=key: k + m)
+
+
 @pytest.mark.parametrize("name", [name for name in MODELS if name != "blstm_ctc"])
 def test_a_search_finds_what_it_finds_on_the_cpu(name: str) -> None:
     found = []

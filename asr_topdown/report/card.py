@@ -81,7 +81,10 @@ def _training(training: Training, role: str) -> Iterable[str]:
         yield f"- In its study: {role}."
     yield f"- {node.describe()[:1].upper()}{node.describe()[1:]}."
     if node.frozen:
-        yield f"- Frozen: {', '.join(node.frozen)}; the same, bit for bit, as before the training."
+        same = "the same, bit for bit, as before the training"
+        if node.lora:
+            same = "the same as before the training, but that the products of their adapters were added"
+        yield f"- Frozen: {', '.join(node.frozen)}; {same}."
     if node.parent is not None:
         yield f"- Started from the network `{node.parent.node}`, epoch {node.parent.epoch}."
     yield f"- Best epoch {outcome.best_epoch} of {outcome.epochs}, {outcome.seconds / 60:.1f} minutes."
@@ -110,10 +113,10 @@ def _network(training: Training) -> Iterable[str]:
     if training.about is None:
         yield "Its settings are in `config.yaml`."
         return
-    frozen = set(training.node.frozen)
+    frozen = dict.fromkeys(training.node.frozen, "adapted" if training.node.lora else "frozen")
     yield f"{count(training.about.parameters, 'parameter')}, input first; its settings are in `config.yaml`."
     yield ""
     yield "| layer | parameters | |"
     yield "| :-- | --: | :-- |"
     for layer, size in training.about.layers.items():
-        yield f"| {layer} | {size:,} | {'frozen' if layer in frozen else 'trained'} |"
+        yield f"| {layer} | {size:,} | {frozen.get(layer, 'trained')} |"

@@ -116,7 +116,10 @@ def _composition(
 
 def _in_words(node: Node) -> str:
     frozen = f"{', '.join(node.frozen) or 'nothing'} frozen"
-    return frozen if node.start == "reinit" else f"{frozen}, start: {node.start}"
+    how = [node.tuning.text()] if node.tuning else []
+    how += [f"LoRA of rank {node.lora}"] if node.lora else []
+    start = [] if node.start == "reinit" else [f"start: {node.start}"]
+    return ", ".join([frozen, *start, *how])
 
 
 def _roles(experiment: Experiment) -> dict[str, list[str]]:

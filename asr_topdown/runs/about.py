@@ -68,11 +68,13 @@ def write(folder: Path, model: "Model", experiment: "Experiment") -> None:
     import torch
 
     from asr_topdown import layers
+    from asr_topdown.runs import lora
 
-    sizes = {
-        name: sum(tensor.numel() for tensor in tensors.values() if isinstance(tensor, torch.nn.Parameter))
-        for name, tensors in layers.tensors_by_layer(model).items()
-    }
+    def size(tensors: "Mapping[str, torch.Tensor]") -> int:
+        own = [one for key, one in tensors.items() if lora.MARK not in key]
+        return sum(one.numel() for one in own if isinstance(one, torch.nn.Parameter))
+
+    sizes = {name: size(tensors) for name, tensors in layers.tensors_by_layer(model).items()}
     about = About(
         sizes, _size(experiment, experiment.train), _size(experiment, experiment.dev), _machine(experiment)
     )

@@ -133,6 +133,21 @@ def test_parts_of_the_training_set(stand_in, run_recipe):
     assert "--exp exp/blstm_ctc_unseen " in made["topdown"]
 
 
+def test_a_sweep_over_parts_as_well(stand_in, run_recipe):
+    """--parts: the whole is trained on, and the sweep is told of the parts."""
+    (stand_in / "bin" / "asr-topdown").write_text(
+        STAND_IN.replace("esac", 'data) mkdir -p "$out"/train_{p10,p50,unseen} ;;\nesac')
+    )
+    options = ["--parts", "p10,p50", "--percents", "10 50", "--stop-stage", "4"]
+    assert run_recipe("prompts", *options).returncode == 0
+    made = {call[0]: " ".join(call) for call in full_calls(stand_in, "prompts")}
+    (features,) = re.findall(r"--out (\S+)", made["features"])
+    parts = f"{features}/parts_10_50/train"
+    assert f"--train {features}/train --dev {features}/dev " in made["topdown"]
+    assert made["topdown"].endswith(f"--parts {parts}_p10 {parts}_p50")
+    assert "--exp exp/blstm_ctc " in made["topdown"]
+
+
 def test_stages_can_be_chosen(stand_in, run_recipe):
     run_recipe("prompts")
     calls(stand_in, "prompts")

@@ -1,5 +1,7 @@
 """The card in a model's folder."""
 
+import dataclasses
+
 import pytest
 
 from asr_topdown.files import link
@@ -24,6 +26,21 @@ def test_the_report_writes_the_cards_of_networks_with_names(experiment, named):
     write_report(experiment)
     cards = {path.parent.name for path in experiment.glob("nodes/*/README.md")}
     assert cards == set(named.values())
+
+
+def test_a_card_does_not_call_adapted_layers_frozen(experiment, named):
+    found = collect(experiment)
+    key = named["final_seed1"]
+    training = found.trainings[key]
+    node = dataclasses.replace(training.node, lora=2)
+    found.trainings[key] = dataclasses.replace(training, node=node)
+    write_cards(found)
+    text = (experiment / "nodes" / key / "README.md").read_text()
+    assert "| softmax | 30 | adapted |\n" in text
+    assert (
+        "softmax; the same as before the training, but that the products of their adapters were added."
+        in text
+    )
 
 
 def test_what_a_card_says(experiment, named):

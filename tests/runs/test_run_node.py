@@ -17,6 +17,7 @@ from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.train import AverageConfig
 from asr_topdown.decode.model import load_trained
+from asr_topdown.runs import about
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
 from asr_topdown.runs.run_node import run_node
@@ -379,3 +380,8 @@ def test_adapters_are_trained_resumed_and_left_as_a_plain_model(
     assert torch.equal(state[f"{first}.bias{hidden}"], parents[f"{first}.bias{hidden}"])
     difference = state[f"{second}.weight{inputs}"] - parents[f"{second}.weight{inputs}"]
     assert torch.linalg.matrix_rank(difference.double(), rtol=1e-4) == 2
+    # Adapters are no part of the network that is left.
+    sizes = [about.read(store.node_dir(one.node)) for one in (outcome, joint)]
+    assert sizes[0] is not None
+    assert sizes[1] is not None
+    assert sizes[0].layers == sizes[1].layers

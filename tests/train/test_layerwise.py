@@ -1,7 +1,7 @@
 """Rates, beginnings and penalties by layer: numbers, which tensors move when, and exactness under kills."""
 
 import copy
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from toy_training import Killed, ToyTask, epochs_of, kill_at, same, trained, tra
 from asr_topdown import layers
 from asr_topdown.config.train import OptimizerConfig
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.runs import lora
 from asr_topdown.train.layerwise import Layerwise
 from asr_topdown.train.trainer import Trainer
 from asr_topdown.weights import load_weights
@@ -196,6 +197,41 @@ def test_killed_and_resumed_equals_uninterrupted(step: int, tmp_path: Path) -> N
     assert epochs_of(folder) == epochs_of(whole)
     for path in whole.glob("*.safetensors"):
         assert same(load_weights(folder / path.name), load_weights(path))
+
+
+def norms_and_biases(model: Recognizer) -> None:
+    layers.freeze_all_but_norms_and_biases(model, ["blstm.0", "blstm.1"])
+
+
+def adapters(model: Recognizer) -> None:
+    pytest.importorskip("peft", reason="wants the extra lora")
+    layers.freeze(model, ["blstm.0", "blstm.1"], dropout=True)
+    lora.adapt(model, ["blstm.0", "blstm.1"], rank=2, seed=3)
+
+
+@pytest.mark.parametrize("prepare", [norms_and_biases, adapters])
+def test_what_is_trained_in_part_is_exact_as_well(
+    prepare: Callable[[Recognizer], None], tmp_path: Path
+) -> None:
+    """Killed and resumed is uninterrupted, bit for bit, adapters and all."""
+
+    def run(folder: Path, **settings: object) -> Trainer:
+        model = make(blstm_ctc(2, 6, dropout=0.3), features=4, vocab_size=4, seed=1)
+        prepare(model)
+        plan = Layerwise(rates={"blstm.0": 0.5, "blstm.1": 0.7})
+        return trainer(folder, model=model, layerwise=plan, plan=BATCHES, keep_epochs="all", **settings)  # type: ignore[arg-type]
+
+    whole, folder = tmp_path / "whole", tmp_path / "killed"
+    trained(run(whole))
+    with pytest.raises(Killed):
+        trained(run(folder, before_batch=kill_at(6)))
+    trained(run(folder))
+    assert epochs_of(folder) == epochs_of(whole)
+    names = [path.name for path in sorted(whole.glob("*.safetensors"))]
+    assert len(names) == 4
+    assert all(same(load_weights(folder / name), load_weights(whole / name)) for name in names)
+    first, last = (load_weights(whole / name) for name in (names[0], names[-1]))
+    assert not same(first, last)
 
 
 def test_norms_and_biases_alone() -> None:
