@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from asr_topdown.config import Config
-    from asr_topdown.config.train import TrainConfig
+    from asr_topdown.config.train import InitConfig, TrainConfig
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
@@ -47,8 +47,8 @@ def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
         "--init", default="", metavar="MODEL", help="folder of a trained model, whose weights to start from"
     )
     for name, what in (
-        ("--freeze", "layers that keep the model's weights and are not trained: "
-         "names, ranges (blstm.0-2), globs (enc.*), bottom:3, top:1"),
+        ("--freeze", "layers that keep the model's weights (without --init, a pretrained encoder's) and are "
+         "not trained: names, ranges (blstm.0-2), globs (enc.*), bottom:3, top:1"),
         ("--fresh", "layers with new weights; those that depend on the units are new in any case if the "
          "units are others than the model's"),
     ):  # fmt: skip
@@ -93,18 +93,28 @@ def _asked(config: "Config", args: argparse.Namespace) -> "Config":
     init = config.train.init
     if given:
         init = InitConfig(**{**dict(init or {}), **given})
-    if init is not None and not init.model:
+    if init is not None and not init.model and not _begins_with_freezing(config, init):
         alone = [f"--{name.replace('_', '-')}" for name in given] or ["train.init"]
         raise ValueError(f"{alone[0]} needs --init MODEL, or train.init.model")
-    if init is None and config.train.tuning:
+    if (init is None or not init.model) and config.train.tuning:
         raise ValueError("train.tuning needs --init MODEL, or train.init.model")
     return config.model_copy(update={"train": config.train.model_copy(update={"init": init})})
+
+
+def _begins_with_freezing(config: "Config", init: "InitConfig") -> bool:
+    """Whether layers of a pretrained encoder are to be frozen, which have their weights without a model."""
+    from asr_topdown.config.model import PretrainedConfig, RecognizerConfig
+
+    pretrained = isinstance(config.model, RecognizerConfig) and isinstance(
+        config.model.encoder[0], PretrainedConfig
+    )
+    return pretrained and bool(init.freeze) and not init.fresh and not init.keep_cmvn
 
 
 def _models(asked: "Config") -> "Mapping[str, Path]":
     from asr_topdown.runs.fine_tuning import source_of
 
-    return source_of(Path(asked.train.init.model)) if asked.train.init else {}
+    return source_of(Path(asked.train.init.model)) if asked.train.init and asked.train.init.model else {}
 
 
 def _experiment(args: argparse.Namespace, asked: "Config") -> "Experiment":
@@ -121,11 +131,13 @@ def _experiment(args: argparse.Namespace, asked: "Config") -> "Experiment":
 
 def _node(args: argparse.Namespace, experiment: "Experiment", asked: "TrainConfig", store: "Store") -> "Node":
     """What is to be trained; whatever cannot be is said now."""
-    from asr_topdown.runs.fine_tuning import fine_tuning
+    from asr_topdown.runs.fine_tuning import fine_tuning, frozen_encoder
 
     init = asked.init
     if init is None:
         return experiment.joint(args.seed)
+    if not init.model:
+        return frozen_encoder(experiment, seed=args.seed, freeze=init.freeze, lora=init.lora)
     return fine_tuning(
         experiment,
         Path(init.model),

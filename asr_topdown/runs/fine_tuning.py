@@ -8,6 +8,7 @@ from pathlib import Path
 from asr_topdown.decode.model import best_epoch
 from asr_topdown.runs import parents
 from asr_topdown.runs.experiment import Experiment
+from asr_topdown.runs.initialise import of_published
 from asr_topdown.runs.store import Store, read_node
 from asr_topdown.schedule import layer_patterns
 from asr_topdown.schedule.node import Node, Parent
@@ -93,6 +94,25 @@ def fine_tuning(
     _check_fit(node, experiment, folder, store)
     log.info("starts from epoch %d of %s", epoch, folder)
     return node
+
+
+def frozen_encoder(experiment: Experiment, *, seed: int, freeze: Iterable[str], lora: int = 0) -> Node:
+    """The training above a pretrained encoder some or all of whose layers keep their own weights for good.
+
+    Args:
+        experiment: what is to be trained; its encoder is a pretrained one, or begins with one.
+        seed: of new weights and all else that is random.
+        freeze: patterns (`schedule.layer_patterns`) of layers.
+        lora: rank of the adapters that are trained in the frozen layers; 0 = none.
+
+    Raises:
+        ValueError: naming a layer that there is not, or that has no weights of its own.
+    """
+    frozen = layer_patterns.match(experiment.layer_names(), freeze, what="--freeze")
+    if others := [name for name in frozen if not of_published(name)]:
+        raise ValueError(f"--freeze: {', '.join(others)} would be frozen at random: say --init MODEL")
+    kept = experiment.config.schedule.frozen_dropout
+    return replace(experiment.joint(seed), frozen=frozen, lora=lora, frozen_dropout=kept)
 
 
 def _check_cmvn(experiment: Experiment) -> None:

@@ -38,11 +38,17 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
         if experiment.config.train.average is not None:
             raise ValueError(f"node {node.id}: LoRA and train.average do not go together")
         lora.adapt(model, frozen, rank=node.lora, seed=node.init_seed)
-    _check_published(experiment, [name for name in layers.layer_names(model) if name not in frozen + kept])
+    taken = () if node.parent is None else frozen + kept
+    _check_published(experiment, [name for name in layers.layer_names(model) if name not in taken])
     for name in layers.layer_names(model):
         done = "frozen" if name in frozen else node.start if name in kept else "new weights"
         log.info("layer %s: %s", name, "joint" if node.parent is None and name not in frozen else done)
     return model
+
+
+def of_published(layer: str) -> bool:
+    """Whether a layer of this name is of a pretrained encoder and begins with that one's weights."""
+    return layer == "frontend" or layer.startswith("enc.")
 
 
 def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
@@ -56,7 +62,7 @@ def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
     first = section.encoder[0] if isinstance(section, RecognizerConfig) else None
     if not isinstance(first, PretrainedConfig) or first.path or not first.weights:
         return
-    if lost := [name for name in new if name == "frontend" or name.startswith("enc.")]:
+    if lost := [name for name in new if of_published(name)]:
         raise ValueError(
             f"model.encoder.0.path: say where the weights {first.weights} are, with which {lost[0]} begins"
         )

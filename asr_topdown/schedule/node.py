@@ -159,7 +159,7 @@ class Node:
         """What is trained from what, in a few words for people."""
         frozen = f"{', '.join(self.frozen)} frozen"
         if self.parent is None:
-            what = f"{frozen} at random, the rest" if self.frozen else "all layers"
+            what = f"{frozen} as initialised, the rest" if self.frozen else "all layers"
             return f"{what} from scratch, seed {self.init_seed}"
         weights = {"reinit": "re-initialised", "keep": "kept"}.get(
             self.start, f"from epoch {self.rewind_epoch}"

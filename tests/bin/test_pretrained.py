@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import torch
+import transformers
 import yaml
 from toy_pretrained import save
 
@@ -16,6 +18,7 @@ import asr_topdown
 from asr_topdown.bin.main import main
 from asr_topdown.files import read_json
 from asr_topdown.schedule.node import Node
+from asr_topdown.weights import load_weights
 
 TOYS = ("wav2vec2_base", "wavlm_large", "whisper")
 LAYERS = ["frontend", "enc.0", "enc.1", "enc.2", "softmax"]
@@ -153,3 +156,24 @@ def test_a_saved_model_needs_no_folder_to_be_trained_on_and_fresh_layers_do(
     assert "model.encoder.0.path: say where the weights" in capsys.readouterr().err
     assert main(["train", *where, "--init", str(moved), "--fresh", "enc.2"]) == 1
     assert "with which enc.2 begins" in capsys.readouterr().err
+
+
+def test_a_frozen_encoder_keeps_its_own_weights_and_is_computed_once(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    where = options(root, "wavlm_large", tmp_path / "exp")
+    freeze = ["--freeze", "frontend", "enc.*"]
+    assert main(["train", *where, *freeze, "--link", str(tmp_path / "probe")]) == 0
+    assert "the 4 lowest layers are frozen: their output is computed once" in capsys.readouterr().err
+    (weights,) = (tmp_path / "probe").glob("epoch-*.safetensors")
+    own = transformers.WavLMModel.from_pretrained(root / "encoders" / "wavlm_large")
+    found = load_weights(weights)["stages.enc.2.block.layer.attention.out_proj.weight"]
+    assert torch.equal(found, own.encoder.layers[2].attention.out_proj.weight)
+    # Such a network is a source like any other: how many layers of the encoder should be frozen?
+    source = ["--set", f"schedule.source={tmp_path / 'probe'}", "--search", "depth_sweep"]
+    where = options(root, "wavlm_large", tmp_path / "sweep")
+    assert main(["topdown", *where, *source]) == 0
+    assert len(outcomes(tmp_path / "sweep")) >= 2
+    capsys.readouterr()
+    assert main(["train", *where, "--freeze", "softmax"]) == 1
+    assert "--freeze: softmax would be frozen at random" in capsys.readouterr().err

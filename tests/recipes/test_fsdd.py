@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from toy_pretrained import save
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 RECORDINGS = 5  # of each digit by each speaker
@@ -61,3 +62,20 @@ def test_from_recordings_to_report(recordings, copy, run_recipe):
         assert made["decode"]["lm"] == f"exp/lm_fold4/{model.readlink()}"
         assert made["decode"]["lm_weight"] == 0.3
         assert made["wer"] < 0.6
+
+
+@pytest.mark.slow
+def test_a_pretrained_encoder(recordings, copy, run_recipe, tmp_path):
+    encoder = save("wav2vec2_large", tmp_path / "encoder")
+    epochs = ["--set", "train.epochs=1", "--set", "schedule.groups={encoder: [enc.0, enc.1, enc.2]}"]
+    options = ["--fsdd", str(recordings), "--path", str(encoder), *epochs, "--fold", "4"]
+    done = run_recipe("fsdd", *options, script="local/pretrained.sh")
+    assert done.returncode == 0, done.stdout
+    exp = copy / "egs" / "fsdd" / "exp" / "pretrained_fold4"
+    assert {"frozen", "tuned"} <= {path.name for path in (exp / "models").iterdir()}
+    frozen = {tuple(json.loads(path.read_text()).get("frozen", ())) for path in exp.glob("nodes/*/node.json")}
+    assert frozen == {(), ("frontend",), ("enc.0", "enc.1", "enc.2", "frontend")}
+    assert list((exp / "decode").glob("*/test/result.json"))
+    nothing = run_recipe("fsdd", "--stop-stage", "0", script="local/pretrained.sh")
+    assert nothing.returncode == 2
+    assert "--path: say where the encoder is" in nothing.stdout
