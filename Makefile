@@ -6,7 +6,8 @@ TEST_ARGS ?=
 
 .PHONY: help install demo test test-fast lint format clean
 help:
-	@echo "make demo       from nothing to a table: joint against top-down training on real speech (about 25 minutes)"
+	@echo "make demo       from nothing to two answers on real speech: does retraining below a frozen softmax help an English"
+	@echo "                voice, and how many of its layers help a French one? (a quarter of an hour)"
 	@echo "make test       every test that can run here;  make test-fast leaves out those above 20 seconds"
 	@echo "make lint       ruff, mypy and shellcheck;     make format rewrites the Python files"
 	@echo "make clean      remove caches and build folders (.venv, data and experiments stay)"
@@ -15,7 +16,7 @@ install:
 	@tools/install.sh
 
 demo: install
-	egs/prompts/run.sh $(DEMO_ARGS)
+	egs/prompts/demo.sh $(DEMO_ARGS)
 
 test: install
 	$(PYTHON) -m pytest -q -n auto $(TEST_ARGS)

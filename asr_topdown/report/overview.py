@@ -33,17 +33,18 @@ def verdict(experiment: Experiment, rows: Sequence[System], differences: Differe
 def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
     """Of a sweep over the layers of another corpus's network: the error for each number of frozen blocks."""
     errors = experiment.test() or experiment.dev()
-    found = {}
+    found, source = {}, ""
     for row in rows:
         point = row.point
         if not isinstance(point, DepthSweepPoint) or not point.source or point.start != "keep":
             continue
         if not (point.renewed or point.tuning or point.part):
+            source = point.source
             found[point.frozen] = mean(errors[node] for node in row.nodes.values() if node in errors)
     if len(found) < 2:
         return ""
     told = ", ".join(f"{depth or 'none'}: {number(error)}" for depth, error in sorted(found.items()))
-    return f" By how many of the lowest blocks are frozen, the others trained on: {told}."
+    return f" From {source}, by how many of the lowest blocks are frozen, the others trained on: {told}."
 
 
 _BASELINE = {**BASELINES, JOINT: "joint training"}

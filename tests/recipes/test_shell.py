@@ -65,6 +65,32 @@ def test_all_stages_in_order_and_the_data_but_once(recipe, stand_in, run_recipe)
     assert second.stdout.count("up to date") == 1
 
 
+def test_the_demo_is_two_studies_of_two_languages_in_one_folder(stand_in, run_recipe):
+    done = run_recipe("prompts", "--seeds", "4", script="demo.sh")
+    assert done.returncode == 0, done.stdout
+    made = full_calls(stand_in, "prompts")
+    half = ["prepare", "validate", "features", "tokens", "topdown", "decode", "score"]
+    assert [call[0] for call in made] == [*half, *half, "report"]
+    english, french = (" ".join(call) for call in made if call[0] == "topdown")
+    for call, name, data in ((english, "english", "data"), (french, "french", "data/fr")):
+        assert f" --train {data}/features-" in call
+        assert " --exp exp/demo --device cpu --set schedule.seeds=[4] " in f"{call} "
+        assert call.endswith(f"--results {name}")
+    assert "--set schedule.source=english" in french
+    assert "schedule.source" not in english
+    assert "--language fr" in " ".join(made[7])
+    assert done.stdout.splitlines()[-1] == "== the report: egs/prompts/exp/demo/report/report.html"
+
+
+def test_a_language_has_its_own_data_and_results(stand_in, run_recipe):
+    assert run_recipe("prompts", "--language", "it", "--stop-stage", "4").returncode == 0
+    made = [" ".join(call) for call in full_calls(stand_in, "prompts")]
+    assert "--language it --out data/it --downloads downloads" in made[0]
+    assert " --exp exp/blstm_ctc_it " in made[-1]
+    refused = run_recipe("prompts", "--language", "de")
+    assert (refused.returncode, "--language de: must be en, es, fr, it or ru" in refused.stdout) == (2, True)
+
+
 def test_the_data_are_prepared_again_when_they_or_the_command_change(stand_in, run_recipe, tmp_path):
     sounds = tmp_path / "sounds"
     sounds.mkdir()

@@ -130,6 +130,8 @@ def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Pat
     assert second.startswith("`french`: The best of the depth sweep: test CER ")
     errors = found.test()
     by_depth = [errors[step.node] for step in sweep[0].steps[1:] if step.point.start == "keep"]
-    told = second.partition("the others trained on: ")[2]
+    told = second.partition(
+        " From english (joint), by how many of the lowest blocks are frozen, the others trained on: "
+    )[2]
     assert told == f"none: {by_depth[-1]:.2f}, 1: {by_depth[0]:.2f}."
     assert "fr-utt" in text
