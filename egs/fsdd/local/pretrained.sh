@@ -2,8 +2,8 @@
 # A pretrained encoder on connected digits: frozen under a linear CTC output, all of it fine-tuned, and every depth
 # between. --path names its folder (config.json, preprocessor_config.json, weights), or a name on the hub:
 #     egs/fsdd/local/pretrained.sh --path DIR --stop-stage 3
-# Stages as in run.sh; 15 min of sound to train on. With an encoder of base size (95 M parameters), on one core: 10 min
-# for the frozen one, of which 5 are its only pass through the sound; 12 min for an epoch of fine-tuning all, so
+# Stages as in run.sh; 15 min of sound to train on. With an encoder of base size (95 M parameters), on one core: 5 min
+# for the frozen one, nearly all of it its only pass through the sound; 10 min for an epoch of fine-tuning all, so
 # that stage 4 wants a GPU (--ngpu 1). Nothing is downloaded but the recordings, and the encoder if a name is given.
 set -euo pipefail
 cd "$(dirname "$0")/.."
