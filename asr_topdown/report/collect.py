@@ -46,23 +46,26 @@ class _Settings:
     """Reads config.yaml files, each text once: the nodes of an experiment mostly have the same."""
 
     def __init__(self) -> None:
-        self._known: dict[str, Config | None] = {}
+        self._known: dict[str, tuple[Config, str] | None] = {}
 
-    def read(self, path: Path) -> Config | None:
-        """None if it is not there yet, or was written by another version of this package."""
+    def read(self, path: Path) -> tuple[Config | None, str]:
+        """The configuration and all its settings as YAML; None and "" if it is not there yet, or was written
+        by another version of this package.
+        """
         try:
             text = path.read_text(encoding="utf-8")
             if text not in self._known:
                 self._known[text] = None
-                self._known[text] = configuration.load(path)
+                config = configuration.load(path)
+                self._known[text] = config, configuration.dump(config)
         except (OSError, ValueError):
-            return None
-        return self._known[text]
+            return None, ""
+        return self._known[text] or (None, "")
 
 
 def _training(store: Store, node: Node, settings: _Settings) -> Training:
     folder = store.node_dir(node)
-    config = settings.read(folder / "config.yaml")
+    config, dumped = settings.read(folder / "config.yaml")
     return Training(
         node=node,
         outcome=store.outcome(node),
@@ -70,7 +73,7 @@ def _training(store: Store, node: Node, settings: _Settings) -> Training:
         kind=_kind(config),
         about=about.read(folder),
         model=config.model.model_dump(mode="json") if config is not None else {},
-        config=configuration.dump(config) if config is not None else "",
+        config=dumped,
     )
 
 

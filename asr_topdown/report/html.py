@@ -8,7 +8,7 @@ import importlib.resources
 import json
 import re
 import string
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from html import escape
 from typing import Any
 
@@ -54,7 +54,7 @@ def page(experiment: Experiment, parts: Sequence[Part]) -> str:
         style=_asset("report.css"),
         contents=contents,
         body=body,
-        data=_embedded(_data(experiment)),
+        data=_embedded(_data(experiment, shown)),
         script=_asset("report.js"),
     )
 
@@ -197,18 +197,18 @@ def _strip(branch: Branch) -> str:
     )
 
 
-def _data(experiment: Experiment) -> dict[str, Any]:
-    """What the page's program draws: the epochs of each training."""
+def _data(experiment: Experiment, shown: Collection[str]) -> dict[str, Any]:
+    """What the page's program draws: the epochs of each training that the trees show."""
     kind, nodes = experiment.kind, {}
-    for key, training in experiment.trainings.items():
-        curve = training.curve
+    for key in sorted(shown):
+        curve, outcome = experiment.trainings[key].curve, experiment.trainings[key].outcome
         error = [kind.shown_metric(value) for value in curve.dev.get(kind.curve_metric, ())]
         nodes[key] = {
             "epochs": curve.epochs,
             "train": _rounded(curve.train_loss),
             "loss": _rounded(curve.dev.get("loss", ())),
             "error": _rounded(error),
-            "best": training.outcome.best_epoch if training.outcome else None,
+            "best": outcome.best_epoch if outcome else None,
         }
     return {"loss": f"loss ({kind.loss})", "error": kind.curve_name, "nodes": nodes}
 

@@ -2,7 +2,7 @@
 
 import datetime
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import asr_topdown
@@ -23,13 +23,15 @@ from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
 from asr_topdown.report.systems import BASELINES, System, systems
 from asr_topdown.report.tables import calibration_table, compare_systems, systems_table, trainings_table
-from asr_topdown.report.tree import Branch, forest
+from asr_topdown.report.tree import Branch, foremost, forest, pruned
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import step_name
 from asr_topdown.score.seeds import MIN_SEEDS
 
 # More than these are not compared: it would take long, and nobody reads so long a table.
 _MOST_SYSTEMS = 40
+# Of more, the trees show the best: a page of some megabytes is as much as a browser likes.
+_MOST_BRANCHES = 600
 
 
 def write_report(root: Path | str, set_name: str = "test") -> Path:
@@ -56,9 +58,11 @@ def write_report(root: Path | str, set_name: str = "test") -> Path:
 def build(experiment: Experiment) -> list[Part]:
     """What the report says, from top to bottom."""
     verdicts, studies = [], []
+    trees = forest(experiment)
+    shown = foremost(trees, _MOST_BRANCHES)
     for tag, results in experiment.studies.items():
         # A study's models and units are its own, whatever else is in the folder.
-        sentence, parts = _study(experiment.of_study(tag), tag, results)
+        sentence, parts = _study(experiment.of_study(tag), tag, results, shown)
         verdicts += [f"`{tag}`: {sentence}" if len(experiment.studies) > 1 else sentence] if sentence else []
         studies += parts
     parts = [Heading(1, experiment.name, "top"), *map(Text, verdicts), Text(_made(experiment))]
@@ -72,7 +76,7 @@ def build(experiment: Experiment) -> list[Part]:
     if others:
         title = "Trainings outside of any study" if experiment.studies else "Trainings"
         parts += [Heading(2, title, "others")]
-        parts.append(_tree(experiment, "tree", _having(forest(experiment), others)))
+        parts += _tree(experiment, "tree", _having(trees, others), shown)
         parts.append(Curves("curves", [(key, "") for key in others]))
     parts += [Heading(2, "All trainings", "trainings"), trainings_table(experiment, experiment.roles())]
     if experiment.scores:
@@ -89,8 +93,10 @@ def _made(experiment: Experiment) -> str:
     return f"Errors on `{experiment.set_name}`. Made by asr-topdown {asr_topdown.__version__} on {today}."
 
 
-def _study(experiment: Experiment, tag: str, results: Sequence[Result]) -> tuple[str, list[Part]]:
-    """Its verdict, and its parts."""
+def _study(
+    experiment: Experiment, tag: str, results: Sequence[Result], shown: Container[str]
+) -> tuple[str, list[Part]]:
+    """Its verdict, and its parts; of the trainings, the trees have those that are `shown`."""
     roots = forest(experiment)
     parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
     told = [overview.sizes(experiment), _cost(experiment, results), _criterion(experiment)]
@@ -120,7 +126,7 @@ def _study(experiment: Experiment, tag: str, results: Sequence[Result]) -> tuple
         own = [one for one in results if one.seed == seed]
         nodes = {step.node: step_name(one.search, step) for one in own for step in one.steps}
         parts.append(Heading(3, f"Seed {seed}", f"tree-{tag}-{seed}"))
-        parts.append(_tree(experiment, f"tree-{tag}-seed{seed}", _having(roots, nodes)))
+        parts += _tree(experiment, f"tree-{tag}-seed{seed}", _having(roots, nodes), shown)
         parts.append(Curves(f"curves-{tag}-seed{seed}", list(nodes.items())))
     return verdict, parts
 
@@ -227,8 +233,14 @@ def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> l
     return parts
 
 
-def _tree(experiment: Experiment, name: str, roots: Sequence[Branch]) -> Tree:
-    return Tree(name, roots, experiment.dev_name, experiment.test_name)
+def _tree(experiment: Experiment, name: str, roots: Sequence[Branch], shown: Container[str]) -> list[Part]:
+    kept = pruned(roots, shown)
+    before, now = (sum(1 for root in trees for _ in root.walk()) for trees in (roots, kept))
+    tree = Tree(name, kept, experiment.dev_name, experiment.test_name)
+    if now == before:
+        return [tree]
+    left = f"{before - now} more trainings, none of them among the best on dev, are in the last table only."
+    return [tree, Text(left)]
 
 
 def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -> list[Branch]:

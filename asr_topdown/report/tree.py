@@ -1,7 +1,8 @@
 """Who was trained from whom: the nodes of an experiment as trees, parent to child."""
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from asr_topdown.report.records import Experiment, Training
 from asr_topdown.schedule.node import Node
@@ -84,6 +85,26 @@ def forest(experiment: Experiment) -> list[Branch]:
         )
 
     return [branch(key) for key in sorted(roots, key=order)]
+
+
+def foremost(roots: Sequence[Branch], most: int) -> set[str]:
+    """The ids of all; of more than `most` trainings, the roots, what searches ended with, the best on dev."""
+    every = [branch for root in roots for _, branch in root.walk()]
+    if len(every) <= most:
+        return {branch.id for branch in every}
+    best = sorted(every, key=lambda branch: math.inf if branch.dev is None else branch.dev)[:most]
+    ends = [branch for branch in every if branch.taken == "final"]
+    return {branch.id for branch in (*roots, *ends, *best)}
+
+
+def pruned(roots: Iterable[Branch], kept: Container[str]) -> list[Branch]:
+    """The trees with the trainings `kept` and what these came from."""
+    branches = []
+    for root in roots:
+        children = tuple(pruned(root.children, kept))
+        if children or root.id in kept:
+            branches.append(replace(root, children=children))
+    return branches
 
 
 def layer_cells(training: Training) -> tuple[tuple[str, str], ...]:

@@ -108,6 +108,10 @@ class _Driver:
         self.results: dict[int, Result] = {}
         self.failed: dict[int, NodeError] = {}
         self._wanted: dict[int, Request] = {}
+        # The same by node, and what is still to come, so that an answer costs nothing but itself.
+        self._missing: dict[int, set[str]] = {}
+        self._waiting: dict[str, list[int]] = {}
+        self._to_tell: dict[int, None] = {}  # searches, in order, that have something to hear
         self._answers: dict[str, Outcome | NodeError] = {}
         self._running: dict[Future[Outcome], Node] = {}
         self._backlog: deque[Node] = deque()
@@ -119,15 +123,33 @@ class _Driver:
         for index in range(len(self.searches)):
             self._advance(index)
         while self._backlog or self._running:
-            while self._backlog:
-                self._start(self._backlog.popleft())
+            self._start_all()
             done, _ = wait(self._running, _HEARTBEAT_SECONDS, FIRST_COMPLETED)
             # In the order of submission, so that equal runs print and ask in an equal order.
             for future in [future for future in self._running if future in done]:
                 self._settle(future)
+            self._tell_all()
             if not done:
                 self._show_running()
         assert not self._wanted
+
+    def _start_all(self) -> None:
+        """Start what is asked for, and what that leads to.
+
+        Searches hear once of all that answered from disk: to tell one of each node, when it asks for
+        thousands again each time, would take quadratic time.
+        """
+        while self._backlog:
+            while self._backlog:
+                self._start(self._backlog.popleft())
+            self._tell_all()
+
+    def _tell_all(self) -> None:
+        while self._to_tell:
+            index = next(iter(self._to_tell))
+            del self._to_tell[index]
+            if index in self._wanted:
+                self._tell(index)
 
     def _advance(self, index: int, answers: Answers | None = None) -> None:
         """Tell search `index` its outcomes; queue the nodes that it asks for next."""
@@ -140,6 +162,9 @@ class _Driver:
             if node.id not in self._known:
                 self._known.add(node.id)
                 self._backlog.append(node)
+        self._missing[index] = {node.id for node in said.nodes if node.id not in self._answers}
+        for key in self._missing[index]:
+            self._waiting.setdefault(key, []).append(index)
         self._tell(index)
 
     def _tell(self, index: int) -> None:
@@ -149,11 +174,11 @@ class _Driver:
         outcomes = [answer if isinstance(answer, Outcome) else None for answer in answers]
         failure = next((answer for answer in answers if isinstance(answer, NodeError)), None)
         if failure is not None:
-            del self._wanted[index]
+            del self._wanted[index], self._missing[index]
             self.failed[index] = failure
             self.searches[index].close()
         elif any(outcomes) if request.any else None not in outcomes:
-            del self._wanted[index]
+            del self._wanted[index], self._missing[index]
             self._advance(index, outcomes)
 
     def _start(self, node: Node) -> None:
@@ -189,9 +214,13 @@ class _Driver:
             say(f"{count} {node.id} {node.describe()}: dev error {answer.error:.4f}, {epochs}, {end}")
         else:
             say(f"{count} failed: {answer}")
-        waiting = [i for i, one in self._wanted.items() if any(asked.id == node.id for asked in one.nodes)]
-        for index in waiting:
-            self._tell(index)
+        for index in self._waiting.pop(node.id, ()):
+            missing = self._missing.get(index, set())
+            if node.id not in missing:  # of an earlier request, which did not wait for it
+                continue
+            missing.remove(node.id)
+            if not missing or self._wanted[index].any or isinstance(answer, NodeError):
+                self._to_tell[index] = None
 
     def _show_running(self) -> None:
         """The last log line of each running node that has a new one."""

@@ -1,3 +1,4 @@
+import json
 import re
 import shutil
 import struct
@@ -137,3 +138,17 @@ def test_of_very_many_systems_the_best_on_dev_are_compared(experiment, monkeypat
     # steps 1 and 2 have no names of their own; on dev both have 27 %: 26 and 28, 25 and 29
     assert [row[0] for row in table.rows if row[0].startswith("step")] == ["step 1"]
     assert {"joint", "top-down", "nothing frozen, all layers trained on"} < {row[0] for row in table.rows}
+
+
+def test_of_very_many_trainings_the_trees_show_the_best_and_the_table_all(experiment, monkeypatch):
+    monkeypatch.setattr("asr_topdown.report.page._MOST_BRANCHES", 3)
+    write_report(experiment)
+    html = (experiment / "report" / "report.html").read_text()
+    shown = re.findall('data-node="([^"]+)"', html)
+    drawn = json.loads(re.search('id="data">(.*?)</script>', html).group(1))["nodes"]
+    assert 3 <= len(shown) < 14
+    assert sorted(shown) == sorted(drawn)
+    assert html.count("★ chosen") == 4  # what the searches of both seeds ended with: the legend has none
+    assert "more trainings, none of them among the best on dev, are in the last table only." in html
+    table = html[html.index('id="table-trainings"') :]
+    assert table.count("<tr>") >= 14
