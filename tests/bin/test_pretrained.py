@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import transformers
 import yaml
-from toy_pretrained import save
+from toy_pretrained import save, transformers
 
 import asr_topdown
 from asr_topdown.bin.main import main

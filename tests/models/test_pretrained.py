@@ -7,16 +7,16 @@ convolutions sees the padding in spite of the mask, near an utterance's end, and
 """
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-import transformers
 import yaml
 from torch import Tensor, nn
-from toy_pretrained import TOYS, save
+from toy_pretrained import TOYS, save, transformers
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
@@ -390,3 +390,12 @@ def test_no_folder_and_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
         with pytest.raises(ValueError, match=message) as caught:
             parsed(Path(path))
         assert "\n" not in str(caught.value)
+
+
+def test_without_the_library_one_line_says_what_to_install(
+    published: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "transformers", None)
+    with pytest.raises(ValueError, match=r"pip install 'asr_topdown\[pretrained\]'") as caught:
+        make(published["whisper"])
+    assert "\n" not in str(caught.value)

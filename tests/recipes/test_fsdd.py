@@ -5,7 +5,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from toy_pretrained import save
 
 SPEAKERS = ("george", "jackson", "lucas", "nicolas", "theo", "yweweler")
 RECORDINGS = 5  # of each digit by each speaker
@@ -66,6 +65,8 @@ def test_from_recordings_to_report(recordings, copy, run_recipe):
 
 @pytest.mark.slow
 def test_a_pretrained_encoder(recordings, copy, run_recipe, tmp_path):
+    from toy_pretrained import save  # skips this test alone where the extra is missing
+
     encoder = save("wav2vec2_large", tmp_path / "encoder")
     epochs = ["--set", "train.epochs=1", "--set", "schedule.groups={encoder: [enc.0, enc.1, enc.2]}"]
     options = ["--fsdd", str(recordings), "--path", str(encoder), *epochs, "--fold", "4"]
