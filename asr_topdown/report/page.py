@@ -31,7 +31,7 @@ from asr_topdown.score.seeds import MIN_SEEDS
 # More than these are not compared: it would take long, and nobody reads so long a table.
 _MOST_SYSTEMS = 40
 # Of more, the trees show the best: a page of some megabytes is as much as a browser likes.
-_MOST_BRANCHES = 600
+_MOST_BRANCHES = 300
 
 
 def write_report(root: Path | str, set_name: str = "test") -> Path:
