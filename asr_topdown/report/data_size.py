@@ -5,15 +5,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asr_topdown.report.compare import Comparison, compare, correct
-from asr_topdown.report.figures import Chart, Figure, Series
+from asr_topdown.report.figures import JOINT_LOOK, LOOKS, Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import JOINT, System, systems
 from asr_topdown.report.table import Table, Value
 from asr_topdown.report.tables import difference_cell, error_values, scores_of
 from asr_topdown.report.words import mean_sd
 from asr_topdown.runs.about import DataSize
-
-_LOOKS = 4
 
 
 @dataclass(frozen=True)
@@ -107,11 +105,11 @@ def _table(known: Sequence[_Study], lines: Lines, name: str) -> Table:
 
 def _figure(known: Sequence[_Study], lines: Lines, name: str) -> Figure:
     amounts = [one.amount for one in known]
-    series = [Series("joint", [(amounts[0], 0.0), (amounts[-1], 0.0)], _LOOKS, markers=False)]
+    series = [Series("joint", [(amounts[0], 0.0), (amounts[-1], 0.0)], JOINT_LOOK, markers=False)]
     for number, (search, own) in enumerate(lines.items()):
         # Side by side, so that bars do not hide each other; the axis is logarithmic.
         aside = 1.02 ** (number - (len(lines) - 1) / 2)
-        look = number % _LOOKS
+        look = LOOKS[number % len(LOOKS)]
         points = [(study.amount * aside, found.difference) for study, found in own]
         bars = [(study.amount * aside, *found.interval) for study, found in own if found.interval]
         series.append(Series(own[0][0].ends[search].name, points, look, markers=False))

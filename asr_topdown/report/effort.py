@@ -6,16 +6,13 @@ import statistics
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from asr_topdown.report.figures import Chart, Figure, Series
+from asr_topdown.report.figures import JOINT_LOOK, LOOKS, Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import JOINT, errors_so_far
 from asr_topdown.schedule.controls import ScratchPoint
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import SPECS
 from asr_topdown.schedule.spec import Only
-
-# The look of the joint training; searches have those before it.
-_JOINT = 4
 
 
 @dataclass(frozen=True)
@@ -84,9 +81,9 @@ def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[st
         return []
     # A little further than the last training, so that its place on the stair is seen.
     end = 1.05 * max(one.places[-1] for own in found.values() for one in own)
-    series = _line(list(joint.values()), "joint", _JOINT, end)
+    series = _line(list(joint.values()), "joint", JOINT_LOOK, end)
     for number, (label, own) in enumerate(found.items()):
-        series += _line(own, label, number % _JOINT, end)
+        series += _line(own, label, LOOKS[number % len(LOOKS)], end)
     return series
 
 

@@ -8,6 +8,10 @@ from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import BASELINES, TOP_DOWN, errors_so_far
 from asr_topdown.schedule.protocol import Result
 
+# Of `Series.look`: the joint training's, and those of what is drawn beside it, in this order.
+JOINT_LOOK = 4
+LOOKS = (0, 1, 2, 3, 6, 7, 5)
+
 
 @dataclass(frozen=True)
 class Series:
