@@ -36,7 +36,7 @@ option results study "name of the study, exp/TAG/results/NAME.json; several can 
 option seeds "" "initial weights, a whole study for each, as in 1,2,3; empty = the configuration's"
 option subset "" "train on a part of the training set: p05 p10 p20 p40 p80, or unseen, the rest" name
 option joint_data "" "parts that the joint trainings of subset_scan and epoch_scan read: p05,p10"
-option parts "" "parts on which depth_sweep is done as well: p20,p40"
+option sweep_parts "" "parts on which depth_sweep is done as well: p20,p40"
 option percents "5 10 20 40 80" "sizes of the parts; they are nested, and every speaker is in each"
 option topdown_args "" "more options of asr-topdown topdown"
 
@@ -64,7 +64,7 @@ make_features() { # DATA TRAIN SET…
     local sets=("${@:2}") sizes
     stage 1 features --in "${sets[@]/#/$data/}" -- \
         asr-topdown features "${sets[@]/#/$data/}" --out "$features" "${configured[@]}" "${feats_engine[@]}"
-    if [[ $subset || $joint_data || $parts ]]; then
+    if [[ $subset || $joint_data || $sweep_parts ]]; then
         read -ra sizes <<<"$percents"
         stage 1 nested --in "$features/$train_set" -- \
             asr-topdown data nested "$features/$train_set" --percent "${sizes[@]}" --out "$nested"
@@ -84,9 +84,9 @@ train_on() { # TRAIN DEV
         topdown_options+=(--joint-data)
         for part in ${joint_data//,/ }; do topdown_options+=("$nested/${1}_$part"); done
     fi
-    if [[ $parts ]]; then
+    if [[ $sweep_parts ]]; then
         topdown_options+=(--parts)
-        for part in ${parts//,/ }; do topdown_options+=("$nested/${1}_$part"); done
+        for part in ${sweep_parts//,/ }; do topdown_options+=("$nested/${1}_$part"); done
     fi
     read_by_training "$train" "$features/$2" "$tokens"
 }

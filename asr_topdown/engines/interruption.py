@@ -57,8 +57,16 @@ def listening(*signals: int) -> Iterator[None]:
     try:
         yield
     finally:
+        signal.alarm(0)
         for number, handler in handlers.items():
             signal.signal(number, handler)
+        _forget()
+
+
+def _forget() -> None:
+    """What was asked concerned the block that is over."""
+    global _asked_by, _listening
+    _asked_by, _listening = None, ()
 
 
 def requested() -> bool:

@@ -95,3 +95,14 @@ def test_a_loop_that_has_begun_when_the_import_is_over_is_not_broken(
     steps: list[int] = []
     assert is_interrupted(work)
     assert steps == [1]
+
+
+def test_a_request_is_over_with_the_block_that_it_ended() -> None:
+    def work() -> None:
+        with interruption.listening(signal.SIGTERM):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    assert is_interrupted(work)
+    assert not interruption.requested()
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    interruption.check()  # a later loop of the same process is not ended

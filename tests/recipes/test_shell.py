@@ -160,11 +160,11 @@ def test_parts_of_the_training_set(stand_in, run_recipe):
 
 
 def test_a_sweep_over_parts_as_well(stand_in, run_recipe):
-    """--parts: the whole is trained on, and the sweep is told of the parts."""
+    """--sweep-parts: the whole is trained on, and the sweep is told of the parts."""
     (stand_in / "bin" / "asr-topdown").write_text(
         STAND_IN.replace("esac", 'data) mkdir -p "$out"/train_{p10,p50,unseen} ;;\nesac')
     )
-    options = ["--parts", "p10,p50", "--percents", "10 50", "--stop-stage", "4"]
+    options = ["--sweep-parts", "p10,p50", "--percents", "10 50", "--stop-stage", "4"]
     assert run_recipe("prompts", *options).returncode == 0
     made = {call[0]: " ".join(call) for call in full_calls(stand_in, "prompts")}
     (features,) = re.findall(r"--out (\S+)", made["features"])

@@ -28,7 +28,7 @@ from fake_runs import local, searches
 from asr_topdown.study.driver import drive
 from asr_topdown.schedule.node import Node
 from asr_topdown.runs.store import Store
-joint = {JOINT!r}
+joint = Node.from_json({JOINT.to_json()!r})
 root = pathlib.Path(sys.argv[1])
 store = Store(root)
 run = functools.partial(fake_runs.train_in_epochs, root=root, seconds=0.6)
