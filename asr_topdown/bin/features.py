@@ -148,12 +148,11 @@ def _examine(folder: Path, settings: "FeaturesConfig", args: argparse.Namespace)
 
 def _warn(folder: Path, what: str, lines: Sequence[str]) -> None:
     """Say on stderr how many there are, and the first ones."""
-    from asr_topdown.features.dump import SHOWN
+    from asr_topdown.logs import shortened
 
     if lines:
         print(f"warning: {folder}: {len(lines)} {what}:", file=sys.stderr)
-        more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        print("\n".join(f"  {line}" for line in [*lines[:SHOWN], *more]), file=sys.stderr)
+        print("\n".join(f"  {line}" for line in shortened(lines)), file=sys.stderr)
 
 
 def _write_cmvn(folder: Path) -> None:

@@ -55,8 +55,10 @@ def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequenc
     """
     if second and len(second) != len(first):
         raise ValueError(f"--compare needs as many seeds as there are HYP, {len(first)}; got {len(second)}")
+    reports = _reports(args, [*first, *second])
+    own, others = reports[: len(first)], reports[len(first) :]
     # Of each way, for each unit, the reports of all seeds.
-    ways = [list(zip(*_reports(args, paths), strict=True)) for paths in (first, second) if paths]
+    ways = [list(zip(*way, strict=True)) for way in (own, others) if way]
     scored = Scored([], {"reference": str(args.reference), "ways": []}, [])
     for paths, columns in zip((first, second), ways, strict=False):
         scored.lines.append(f"{len(paths)} seeds, {paths[0]} …: {', '.join(map(_over_seeds, columns))}")

@@ -11,9 +11,7 @@ from asr_topdown import files
 from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import Row, fields, read_rows
 from asr_topdown.datadir.transcripts import problem_of, tidy
-
-SHOWN = 10
-"""Problems that are listed at most; of the rest, the number."""
+from asr_topdown.logs import shortened
 
 Tables = dict[str, list[Row]]
 
@@ -36,8 +34,7 @@ def validate(
     needed |= {"wav.scp"} if need_wav and not (path / "feats.scp").exists() else set()
     found = _problems(path, needed)
     if found:
-        more = [f"... and {len(found) - SHOWN} more"] if len(found) > SHOWN else []
-        raise ValueError("\n".join(found[:SHOWN] + more))
+        raise ValueError("\n".join(shortened(found)))
 
 
 def _problems(path: Path, needed: set[str]) -> list[str]:

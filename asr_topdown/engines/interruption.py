@@ -49,6 +49,7 @@ def listen(*signals: int) -> None:
 @contextlib.contextmanager
 def listening(*signals: int) -> Iterator[None]:
     """`listen` while the block runs; in another thread than the main one nothing is done."""
+    global _asked_by, _listening
     if threading.current_thread() is not threading.main_thread():
         yield
         return
@@ -60,13 +61,7 @@ def listening(*signals: int) -> Iterator[None]:
         signal.alarm(0)
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        _forget()
-
-
-def _forget() -> None:
-    """What was asked concerned the block that is over."""
-    global _asked_by, _listening
-    _asked_by, _listening = None, ()
+        _asked_by, _listening = None, ()  # what was asked concerned the block that is over
 
 
 def requested() -> bool:

@@ -22,9 +22,7 @@ from asr_topdown.features import content, store
 from asr_topdown.features.extraction import Entry, Extracted, Part, extract, joined
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end_dim
-
-SHOWN = 10
-"""Culprits that an error lists at most; of the rest, the number."""
+from asr_topdown.logs import shortened
 
 _VERSION = 1
 """Raised when the same options give other features than before."""
@@ -76,7 +74,7 @@ def dump(
 
     Raises:
         ValueError: with a line for each utterance that cannot be read or has another sampling rate, at most
-            `SHOWN` and how many more; or if none has sound.
+            ten and how many more; or if none has sound.
         OSError: if a file cannot be written, or a process died.
     """
     folder = Path(folder)
@@ -196,8 +194,7 @@ def _refuse(
         lines += [f"utterance {utterance}: {reason}" for utterance, reason in dropped.items()]
         lines += remarks
     if lines:
-        more = [f"... and {len(lines) - SHOWN} more"] if len(lines) > SHOWN else []
-        raise ValueError("\n".join([*lines[:SHOWN], *more]))
+        raise ValueError("\n".join(shortened(lines)))
 
 
 def _check_any(folder: Path, found: Extracted) -> None:

@@ -23,11 +23,9 @@ from asr_topdown import audio, files
 from asr_topdown.audio import Clip, NoSoundError
 from asr_topdown.engines.parts import Tick, run_parts
 from asr_topdown.features.content import state_of
+from asr_topdown.logs import shortened
 
 RECORD = "waveforms.json"
-SHOWN = 10
-"""Culprits that an error lists at most; of the rest, the number."""
-
 _VERSION = 1
 """Raised when the same sound becomes other samples than before."""
 
@@ -77,7 +75,7 @@ def examine(clips: Mapping[str, Clip], folder: Path, rate: int, *, nj: int = 1) 
         nj: processes; 1 = this one.
 
     Raises:
-        ValueError: with a line for each utterance that cannot be read, at most `SHOWN` and how many more; if
+        ValueError: with a line for each utterance that cannot be read, at most ten and how many more; if
             a recording is a command; or if no utterance has sound.
     """
     if not clips:
@@ -128,8 +126,7 @@ def _hear(part: _Part, tick: Tick) -> _Heard:
 def _joined(parts: Sequence[_Heard], folder: Path, rate: int) -> Waveforms:
     faults = [f"utterance {one}: {reason}" for part in parts for one, reason in part.faults.items()]
     if faults:
-        more = [f"... and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
-        raise ValueError("\n".join([*faults[:SHOWN], *more]))
+        raise ValueError("\n".join(shortened(faults)))
     found = {utterance: one for part in parts for utterance, one in part.found.items()}
     dropped = {utterance: reason for part in parts for utterance, reason in part.dropped.items()}
     if not found:

@@ -112,13 +112,13 @@ class Experiment:
             )
         return vocabulary
 
-    def dictionary(self) -> WordVocabulary:
+    def word_vocabulary(self) -> WordVocabulary:
         """The words that a language model knows."""
         return WordVocabulary.load(self.tokens)
 
     def units(self) -> Vocabulary | WordVocabulary:
         """What the network puts out, whatever its kind."""
-        return self.dictionary() if self.config.is_language_model else self.vocabulary()
+        return self.word_vocabulary() if self.config.is_language_model else self.vocabulary()
 
     def fresh_model(self, init_seed: int) -> Model:
         """A network with the initial weights of `init_seed`."""

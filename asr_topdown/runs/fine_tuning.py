@@ -1,7 +1,7 @@
 """Fine-tuning: a training that starts from the weights of a model's folder, wherever that lies."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -64,16 +64,7 @@ def fine_tuning(
         raise ValueError(f"--freeze and --fresh: {', '.join(both)} cannot be both")
     _check_cmvn(experiment)
     new = (*new, *_new_for_units(experiment, folder, frozen, new))
-    for option, chosen, why in (
-        ("--freeze", () if lora else frozen, "nothing would be trained"),
-        ("--fresh", new, f"nothing would be left of {folder}"),
-    ):
-        if len(chosen) == len(names):
-            raise ValueError(f"{option}: these are all layers: {why}")
-    if lora and not frozen:
-        raise ValueError("train.init.lora: adapters are trained in frozen layers: --freeze says which")
-    if tuning and len(frozen) + len(new) == len(names):
-        raise ValueError(f"train.tuning ({tuning.text()}): no layer of {folder} would be trained on")
+    _check_something_is_left(len(names), folder, frozen, new, lora, tuning)
     source = read_node(folder / "node.json")
     epoch = best_epoch(folder)
     node = replace(
@@ -113,6 +104,22 @@ def frozen_encoder(experiment: Experiment, *, seed: int, freeze: Iterable[str], 
         raise ValueError(f"--freeze: {', '.join(others)} would be frozen at random: say --init MODEL")
     kept = experiment.config.schedule.frozen_dropout
     return replace(experiment.joint(seed), frozen=frozen, lora=lora, frozen_dropout=kept)
+
+
+def _check_something_is_left(
+    layers: int, folder: Path, frozen: Sequence[str], new: Sequence[str], lora: int, tuning: Tuning
+) -> None:
+    """Of so many layers, what is asked for must leave some to train, to take over, to adapt and to tune."""
+    for option, chosen, why in (
+        ("--freeze", () if lora else frozen, "nothing would be trained"),
+        ("--fresh", new, f"nothing would be left of {folder}"),
+    ):
+        if len(chosen) == layers:
+            raise ValueError(f"{option}: these are all layers: {why}")
+    if lora and not frozen:
+        raise ValueError("train.init.lora: adapters are trained in frozen layers: --freeze says which")
+    if tuning and len(frozen) + len(new) == layers:
+        raise ValueError(f"train.tuning ({tuning.text()}): no layer of {folder} would be trained on")
 
 
 def _check_cmvn(experiment: Experiment) -> None:

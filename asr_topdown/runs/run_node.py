@@ -136,7 +136,7 @@ def make_task(node: Node, experiment: Experiment, model: Model, folder: Path) ->
         return LanguageTask(
             experiment.train,
             experiment.dev,
-            experiment.dictionary(),
+            experiment.word_vocabulary(),
             experiment.config.language_model,
             seed=node.init_seed,
             device=device,

@@ -92,10 +92,7 @@ class Store:
         if not path.exists():
             return None
         self._check_same(path.parent / "node.json", node)
-        try:
-            return Outcome.from_json(node, read_json(path))
-        except ValueError as error:
-            raise ValueError(f"{path}: damaged ({_one_line(error)}); delete it to train again") from None
+        return _outcome_of(node, path, "; delete it to train again")
 
     def answer(self, node: Node) -> Outcome | None:
         """The outcome of a node on which nothing is left to do; None while it has to be run.
@@ -201,11 +198,14 @@ def read_outcome(folder: Path) -> Outcome:
         FileNotFoundError: if its node.json or done.json is missing.
         ValueError: one line naming the file, if one is damaged.
     """
-    node = read_node(folder / "node.json")
+    return _outcome_of(read_node(folder / "node.json"), folder / "done.json")
+
+
+def _outcome_of(node: Node, path: Path, advice: str = "") -> Outcome:
     try:
-        return Outcome.from_json(node, read_json(folder / "done.json"))
+        return Outcome.from_json(node, read_json(path))
     except ValueError as error:
-        raise ValueError(f"{folder / 'done.json'}: damaged ({_one_line(error)})") from None
+        raise ValueError(f"{path}: damaged ({_one_line(error)}){advice}") from None
 
 
 def _one_line(error: Exception) -> str:

@@ -40,15 +40,7 @@ def searches_of(
         ValueError, FileNotFoundError: naming what does not fit together or is not there.
     """
     chosen = experiment.config.schedule
-    if experiment.config.train.tuning:
-        raise ValueError("train.tuning is for `train`; a study's are schedule.depth_sweep.rivals")
-    if experiment.config.train.init is not None:
-        raise ValueError(
-            "train.init: a study's joint trainings start from scratch; what its layers come from is "
-            "schedule.source, and train.init is for `train`"
-        )
-    if parts and "depth_sweep" not in (*names, *chosen.search):
-        raise ValueError("--parts is for depth_sweep, which is no search of this study")
+    _check(experiment, names, parts)
     for folder in store.models.values():
         check_kind(experiment, folder)
     sources: dict[int, Source] = {}
@@ -88,6 +80,19 @@ def check_first(asked: Sequence[Search], experiment: Experiment, store: Store) -
     for node in taking:
         assert model is not None
         check_parent(node, experiment, store, model)
+
+
+def _check(experiment: Experiment, names: Sequence[str], parts: Sequence[Path]) -> None:
+    """Refuse what is asked for in the wrong place."""
+    if experiment.config.train.tuning:
+        raise ValueError("train.tuning is for `train`; a study's are schedule.depth_sweep.rivals")
+    if experiment.config.train.init is not None:
+        raise ValueError(
+            "train.init: a study's joint trainings start from scratch; what its layers come from is "
+            "schedule.source, and train.init is for `train`"
+        )
+    if parts and "depth_sweep" not in (*names, *experiment.config.schedule.search):
+        raise ValueError("--parts is for depth_sweep, which is no search of this study")
 
 
 def _subsets(rest: Experiment, joint_data: Sequence[Path], seed: int) -> list[Subset]:

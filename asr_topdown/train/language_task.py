@@ -22,21 +22,21 @@ class LanguageTask:
     Args:
         train: the text to train on.
         dev: the text that chooses the best epoch.
-        dictionary: the words of both.
+        vocabulary: the words of both.
         config: how they are cut.
         seed: of the lengths.
         device: where the texts are kept.
 
     Raises:
         ValueError, FileNotFoundError: naming the text that is missing, empty, too short for its columns or
-            has a word that is not in the dictionary.
+            has a word that is not in the vocabulary.
     """
 
     def __init__(
         self,
         train: Path,
         dev: Path,
-        dictionary: WordVocabulary,
+        vocabulary: WordVocabulary,
         config: LanguageModelConfig,
         *,
         seed: int,
@@ -44,8 +44,8 @@ class LanguageTask:
     ) -> None:
         self.config = config
         self.seed = seed
-        self.train = batchify(dictionary.read(train), config.batch, where=train).to(device)
-        self.dev = batchify(dictionary.read(dev), config.dev_batch, where=dev).to(device)
+        self.train = batchify(vocabulary.read(train), config.batch, where=train).to(device)
+        self.dev = batchify(vocabulary.read(dev), config.dev_batch, where=dev).to(device)
         log.info("%s: %d words in %d columns", train, self.train.numel(), config.batch)
 
     def epoch(self, number: int) -> Sequence[Sequence[int]]:

@@ -235,7 +235,7 @@ def test_it_leaves_a_folder_that_can_be_taken_away(
     assert joint.error == joint.metrics["dev_loss"]
     assert joint.metrics["dev_ppl"] == pytest.approx(math.exp(joint.error))
     folder = store.node_dir(joint.node)
-    assert WordVocabulary.load(folder / "tokens.txt") == experiment.dictionary()
+    assert WordVocabulary.load(folder / "tokens.txt") == experiment.word_vocabulary()
     assert configuration.load(folder / "config.yaml") == experiment.config
     assert experiment.layer_names() == ("lstm.0", "lstm.1", "lstm.2", "softmax")
 
@@ -283,7 +283,7 @@ def trainer(
     task = CurvedTask(
         experiment.train,
         experiment.dev,
-        experiment.dictionary(),
+        experiment.word_vocabulary(),
         experiment.config.language_model,
         seed=1,
         device=torch.device("cpu"),
