@@ -6,12 +6,15 @@ exp/<recipe>/nodes/<id>/node.json    what is trained; written first
                         worker.log   what a worker process printed
                         ...          what training writes: weights, metrics.jsonl, ...
 exp/<recipe>/results/<tag>.json      what the searches of a study did
+                     replaced/       the same, of studies whose tag another one was given later
 
 A results file holds one entry per search and base seed (`schedule.protocol.Result`). What a step says of
 itself is a dataclass of its search's own (`schedule.spec.Spec.point`), which reads what it wrote.
 """
 
 import contextlib
+import hashlib
+import logging
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +24,8 @@ from asr_topdown.files import read_json, remove_leftovers, write_json
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.results import result_from_json, result_to_json
+
+log = logging.getLogger(__name__)
 
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 
@@ -145,7 +150,10 @@ class Store:
         return [self.node(path.parent.name) for path in sorted(self.root.glob("nodes/*/node.json"))]
 
     def save_results(self, tag: str, results: Sequence[Result]) -> Path:
-        """Write results/<tag>.json, replacing an earlier one, and return its path.
+        """Write results/<tag>.json, and return its path.
+
+        An earlier one is replaced if all its networks are in this one too (more seeds, more controls); else
+        it was another study's, and is kept in results/replaced.
 
         Raises:
             ValueError: if the tag cannot be a file name.
@@ -153,8 +161,20 @@ class Store:
         check_tag(tag)
         path = self.root / "results" / f"{tag}.json"
         remove_leftovers(path.parent)
+        if path.exists() and not _networks(self._earlier(tag)) <= _networks(results):
+            name = f"{tag}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json"
+            kept = path.parent / "replaced" / name
+            kept.parent.mkdir(exist_ok=True)
+            path.replace(kept)
+            log.warning("%s was another study's results: kept as %s", path, kept)
         write_json(path, {"tag": tag, "searches": [result_to_json(result) for result in results]})
         return path
+
+    def _earlier(self, tag: str) -> list[Result]:
+        try:
+            return self.load_results(tag)
+        except ValueError:  # damaged: nothing to compare
+            return []
 
     def load_results(self, tag: str) -> list[Result]:
         """What `save_results` wrote.
@@ -206,6 +226,10 @@ def _outcome_of(node: Node, path: Path, advice: str = "") -> Outcome:
         return Outcome.from_json(node, read_json(path))
     except ValueError as error:
         raise ValueError(f"{path}: damaged ({_one_line(error)}){advice}") from None
+
+
+def _networks(results: Sequence[Result]) -> set[str]:
+    return {step.node for result in results for step in result.steps}
 
 
 def _one_line(error: Exception) -> str:

@@ -165,6 +165,22 @@ def test_results_round_trip(tmp_path):
     assert store.tags() == ["greedy", "v1.2-b"]
 
 
+def test_results_of_another_study_under_the_same_tag_are_kept(tmp_path, caplog):
+    store = Store(tmp_path)
+    joint = Result("greedy", 1, (Step(JOINT.id, 0.25, True),), JOINT.id)
+    more = Result("keep", 1, (*joint.steps, Step(STEP.id, 0.3, True)), STEP.id)
+    store.save_results("study", [joint])
+    store.save_results("study", [joint, more])  # the same study with one more control: replaced
+    assert not (tmp_path / "results" / "replaced").exists()
+    other = Result("greedy", 1, (Step("0" * 16, 0.2, True),), "0" * 16)
+    store.save_results("study", [other])
+    (kept,) = (tmp_path / "results" / "replaced").iterdir()
+    assert str(kept) in caplog.text and store.tags() == ["study"]
+    assert store.load_results("study") == [other]
+    kept.rename(tmp_path / "results" / "earlier.json")
+    assert store.load_results("earlier") == [joint, more]
+
+
 @pytest.mark.parametrize("tag", ["", "../x", "a/b", ".hidden", "a b"])
 def test_a_tag_is_a_file_name(tmp_path, tag):
     with pytest.raises(ValueError, match="tag"):
