@@ -175,7 +175,8 @@ def test_results_of_another_study_under_the_same_tag_are_kept(tmp_path, caplog):
     other = Result("greedy", 1, (Step("0" * 16, 0.2, True),), "0" * 16)
     store.save_results("study", [other])
     (kept,) = (tmp_path / "results" / "replaced").iterdir()
-    assert str(kept) in caplog.text and store.tags() == ["study"]
+    assert str(kept) in caplog.text
+    assert store.tags() == ["study"]
     assert store.load_results("study") == [other]
     kept.rename(tmp_path / "results" / "earlier.json")
     assert store.load_results("earlier") == [joint, more]
