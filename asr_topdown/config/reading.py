@@ -130,6 +130,11 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
         return keys, prefix + message
     if kind in ("model_type", "dataclass_type", "model_attributes_type"):
         message = "must be a section (key: value)"
+    if kind == "tuple_type":
+        places = list(problem["input"]) if isinstance(problem["input"], Mapping) else []
+        if places and all(place.isdigit() for place in places):
+            return keys, f"{prefix}has no item {places[0]} (the first is 0)"
+        message = "must be a list"
     message = message.replace("Input should be", "must be")
     return keys, f"{prefix}{message}, got {_shown(problem['input'])}"
 

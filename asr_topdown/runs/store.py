@@ -186,6 +186,9 @@ class Store:
         path = self.root / "results" / f"{tag}.json"
         try:
             return [result_from_json(values) for values in read_json(path)["searches"]]
+        except FileNotFoundError:
+            known = ", ".join(self.tags()) or "none"
+            raise FileNotFoundError(f"{path}: no such results; there are {known}") from None
         except (KeyError, TypeError, ValueError) as error:
             raise ValueError(f"{path}: damaged ({_one_line(error)})") from None
 

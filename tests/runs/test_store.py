@@ -163,6 +163,8 @@ def test_results_round_trip(tmp_path):
     assert store.load_results("greedy") == results
     store.save_results("v1.2-b", results[:1])
     assert store.tags() == ["greedy", "v1.2-b"]
+    with pytest.raises(FileNotFoundError, match=r"study\.json: no such results; there are greedy, v1\.2-b"):
+        store.load_results("study")
 
 
 def test_results_of_another_study_under_the_same_tag_are_kept(tmp_path, caplog):
