@@ -83,7 +83,7 @@ def build_recognizer(
     # attention come after the decoder.
     transducer = None if model.transducer is None else _transducer(model.transducer, transducer_loss, **sizes)
     decoded = None if model.attention is None else (model.attention, _decoder(model.attention, **sizes))
-    ctc = None if model.ctc is None else CtcHead(**sizes)
+    ctc = None if model.ctc is None else CtcHead(**sizes, label_smoothing=model.ctc.label_smoothing)
     attention = None if decoded is None else _attention(*decoded, vocab_size)
     heads = {"ctc": model.ctc, "attention": model.attention, "transducer": model.transducer}
     weights = {name: head.weight for name, head in heads.items() if head is not None}

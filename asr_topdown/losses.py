@@ -1,6 +1,7 @@
 """Training criteria, computed in float32 whatever the precision of the network."""
 
 import itertools
+import math
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -51,6 +52,24 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths
         return F.ctc_loss(
             log_probs.float().transpose(0, 1), targets, lengths, target_lengths, blank=0, reduction="none"
         )
+
+
+def overconfidence(log_probs: Tensor, mask: Tensor) -> Tensor:
+    """Divergence of each frame's distribution P from the uniform U, KL(P || U), summed over the frames.
+
+    Kim et al. 2018 (arXiv:1711.02212) smooth the labels of CTC with it.
+
+    Args:
+        log_probs: (B, T, V) log-probabilities.
+        mask: (B, T) booleans, false on padding.
+
+    Returns:
+        (B,) nats, float32: 0 where all units are equally likely, log V a frame where one is certain.
+    """
+    with torch.autocast(log_probs.device.type, enabled=False):
+        log_probs = log_probs.float()
+        divergence = (log_probs.exp() * log_probs).sum(-1) + math.log(log_probs.shape[-1])
+        return (divergence * mask).sum(-1)
 
 
 def ctc_frames_needed(units: Sequence[int]) -> int:

@@ -6,7 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from asr_topdown.losses import label_loss, unit_prior
+from asr_topdown.losses import label_loss, overconfidence, unit_prior
 
 TARGETS = torch.tensor([[2, 0, 1], [3, 3, 0]])
 MASK = torch.tensor([[True, True, True], [True, False, False]])
@@ -52,3 +52,12 @@ def test_prior_counts_units_and_ends() -> None:
     """Two sequences, one `end` each, and one added to each of the five counts."""
     prior = unit_prior([[2, 2, 3], [2]], vocab_size=5, end=4)
     assert torch.allclose(prior, torch.tensor([1.0, 1, 4, 2, 3]) / 11)
+
+
+def test_overconfidence_is_the_divergence_from_uniform_over_the_real_frames() -> None:
+    uniform = torch.full((4,), 0.25).expand_as(log_probs()).log()
+    each = F.kl_div(uniform, log_probs(), reduction="none", log_target=True).sum(-1)  # KL(P || U)
+    assert torch.allclose(overconfidence(log_probs(), MASK), (each * MASK).sum(1))
+    assert torch.allclose(overconfidence(uniform, MASK), torch.zeros(2), atol=1e-6)
+    certain = torch.tensor([1.0, 1e-30, 1e-30, 1e-30]).log().expand(2, 3, 4)
+    assert torch.allclose(overconfidence(certain, MASK), math.log(4) * MASK.sum(1))

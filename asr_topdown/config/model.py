@@ -139,6 +139,9 @@ class CtcConfig(Section):
     """A CTC output (`models.heads.ctc`)."""
 
     weight: HeadWeight = Field(None, description=WEIGHT)
+    label_smoothing: Probability = Field(
+        0.0, description="share of the training loss that punishes sure frames (Kim et al. 2018)"
+    )
 
 
 class AttentionHeadConfig(Section):

@@ -6,8 +6,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
-from asr_topdown.losses import ctc_frames_needed, ctc_loss
+from asr_topdown.losses import ctc_frames_needed, ctc_loss, overconfidence
 from asr_topdown.models.heads.head import Head, HeadOutput
+from asr_topdown.nn.lengths import mask
+from asr_topdown.nn.transfer import to_device
 
 
 class CtcHead(Head):
@@ -16,13 +18,16 @@ class CtcHead(Head):
     Args:
         memory_size: size of a frame of memory.
         vocab_size: size V of the vocabulary; unit 0 is the blank.
+        label_smoothing: share s of `overconfidence` in the loss of a training, the other 1 - s being CTC's;
+            in evaluation it is CTC's alone.
     """
 
     # PyTorch's loss does, and on a GPU would fetch them.
     reads_host_lengths = True
 
-    def __init__(self, *, memory_size: int, vocab_size: int) -> None:
+    def __init__(self, *, memory_size: int, vocab_size: int, label_smoothing: float) -> None:
         super().__init__()
+        self.label_smoothing = label_smoothing
         self.output = nn.Linear(memory_size, vocab_size)
 
     def log_probs(self, memory: Tensor) -> Tensor:
@@ -31,7 +36,13 @@ class CtcHead(Head):
 
     def loss(self, memory: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> HeadOutput:
         """As `Head`."""
-        return HeadOutput(ctc_loss(self.log_probs(memory), lengths, tokens, token_lengths))
+        log_probs = self.log_probs(memory)
+        losses = ctc_loss(log_probs, lengths, tokens, token_lengths)
+        if self.label_smoothing and self.training:
+            frames = mask(to_device(lengths, memory.device), memory.shape[1])
+            sure = overconfidence(log_probs, frames)
+            losses = (1 - self.label_smoothing) * losses + self.label_smoothing * sure
+        return HeadOutput(losses)
 
     def layers(self) -> tuple[Layer, ...]:
         """None: the output layer is all there is."""

@@ -4,6 +4,7 @@ import itertools
 
 import pytest
 import torch
+import torch.nn.functional as F
 from networks import alone, blstm_ctc, make, make_batch
 
 
@@ -36,3 +37,20 @@ def test_gradient_of_the_loss() -> None:
                 parameter[0, 0] += step
             ends.append(model.forward_with_loss(batch).loss.item())
         assert parameter.grad[0, 0].item() == pytest.approx((ends[0] - ends[1]) / 2e-2, abs=2e-3)
+
+
+def test_smoothing_is_a_share_of_the_training_loss_only() -> None:
+    section = blstm_ctc(1, 4)
+    plain, smooth = make(section), make({**section, "ctc": {"label_smoothing": 0.25}})
+    smooth.load_state_dict(plain.state_dict())
+    batch = make_batch()
+    output = plain.forward_with_loss(batch)
+    log_probs = plain.ctc.log_probs(output.memory)
+    uniform = torch.full_like(log_probs[0], 1 / log_probs.shape[-1]).log()
+    rows = zip(log_probs, output.lengths.tolist(), strict=True)
+    sure = torch.stack([F.kl_div(uniform[:n], row[:n], reduction="sum", log_target=True) for row, n in rows])
+    mixed = smooth.train().forward_with_loss(batch).losses
+    assert torch.allclose(mixed, 0.75 * output.losses + 0.25 * sure, rtol=1e-5)
+    assert torch.equal(
+        smooth.eval().forward_with_loss(batch).losses, plain.eval().forward_with_loss(batch).losses
+    )
