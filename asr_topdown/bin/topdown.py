@@ -140,6 +140,7 @@ def run(args: argparse.Namespace) -> None:
         print(_line(result))
     for path in links.link_models(store, args.results, results):
         print(path)
+    print(f"curves of all trainings: tensorboard --logdir {store.root / 'nodes'}")
 
 
 def _save(args: argparse.Namespace, store: "Store", results: "list[Result]") -> None:

@@ -2,6 +2,7 @@
 
 import argparse
 import functools
+import logging
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
+
+log = logging.getLogger(__name__)
 
 HELP = "train a network: all layers from scratch, or from another's weights (fine-tuning)"
 EXAMPLE = """
@@ -174,3 +177,4 @@ def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:
     measured = [(name, value) for name, value in outcome.metrics.items() if name.startswith("dev_")]
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured)
     print(f"{store.node_dir(outcome.node)}: best epoch {outcome.best_epoch} of {outcome.epochs}, {numbers}")
+    log.info("its curves: tensorboard --logdir %s", store.node_dir(outcome.node))

@@ -210,6 +210,7 @@ def test_a_study_by_two_processes_is_that_of_one(toy: Toy, tmp_path: Path) -> No
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
         assert done.stdout.count("saved to") == 1
+        assert done.stdout.count("tensorboard --logdir") == 1
         studies.append(json.loads((tmp_path / name / "results" / "study.json").read_text())["searches"])
         for node in (tmp_path / name / "nodes").iterdir():
             assert {path.name for path in node.iterdir()} >= {"config.yaml", "tokens.txt", "done.json"}

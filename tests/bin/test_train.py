@@ -116,6 +116,13 @@ def test_a_damaged_outcome(data: Path, content: str, capsys: pytest.CaptureFixtu
         assert f"{node / 'done.json'}: " in line
 
 
+def test_at_the_end_it_says_how_to_see_the_curves(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(arguments(data)) == 0
+    (node,) = data.glob("exp/nodes/*")
+    assert f" its curves: tensorboard --logdir {node}\n" in capsys.readouterr().err
+    assert list((node / "tb").glob("events.*"))
+
+
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_end_it_saves_and_says_so(data: Path, how: signal.Signals) -> None:
     """That it goes on from there, bit for bit, is `test_kills.py`'s."""
