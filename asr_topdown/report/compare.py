@@ -65,13 +65,25 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
 
 
 def correct(differences: Differences) -> Differences:
-    """Correct the p-values for all the comparisons that are shown together."""
-    known = [one for found in differences.values() for one in found.values() if one is not None]
-    corrected = iter(holm([one.p_value for one in known]))
+    """Correct the p-values for all the comparisons that are shown together, each counted once."""
+    corrected = dict(zip(distinct(differences), holm(list(distinct(differences).values())), strict=True))
     return {
         baseline: {
-            system: one and dataclasses.replace(one, corrected=next(corrected))
+            system: one and dataclasses.replace(one, corrected=corrected[_key(one)])
             for system, one in found.items()
         }
         for baseline, found in differences.items()
     }
+
+
+def distinct(differences: Differences) -> dict[tuple[float, float | None], float | None]:
+    """The p-values of the comparisons that are not the same two sets of networks again.
+
+    A table shows some twice: baseline and system the other way round, or the step that is a search's end.
+    """
+    known = (one for found in differences.values() for one in found.values() if one is not None)
+    return {_key(one): one.p_value for one in known}
+
+
+def _key(one: Comparison) -> tuple[float, float | None]:
+    return round(abs(one.difference), 10), one.p_value and round(one.p_value, 10)

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from asr_topdown.report.compare import Comparison, compare, correct
+from asr_topdown.report.compare import Comparison, compare, correct, distinct
 from asr_topdown.report.figures import JOINT_LOOK, LOOKS, Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import JOINT, System, systems
@@ -84,7 +84,8 @@ Lines = Mapping[str, Sequence[tuple[_Study, Comparison]]]
 
 def _table(known: Sequence[_Study], lines: Lines, name: str) -> Table:
     kind, test = known[0].experiment.kind, known[0].experiment.test_name
-    tests = sum(found.p_value is not None for own in lines.values() for _, found in own)
+    shown = {search: {str(one.amount): found for one, found in own} for search, own in lines.items()}
+    tests = sum(value is not None for value in distinct(shown).values())
     header = ["system", _unit(known), "utterances", f"joint, {test}", test]
     header.append(f"Δ to joint; p corrected for {tests} comparisons")
     rows, values = [], []

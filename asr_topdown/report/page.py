@@ -11,7 +11,7 @@ from asr_topdown.progress import duration
 from asr_topdown.report import html, markdown, overview, scans
 from asr_topdown.report.card import write_cards
 from asr_topdown.report.collect import collect
-from asr_topdown.report.compare import Differences
+from asr_topdown.report.compare import Differences, distinct
 from asr_topdown.report.data_size import over_data
 from asr_topdown.report.depth import depth_figures
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
@@ -173,13 +173,13 @@ def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Di
     if shown:
         unit = "perplexities" if kind is LANGUAGE else f"{kind.error.removesuffix(' %')} in percentage points"
         text += f" Δ is the difference of mean {unit} (negative: fewer errors than the baseline)"
-        tests = sum(one.p_value is not None for one in shown)
+        tests = sum(value is not None for value in distinct(differences).values())
         if tests:
             text += (
                 " with its 95 % interval and two-sided p, which speak of other seeds *and* other "
                 f"{kind.sampled}; p in brackets is corrected for the {tests} comparisons of this table (Holm)"
             )
-        if tests < len(shown):
+        if any(one.p_value is None for one in shown):
             text += f"; with fewer than {MIN_SEEDS} seeds there is neither interval nor p"
         text += "."
     equal = [BASELINES[base] for base in differences if base != "joint"]

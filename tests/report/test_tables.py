@@ -7,7 +7,7 @@ import re
 import pytest
 
 from asr_topdown.report.collect import collect
-from asr_topdown.report.compare import compare, correct
+from asr_topdown.report.compare import compare, correct, distinct
 from asr_topdown.report.markdown import table as markdown
 from asr_topdown.report.page import write_report
 from asr_topdown.report.records import CHARACTERS
@@ -107,12 +107,17 @@ def test_p_values_are_corrected_for_all_comparisons_of_a_table(experiment):
     first, second, third = (compared(by_name, *pair) for pair in pairs)
     alone = {1: by_name["step 2"][1]}
     fourth = compare(alone, by_name[JOINT], CHARACTERS)  # one seed: no p, and not counted
+    again, reverse = first, compared(by_name, SCRATCH, TOP_DOWN)  # are not counted either
     differences = correct(
         {
-            JOINT: {JOINT: None, TOP_DOWN: first, "step 1": second, "step 2": fourth},
+            JOINT: {JOINT: None, TOP_DOWN: first, "step 1": second, "step 2": fourth, "step 3": again},
             SCRATCH: {TOP_DOWN: third},
+            TOP_DOWN: {SCRATCH: reverse},
         }
     )
+    assert sum(value is not None for value in distinct(differences).values()) == 3
+    assert differences[JOINT]["step 3"].corrected == differences[JOINT][TOP_DOWN].corrected
+    assert differences[TOP_DOWN][SCRATCH].corrected == differences[SCRATCH][TOP_DOWN].corrected
     assert differences[JOINT][JOINT] is None
     assert (differences[JOINT]["step 2"].p_value, differences[JOINT]["step 2"].corrected) == (None, None)
     corrected = [differences[JOINT][TOP_DOWN], differences[JOINT]["step 1"], differences[SCRATCH][TOP_DOWN]]
