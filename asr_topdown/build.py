@@ -18,6 +18,7 @@ from asr_topdown.config.section import Section
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.models.heads.attention import AttentionHead, Decoder
 from asr_topdown.models.heads.ctc import CtcHead
+from asr_topdown.models.heads.label import LabelHead
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.model import Model
 from asr_topdown.models.pretrained import pretrained_stages
@@ -85,10 +86,18 @@ def build_recognizer(
     decoded = None if model.attention is None else (model.attention, _decoder(model.attention, **sizes))
     ctc = None if model.ctc is None else CtcHead(**sizes, label_smoothing=model.ctc.label_smoothing)
     attention = None if decoded is None else _attention(*decoded, vocab_size)
+    label = None if model.label is None else LabelHead(**sizes, **_settings(model.label))
     heads = {"ctc": model.ctc, "attention": model.attention, "transducer": model.transducer}
     weights = {name: head.weight for name, head in heads.items() if head is not None}
     try:
-        return Recognizer(stages=stages, ctc=ctc, attention=attention, transducer=transducer, weights=weights)
+        return Recognizer(
+            stages=stages,
+            ctc=ctc,
+            attention=attention,
+            transducer=transducer,
+            label=label,
+            weights=weights | {"label": None},
+        )
     except ValueError as error:
         raise ValueError(f"model: {error}") from None
 

@@ -114,7 +114,10 @@ def make(
     """The recogniser of this name or with these settings, told the labels of the batch."""
     torch.manual_seed(seed)
     settings = NETWORKS[model] if isinstance(model, str) else model
-    config = configuration.parse({"features": {"fbank": {"num_mels": features}}, "model": settings})
+    of_labels = {"text": {"unit": "label"}, "train": {"metric": "loss"}} if "label" in settings else {}
+    config = configuration.parse(
+        {"features": {"fbank": {"num_mels": features}}, "model": settings, **of_labels}
+    )
     network = build_model(config, vocab_size)
     assert isinstance(network, Recognizer)
     network.set_prior(LABELS)

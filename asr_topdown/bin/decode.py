@@ -147,6 +147,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     from asr_topdown.data import inputs
     from asr_topdown.decode.recognize import write_nbest
     from asr_topdown.files import write_json
+    from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, counted
     from asr_topdown.text import Vocabulary
 
     decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
@@ -159,7 +160,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     texts = dict.fromkeys(silent, "") | texts
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
-    rates = _rates(reference, texts, decode.nlsyms)
+    rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     write_json(
         one.target / "result.json",
         {
@@ -178,8 +179,10 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
         },
     )
     shutil.rmtree(one.target / "jobs", ignore_errors=True)
-    known = {name.upper(): rate for name, rate in rates.items() if rate is not None}
-    shown = ", ".join(f"{name} {100 * rate:.2f} %" for name, rate in known.items())
+    known = {unit: rates[RATE_KEYS[unit]] for unit in counted(vocabulary.unit)}
+    shown = ", ".join(
+        f"{RATE_NAMES[unit]} {100 * rate:.2f} %" for unit, rate in known.items() if rate is not None
+    )
     return (
         f"{one.target}: {shown or 'no error rate, for all references are empty'}, "
         f"real-time factor {decoded.seconds / spoken:.4f} on {one.device}"
@@ -187,15 +190,12 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
 
 
 def _rates(
-    reference: Mapping[str, str], texts: Mapping[str, str], nlsyms: Collection[str]
+    reference: Mapping[str, str], texts: Mapping[str, str], unit: str, nlsyms: Collection[str]
 ) -> dict[str, float | None]:
-    """CER and WER; None where nothing is said in any reference."""
-    from asr_topdown.score.errors import words
+    """CER and WER, or of labels their error rate; None where nothing is said in any reference."""
+    from asr_topdown.score.errors import RATE_KEYS, counted, words
     from asr_topdown.score.report import score
 
     if not any(words(text, nlsyms) for text in reference.values()):
-        return {"cer": None, "wer": None}
-    return {
-        "cer": score(reference, texts, "char", nlsyms=nlsyms).rate,
-        "wer": score(reference, texts, "word", nlsyms=nlsyms).rate,
-    }
+        return {RATE_KEYS[one]: None for one in counted(unit)}
+    return {RATE_KEYS[one]: score(reference, texts, one, nlsyms=nlsyms).rate for one in counted(unit)}

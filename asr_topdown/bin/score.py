@@ -50,7 +50,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a second system, tested against the first; as many seeds of another way of training, in the "
         "same order",
     )
-    parser.add_argument("--units", choices=("word", "char", "both"), default="both", help="what is counted")
+    parser.add_argument(
+        "--units",
+        choices=("word", "char", "both", "label"),
+        help="what is counted (default: label where the decodings are of labels, else both)",
+    )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write alignments, confusions and more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all counts")
     parser.add_argument(

@@ -7,17 +7,22 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.bin import score_hub5
 from asr_topdown.bin.scored import Scored
 from asr_topdown.score import text_report
-from asr_topdown.score.errors import Unit
+from asr_topdown.score.errors import RATE_KEYS, Unit
 from asr_topdown.score.mapsswe import mapsswe
 from asr_topdown.score.report import ScoreReport, score
 from asr_topdown.score.seeds import MIN_SEEDS, compare_seeds
 from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap
 
-_UNITS: Mapping[str, tuple[Unit, ...]] = {"word": ("word",), "char": ("char",), "both": ("word", "char")}
+_UNITS: Mapping[str, tuple[Unit, ...]] = {
+    "word": ("word",),
+    "char": ("char",),
+    "both": ("word", "char"),
+    "label": ("label",),
+}
 
 
 def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
@@ -75,10 +80,15 @@ def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[Score
     """Of each text, a report for each unit that is counted."""
     references, utt2spk = _transcripts(args.reference), _speakers(args)
     options = {"utt2spk": utt2spk, "missing_as_empty": args.missing_as_empty, "nlsyms": args.nlsyms}
-    return [
-        [score(references, _transcripts(path), unit, **options) for unit in _UNITS[args.units]]
-        for path in paths
-    ]
+    units = _UNITS[args.units or ("label" if any(map(_is_of_labels, paths)) else "both")]
+    return [[score(references, _transcripts(path), unit, **options) for unit in units] for path in paths]
+
+
+def _is_of_labels(path: Path) -> bool:
+    """Whether a decoding is of a network that labels whole utterances."""
+    result = path / "result.json"
+    recorded = files.read_json(result) if result.is_file() else {}
+    return isinstance(recorded, dict) and RATE_KEYS["label"] in recorded
 
 
 def _transcripts(path: Path) -> dict[str, str]:

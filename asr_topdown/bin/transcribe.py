@@ -52,7 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="longer sound is cut where it is quietest (default: %(default)g)",
+        help="longer sound is cut where it is quietest, unless the model gives a whole sound one label "
+        "(default: %(default)g)",
     )
     options.add_device(parser)
 

@@ -50,6 +50,22 @@ class Config(Section):
         return self
 
     @model_validator(mode="after")
+    def _labels_fit(self) -> "Config":
+        if self.is_language_model:
+            return self
+        of_unit, metric = self.text.unit == "label", self.train.metric
+        if of_unit != ("label" in self.heads) or (of_unit and len(self.heads) > 1):
+            raise ValueError(
+                "text.unit: label and model.label go together, and without another head; got text.unit: "
+                f"{self.text.unit} and model.{' and model.'.join(self.heads) or 'encoder alone'}"
+            )
+        if (metric == "cer" and of_unit) or (metric == "label_error" and not of_unit):
+            able = "label_error or loss" if of_unit else "cer, loss or accuracy"
+            unit = self.text.unit
+            raise ValueError(f"train.metric: {metric} does not go with text.unit: {unit}: use {able}")
+        return self
+
+    @model_validator(mode="after")
     def _decoder_fits(self) -> "Config":
         # A file with a decoder alone (`decode --config`) is for whatever model it is used with.
         if self.heads and "model" in self.model_fields_set:
@@ -101,7 +117,7 @@ class Config(Section):
         """The heads of a recogniser; () for a language model."""
         if not isinstance(self.model, RecognizerConfig):
             return ()
-        heads = ("ctc", "attention", "transducer")
+        heads = ("ctc", "attention", "transducer", "label")
         return tuple(name for name in heads if getattr(self.model, name) is not None)
 
     @property

@@ -35,8 +35,9 @@ class DecodeConfig(Section):
 
     method: str = Field(
         "greedy",
-        description="greedy: of the transducer, else of CTC, else of the attention decoder; prefix_beam: of "
-        "CTC; joint_beam: of CTC and the attention decoder; attention: of the decoder alone; transducer_beam",
+        description="greedy: of the label, the transducer, else of CTC, else of the attention decoder; "
+        "prefix_beam: of CTC; joint_beam: of CTC and the attention decoder; attention: of the decoder alone; "
+        "transducer_beam",
     )
     beam: int = Field(10, ge=1, description="hypotheses kept per utterance")
     nbest: int = Field(1, ge=1, description="hypotheses written per utterance, at most `beam`")

@@ -197,6 +197,12 @@ class TransducerConfig(Section):
     joiner_size: Size = Field(320, description="of the space in which frames and labels meet")
 
 
+class LabelConfig(Section):
+    """One label for a whole utterance, from the mean of its frames (`models.heads.label`)."""
+
+    label_smoothing: Probability = Field(0.0, description="share of the target that all labels get alike")
+
+
 class RecognizerConfig(Section):
     """A chain of encoder stages and one to three heads (`models.recognizer`); an absent head is none."""
 
@@ -205,6 +211,7 @@ class RecognizerConfig(Section):
     ctc: CtcConfig | None = None
     attention: AttentionConfig | None = None
     transducer: TransducerConfig | None = None
+    label: LabelConfig | None = Field(None, description="with text.unit: label, and without another head")
 
 
 class AwdLstmConfig(Section):

@@ -10,8 +10,10 @@ from asr_topdown.config.section import Section
 class TextConfig(Section):
     """Units of the output."""
 
-    unit: Literal["char", "word", "bpe", "unigram"] = Field(
-        "char", description="bpe and unigram are pieces of words, by SentencePiece"
+    unit: Literal["char", "word", "bpe", "unigram", "label"] = Field(
+        "char",
+        description="bpe and unigram are pieces of words, by SentencePiece; label: the text of an utterance "
+        "is one word, which says what all of it is (a digit, a speaker, a language)",
     )
     vocab_size: int = Field(
         500, ge=4, description="number of pieces, <blank> and <unk> among them; of bpe and unigram only"

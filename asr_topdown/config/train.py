@@ -109,10 +109,11 @@ class TrainConfig(Section):
         description="epochs in which neither patience nor plateau counts, as long as no epoch's greedy dev "
         "CER has been below 100 %",
     )
-    metric: Literal["cer", "loss", "accuracy"] = Field(
+    metric: Literal["cer", "label_error", "loss", "accuracy"] = Field(
         "cer",
         description="what chooses the best epoch and stops, on the dev set, ties being broken by the loss; "
-        "accuracy is the attention decoder's after the true labels, and the error 1 - accuracy",
+        "accuracy is the attention decoder's after the true labels, and the error 1 - accuracy; label_error "
+        "takes the place of cer with text.unit: label",
     )
     frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
     utterances_per_batch: int = Field(32, ge=1, description="most utterances in a batch")

@@ -61,7 +61,7 @@ class SpeechDataset:
                 continue
             if utterance not in feats or utterance not in frames:
                 raise ValueError(f"{folder}: no features of {utterance}; run `asr-topdown features` again")
-            tokens = tuple(vocabulary.encode(transcript))
+            tokens = encoded(vocabulary, transcript, f"{folder / 'text'}: {utterance}")
             utterances.append(Utterance(utterance, feats[utterance], int(frames[utterance]), tokens))
         if not utterances:
             raise ValueError(f"{folder}: no utterances")
@@ -141,6 +141,18 @@ class SpeechDataset:
             else:
                 kept.append(utterance)
         return self.subset(kept), dropped
+
+
+def encoded(vocabulary: Vocabulary, transcript: str, where: str) -> tuple[int, ...]:
+    """The units of a transcript.
+
+    Raises:
+        ValueError: naming `where` it is from, if it cannot be cut into units.
+    """
+    try:
+        return tuple(vocabulary.encode(transcript))
+    except ValueError as error:
+        raise ValueError(f"{where}: {error}") from None
 
 
 @functools.cache

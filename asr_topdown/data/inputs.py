@@ -14,7 +14,7 @@ from torch import Tensor
 from asr_topdown import datadir
 from asr_topdown.audio import Clip
 from asr_topdown.config.features import FeaturesConfig
-from asr_topdown.data.dataset import SpeechDataset, Utterance, say_once
+from asr_topdown.data.dataset import SpeechDataset, Utterance, encoded, say_once
 from asr_topdown.features import content, waveforms
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.front_end import front_end
@@ -91,7 +91,7 @@ def read_utterances(
         if utterance not in found.samples:
             raise ValueError(f"{folder / 'utt2spk'}: no line for {utterance}, which has a transcript")
         frames = options.num_frames(found.samples[utterance])
-        tokens = tuple(vocabulary.encode(transcript))
+        tokens = encoded(vocabulary, transcript, f"{folder / 'text'}: {utterance}")
         utterances.append(Utterance(utterance, clips[utterance].source, frames, tokens))
     if not utterances:
         raise ValueError(f"{folder}: no utterances")

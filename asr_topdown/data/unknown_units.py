@@ -3,11 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Literal
 
 from asr_topdown import datadir
 from asr_topdown.text import SPACE, UNKNOWN, UNKNOWN_ID, Vocabulary, tokenise
 
-MOST = {"char": 0.2, "bpe": 0.2, "unigram": 0.2, "word": 0.5}
+MOST = {"char": 0.2, "bpe": 0.2, "unigram": 0.2, "word": 0.5, "label": 0.0}
 """Kind of unit -> share of unknown characters or words from which on the vocabulary cannot be meant."""
 
 _SHOWN = 8
@@ -20,35 +21,41 @@ def check_units(text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
         a remark on what becomes `<unk>`; "" if nothing does.
 
     Raises:
-        ValueError: naming both files and the characters (or words), if more than `MOST` do.
+        ValueError: naming both files and the characters (or words), if more than `MOST` do, or the text that
+            is no label.
     """
-    unknown, total = unknown_units(datadir.read_table(text).values(), vocabulary)
+    try:
+        unknown, total = unknown_units(datadir.read_table(text).values(), vocabulary)
+    except ValueError as error:
+        raise ValueError(f"{text}: {error}") from None
     if not unknown:
         return ""
     share = sum(unknown.values()) / total
-    what = "words" if vocabulary.unit == "word" else "characters"
+    what = {"word": "words", "label": "labels"}.get(vocabulary.unit, "characters")
     shown = [f"{unit} ({count})" for unit, count in unknown.most_common(_SHOWN)]
     some = ", ".join([*shown, f"… {len(unknown)} in all"] if len(unknown) > _SHOWN else shown)
     said = f"{text}: {100 * share:.3g} % of its {what} are not in {tokens}"
     if share > MOST[vocabulary.unit]:
-        raise ValueError(f"{said}: are these the units of another language? Unknown: {some}")
+        why = "" if vocabulary.unit == "label" else ": are these the units of another language?"
+        raise ValueError(f"{said}{why or ':'} Unknown: {some}")
     return f"{said} and become {UNKNOWN}: {some}"
 
 
 def unknown_units(texts: Iterable[str], vocabulary: Vocabulary) -> tuple[Counter[str], int]:
-    """Characters that the vocabulary does not know (of a vocabulary of words, words), and the number of all.
+    """Characters that the vocabulary does not know (of words or labels, these), and the number of all.
 
     Blanks between words do not count, a tag such as `<NOISE>` is one character, and `<unk>` is known.
     """
-    counts = _counts(texts, "word" if vocabulary.unit == "word" else "char")
+    kind = vocabulary.unit
+    counts = _counts(texts, "char" if kind == "bpe" or kind == "unigram" else kind)
     unknown = {unit: count for unit, count in counts.items() if UNKNOWN_ID in vocabulary.encode(unit)}
     return Counter(unknown), sum(counts.values())
 
 
-def _counts(texts: Iterable[str], unit: str) -> Mapping[str, int]:
+def _counts(texts: Iterable[str], unit: Literal["char", "word", "label"]) -> Mapping[str, int]:
     counts: Counter[str] = Counter()
     for text in texts:
-        counts.update(tokenise(text, "word" if unit == "word" else "char"))
+        counts.update(tokenise(text, unit))
     for known in (SPACE, UNKNOWN):
         counts.pop(known, None)
     return counts

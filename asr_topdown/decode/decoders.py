@@ -30,9 +30,12 @@ def build_decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabular
 
 
 def with_beam(model: Recognizer, config: DecodeConfig, beam: int) -> DecodeConfig:
-    """`config` with a beam search of this width: its own, or if it is greedy the model's usual one."""
+    """`config` with a beam search of this width: its own, or if it is greedy the model's usual one.
+
+    Of labels there are no sequences to search: these stay greedy.
+    """
     method = config.method
-    if method == "greedy":
+    if method == "greedy" and model.label is None:
         usual = {"transducer": "transducer_beam", "ctc": "prefix_beam", "attention": "attention"}
         method = next(usual[head] for head in usual if head in model.heads)
         if {"ctc", "attention"} <= set(model.heads):

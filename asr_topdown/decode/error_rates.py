@@ -6,6 +6,7 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.decode.recognize import recognize
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.score.errors import RATE_KEYS, counted
 from asr_topdown.score.report import score
 from asr_topdown.text import Vocabulary
 
@@ -17,7 +18,7 @@ def error_rates(
     vocabulary: Vocabulary,
     config: DecodeConfig,
 ) -> dict[str, float]:
-    """Character and word error rates, "cer" and "wer", as fractions.
+    """Character and word error rates, "cer" and "wer", or of labels "label_error", as fractions.
 
     Args:
         model: in eval mode.
@@ -33,6 +34,6 @@ def error_rates(
     references = {name: references[name] for name in found}
     texts = {name: vocabulary.decode(result.best.ids) for name, result in found.items()}
     return {
-        "cer": score(references, texts, "char", nlsyms=config.nlsyms).rate,
-        "wer": score(references, texts, "word", nlsyms=config.nlsyms).rate,
+        RATE_KEYS[unit]: score(references, texts, unit, nlsyms=config.nlsyms).rate
+        for unit in counted(vocabulary.unit)
     }

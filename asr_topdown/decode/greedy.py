@@ -11,13 +11,16 @@ from asr_topdown.decode import attention
 from asr_topdown.decode.decoders import Decoder
 from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis, check_ctc_input
 from asr_topdown.decode.transducer_greedy import transducer_greedy
+from asr_topdown.models.heads.label import LabelHead
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
 
 
 def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
-    """`decode.method: greedy`: of the transducer, else of CTC, else of the attention decoder."""
-    transducer, ctc = model.transducer, model.ctc
+    """`decode.method: greedy`: of labels, the transducer, else of CTC, else of the attention decoder."""
+    transducer, ctc, label = model.transducer, model.ctc, model.label
+    if label is not None:
+        return lambda memory, lengths: best_labels(label.log_probs(memory, lengths), lengths, config.nbest)
     if transducer is not None:
         return lambda memory, lengths: transducer_greedy(
             transducer, memory, lengths, max_symbols=config.max_symbols
@@ -55,3 +58,28 @@ def ctc_greedy(log_probs: Tensor, lengths: Tensor) -> list[DecodeResult]:
         best = Hypothesis(tuple(kept[kept >= 0].astype(int).tolist()), float(scores[row, :count].sum()))
         results.append(DecodeResult((best,)))
     return results
+
+
+@torch.no_grad()
+def best_labels(log_probs: Tensor, lengths: Tensor, nbest: int) -> list[DecodeResult]:
+    """The most probable labels of whole utterances, which are no more than hypotheses of one unit.
+
+    Args:
+        log_probs: (B, labels) of `LabelHead.log_probs`.
+        lengths: (B,) frames of each utterance; without any, the hypothesis is empty.
+        nbest: most hypotheses of an utterance.
+
+    Raises:
+        ValueError: when one of an utterance's is not a number.
+    """
+    counts = check_ctc_input(log_probs[:, None], lengths.clamp(max=1))
+    scores, labels = log_probs.topk(min(nbest, log_probs.shape[1]))
+    rows = zip(counts, (labels + LabelHead.FIRST).tolist(), scores.tolist(), strict=True)
+    return [
+        DecodeResult(
+            tuple(Hypothesis((unit,), score) for unit, score in zip(units, values, strict=True))
+            if count
+            else (Hypothesis((), 0.0),)
+        )
+        for count, units, values in rows
+    ]

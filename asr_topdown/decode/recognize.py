@@ -16,7 +16,7 @@ from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.result import BLANK, DecodeResult
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.score.calibration import greedy_paths
-from asr_topdown.score.errors import characters, distance
+from asr_topdown.score.errors import characters, distance, words
 from asr_topdown.text import Vocabulary
 
 
@@ -32,11 +32,14 @@ def dev_metrics(
 ) -> Mapping[str, float]:
     """Mean loss per utterance, and character error rate (a fraction) of the model's greedy search.
 
+    Of labels it is `label_error`, the share of wrong ones.
+
     An utterance that CTC cannot align (too short) has no loss but counts in the error rate. Where the model
     has an attention decoder, `accuracy` is the share of labels that it predicts right after the true ones.
     """
     device = next(model.parameters()).device
     greedy = build_decoder(model, DecodeConfig(), vocabulary)
+    rate, split = ("label_error", words) if model.label is not None else ("cer", characters)
     losses: list[Tensor] = []
     errors = reference = 0
     correct: list[Tensor] = []
@@ -56,10 +59,10 @@ def dev_metrics(
             batch.token_lengths.tolist(),
             strict=True,
         ):
-            truth = characters(vocabulary.decode(tokens[:size]))
-            errors += distance(truth, characters(vocabulary.decode(result.best.ids)))
+            truth = split(vocabulary.decode(tokens[:size]))
+            errors += distance(truth, split(vocabulary.decode(result.best.ids)))
             reference += len(truth)
-    metrics = {"loss": torch.cat(losses).double().mean().item(), "cer": errors / max(reference, 1)}
+    metrics = {"loss": torch.cat(losses).double().mean().item(), rate: errors / max(reference, 1)}
     if correct:
         metrics["accuracy"] = torch.cat(correct).sum().item() / torch.cat(labels).sum().item()
     return metrics

@@ -1,8 +1,9 @@
-"""A recogniser: a chain of encoder stages, and one to three heads that read what the last stage gives.
+"""A recogniser: a chain of encoder stages, and the heads that read what the last stage gives.
 
 The heads are CTC, an attention decoder and a transducer, in any combination. Of an utterance's losses each
 has its weight: a hybrid of CTC and attention is trained on w x CTC + (1 - w) x attention (Kim et al. 2017),
-each summed over the utterance and averaged over the batch.
+each summed over the utterance and averaged over the batch. Where an utterance has one label and no text, one
+head stands alone: frames pooled under a softmax.
 """
 
 import math
@@ -16,6 +17,7 @@ from asr_topdown.losses import ModelOutput
 from asr_topdown.models.heads.attention import AttentionHead
 from asr_topdown.models.heads.ctc import CtcHead
 from asr_topdown.models.heads.head import Head, HeadOutput
+from asr_topdown.models.heads.label import LabelHead
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.model import Model, SpeechInput
 from asr_topdown.nn.stage import Stage, stage_names
@@ -29,6 +31,7 @@ class Recognizer(Model):
         ctc: a head, or None.
         attention: likewise.
         transducer: likewise.
+        label: likewise; it stands alone.
         weights: of the heads' losses; see `loss_weights`.
 
     Attributes:
@@ -45,10 +48,11 @@ class Recognizer(Model):
         ctc: CtcHead | None,
         attention: AttentionHead | None,
         transducer: TransducerHead | None,
+        label: LabelHead | None,
         weights: Mapping[str, float | None],
     ) -> None:
         super().__init__()
-        heads = {"ctc": ctc, "attention": attention, "transducer": transducer}
+        heads = {"ctc": ctc, "attention": attention, "transducer": transducer, "label": label}
         self.stage_names = stage_names(stages)
         self.stages = nn.ModuleDict()
         for name, stage in zip(self.stage_names, stages, strict=True):
@@ -78,6 +82,11 @@ class Recognizer(Model):
     def transducer(self) -> TransducerHead | None:
         """The transducer head."""
         return cast(TransducerHead, self.heads["transducer"]) if "transducer" in self.heads else None
+
+    @property
+    def label(self) -> LabelHead | None:
+        """The head that gives an utterance one label."""
+        return cast(LabelHead, self.heads["label"]) if "label" in self.heads else None
 
     def layers(self) -> tuple[Layer, ...]:
         """The stages, each head's own layers, and `softmax`: all output layers together.
@@ -170,7 +179,7 @@ def loss_weights(given: Mapping[str, float | None]) -> dict[str, float]:
             to 1.
     """
     if not given:
-        raise ValueError("no head: give ctc, attention or transducer, or several of them")
+        raise ValueError("no head: give ctc, attention or transducer, or several of them, or label")
     known = {name: weight for name, weight in given.items() if weight is not None}
     unknown = [name for name in given if name not in known]
     if len(unknown) > 1:

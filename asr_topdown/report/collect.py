@@ -6,7 +6,17 @@ from pathlib import Path
 from asr_topdown import config as configuration
 from asr_topdown.config import Config
 from asr_topdown.report import scores
-from asr_topdown.report.records import CHARACTERS, LANGUAGE, WORDS, Curve, Experiment, Kind, Score, Training
+from asr_topdown.report.records import (
+    CHARACTERS,
+    LABELS,
+    LANGUAGE,
+    WORDS,
+    Curve,
+    Experiment,
+    Kind,
+    Score,
+    Training,
+)
 from asr_topdown.runs import about, journal
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
@@ -83,7 +93,7 @@ def _kind(config: Config | None) -> Kind:
         return CHARACTERS
     if config.is_language_model:
         return LANGUAGE
-    return CHARACTERS if config.text.unit == "char" else WORDS
+    return {"char": CHARACTERS, "label": LABELS}.get(config.text.unit, WORDS)
 
 
 def _curve(path: Path) -> Curve:

@@ -31,7 +31,11 @@ GLOSSARY = Terms(
         ),
         ("seed", "what decides the initial weights and all other chance of a training"),
         ("dev", "the data that chose epochs and networks; test data choose nothing"),
-        ("CER, WER", "character and word error rate: substitutions, deletions and insertions per unit said"),
+        (
+            "CER, WER, label error",
+            "character and word error rate: substitutions, deletions and insertions per unit said; where a "
+            "whole utterance has one label, the share of wrong ones",
+        ),
         (
             "ECE, confidence, accuracy, entropy",
             "expected calibration error of the CTC output's most probable units: how far the share of right "

@@ -134,7 +134,7 @@ def _family(model: Mapping[str, Any]) -> str:
     """A language model's kind, or the kinds of a recogniser's stages and its heads."""
     if model.get("kind") != "recognizer":
         return str(model.get("kind", ""))
-    heads = [head for head in ("ctc", "attention", "transducer") if model[head] is not None]
+    heads = [head for head in ("ctc", "attention", "transducer", "label") if model[head] is not None]
     return f"{', '.join(stage['kind'] for stage in model['encoder'])} → {', '.join(heads)}"
 
 

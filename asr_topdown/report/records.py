@@ -49,16 +49,17 @@ class Kind:
     @property
     def curve_metric(self) -> str:
         """What metrics.jsonl has of the error on dev after each epoch."""
-        return "ppl" if self is LANGUAGE else "cer"
+        return {LANGUAGE: "ppl", LABELS: "label_error"}.get(self, "cer")
 
     @property
     def curve_name(self) -> str:
         """The same, as it is shown: no beam search runs in every epoch."""
-        return "dev perplexity" if self is LANGUAGE else "greedy dev CER %"
+        return {LANGUAGE: "dev perplexity", LABELS: "dev label error %"}.get(self, "greedy dev CER %")
 
 
 CHARACTERS = Kind("CER %", "points", "cer", "nats/utterance", "utterances")
 WORDS = Kind("WER %", "points", "wer", "nats/utterance", "utterances")
+LABELS = Kind("label error %", "points", "label_error", "nats/utterance", "utterances")
 LANGUAGE = Kind("perplexity", "", "ppl", "nats/word", "pieces of the text")
 
 

@@ -9,9 +9,9 @@ import numpy as np
 
 from asr_topdown import datadir
 from asr_topdown.files import read_json
-from asr_topdown.report.records import LANGUAGE, Kind, Score
+from asr_topdown.report.records import LABELS, LANGUAGE, Kind, Score
 from asr_topdown.runs.decodings import differences
-from asr_topdown.score.errors import ErrorCounts, characters, count_all, words
+from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, SPLITTERS, ErrorCounts, Unit, count_all, counted
 
 _PIECES = 100
 
@@ -67,7 +67,8 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
 def _is_silent(folder: Path) -> bool:
     """Whether all references are empty."""
     recorded = read_json(folder / "result.json")
-    return isinstance(recorded, dict) and "cer" in recorded and recorded["cer"] is None
+    known = recorded if isinstance(recorded, dict) else {}
+    return any(key in known and known[key] is None for key in RATE_KEYS.values())
 
 
 def _differences(folders: Sequence[Path], root: Path) -> list[str]:
@@ -84,9 +85,10 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
     """The reference, the scored transcripts in `folder`, and a note if they cannot be compared."""
     path = folder / "result.json"
     recorded = read_json(path)
+    units = counted("label" if kind is LABELS else "")
     try:
         reference = _find(str(recorded["reference"]), root)
-        rates = {"CER %": float(recorded["cer"]), "WER %": float(recorded["wer"])}
+        rates = {_shown(unit): float(recorded[RATE_KEYS[unit]]) for unit in units}
         seconds, audio_seconds = float(recorded["seconds"]), float(recorded["audio_seconds"])
         nlsyms = tuple(recorded.get("decode", {}).get("nlsyms", ()))
         kept = recorded.get("calibration") or {}
@@ -107,10 +109,7 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
             f"{folder / 'text'}: does not fit {reference}: utterance {odd} is only in one of them"
         )
     pairs = [(truth[key], texts[key]) for key in truth]
-    by_unit = {
-        "CER %": count_all((characters(one, nlsyms), characters(two, nlsyms)) for one, two in pairs),
-        "WER %": count_all((words(one, nlsyms), words(two, nlsyms)) for one, two in pairs),
-    }
+    by_unit = {_shown(unit): _counts(pairs, unit, nlsyms) for unit in units}
     total = {name: sum(counts, ErrorCounts()).rate for name, counts in by_unit.items()}
     counts = ((float(one.errors), float(one.reference)) for one in by_unit[kind.error])
     score = Score(
@@ -123,6 +122,16 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
         calibration=calibration,
     )
     return truth, score, ""
+
+
+def _shown(unit: Unit) -> str:
+    """As a `Kind` calls it."""
+    return f"{RATE_NAMES[unit]} %"
+
+
+def _counts(pairs: Sequence[tuple[str, str]], unit: Unit, nlsyms: Sequence[str]) -> list[ErrorCounts]:
+    split = SPLITTERS[unit]
+    return count_all((split(one, nlsyms), split(two, nlsyms)) for one, two in pairs)
 
 
 def _hub5(path: Path) -> dict[str, float]:

@@ -28,8 +28,8 @@ def decoder_of(experiment: Experiment) -> str:
 def with_dev_error(outcome: Outcome, experiment: Experiment, folder: Path) -> Outcome:
     """Decode the dev set and enter the error rates, one of which is the outcome's error.
 
-    That is the word error rate if the network's units are words or pieces of words, else the character error
-    rate; of a language model, the dev loss.
+    That is the word error rate if the network's units are words or pieces of words, of labels their error
+    rate, else the character error rate; of a language model, the dev loss.
 
     Args:
         outcome: of a finished training; its own error does not matter.
@@ -47,7 +47,7 @@ def error_metric(config: Config) -> str:
     """Which of an outcome's metrics is its error."""
     if config.is_language_model:
         return LOSS
-    return "dev_cer" if config.text.unit == "char" else "dev_wer"
+    return {"char": "dev_cer", "label": "dev_label_error"}.get(config.text.unit, "dev_wer")
 
 
 def _decoded(best_epoch: int, experiment: Experiment, folder: Path) -> Mapping[str, float]:

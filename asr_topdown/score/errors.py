@@ -11,10 +11,11 @@ from rapidfuzz.distance import Levenshtein
 
 from asr_topdown.score.align import Alignment, align_all
 
-Unit = Literal["word", "char"]
+Unit = Literal["word", "char", "label"]
 
 SPACE = "<space>"
-RATE_NAMES: Mapping[Unit, str] = MappingProxyType({"word": "WER", "char": "CER"})
+RATE_NAMES: Mapping[Unit, str] = MappingProxyType({"word": "WER", "char": "CER", "label": "label error"})
+RATE_KEYS: Mapping[Unit, str] = MappingProxyType({"word": "wer", "char": "cer", "label": "label_error"})
 
 # A character, or a whole tag such as <unk> or <NOISE>; the same rule as in `asr_topdown.text`.
 _CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
@@ -38,7 +39,12 @@ def characters(text: str, nlsyms: Collection[str] = ()) -> list[str]:
 
 
 Splitter = Callable[[str, Collection[str]], list[str]]
-SPLITTERS: Mapping[Unit, Splitter] = MappingProxyType({"word": words, "char": characters})
+SPLITTERS: Mapping[Unit, Splitter] = MappingProxyType({"word": words, "char": characters, "label": words})
+
+
+def counted(unit: str) -> tuple[Unit, ...]:
+    """What is counted where units are `unit` (`text.unit`): characters and words, or labels."""
+    return ("label",) if unit == "label" else ("char", "word")
 
 
 @dataclass(frozen=True)

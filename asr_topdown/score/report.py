@@ -29,7 +29,7 @@ class ScoreReport:
 
     @property
     def name(self) -> str:
-        """WER or CER."""
+        """WER, CER or label error."""
         return RATE_NAMES[self.unit]
 
     @property
@@ -118,7 +118,7 @@ def score(
     Args:
         references: utterance id -> transcript, which may be empty.
         hypotheses: utterance id -> transcript, which may be empty (all deletions).
-        unit: what is counted, words or characters.
+        unit: what is counted: words, characters, or labels, which are texts of one word.
         utt2spk: utterance id -> speaker, for every reference.
         missing_as_empty: count a missing hypothesis as an empty one.
         nlsyms: tags (<NOISE>) that count neither in the reference nor in the hypothesis.

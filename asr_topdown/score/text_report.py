@@ -12,7 +12,7 @@ from asr_topdown.score.significance import RateDifference, RateInterval
 
 # Columns after which an alignment goes on below.
 _WIDTH = 100
-_PLURAL: dict[Unit, str] = {"word": "words", "char": "characters"}
+_PLURAL: dict[Unit, str] = {"word": "words", "char": "characters", "label": "labels"}
 
 
 @dataclass(frozen=True)

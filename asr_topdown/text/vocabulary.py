@@ -14,7 +14,7 @@ from asr_topdown.text.pieces import BLANK, UNKNOWN, Pieces
 SPACE = "<space>"
 BLANK_ID, UNKNOWN_ID = 0, 1
 
-Unit = Literal["char", "word", "bpe", "unigram"]
+Unit = Literal["char", "word", "bpe", "unigram", "label"]
 
 # A character, or a whole non-linguistic symbol such as <NOISE>.
 _CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
@@ -26,21 +26,23 @@ def model_file(tokens: Path | str) -> Path:
     return Path(tokens).with_suffix(".model")
 
 
-def tokenise(text: str, unit: Literal["char", "word"]) -> list[str]:
-    """Cut a transcript into characters or words.
+def tokenise(text: str, unit: Literal["char", "word", "label"]) -> list[str]:
+    """Cut a transcript into characters or words, or take it for a label.
 
-    Words are what white space parts. As characters, a run of white space is one `<space>`, none at either
-    end, and a token in angle brackets (`<NOISE>`) is one unit.
+    Words are what white space parts, and a label is one word. As characters, a run of white space is one
+    `<space>`, none at either end, and a token in angle brackets (`<NOISE>`) is one unit.
 
     Raises:
-        ValueError: if the transcript holds `<blank>` or, as characters, `<space>`.
+        ValueError: if the transcript holds `<blank>` or, as characters, `<space>`, or is no label.
     """
     words = text.split()
-    tokens = words if unit == "word" else _CHARACTERS.findall(" ".join(words))
+    if unit == "label" and len(words) != 1:
+        raise ValueError(f"a label is one word, got {text!r}")
+    tokens = words if unit != "char" else _CHARACTERS.findall(" ".join(words))
     for reserved in (BLANK, SPACE) if unit == "char" else (BLANK,):
         if reserved in tokens:
             raise ValueError(f"a transcript holds {reserved}, which stands for something else: {text!r}")
-    return words if unit == "word" else [SPACE if t == " " else t for t in tokens]
+    return words if unit != "char" else [SPACE if t == " " else t for t in tokens]
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Vocabulary:
     """The units of a network's output; a unit's id is its place.
 
     Attributes:
-        units: `<blank>`, `<unk>`, then the others: characters and words in the order of their code points,
-            pieces of words as SentencePiece orders them.
+        units: `<blank>`, `<unk>`, then the others: characters, words and labels in the order of their code
+            points, pieces of words as SentencePiece orders them.
         unit: what they are.
         model: the SentencePiece model, of pieces only.
     """
@@ -81,6 +83,8 @@ class Vocabulary:
             found.update(tokenise(text, unit))
         if not found:
             raise ValueError("no vocabulary can be made: all transcripts are empty")
+        if unit == "label" and len(found) == 1:
+            raise ValueError(f"all labels are {found.pop()}: there is nothing to tell apart")
         return cls((BLANK, UNKNOWN, *sorted(found - {UNKNOWN})), unit)
 
     def encode(self, text: str) -> list[int]:
@@ -99,7 +103,7 @@ class Vocabulary:
         That is what a Kaldi `text` file can hold, so an error rate is the same before and after one.
         """
         tokens = [self.units[i] for i in ids if i != BLANK_ID]
-        if self.unit == "word":
+        if self.unit in ("word", "label"):
             return " ".join(tokens)
         if self.unit != "char":
             return pieces.join(tokens)

@@ -24,6 +24,7 @@ from asr_topdown.transcription.words import frames_joined, timed_words
 LONGEST = 30.0
 """Seconds of sound that are recognised as one."""
 
+_WHOLE = 1e9  # seconds: any sound
 _AHEAD = 6000  # frames that are read before a CPU decodes them: a minute, so that texts come soon
 
 
@@ -62,7 +63,7 @@ class Recognizer:
         model: what `load_trained` gives.
         decode: how to search; the model's own settings if absent.
         channel: of sounds with several, counted from 0; None mixes them.
-        longest: seconds; a longer sound is cut where it is quietest.
+        longest: seconds; a longer sound is cut where it is quietest, unless the model labels whole sounds.
 
     Raises:
         ValueError: if the model has not the heads that the decoder reads, or reads given features.
@@ -82,7 +83,7 @@ class Recognizer:
         self._decode_config = decode or model.config.decode
         self._decoder = build_decoder(model.network, self._decode_config, model.vocabulary)
         self._rate = model.config.features.sample_rate
-        self._longest = longest
+        self._longest = longest if model.network.label is None else _WHOLE
         self._sound = SoundReader(self._rate, channel)
         self._frame_seconds = frames_joined(model.network) * model.config.features.step_seconds
 

@@ -30,7 +30,7 @@ def word_spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, li
     for place, label in enumerate(ids):
         unit = vocabulary.units[label]
         text = unit
-        if vocabulary.unit == "word":
+        if vocabulary.unit in ("word", "label"):
             fresh = True
         elif vocabulary.unit == "char":
             if unit == SPACE:

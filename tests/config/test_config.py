@@ -28,6 +28,18 @@ def write(path: Path, text: str) -> Path:
         ("train: {epochs: many}", r"c\.yaml:1: train\.epochs: .*got 'many'"),
         ("train: {epochs: 0}", r"c\.yaml:1: train\.epochs: .*got 0"),
         ("model: {ctc: {weight: 2}}", r"c\.yaml:1: model\.ctc\.weight: .*got 2"),
+        (
+            "text: {unit: label}",
+            r"c\.yaml: text\.unit: label and model\.label go together, and without another head; "
+            r"got text\.unit: label and model\.ctc$",
+        ),
+        ("model: {label: {}}", r"got text\.unit: char and model\.label$"),
+        ("text: {unit: label}\nmodel: {label: {}, ctc: {}}", r"unit: label and model\.ctc and model\.label$"),
+        (
+            "text: {unit: label}\nmodel: {label: {}}",
+            r"train\.metric: cer does not go with text\.unit: label: use label_error or loss",
+        ),
+        ("train: {metric: label_error}", r"label_error does not go with text\.unit: char: use cer, loss"),
         ("train: [1, 2", r"c\.yaml:1: not YAML"),
         ("just words", r"c\.yaml: must hold sections"),
         ("include: conf.yaml", r"c\.yaml:1: include must be a list"),
