@@ -1,9 +1,42 @@
-"""Where the package's log goes, and how much of a long list is shown."""
+"""Where the package's log goes, lines beside a progress bar, and how much of a long list is shown."""
 
 import logging
 import os
 import sys
 from collections.abc import Sequence
+from typing import TextIO
+
+ONCE = "once"
+"""`extra={ONCE: key}` of a record: of several processes' records with the same key the first is enough."""
+
+
+class _AboveBar(logging.StreamHandler[TextIO]):
+    """Writes lines that no progress bar runs into."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        try:
+            print_above(self.format(record), self.stream)
+        except Exception:
+            self.handleError(record)
+
+
+def print_above(line: str, file: TextIO) -> None:
+    """Print a line; a progress bar that is being shown is drawn again below it."""
+    if (tqdm := sys.modules.get("tqdm")) is None:
+        print(line, file=file, flush=True)
+        return
+    with tqdm.tqdm.get_lock():
+        # Not tqdm's `external_write_mode`, which also draws bars that their `delay` still hides.
+        bars = [
+            bar
+            for bar in getattr(tqdm.tqdm, "_instances", ())
+            if not bar.disable and bar.last_print_t >= bar.start_t + bar.delay
+        ]
+        for bar in bars:
+            bar.clear(nolock=True)
+        print(line, file=file, flush=True)
+        for bar in bars:
+            bar.refresh(nolock=True)
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:
@@ -11,7 +44,11 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     if os.environ.get("WORLD_SIZE", "1") != "1" and os.environ.get("RANK", "0") != "0":
         level = max(level, logging.ERROR)
     logging.basicConfig(
-        level=level, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S", force=True
+        level=level,
+        handlers=[_AboveBar(sys.stderr)],
+        format="%(asctime)s %(message)s",
+        datefmt="%H:%M:%S",
+        force=True,
     )
 
 

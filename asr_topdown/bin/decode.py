@@ -1,14 +1,16 @@
 """`asr-topdown decode`: from features to transcripts, with one model or with all of an experiment."""
 
 import argparse
-import math
+import contextlib
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+import sys
+from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Decoding, data_sets
+from asr_topdown.logs import print_above
 
 if TYPE_CHECKING:
     from asr_topdown.config.decode import DecodeConfig
@@ -39,9 +41,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--out", type=Path, metavar="DIR", help="with --model: write OUT/<set>/text")
     options.add_config(parser, required=False)
     options.add_device(parser)
-    parser.add_argument(
-        "--nj", type=int, default=1, metavar="N", help="processes side by side (default: %(default)s)"
-    )
+    options.add_nj(parser)
     options.add_engine(parser, "processes", spread=False)
 
 
@@ -49,8 +49,7 @@ def run(args: argparse.Namespace) -> None:
     """Decode what has not been decoded with these settings yet."""
     if args.model is not None and args.out is None:
         raise ValueError("--model needs --out")
-    if args.nj < 1:
-        raise ValueError(f"--nj {args.nj}: must be at least 1")
+    options.processes(args, 0)
     wanted, overrides = _settings(args)
     sets = data_sets(args.data)
     everything = [
@@ -66,42 +65,55 @@ def run(args: argparse.Namespace) -> None:
             print(f"{one.target}: done already")
         else:
             todo.append(one)
-    with options.engine_elsewhere(args) as engine:
-        for one, decoded in _decoded(todo, args.nj, engine):
-            print(_write(one, decoded), flush=True)
+    faults: dict[str, str] = {}
+    with (
+        options.engine_elsewhere(args) as engine,
+        contextlib.closing(_decoded(todo, args, engine, faults)) as results,
+    ):
+        for one, decoded in results:
+            print_above(_write(one, decoded), sys.stdout)
+    if faults:
+        raise ValueError("\n".join(f"{target}: {problem}" for target, problem in faults.items()))
 
 
-def _decoded(todo: list[Decoding], nj: int, engine: "Engine | None") -> "Iterator[tuple[Decoding, Decoded]]":
-    """Each with what was found, as soon as all of its parts are there."""
-    from asr_topdown import datadir
+def _decoded(
+    todo: list[Decoding], args: argparse.Namespace, engine: "Engine | None", faults: dict[str, str]
+) -> "Generator[tuple[Decoding, Decoded], None, None]":
+    """Each with what was found, as soon as all of its parts are there; `faults` is told why others fail."""
     from asr_topdown.decode.parts import Decoded, Part, decode_part, joined
+    from asr_topdown.decode.recognize import Share
     from asr_topdown.engines.parts import run_parts
 
-    if engine is None and nj == 1:
-        for one in todo:
-            yield one, decode_part(Part(one.model, one.data.folder, one.decode, one.device), lambda: None)
-        return
-    sizes = [len(datadir.read_transcripts(one.data.folder / "text")) for one in todo]
-    counts = [max(1, min(math.ceil(nj / len(todo)), size)) for size in sizes]
-    owners = [index for index, count in enumerate(counts) for _ in range(count)]
-    parts = [
-        Part(one.model, one.data.folder, one.decode, one.device, number, of)
-        for one, of in zip(todo, counts, strict=True)
-        for number in range(of)
-    ]
-    folders = (
-        [todo[owner].job_folder(part.number, part.of) for owner, part in zip(owners, parts, strict=True)]
-        if engine
-        else []
+    sizes = [one.size for one in todo]
+    seconds = sum(size.seconds for size in sizes)
+    nj = options.processes(args, seconds)
+    owners, parts = [], []
+    for one, size in zip(todo, sizes, strict=True):
+        of = size.parts(nj, seconds)
+        shares = [Share(number, of) for number in range(of)]
+        parts += [Part(one.model, one.data.folder, one.decode, one.device, share) for share in shares]
+        owners += [one] * of
+    folders = [one.job_folder(*part.share) for one, part in zip(owners, parts, strict=True)] if engine else []
+    failed: dict[int, str] = {}
+    found: dict[Path, list[Decoded]] = {one.target: [] for one in todo}
+    results = run_parts(
+        decode_part,
+        parts,
+        sum(size.utterances for size in sizes),
+        "decode",
+        at_once=nj,
+        engine=engine,
+        folders=folders,
+        faults=failed,
     )
-    found: dict[int, list[Decoded]] = {}
-    for index, result in run_parts(
-        decode_part, parts, sum(sizes), "decode", at_once=nj, engine=engine, folders=folders
-    ):
-        owner = owners[index]
-        found.setdefault(owner, []).append(result)
-        if len(found[owner]) == counts[owner]:
-            yield todo[owner], joined(found.pop(owner))
+    with contextlib.closing(results):
+        for index, result in results:
+            one, of = owners[index], parts[index].share.of
+            found[one.target].append(result)
+            if len(found[one.target]) == of:
+                yield one, joined(found.pop(one.target))
+    for index, problem in sorted(failed.items()):
+        faults.setdefault(str(owners[index].target), problem)
 
 
 def _settings(args: argparse.Namespace) -> "tuple[DecodeConfig | None, tuple[str, ...]]":

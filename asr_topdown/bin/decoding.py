@@ -3,17 +3,18 @@
 import functools
 import hashlib
 import json
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple, TypeVar, cast
 
 if TYPE_CHECKING:
     from asr_topdown.config import Config
     from asr_topdown.config.decode import DecodeConfig
     from asr_topdown.config.features import FeaturesConfig
 
-    Hashed = Callable[[Path, FeaturesConfig], str]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -22,7 +23,7 @@ class DataSet:
 
     folder: Path
     name: str
-    _known: "dict[tuple[Hashed, FeaturesConfig], str]" = field(
+    _known: dict[tuple[object, "FeaturesConfig"], object] = field(
         default_factory=dict, compare=False, repr=False
     )
 
@@ -38,11 +39,29 @@ class DataSet:
 
         return self._once(inputs.features_hash, features)
 
-    def _once(self, hashed: "Hashed", features: "FeaturesConfig") -> str:
+    def seconds(self, features: "FeaturesConfig") -> float:
+        """How long all of its utterances are."""
+        from asr_topdown.data import inputs
+
+        return self._once(inputs.seconds, features)
+
+    def _once(self, read: "Callable[[Path, FeaturesConfig], T]", features: "FeaturesConfig") -> T:
         """Many models read the same directory."""
-        if (hashed, features) not in self._known:
-            self._known[hashed, features] = hashed(self.folder, features)
-        return self._known[hashed, features]
+        if (read, features) not in self._known:
+            self._known[read, features] = read(self.folder, features)
+        return cast("T", self._known[read, features])
+
+
+class Size(NamedTuple):
+    """How much there is to be decoded."""
+
+    utterances: int
+    seconds: float
+    batches: int  # at least
+
+    def parts(self, nj: int, seconds: float) -> int:
+        """Of `nj` processes that have so many seconds to decode, how many should share these; 1 or more."""
+        return max(1, min(math.ceil(nj * self.seconds / seconds), self.batches)) if seconds else 1
 
 
 @dataclass(frozen=True)
@@ -81,6 +100,19 @@ class Decoding:
     def decode(self) -> "DecodeConfig":
         """The settings, which are the model's own unless others are wanted."""
         return self.wanted or self.config.decode
+
+    @property
+    def size(self) -> Size:
+        """How much that is."""
+        from asr_topdown import datadir
+        from asr_topdown.decode.recognize import UTTERANCES_PER_BATCH
+
+        features = self.config.features
+        utterances = len(datadir.read_transcripts(self.data.folder / "text"))
+        seconds = self.data.seconds(features)
+        frames = seconds / features.frame_seconds
+        batches = max(frames / self.decode.frames_per_batch, utterances / UTTERANCES_PER_BATCH)
+        return Size(utterances, seconds, math.ceil(batches))
 
     @functools.cached_property
     def settings(self) -> dict[str, str]:

@@ -1,11 +1,17 @@
 """`asr-topdown transcribe`: from sound files to text."""
 
 import argparse
+import contextlib
 import sys
+from collections.abc import Generator, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
-from asr_topdown.logs import log_to_stderr
+from asr_topdown.logs import log_to_stderr, print_above
+
+if TYPE_CHECKING:
+    from asr_topdown.transcription.transcript import Failure, Transcript
 
 HELP = "print what is said in sound files, with times if wanted"
 EXAMPLE = """
@@ -56,11 +62,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "(default: %(default)g)",
     )
     options.add_device(parser)
+    options.add_nj(parser)
 
 
 def run(args: argparse.Namespace) -> int:
     """Print what is said, file by file; 1 if a file could not be read."""
-    import asr_topdown
     from asr_topdown import files
     from asr_topdown.progress import progress
     from asr_topdown.transcription import names
@@ -73,29 +79,33 @@ def run(args: argparse.Namespace) -> int:
     write, suffix = FORMATS[args.format]
     if args.format == "srt" and args.out is None and len(sounds) > 1:
         raise ValueError(f"--format srt: subtitles of {len(sounds)} files want --out DIR")
-    recognizer = asr_topdown.load(
-        args.model,
-        device=args.device,
-        beam=args.beam,
-        nbest=args.nbest,
-        channel=args.channel,
-        longest=args.longest,
-    )
-    results = zip(names.result_names(sounds), recognizer.stream(sounds), strict=True)
-    if len(sounds) > 1 and (args.out or not sys.stdout.isatty()):
-        results = progress(results, "transcribe", total=len(sounds), unit="file")
     failed = 0
-    for name, result in results:
-        if isinstance(result, Failure):
-            failed += 1
-            print(f"asr-topdown transcribe: error: {result.reason}", file=sys.stderr, flush=True)
-        elif args.out:
-            files.write_text(args.out / f"{name}{suffix}", write(result, name))
-        else:
-            print(write(result, name), end="", flush=True)
+    with contextlib.closing(_results(args, sounds)) as found:
+        results = zip(names.result_names(sounds), found, strict=True)
+        if len(sounds) > 1 and (args.out or not sys.stdout.isatty()):
+            results = progress(results, "transcribe", total=len(sounds), unit="file")
+        for name, result in results:
+            if isinstance(result, Failure):
+                failed += 1
+                print_above(f"asr-topdown transcribe: error: {result.reason}", sys.stderr)
+            elif args.out:
+                files.write_text(args.out / f"{name}{suffix}", write(result, name))
+            else:
+                print(write(result, name), end="", flush=True)
     if failed and len(sounds) > 1:
         print(f"asr-topdown transcribe: {failed} of {len(sounds)} files failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _results(
+    args: argparse.Namespace, sounds: Sequence[str]
+) -> "Generator[Transcript | Failure, None, None]":
+    from asr_topdown.transcription import side_by_side
+
+    keys = ("device", "beam", "nbest", "channel", "longest")
+    request = side_by_side.Request(args.model, {key: getattr(args, key) for key in keys})
+    seconds = sum(map(side_by_side.size_of, sounds)) / side_by_side.BYTES_PER_SECOND
+    return side_by_side.transcripts(request, sounds, options.processes(args, seconds))
 
 
 def _check(args: argparse.Namespace) -> None:

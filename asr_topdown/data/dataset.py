@@ -13,6 +13,7 @@ from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.features import content, store
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.logs import ONCE
 from asr_topdown.losses import ctc_frames_needed
 from asr_topdown.text import Vocabulary
 
@@ -157,5 +158,5 @@ def encoded(vocabulary: Vocabulary, transcript: str, where: str) -> tuple[int, .
 
 @functools.cache
 def say_once(message: str) -> None:
-    """A warning in the log, unless this process has given it before."""
-    logging.getLogger(__name__).warning(message)
+    """A warning in the log, unless it has been given before."""
+    logging.getLogger(__name__).warning(message, extra={ONCE: message})

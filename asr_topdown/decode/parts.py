@@ -1,4 +1,4 @@
-"""Decoding in parts: some utterances of a data set by one model, in a process that may be anywhere."""
+"""Decoding in parts: some batches of a data set by one model, in a process that may be anywhere."""
 
 import functools
 import time
@@ -8,20 +8,19 @@ from typing import NamedTuple
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.inputs import read_utterances
 from asr_topdown.decode.model import TrainedModel, load_trained
-from asr_topdown.decode.recognize import recognize
+from asr_topdown.decode.recognize import WHOLE, Share, recognize
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.engines.parts import Tick
 
 
 class Part(NamedTuple):
-    """Every `of`-th utterance of `data` by length, from the `number`-th on (from 0)."""
+    """A share of `data`'s batches, for one model."""
 
     model: Path
     data: Path
     decode: DecodeConfig | None  # None: the model's own
     device: str
-    number: int = 0
-    of: int = 1
+    share: Share = WHOLE
 
 
 class Decoded(NamedTuple):
@@ -39,16 +38,18 @@ def decode_part(part: Part, tick: Tick) -> Decoded:
         ValueError: naming the file that is missing or does not fit, or the head that the decoder lacks.
     """
     model = _model(part.model, part.device)
-    whole = read_utterances(part.data, model.vocabulary, model.config.features, model.cmvn)
-    # Neighbours in length go to different parts, so that all take as long.
-    chosen = sorted(whole.utterances, key=lambda one: (one.frames, one.id))[part.number :: part.of]
-    dataset = whole.subset(sorted(chosen, key=lambda one: one.id))
+    dataset = read_utterances(part.data, model.vocabulary, model.config.features, model.cmvn)
     started = time.perf_counter()
-    found = recognize(model.network, dataset, model.vocabulary, part.decode or model.config.decode)
+    found = recognize(
+        model.network,
+        dataset,
+        model.vocabulary,
+        part.decode or model.config.decode,
+        share=part.share,
+        tick=tick,
+    )
     seconds = time.perf_counter() - started
-    for _ in found:
-        tick()
-    return Decoded(found, seconds, sum(dataset.frames))
+    return Decoded(found, seconds, sum(one.frames for one in dataset.utterances if one.id in found))
 
 
 def joined(parts: list[Decoded]) -> Decoded:

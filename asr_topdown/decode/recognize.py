@@ -1,8 +1,9 @@
 """From features to text, batch by batch: dev metrics while training, transcripts afterwards."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -19,11 +20,29 @@ from asr_topdown.score.calibration import greedy_paths
 from asr_topdown.score.errors import characters, distance, words
 from asr_topdown.text import Vocabulary
 
+UTTERANCES_PER_BATCH = 64
 
-def batches(dataset: SpeechDataset, frames_per_batch: int) -> Iterator[SpeechBatch]:
-    """The whole data set, longest utterances first, so that memory is short at once or never."""
-    plan = length_batches(dataset.frames, frames_per_batch=frames_per_batch, utterances_per_batch=64)
-    return (dataset.batch(indices) for indices in reversed(plan))
+
+class Share(NamedTuple):
+    """Every `of`-th batch of a data set, from the `number`-th on (from 0).
+
+    Batches are cut before they are divided: who an utterance is computed with decides how numbers are
+    rounded, and how many processes decode a set must decide nothing.
+    """
+
+    number: int = 0
+    of: int = 1
+
+
+WHOLE = Share()
+
+
+def batches(dataset: SpeechDataset, frames_per_batch: int, share: Share = WHOLE) -> Iterator[SpeechBatch]:
+    """The data set, longest utterances first, so that memory is short at once or never."""
+    plan = length_batches(
+        dataset.frames, frames_per_batch=frames_per_batch, utterances_per_batch=UTTERANCES_PER_BATCH
+    )
+    return (dataset.batch(indices) for indices in plan[::-1][share.number :: share.of])
 
 
 @torch.no_grad()
@@ -70,9 +89,23 @@ def dev_metrics(
 
 @torch.no_grad()
 def recognize(
-    model: Recognizer, dataset: SpeechDataset, vocabulary: Vocabulary, config: DecodeConfig
+    model: Recognizer,
+    dataset: SpeechDataset,
+    vocabulary: Vocabulary,
+    config: DecodeConfig,
+    *,
+    share: Share = WHOLE,
+    tick: Callable[[], object] = lambda: None,
 ) -> dict[str, DecodeResult]:
     """Utterance id -> what the decoder that `config` names finds, in the order of the ids; and the CTC path.
+
+    Args:
+        model: in eval mode.
+        dataset: the utterances.
+        vocabulary: the units that the network puts out.
+        config: how to decode.
+        share: of the batches, which are decoded.
+        tick: called for each utterance that is done.
 
     Raises:
         ValueError: for a decoder that this model has not the heads for.
@@ -80,7 +113,7 @@ def recognize(
     device = next(model.parameters()).device
     decode = build_decoder(model, config, vocabulary)
     found: dict[str, DecodeResult] = {}
-    for batch in batches(dataset, config.frames_per_batch):
+    for batch in batches(dataset, config.frames_per_batch, share):
         moved = batch.to(device)
         memory, lengths = model.encode(
             moved.feats, moved.feat_lengths, moved.start, host_lengths=batch.feat_lengths
@@ -90,6 +123,8 @@ def recognize(
             paths = greedy_paths(model.ctc.log_probs(memory), lengths, BLANK)
             results = [replace(one, ctc_path=path) for one, path in zip(results, paths, strict=True)]
         found.update(zip(batch.ids, results, strict=True))
+        for _ in batch.ids:
+            tick()
     return dict(sorted(found.items()))
 
 

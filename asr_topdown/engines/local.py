@@ -1,5 +1,6 @@
 """This machine as the engine: jobs in processes of their own; one that dies takes no other with it."""
 
+import logging
 import multiprocessing
 import os
 import pickle
@@ -16,6 +17,7 @@ from typing import Any
 from asr_topdown.engines import worker
 from asr_topdown.engines.interruption import GRACE_SECONDS
 from asr_topdown.engines.job import Answer, Job, JobError, attempt, say
+from asr_topdown.logs import ONCE
 
 _SECONDS_TO_STOP = GRACE_SECONDS + 5.0
 """A job that is asked to end may take this long to save its state."""
@@ -52,8 +54,10 @@ class LocalPool:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="worker")
         self._closed = threading.Event()
         self._guard = threading.Lock()  # starting a process also reaps the ended ones, in another thread
+        self._said: set[str] = set()
         self._workers = [
-            _Worker(self._guard, self._closed, _environment(i, threads, gpus)) for i in range(workers)
+            _Worker(self._guard, self._closed, _environment(i, threads, gpus), self._log)
+            for i in range(workers)
         ]
         # The last one used is the first to be used again, since its process is there.
         self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
@@ -93,6 +97,14 @@ class LocalPool:
             if busy and patience == 1.0:
                 say(f"waiting until {busy} of the workers have ended; Ctrl-C ends them at once")
 
+    def _log(self, record: logging.LogRecord) -> None:
+        """Pass on what a process logs, unless another has said the same."""
+        key = getattr(record, ONCE, None)
+        logger = logging.getLogger(record.name)
+        if logger.isEnabledFor(record.levelno) and (key is None or key not in self._said):
+            self._said.add(key or "")
+            logger.handle(record)
+
     def _run(self, job: Job, work: bytes, on_progress: Callable[[], object] | None) -> Any:
         one = self._idle.get()
         try:
@@ -108,11 +120,16 @@ class _Worker:
     """A process that is started when the first job comes, and again when it has died."""
 
     def __init__(
-        self, guard: threading.Lock, closed: threading.Event, environment: Mapping[str, str]
+        self,
+        guard: threading.Lock,
+        closed: threading.Event,
+        environment: Mapping[str, str],
+        log: Callable[[logging.LogRecord], None],
     ) -> None:
         self._guard = guard
         self._closed = closed
         self._environment = environment
+        self._log = log
         self._process: SpawnProcess | None = None
         self._connection: Connection | None = None
 
@@ -127,7 +144,10 @@ class _Worker:
         assert self._connection is not None
         try:
             while not isinstance(message := self._connection.recv(), Answer):
-                on_progress()
+                if isinstance(message, logging.LogRecord):
+                    self._log(message)
+                else:
+                    on_progress()
         except (EOFError, OSError):
             return Answer(problem=_describe_exit(self._reap()), lost=True)
         if message.lost:  # a new process has its memory back

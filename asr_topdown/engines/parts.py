@@ -3,7 +3,7 @@
 import contextlib
 import functools
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import as_completed
 from pathlib import Path
 from typing import TypeVar
@@ -20,6 +20,11 @@ Result = TypeVar("Result")
 Tick = Callable[[], object]
 """To be called once per item that is done."""
 
+SHOWN_AFTER = 2.0
+"""Seconds after which a progress bar is worth its line."""
+
+_Attempts = Generator[tuple[int, Result | ValueError | OSError], None, None]
+
 
 def run_parts(
     work: Callable[[Part, Tick], Result],
@@ -30,8 +35,9 @@ def run_parts(
     at_once: int | None = None,
     engine: Engine | None = None,
     folders: Sequence[Path] = (),
-) -> Iterator[tuple[int, Result]]:
-    """`work(part, tick)` for each part, each in a process of its own; a single one here runs in this process.
+    faults: dict[int, str] | None = None,
+) -> Generator[tuple[int, Result], None, None]:
+    """`work(part, tick)` for each part in processes of one thread; in this one if there is no other to be.
 
     Args:
         work: a function of a module, so that other processes can find it; runs on one thread.
@@ -41,6 +47,7 @@ def run_parts(
         at_once: processes of this machine side by side; None = as many as parts.
         engine: where the parts run; None = processes of this machine.
         folders: with an engine, a folder for each part's job (`Job.folder`).
+        faults: index of a part that failed -> why, to be filled; the others go on. None: the first ends all.
 
     Yields:
         (index of the part, its result), as they come.
@@ -49,47 +56,79 @@ def run_parts(
         ValueError, OSError: what a part raises first; the others are ended (those of an engine, with it).
             OSError also if a process died.
     """
+    at_once = min(at_once or len(parts), len(parts))
     if engine is not None:
-        yield from _run_on(engine, work, parts, folders, what)
-        return
-    with progress((), what, total=total, unit="utt") as bar:
-        if len(parts) == 1:
-            threads = torch.get_num_threads()
-            torch.set_num_threads(1)
-            try:
-                yield 0, work(parts[0], bar.update)
-            finally:
-                torch.set_num_threads(threads)
-            return
-        with contextlib.closing(LocalPool(at_once or len(parts))) as pool:
-            guard = threading.Lock()
+        attempts = _on_engine(engine, work, parts, folders, what)
+    elif at_once > 1:
+        attempts = _side_by_side(work, parts, total, what, at_once)
+    else:
+        attempts = _here(work, parts, total, what)
+    with contextlib.closing(attempts):
+        for index, result in attempts:
+            if not isinstance(result, ValueError | OSError):
+                yield index, result
+            elif faults is None:
+                raise result
+            else:
+                faults[index] = str(result)
 
-            def tick() -> None:
-                with guard:
-                    bar.update()
 
-            jobs = enumerate(_jobs(work, parts, what))
-            futures = {pool.submit(job, tick): index for index, job in jobs}
-            for future in as_completed(futures):
+def _here(
+    work: Callable[[Part, Tick], Result], parts: Sequence[Part], total: int, what: str
+) -> _Attempts[Result]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with progress((), what, total=total, unit="utt", delay=SHOWN_AFTER) as bar:
+            for index, part in enumerate(parts):
                 try:
-                    result = future.result()
-                except JobError as error:
-                    if error.lost:
-                        raise
-                    raise ValueError(error.problem) from None
+                    result = work(part, bar.update)
+                except (ValueError, OSError) as error:
+                    yield index, error
+                else:
+                    yield index, result
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _side_by_side(
+    work: Callable[[Part, Tick], Result], parts: Sequence[Part], total: int, what: str, at_once: int
+) -> _Attempts[Result]:
+    with (
+        progress((), what, total=total, unit="utt", delay=SHOWN_AFTER) as bar,
+        contextlib.closing(LocalPool(at_once)) as pool,
+    ):
+        guard = threading.Lock()
+
+        def tick() -> None:
+            with guard:
+                bar.update()
+
+        futures = {pool.submit(job, tick): index for index, job in enumerate(_jobs(work, parts, what))}
+        for future in as_completed(futures):
+            try:
+                result = future.result()
+            except JobError as error:
+                yield futures[future], error if error.lost else ValueError(error.problem)
+            else:
                 yield futures[future], result
 
 
-def _run_on(
+def _on_engine(
     engine: Engine,
     work: Callable[[Part, Tick], Result],
     parts: Sequence[Part],
     folders: Sequence[Path],
     what: str,
-) -> Iterator[tuple[int, Result]]:
+) -> _Attempts[Result]:
     futures = {engine.submit(job): index for index, job in enumerate(_jobs(work, parts, what, folders))}
     for future in progress(as_completed(futures), what, total=len(futures), unit="part"):
-        yield futures[future], future.result()
+        try:
+            result = future.result()
+        except JobError as error:
+            yield futures[future], error
+        else:
+            yield futures[future], result
 
 
 def _jobs(

@@ -1,8 +1,11 @@
 """What runs in a process of `local.LocalPool`: one job after the other, until the pool is closed or dies."""
 
+import logging
+import logging.handlers
 import multiprocessing
 import os
 import pickle
+import queue
 import signal
 import sys
 import threading
@@ -27,8 +30,19 @@ def report_progress() -> None:
         _pool.send(1)
 
 
+class _ToPool(logging.handlers.QueueHandler):
+    """Sends the log to the pool, whose process alone writes to the terminal, so that lines stay whole."""
+
+    def enqueue(self, record: logging.LogRecord) -> None:
+        assert _pool is not None
+        _pool.send(record)
+
+
 def serve(pool: Connection, environment: Mapping[str, str]) -> None:
     """Answer what comes from the pool, (pickled work, log or None), with `TAKEN` and an `Answer` each.
+
+    In between goes a number for each item that is done and, of jobs without a log of their own, each record
+    of the package's log.
 
     Args:
         pool: the other end is closed when there is no more work.
@@ -69,7 +83,9 @@ def _log_to(log: Path | None, terminal: tuple[int, int]) -> None:
     sys.stderr.flush()
     for own, number in zip(terminal, (1, 2), strict=True):
         os.dup2(own, number)
+    logging.getLogger().handlers = [] if log else [_ToPool(queue.SimpleQueue())]
     log_to(log)
+    logging.getLogger().setLevel(logging.INFO)
 
 
 def _end_with_parent() -> None:

@@ -12,6 +12,7 @@ import soxr
 
 from asr_topdown import audio
 from asr_topdown.audio.opened import InMemory, Opened
+from asr_topdown.logs import ONCE
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ class SoundReader:
 
     def _say(self, what: str, line: str) -> None:
         if what not in self._said:
-            log.warning("%s", line)
+            log.warning("%s", line, extra={ONCE: what})
             self._said.add(what)
 
 

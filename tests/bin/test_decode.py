@@ -1,7 +1,12 @@
 """`asr-topdown decode` with each search: files, settings, errors. The networks have random weights."""
 
+import argparse
 import json
 import shutil
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +15,11 @@ import networks
 import numpy as np
 import pytest
 import torch
+from toy_data import write_data
 
 from asr_topdown import config as configuration
+from asr_topdown.bin import options
+from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
 from asr_topdown.build import fresh_model
 from asr_topdown.decode.decoders import build_decoder, with_beam
@@ -176,22 +184,87 @@ def test_the_search_is_no_part_of_a_training(models: dict[str, Path]) -> None:
     assert other.identity() == config.identity()
 
 
-def test_in_parts_it_finds_the_same(
-    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+def test_processes_decide_no_bit_and_a_damaged_set_costs_itself_alone(
+    models: dict[str, Path], tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    whole, parts = tmp_path / "whole", tmp_path / "parts"
-    arguments = ["decode", str(data), "--model", str(models["ctc"]), "--out"]
-    assert main([*arguments, str(whole)]) == 0
-    assert main([*arguments, str(parts), "--nj", "2"]) == 0
-    left, right = ((out / "dev" / "text").read_text() for out in (whole, parts))
-    assert left == right
-    assert len(left.splitlines()) == 3
-    results = [json.loads((out / "dev" / "result.json").read_text()) for out in (whole, parts)]
-    for key in ("cer", "wer", "audio_seconds", "content", "node", "set"):
-        assert results[0][key] == results[1][key]
-    assert not (parts / "dev" / "jobs").exists()
-    assert main([*arguments, str(parts)]) == 0
-    assert "done already" in capsys.readouterr().out
+    good = write_data(tmp_path / "good", 12, 1, dim=8, letters="abcd")
+    bad = shutil.copytree(good, tmp_path / "bad")
+    (bad / "feats.scp").write_text((good / "feats.scp").read_text().replace(str(good), str(bad)))
+    nan = np.float32(np.nan).tobytes()
+    (bad / "feats.ark").write_bytes((bad / "feats.ark").read_bytes()[: -len(nan)] + nan)
+    settings = ["method=prefix_beam", "nbest=4", "frames_per_batch=40"]
+    sets = [word for setting in settings for word in ("--set", f"decode.{setting}")]
+    found = {}
+    for nj in (1, 2):
+        out = tmp_path / str(nj)
+        arguments = ["--model", str(models["ctc"]), "--out", str(out), "--nj", str(nj), *sets]
+        assert main(["decode", str(bad), str(good), *arguments]) == 1
+        said = capfd.readouterr()
+        lines = [line for line in said.err.splitlines() if "error" in line]
+        assert len(lines) == 1
+        assert lines[0].startswith(f"asr-topdown decode: error: {out / 'bad'}: features of ")
+        assert "finite frames" in lines[0]
+        assert "Traceback" not in said.err
+        assert not (out / "bad" / "text").exists()
+        names = ("text", "text.nbest", "score.nbest")
+        result = json.loads((out / "good" / "result.json").read_text())
+        kept = {key: result[key] for key in ("cer", "wer", "audio_seconds", "content", "calibration")}
+        found[nj] = [*((out / "good" / name).read_bytes() for name in names), kept]
+        assert not (out / "good" / "jobs").exists()
+    assert found[1] == found[2]
+    assert len(found[1][0].splitlines()) == 12
+    assert main(["decode", str(good), *arguments]) == 0
+    assert "done already" in capfd.readouterr().out
+
+
+def test_a_process_for_every_few_minutes_of_sound(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: set(range(4)))
+
+    def processes(seconds: float, **said: object) -> int:
+        chosen = {"nj": None, "device": "cpu", "engine": "local", **said}
+        return options.processes(argparse.Namespace(**chosen), seconds)
+
+    each = options.SECONDS_PER_PROCESS
+    assert [processes(each * share) for share in (0, 1.9, 2, 3.5, 1000)] == [1, 1, 2, 3, 4]
+    assert processes(1e6, device="cuda") == processes(1e6, engine="slurm") == 1
+    assert processes(0, nj=3) == 3
+    with pytest.raises(ValueError, match="--nj 0: must be at least 1"):
+        processes(0, nj=0)
+
+
+def test_long_sets_get_more_processes_and_none_more_than_it_has_batches() -> None:
+    sizes = [Size(30, 300.0, 5), Size(10, 100.0, 2), Size(1, 0.0, 1)]
+    assert [size.parts(4, 400.0) for size in sizes] == [3, 1, 1]
+    assert [size.parts(100, 400.0) for size in sizes] == [5, 2, 1]
+    assert Size(1, 0.0, 1).parts(4, 0.0) == 1
+
+
+def _runs(process: str) -> bool:
+    try:
+        return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_asked_to_end_it_takes_all_its_processes_with_it(models: dict[str, Path], tmp_path: Path) -> None:
+    data = write_data(tmp_path / "long", 60, 1, dim=8, letters="abcd", frames=60)
+    sets = ["--set", "decode.method=prefix_beam", "--set", "decode.beam=50", "--set"]
+    where = ["--model", str(models["ctc"]), "--out", str(tmp_path / "out"), "--nj", "2"]
+    command = ["decode", str(data), *where, *sets, "decode.frames_per_batch=1000"]
+    with subprocess.Popen([sys.executable, "-m", "asr_topdown.bin.main", *command]) as process:
+        tasks, deadline = Path(f"/proc/{process.pid}/task"), time.monotonic() + 120
+        children: list[str] = []
+        while len(children) < 3:  # Python's own that tracks resources, too
+            children = [one for path in tasks.glob("*/children") for one in path.read_text().split()]
+            assert time.monotonic() < deadline
+            assert process.poll() is None
+            time.sleep(0.05)
+        process.terminate()
+        assert process.wait(60) == 128 + signal.SIGTERM
+    while any(_runs(child) for child in children):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    assert not (tmp_path / "out" / "long" / "text").exists()
 
 
 @pytest.mark.parametrize("name", ["ctc", "attention"])

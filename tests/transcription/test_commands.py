@@ -3,12 +3,16 @@
 import io
 import json
 import re
+from concurrent.futures import Future
 
 import pytest
 import soundfile
 
 from asr_topdown import datadir
 from asr_topdown.bin.main import main
+from asr_topdown.engines.job import JobError
+from asr_topdown.transcription import side_by_side
+from asr_topdown.transcription.transcript import Failure
 
 from .conftest import EACH, RATE
 
@@ -53,6 +57,59 @@ def test_another_rate_and_stereo_are_said_once(toy, sounds, capsys):
     said = capsys.readouterr()
     assert "mixed" not in said.err
     assert said.out == "x.wav: ab c\n"
+
+
+def test_processes_decide_no_bit_of_what_is_found(toy, sounds, capsys, monkeypatch):
+    """Groups of at most two files; one is not there, and what all processes would say is said once."""
+    for number in range(6):
+        toy.write(sounds / f"{number}.wav", "ab c b"[: number + 1], rate=2 * RATE)
+    files = [*(f"{number}.wav" for number in range(6)), "missing.wav", "a.wav", "more"]
+    monkeypatch.setattr(side_by_side, "GROUP_FILES", 2)
+    found = []
+    for nj in ("1", "2"):
+        command = ["transcribe", str(toy.model), *files, "--nj", nj, "--format", "json", "--beam", "4"]
+        assert main(command) == 1
+        said = capsys.readouterr()
+        assert said.err.count("missing.wav: no such file") == 1
+        assert said.err.count("resampled to the model's 8000 Hz") == 1
+        assert "1 of 10 files failed" in said.err
+        found.append(said.out)
+    assert found[0] == found[1]
+    assert [json.loads(line)["file"] for line in found[0].splitlines()][5:7] == ["5.wav", "a.wav"]
+
+
+def test_files_are_grouped_by_size(sounds, monkeypatch):
+    monkeypatch.setattr(side_by_side, "GROUP_BYTES", 100)
+    for name, size in zip("stuvw", (60, 30, 20, 300, 1), strict=True):
+        (sounds / name).write_bytes(bytes(size))
+    assert side_by_side.groups([*"stuv", "missing", "w"]) == [["s", "t"], ["u"], ["v"], ["missing", "w"]]
+    assert side_by_side.groups([]) == []
+
+
+def test_a_file_that_a_process_dies_of_costs_itself_alone(toy, sounds, monkeypatch):
+    class Pool:
+        def __init__(self, workers):
+            self.closed = False
+
+        def submit(self, job):
+            future = Future()
+            if "b.wav" in str(job.work):
+                future.set_exception(JobError(job.name, "its process was killed", lost=True))
+            else:
+                future.set_result(job.work())
+            return future
+
+        def close(self):
+            self.closed = True
+
+    monkeypatch.setattr(side_by_side, "LocalPool", Pool)
+    monkeypatch.setattr(side_by_side, "GROUP_FILES", 2)
+    settings = {"device": "cpu", "beam": None, "nbest": None, "channel": None, "longest": 30.0}
+    request = side_by_side.Request(toy.model, settings)
+    names = ["a.wav", "more/b.wav", "more/deep/c.wav"]
+    first, second, third = side_by_side.transcripts(request, names, 2)
+    assert (first.text, third.text) == ("ab cab", "ba a")
+    assert second == Failure("more/b.wav", "more/b.wav: its process was killed")
 
 
 def test_json_and_n_best(toy, sounds, capsys):

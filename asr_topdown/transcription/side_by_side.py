@@ -1,0 +1,118 @@
+"""Many sound files in processes side by side, in groups that the number of processes does not change."""
+
+import contextlib
+import functools
+import os
+from collections.abc import Generator, Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+
+from asr_topdown.engines.job import Job, JobError
+from asr_topdown.engines.local import LocalPool
+from asr_topdown.transcription.recognizer import Recognizer
+from asr_topdown.transcription.transcript import Failure, Transcript
+
+GROUP_BYTES = 2_000_000
+"""A minute of 16-bit sound at 16 kHz, about as much as a recogniser reads before a CPU decodes it."""
+GROUP_FILES = 64
+BYTES_PER_SECOND = 32_000
+"""Of such sound."""
+
+Result = Transcript | Failure
+
+
+class Request(NamedTuple):
+    """A model's folder, and the other arguments of `Recognizer.load`, among them `device`."""
+
+    model: Path
+    settings: dict[str, Any]
+
+
+def groups(sounds: Sequence[str]) -> list[list[str]]:
+    """The files in their order, cut into groups by their sizes.
+
+    What a file is computed with decides how numbers are rounded, so the groups are cut before they are
+    divided: how many processes there are decides nothing.
+    """
+    found: list[list[str]] = [[]]
+    held = 0
+    for sound in sounds:
+        size = size_of(sound)
+        if found[-1] and (held + size > GROUP_BYTES or len(found[-1]) == GROUP_FILES):
+            found.append([])
+            held = 0
+        found[-1].append(sound)
+        held += size
+    return found if found[-1] else []
+
+
+def size_of(sound: str) -> int:
+    """Bytes of a file; 0 if it is not there."""
+    try:
+        return os.stat(sound).st_size
+    except OSError:
+        return 0
+
+
+def transcripts(request: Request, sounds: Sequence[str], nj: int) -> Generator[Result, None, None]:
+    """What is said in each file, in the order of the files.
+
+    Args:
+        request: which model, and how it is used.
+        sounds: files.
+        nj: processes of one thread, where there are groups to divide among them; for a GPU there are none.
+
+    Raises:
+        ValueError: naming what is wrong with the model's folder.
+    """
+    parts = groups(sounds) if request.settings["device"] == "cpu" else [sounds]
+    nj = min(nj, len(parts))
+    if nj > 1:
+        yield from _side_by_side(request, parts, nj)
+        return
+    recognizer = Recognizer.load(request.model, **request.settings)
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1 if len(parts) > 1 else threads)
+    try:
+        for part in parts:
+            yield from recognizer.stream(part)
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _side_by_side(request: Request, parts: Sequence[Sequence[str]], nj: int) -> Generator[Result, None, None]:
+    with contextlib.closing(LocalPool(nj)) as pool:
+        futures = [pool.submit(_job(request, part)) for part in parts]
+        for part, future in zip(parts, futures, strict=True):
+            try:
+                yield from future.result()
+            except JobError as error:
+                if not error.lost:
+                    raise ValueError(error.problem) from None
+                yield from _one_by_one(pool, request, part)
+
+
+def _one_by_one(pool: LocalPool, request: Request, sounds: Sequence[str]) -> Iterator[Result]:
+    """A file that its process has died of costs itself alone."""
+    for sound in sounds:
+        try:
+            yield from pool.submit(_job(request, [sound])).result()
+        except JobError as error:
+            yield Failure(sound, f"{sound}: {error.problem}")
+
+
+def _job(request: Request, sounds: Sequence[str]) -> Job:
+    return Job("transcribe", functools.partial(_transcribe, request, sounds))
+
+
+def _transcribe(request: Request, sounds: Sequence[str]) -> list[Result]:
+    """Some files, in a process of the pool."""
+    return list(_recognizer(request.model, tuple(request.settings.items())).stream(sounds))
+
+
+@functools.lru_cache(maxsize=1)
+def _recognizer(model: Path, settings: tuple[tuple[str, Any], ...]) -> Recognizer:
+    torch.set_num_threads(1)
+    return Recognizer.load(model, **dict(settings))

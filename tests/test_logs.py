@@ -1,0 +1,35 @@
+"""Lines that are printed while a progress bar is shown."""
+
+import logging
+import sys
+
+import pytest
+
+from asr_topdown.logs import log_to_stderr, print_above
+from asr_topdown.progress import progress
+
+
+def seen(text: str) -> list[str]:
+    """The lines that a terminal shows: what follows a carriage return is written over what was there."""
+    return [line.rpartition("\r")[2].rstrip() for line in text.split("\n")]
+
+
+def test_a_bar_that_is_not_shown_yet_stays_hidden(capfd: pytest.CaptureFixture[str]) -> None:
+    with progress((), "decode", total=3, delay=60) as bar:
+        bar.update()
+        print_above("result", sys.stdout)
+    assert capfd.readouterr() == ("result\n", "")
+
+
+def test_lines_stay_whole_beside_a_bar(capfd: pytest.CaptureFixture[str]) -> None:
+    log_to_stderr()
+    with progress((), "decode", total=3) as bar:
+        for number in range(3):
+            bar.update()
+            bar.refresh()
+            logging.getLogger("asr_topdown.x").warning("remark %d", number)
+            print_above(f"result {number}", sys.stderr)
+    lines = seen(capfd.readouterr().err)
+    assert [line for line in lines if line.startswith("result")] == [f"result {n}" for n in range(3)]
+    assert [line[9:] for line in lines if "remark" in line] == [f"remark {n}" for n in range(3)]
+    assert lines[-2].startswith("decode: 100%")
