@@ -8,6 +8,7 @@ inputs whose type (`stm`, `ctm`) or purpose (`ref`, `hyp`) matches.
 
 import functools
 import re
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -80,7 +81,8 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
         condition = _CONDITION.match(line)
         if condition:
             try:
-                wanted = re.compile(condition[1].lower())
+                with warnings.catch_warnings(action="ignore"):  # of what a later Python may read otherwise
+                    wanted = re.compile(condition[1].lower())
             except (re.error, OverflowError) as error:
                 raise ValueError(f"{path}:{number}: not a regular expression: {error}") from None
             applies = bool(wanted.search(type_) or wanted.search(purpose))
