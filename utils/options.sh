@@ -1,19 +1,19 @@
 # shellcheck shell=bash
-# Sourced by utils/recipe.sh: the options of a run.sh, which has gone to its own folder.
+# Sourced by utils/recipe.sh: the options of a run.sh, which has changed to its own folder.
 #
 #     option NAME DEFAULT HELP [KIND]    declares --NAME, whose value is the variable NAME (- and _ are the same)
 #     read_options "$@"                  sets them from the command line, or shows --help
 #
-# KIND says what a value must be: `number`, a whole one; `name`, that of a file or folder below exp; `path`, relative to
+# KIND says what a value must be: `number`, an integer; `name`, that of a file or folder below exp; `path`, relative to
 # the recipe's folder or to where run.sh was called from; `settings`, which may be given several times and is an array
-# of `--set VALUE`. Anything that is not declared is an error.
+# of `--set VALUE`. Undeclared options are errors.
 
 caller=$OLDPWD script=$PWD/${0##*/}
 option_names=()
 declare -A option_help=() option_kind=()
-given_options=() # as typed, but for --stage and --stop-stage
+given_options=() # as typed, except --stage and --stop-stage
 
-option() { # NAME DEFAULT HELP [KIND]; a second time, it takes the place of the first
+option() { # NAME DEFAULT HELP [KIND]; a second declaration replaces the first
     [[ -n ${option_help[$1]+there} ]] || option_names+=("$1")
     printf -v "$1" %s "$2"
     option_help[$1]=$3 option_kind[$1]=${4:-text}
@@ -58,7 +58,7 @@ is_option() { # WORD: is it -- and a declared name?
     [[ $1 == --* && $name =~ ^[a-z][a-z0-9_]*$ && -n ${option_help[$name]+there} ]]
 }
 
-set_option() { # NAME VALUE WORD, the last as it was typed
+set_option() { # NAME VALUE WORD, the last as typed
     local name=$1 value=$2 word=$3
     case ${option_kind[$name]} in
         number)
@@ -76,7 +76,7 @@ set_option() { # NAME VALUE WORD, the last as it was typed
     [[ $name == stage || $name == stop_stage ]] || given_options+=("$word" "$2")
 }
 
-from_caller() { # a path below the recipe's folder, as it is named from where run.sh was called
+from_caller() { # a path below the recipe's folder, as seen from where run.sh was called
     local path=$PWD/$1
     path=${path#"${caller%/}/"}
     if [[ $path == run.sh ]]; then path=./run.sh; fi

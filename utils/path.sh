@@ -11,5 +11,5 @@ fi
 
 # One thread in each process: several on busy cores can be twenty times slower than one.
 export OMP_NUM_THREADS=${OMP_NUM_THREADS:-1}
-# Logs show what happens while it happens.
+# Logs are written without delay.
 export PYTHONUNBUFFERED=1

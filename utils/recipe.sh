@@ -1,24 +1,24 @@
 # shellcheck shell=bash
-# Sourced by a run.sh, which has gone to its own folder: the options and the stages that all recipes have.
+# Sourced by a run.sh, which has changed to its own folder: the options and the stages that all recipes have.
 #
 #     . ../../utils/recipe.sh
 #     option an4 "" "folder with etc and wav; empty = download" path   # this recipe's own (options.sh)
 #     start_recipe "$@"                                                # reads them; then comes stage 0
-#     make_features data train dev test   # 1  of data/train and so on; the first is what the tokens come from
+#     make_features data train dev test   # 1  of data/train and so on; the tokens come from the first
 #     make_tokens                         # 2
-#     train_on train dev                  # what 3 and 4 read, or the part of it that --subset names
+#     train_on train dev                  # what 3 and 4 read, or its subset named by --subset
 #     train_jointly                       # 3
 #     train_topdown                       # 4
 #     decode dev test                     # 5
 #     score test                          # 6
 #     report test                         # 7
 #
-# What another configuration would make otherwise lies in a folder that is named by a hash of the settings that make it,
-# so that no configuration takes another's: features, with the tables, in DATA/features-HASH/SET, tokens in
+# What depends on the configuration is in a folder named by a hash of the settings that determine it,
+# so that configurations never mix: features, with the tables, in DATA/features-HASH/SET, tokens in
 # DATA/tokens-HASH. Before a stage a recipe may add to topdown_options, decode_options and score_options.
 # shellcheck disable=SC2034
 
-utils=${BASH_SOURCE[0]%/*} # ../../utils, or that of a recipe that `asr-topdown init` laid out
+utils=${BASH_SOURCE[0]%/*} # ../../utils, or that of a recipe created by `asr-topdown init`
 # shellcheck source=utils/options.sh
 . "$utils/options.sh"
 # shellcheck source=utils/stages.sh
@@ -27,20 +27,20 @@ utils=${BASH_SOURCE[0]%/*} # ../../utils, or that of a recipe that `asr-topdown 
 settings=() # filled by --set
 option stage 0 "first stage to run" number
 option stop_stage 7 "last stage to run" number
-option nj "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" "processes side by side" number
+option nj "$(env -u OMP_NUM_THREADS -u OMP_THREAD_LIMIT nproc)" "parallel processes" number
 option ngpu 0 "GPUs to train on; 0 = the CPU" number
 option config conf/blstm_ctc.yaml "the experiment" path
-option set "" "another value for one of its settings, as in train.epochs=20; may be repeated" settings
+option set "" "overrides one of its settings, e.g. train.epochs=20; may be repeated" settings
 option tag "" "results go to exp/TAG; empty = the configuration's name" name
 option results study "name of the study, exp/TAG/results/NAME.json; several can share exp/TAG" name
-option seeds "" "initial weights, a whole study for each, as in 1,2,3; empty = the configuration's"
-option subset "" "train on a part of the training set: p05 p10 p20 p40 p80, or unseen, the rest" name
-option joint_data "" "parts that the joint trainings of subset_scan and epoch_scan read: p05,p10"
-option sweep_parts "" "parts on which depth_sweep is done as well: p20,p40"
-option percents "5 10 20 40 80" "sizes of the parts; they are nested, and every speaker is in each"
+option seeds "" "random seeds, a whole study for each, e.g. 1,2,3; empty = the configuration's"
+option subset "" "train on a subset of the training set: p05 p10 p20 p40 p80, or unseen, the rest" name
+option joint_data "" "subsets for the joint trainings of subset_scan and epoch_scan: p05,p10"
+option sweep_parts "" "subsets on which to repeat depth_sweep: p20,p40"
+option percents "5 10 20 40 80" "sizes of the subsets, which are nested; every speaker is in each"
 option topdown_args "" "more options of asr-topdown topdown"
 
-start_recipe() { # "$@": reads the options; finds the programs, and says where they run
+start_recipe() { # "$@": reads the options; finds the programs, and sets where they run
     read_options "$@"
     if [[ -z $tag ]]; then
         tag=$(basename "$config" .yaml)${subset:+_$subset}
@@ -91,7 +91,7 @@ train_on() { # TRAIN DEV
     read_by_training "$train" "$features/$2" "$tokens"
 }
 
-read_by_training() { # TRAIN DEV TOKENS: paths; exp/TAG/features and exp/TAG/tokens.txt are links to what a person may want
+read_by_training() { # TRAIN DEV TOKENS: paths; exp/TAG/features and exp/TAG/tokens.txt are links for convenience
     if ((stage <= 4 && stop_stage >= 3)) && [[ ${features:-} ]]; then
         mkdir -p "$exp"
         ln -sfn "../../$features" "$exp/features"
@@ -146,7 +146,7 @@ run_rows() { # FILE CONF OPTION…: a study for each line of FILE: configuration
     done < <(grep -v '^#' "$1")
 }
 
-transplant_from_source() { # what --source means to stage 4: the softmax layers of that study, frozen
+transplant_from_source() { # what --source means for stage 4: the softmax layers of that study, frozen
     if [[ $source ]]; then
         topdown_options+=(--set schedule.search=transplant --set "schedule.source=$source" --set "schedule.controls=[]")
     fi

@@ -3,11 +3,11 @@
 #
 #     stage N NAME [--in FILE…] [--out FILE…] -- COMMAND…
 #
-# It runs if stage <= N <= stop_stage and the files after --in are there. Its output is shown and kept in
-# $log/N_NAME.log. When it fails, the end of its log and the command that runs this stage again are shown.
+# It runs if stage <= N <= stop_stage and the files after --in exist. Its output is shown and saved in
+# $log/N_NAME.log. When it fails, the end of its log and the command that reruns this stage are shown.
 #
-# The commands of asr-topdown know what they have done already and say so. For a command that does not, --out names what
-# it makes: the stage passes on while that is there and neither the command nor what lies at --in (content of files,
+# The commands of asr-topdown know what they have already done and say so. For a command that does not, --out names what
+# it makes: the stage is skipped while that exists and neither the command nor what is at --in (content of files;
 # names, sizes and times in folders) has changed; $log/N_NAME.done holds a checksum of both.
 #
 # The script sets stage, stop_stage and log (a folder).
@@ -56,13 +56,13 @@ stage() {
     echo "== stage $number · $name: done in $((SECONDS - start)) s"
 }
 
-checksum() { # COMMAND FILE…: of what a stage depends on; the package's own code is not part of it
+checksum() { # COMMAND FILE…: of everything a stage depends on, except the package's own code
     local file
     {
         echo "$1"
         for file in "${@:2}"; do
             if [[ -d $file ]]; then
-                ls -lLR "$file" # reading all sound would take too long
+                ls -lLR "$file" # reading all audio would take too long
             else
                 cksum "$file"
             fi
@@ -91,7 +91,7 @@ as_typed() { # WORD…: quoted where a shell needs it
     echo "${line[*]}"
 }
 
-first_missing() { # FILE…: the first that is not there; nothing if all are
+first_missing() { # FILE…: the first that does not exist; nothing if all do
     local file
     for file in "$@"; do [[ -e $file ]] || { echo "$file"; return; }; done
 }

@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
 # Connected digits from the Free Spoken Digit Dataset: six speakers, 8 kHz, four to train, one dev, one test;
-# characters; BLSTM-CTC trained jointly and top-down. README.md tells more. All six folds:
+# characters; BLSTM-CTC trained jointly and top-down. See README.md. All six folds:
 #     for fold in 0 1 2 3 4 5; do egs/fsdd/run.sh --fold $fold; done
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../../utils/recipe.sh
 
-option fold 0 "the speaker to test on, 0 to 5; the next one is the dev set" number
+option fold 0 "the test speaker, 0 to 5; the next one is the dev set" number
 option fsdd "" "folder with the recordings; empty = download" path
-option lm "" "weight of a language model over the same units in decoding, as in 0.5; empty = none"
+option lm "" "weight of a language model over the same units in decoding, e.g. 0.5; empty = none"
 start_recipe "$@"
 exp=exp/${tag}_fold$fold
 
-# 0 · Data: strings of three to seven digits; the sound is joined and written. 20 s and 60 MB.
+# 0 · Data: strings of three to seven digits; their audio is concatenated and written. 20 s and 60 MB.
 data=data/fold$fold log=data/fold$fold/log
 stage 0 data ${fsdd:+--in "$fsdd"} --out "$data"/{train,dev,test}/text -- \
     asr-topdown prepare fsdd --out "$data" --fold "$fold" --downloads downloads ${fsdd:+--fsdd "$fsdd"}
@@ -24,11 +24,11 @@ make_features "$data" train dev test
 # 2 · Tokens: the characters of the training transcripts. 1 s.
 make_tokens
 
-# 3 · Joint: all layers together, until the dev error has not improved for a while. Half a minute a seed.
+# 3 · Joint: all layers together, until the dev error has not improved for a while. Half a minute per seed.
 train_on train dev
 train_jointly
 
-# With --lm, a language model too; it adds itself to how networks are decoded. 1 min.
+# With --lm, also a language model, which is then used in decoding. 1 min.
 . ./local/language_model.sh
 
 # 4 · Top-down: freeze the top, retrain the rest, one layer further down each time; and the controls. Most of the time.

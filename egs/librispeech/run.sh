@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# LibriSpeech: audio books read by volunteers, 16 kHz, 5 to 960 hours; free for all; characters or pieces of words; the rows
-# of the paper's Table 2, a Conformer-CTC and a Transformer, trained jointly and top-down. README.md tells more.
+# LibriSpeech: audiobooks read by volunteers, 16 kHz, 5 to 960 hours; freely available; characters or subwords; the rows
+# of the paper's Table 2, a Conformer-CTC and a Transformer, trained jointly and top-down. See README.md.
 #     egs/librispeech/run.sh --parts mini
 #     egs/librispeech/run.sh --parts 100 --ngpu 1 --table 2
 set -euo pipefail
@@ -8,10 +8,10 @@ cd "$(dirname "$0")"
 . ../../utils/recipe.sh
 
 option librispeech "" "folder with train-clean-100 and so on; empty = download" path
-option parts 100 "hours to train on: mini (five), 100, 460 or 960" name
+option parts 100 "hours of training data: mini (five), 100, 460 or 960" name
 option partial 0 "1 = accept a copy with fewer utterances" number
-option config "" "the experiment; empty = blstm_ctc.yaml of conf, for mini of conf/mini" path
-option source "" "another study of exp/TAG, whose softmax layers are frozen here instead of one's own" name
+option config "" "the experiment; empty = blstm_ctc.yaml in conf, or in conf/mini for mini" path
+option source "" "another study in exp/TAG, whose softmax layers are frozen instead of this study's own" name
 option table 0 "2 = all rows of the paper's Table 2, the Conformer-CTC and the Transformer" number
 read_options "$@"
 case $parts in
@@ -30,7 +30,7 @@ elif ((table)); then
     usage_error "--table $table: of the paper's tables, this recipe has Table 2"
 fi
 
-# 0 · Data: the archives of these parts, checked, and how many utterances each has; the sound stays where it is. Minutes
+# 0 · Data: checks the archives of these parts and their numbers of utterances; the audio stays where it is. Minutes
 # after downloads of 1.1 GB (mini), 7.6, 31 or 61 GB.
 data=data/$parts sets=("$dev" "${others[@]}" test_clean test_other) log=data/$parts/log
 if ((partial)); then copy=(--partial); else copy=(); fi
@@ -38,10 +38,10 @@ stage 0 data ${librispeech:+--in "$librispeech"} --out "$data"/{train,"$dev",tes
     asr-topdown prepare librispeech --parts "$parts" --out "$data" --downloads downloads \
     ${librispeech:+--librispeech "$librispeech"} "${copy[@]}"
 
-# 1 · Features: 123 numbers a frame for the BLSTMs, 80 for the others, computed once; 18 GB for 100 hours of the former.
+# 1 · Features: 123 values per frame for the BLSTMs, 80 for the others, computed once; 18 GB for 100 hours of the former.
 make_features "$data" train "${sets[@]}"
 
-# 2 · Tokens: the characters of the training transcripts, or their pieces of words. Seconds.
+# 2 · Tokens: the characters of the training transcripts, or their subwords. Seconds.
 make_tokens
 
 # 3 · Joint: all layers together, until the error on dev_clean has not improved for a while.

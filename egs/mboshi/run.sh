@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Mboshi: 4.5 hours of a Bantu language read by three speakers, 16 kHz; characters with tones; the rows of the paper's
-# Table 2 at a twentieth of its size. README.md tells more.
+# Table 2 at a twentieth of its scale. See README.md.
 #     egs/mboshi/run.sh --mboshi DIR --config conf/conformer_ctc.yaml --seeds 1,2,3
 set -euo pipefail
 cd "$(dirname "$0")"
@@ -10,7 +10,7 @@ option mboshi "" "folder with full_corpus_newsplit; empty = download" path
 option partial 0 "1 = accept a copy with fewer utterances" number
 start_recipe "$@"
 
-# 0 · Data: 4,156 utterances to train, 460 dev, 514 test; the sound stays where it is. 10 s, and a download of 0.7 GB.
+# 0 · Data: 4,156 training utterances, 460 dev, 514 test; the audio stays where it is. 10 s, and a download of 0.7 GB.
 log=data/log
 if ((partial)); then copy=(--partial); else copy=(); fi
 stage 0 data ${mboshi:+--in "$mboshi"} --out data/{train,dev,test}/text -- \
@@ -23,7 +23,7 @@ make_features data train dev test
 # 2 · Tokens: the characters of the training transcripts. 1 s.
 make_tokens
 
-# 3 · Joint: all layers together, until the dev error has not improved for a while. Ten to twenty minutes a seed.
+# 3 · Joint: all layers together, until the dev error has not improved for a while. Ten to twenty minutes per seed.
 train_on train dev
 train_jointly
 

@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# A corpus of your own: sound files and their transcripts, in any form that `asr-topdown prepare table` reads (CSV, Common
-# Voice, Hugging Face, NeMo, LibriSpeech, text files beside the sound …). From there to the report.
+# Your own corpus: audio files and their transcripts, in any form that `asr-topdown prepare table` reads (CSV, Common
+# Voice, Hugging Face, NeMo, LibriSpeech, text files next to the audio …). From there to the report.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../../utils/recipe.sh
 
 option source "" "table of transcripts, or the folder that holds them" path
-option audio "" "folder with the sound; empty = where the table is" path
-option normalise basic "of the text: none, basic (any language) or english"
-option split train:0.8,dev:0.1,test:0.1 "sets and their shares"
-option split_by transcript "transcript, stratified, speaker or both: what is in one set only"
+option audio "" "folder with the audio; empty = where the table is" path
+option normalise basic "text normalisation: none, basic (any language) or english"
+option split train:0.8,dev:0.1,test:0.1 "sets and their proportions"
+option split_by transcript "transcript, stratified, speaker or both: what must not be shared between sets"
 option table_args "" "more options of asr-topdown prepare table"
 start_recipe "$@"
 
-# 0 · Data: one table becomes three sets. Where there are tables of train, dev and test already, put three commands here,
-# with --source TABLE --out data/SET and no --split. All sound is resampled to what the configuration wants.
+# 0 · Data: one table becomes three sets. If you already have tables for train, dev and test, put three commands here,
+# with --source TABLE --out data/SET and no --split. All audio is resampled to the configuration's rate.
 log=data/log
 read -ra table_options <<<"$table_args"
 rate=$(asr-topdown config "${configured[@]:1}" --section features.fbank.sample_rate)

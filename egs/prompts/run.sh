@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Asterisk's telephone prompts in one of five languages, one professional speaker each, 8 kHz, 15 to 25 minutes; characters;
 # BLSTM-CTC trained jointly and top-down, or started from another language's. From nothing to the report in about 20 to
-# 25 minutes on two cores. README.md tells more.
+# 25 minutes on two cores. See README.md.
 #     egs/prompts/run.sh
 #     egs/prompts/run.sh --language fr
 set -euo pipefail
@@ -31,7 +31,7 @@ make_features "$data" train dev test
 # 2 · Tokens: the characters of the training transcripts. 1 s.
 make_tokens
 
-# 3 · Joint: all layers together, until the dev error has not improved for a while. Five minutes a seed.
+# 3 · Joint: all layers together, until the dev error has not improved for a while. Five minutes per seed.
 train_on train dev
 train_jointly
 

@@ -9,22 +9,22 @@ cd "$(dirname "$0")"
 
 option wsj0 "" "folder with the discs of WSJ0 (LDC93S6A or B), in any layout" path
 option wsj1 "" "folder with the discs of WSJ1 (LDC94S13A or B)" path
-option source "" "another study of exp/TAG, whose softmax layers are frozen here instead of one's own" name
-option table 0 "1 or 2 = all that the paper's table of that number holds" number
-option figure 0 "1 or 2 = all that the paper's figure of that number holds" number
+option source "" "another study in exp/TAG, whose softmax layers are frozen instead of this study's own" name
+option table 0 "1 or 2 = everything in the paper's table of that number" number
+option figure 0 "1 or 2 = everything in the paper's figure of that number" number
 start_recipe "$@"
 if ((table || figure)); then
     . ./local/paper.sh
     exit
 fi
 
-# 0 · Data: finds the sets on the discs, normalises the transcripts, compares the counts. 1 min and 30 MB.
+# 0 · Data: finds the sets on the discs, normalises the transcripts, checks the counts. 1 min and 30 MB.
 log=data/log
 stage 0 data ${wsj0:+--in "$wsj0"} ${wsj1:+--in "$wsj1"} --out data/{train_si284,test_dev93,test_eval92}/text -- \
     asr-topdown prepare wsj ${wsj0:+--wsj0 "$wsj0"} ${wsj1:+--wsj1 "$wsj1"} --out data
 
-# 1 · Features: decodes the compressed sound, once. On one core 0.8 h; 15 GB. With --subset, nested parts of si284,
-# which share its features, every speaker in each, and the rest. 1 min.
+# 1 · Features: decodes the compressed audio, once. On one core 0.8 h; 15 GB. With --subset, nested subsets of si284
+# that share its features, every speaker in each, and the rest. 1 min.
 make_features data train_si284 test_dev93 test_eval92
 
 # 2 · Tokens: the characters of the training transcripts, <NOISE> as one. 1 s.

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# yesno, Kaldi's smallest corpus: sixty recordings of a man who says yes and no in Hebrew, eight words each, 8 kHz,
-# six minutes. Everything in a minute or two. Made to be copied: what is this corpus's alone is local/data.sh.
+# yesno, Kaldi's smallest corpus: sixty recordings of a man saying yes and no in Hebrew, eight words each, 8 kHz,
+# six minutes. Everything in a minute or two. Made to be copied: only local/data.sh is specific to this corpus.
 set -euo pipefail
 cd "$(dirname "$0")"
 . ../../utils/recipe.sh
