@@ -16,6 +16,7 @@ def load(
     device: str = "cpu",
     beam: int | None = None,
     nbest: int | None = None,
+    precision: str | None = None,
     channel: int | None = None,
     longest: float = 30.0,
 ) -> "Recognizer":
@@ -26,13 +27,23 @@ def load(
         device: "cpu", "cuda", …
         beam: width of a beam search; by default the search of the model's configuration.
         nbest: hypotheses for each sound; by default as many as the configuration says.
+        precision: of matrix products, "float32", "bfloat16" or, on a CPU, "int8"; by default the
+            configuration's.
         channel: of sounds with several, counted from 0; by default they are mixed.
         longest: seconds; longer sound is cut where it is quietest.
 
     Raises:
-        ValueError: naming the file of the folder that is missing or does not fit.
+        ValueError: naming the file of the folder that is missing or does not fit, or a wrong argument.
     """
     # Imported here, so that `import asr_topdown` and the command line's help need no torch.
     from asr_topdown.transcription.recognizer import Recognizer
 
-    return Recognizer.load(model, device=device, beam=beam, nbest=nbest, channel=channel, longest=longest)
+    return Recognizer.load(
+        model,
+        device=device,
+        beam=beam,
+        nbest=nbest,
+        precision=precision,
+        channel=channel,
+        longest=longest,
+    )

@@ -51,6 +51,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--nbest", type=int, metavar="N", help="with --format json: so many hypotheses")
     parser.add_argument(
+        "--precision",
+        metavar="NAME",
+        help="of the network's matrix products: float32, bfloat16 or, on the CPU, int8 (default: as the "
+        "model's configuration says)",
+    )
+    parser.add_argument(
         "--channel", type=int, metavar="N", help="of files with several, counted from 0 (default: mix them)"
     )
     parser.add_argument(
@@ -102,7 +108,7 @@ def _results(
 ) -> "Generator[Transcript | Failure, None, None]":
     from asr_topdown.transcription import side_by_side
 
-    keys = ("device", "beam", "nbest", "channel", "longest")
+    keys = ("device", "beam", "nbest", "precision", "channel", "longest")
     request = side_by_side.Request(args.model, {key: getattr(args, key) for key in keys})
     seconds = sum(map(side_by_side.size_of, sounds)) / side_by_side.BYTES_PER_SECOND
     return side_by_side.transcripts(request, sounds, options.processes(args, seconds))

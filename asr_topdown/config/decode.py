@@ -1,11 +1,14 @@
 """How speech is decoded: what `decode:` may hold in an experiment's YAML."""
 
 from collections.abc import Collection
-from typing import NamedTuple
+from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field, field_validator, model_validator
 
 from asr_topdown.config.section import Section
+
+Precision = Literal["float32", "bfloat16", "int8"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Method(NamedTuple):
@@ -75,6 +78,11 @@ class DecodeConfig(Section):
     nlsyms: tuple[str, ...] = Field(
         (),
         description="non-linguistic symbols such as <NOISE>, which error rates leave out on both sides",
+    )
+    precision: Precision = Field(
+        "float32",
+        description="of the network's matrix products and LSTMs; int8: weights of 8 bits, on a CPU only, and "
+        "not in an attention decoder of kind lstm; scores stay float32. docs/speed.md says what it gains",
     )
     frames_per_batch: int = Field(24000, ge=1)
 

@@ -38,7 +38,7 @@ from asr_topdown.text import Vocabulary
 
 def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
     """`decode.method: joint_beam`; a head whose scores have no weight may be missing."""
-    lm = configured_language_model(config, vocabulary, next(model.parameters()).device)
+    lm = configured_language_model(config, vocabulary, model.device)
     ctc = model.ctc if config.ctc_weight else None
     attention = model.attention if config.ctc_weight < 1 else None
 

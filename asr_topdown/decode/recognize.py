@@ -14,6 +14,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.decoders import build_decoder
+from asr_topdown.decode.inference import Inference
 from asr_topdown.decode.result import BLANK, DecodeResult
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.score.calibration import greedy_paths
@@ -56,7 +57,7 @@ def dev_metrics(
     An utterance that CTC cannot align (too short) has no loss but counts in the error rate. Where the model
     has an attention decoder, `accuracy` is the share of labels that it predicts right after the true ones.
     """
-    device = next(model.parameters()).device
+    device = model.device
     greedy = build_decoder(model, DecodeConfig(), vocabulary)
     rate, split = ("label_error", words) if model.label is not None else ("cer", characters)
     losses: list[Tensor] = []
@@ -110,17 +111,13 @@ def recognize(
     Raises:
         ValueError: for a decoder that this model has not the heads for.
     """
-    device = next(model.parameters()).device
-    decode = build_decoder(model, config, vocabulary)
+    infer = Inference(model, config, vocabulary)
     found: dict[str, DecodeResult] = {}
     for batch in batches(dataset, config.frames_per_batch, share):
-        moved = batch.to(device)
-        memory, lengths = model.encode(
-            moved.feats, moved.feat_lengths, moved.start, host_lengths=batch.feat_lengths
-        )
-        results = decode(memory, lengths)
-        if model.ctc is not None:
-            paths = greedy_paths(model.ctc.log_probs(memory), lengths, BLANK)
+        moved = batch.to(infer.device)
+        results, lengths, log_probs = infer(moved.feats, moved.feat_lengths, moved.start, batch.feat_lengths)
+        if log_probs is not None:
+            paths = greedy_paths(log_probs, lengths, BLANK)
             results = [replace(one, ctc_path=path) for one, path in zip(results, paths, strict=True)]
         found.update(zip(batch.ids, results, strict=True))
         for _ in batch.ids:

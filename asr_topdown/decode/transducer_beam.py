@@ -38,7 +38,7 @@ def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> 
     """`decode.method: transducer_beam`."""
     head = model.transducer
     assert head is not None
-    lm = configured_language_model(config, vocabulary, next(model.parameters()).device)
+    lm = configured_language_model(config, vocabulary, model.device)
     return lambda memory, lengths: transducer_beam(head, memory, lengths, config=config, lm=lm)
 
 
@@ -109,7 +109,7 @@ class _Search:
         self.lm = lm
         self.sos_eos = self.joiner.output.out_features
         # Once, not for each label: on a GPU each of these is a copy that the host waits for.
-        device = self.joiner.output.weight.device
+        device = self.predictor.embedding.weight.device
         self.factors, self.primes = (to_device(torch.tensor(two), device) for two in (FACTORS, PRIMES))
 
     def run(self, memory: Tensor, lengths: list[int]) -> list[DecodeResult]:

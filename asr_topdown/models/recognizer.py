@@ -10,6 +10,7 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
@@ -67,6 +68,11 @@ class Recognizer(Model):
         self.norm = nn.LayerNorm(last.output_size) if last.prenorm else nn.Identity()
         self.heads = nn.ModuleDict({name: head for name, head in heads.items() if head is not None})
         self.weights = loss_weights({name: weights[name] for name in self.heads})
+
+    @property
+    def device(self) -> torch.device:
+        """Where it is: on the CPU, if int8 weights (`nn/quantized.py`) have left it no parameter."""
+        return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     @property
     def ctc(self) -> CtcHead | None:

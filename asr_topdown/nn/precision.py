@@ -44,7 +44,7 @@ def has_bfloat16(device: torch.device) -> bool:
     )
 
 
-def slowness(precision: str, device: torch.device) -> str:
+def slowness(precision: str, device: torch.device, setting: str = "train.precision") -> str:
     """Warn, in one line, of a precision that gains nothing over float32 on this machine; "" if it does.
 
     Raises:
@@ -52,10 +52,10 @@ def slowness(precision: str, device: torch.device) -> str:
     """
     gpu = device.type == "cuda"
     if precision == "float16" and device.type == "cpu":
-        raise ValueError("train.precision: float16 is for GPUs, and this runs on cpu: try bfloat16")
+        raise ValueError(f"{setting}: float16 is for GPUs, and this runs on cpu: try bfloat16")
     if precision == "tf32" and not (gpu and torch.cuda.get_device_capability(device) >= (8, 0)):
-        return f"train.precision: {device} has no TF32: tf32 is float32 here"
+        return f"{setting}: {device} has no TF32: tf32 is float32 here"
     if precision == "bfloat16" and not has_bfloat16(device):
         lacks = "no bfloat16" if gpu else "neither AMX nor AVX512-BF16"
-        return f"train.precision: {device} has {lacks}: {precision} is slower here than float32"
+        return f"{setting}: {device} has {lacks}: {precision} is slower here than float32"
     return ""

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.config.decode import PRECISIONS, DecodeConfig
 from asr_topdown.data.inputs import of_sound
 from asr_topdown.data.sampler import length_batches
-from asr_topdown.decode.decoders import build_decoder, with_beam
+from asr_topdown.decode.decoders import with_beam
+from asr_topdown.decode.inference import Inference
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.transcription.cutting import cut
@@ -81,7 +82,7 @@ class Recognizer:
             raise ValueError(f"{model.folder}: reads the features that data directories bring, and no sound")
         self.model = model
         self._decode_config = decode or model.config.decode
-        self._decoder = build_decoder(model.network, self._decode_config, model.vocabulary)
+        self._infer = Inference(model.network, self._decode_config, model.vocabulary)
         self._rate = model.config.features.sample_rate
         self._longest = longest if model.network.label is None else _WHOLE
         self._sound = SoundReader(self._rate, channel)
@@ -95,6 +96,7 @@ class Recognizer:
         device: str = "cpu",
         beam: int | None = None,
         nbest: int | None = None,
+        precision: str | None = None,
         channel: int | None = None,
         longest: float = LONGEST,
     ) -> "Recognizer":
@@ -107,6 +109,10 @@ class Recognizer:
             decode = with_beam(model.network, decode, beam or decode.beam)
         if nbest is not None:
             decode = decode.model_copy(update={"nbest": nbest})
+        if precision is not None:
+            if precision not in PRECISIONS:
+                raise ValueError(f"precision {precision!r}: must be one of {', '.join(PRECISIONS)}")
+            decode = decode.model_copy(update={"precision": precision})
         return cls(model, decode, channel=channel, longest=longest)
 
     def transcribe(self, sources: Source | Sequence[Source]) -> list[Transcript]:
@@ -178,14 +184,13 @@ class Recognizer:
             self._decode_batch([pieces[index] for index in indices])
 
     def _decode_batch(self, batch: Sequence[_Waiting]) -> None:
-        device, network = self.model.device, self.model.network
+        device = self.model.device
         feats = pad_sequence([one.feats for one in batch], batch_first=True).to(device)
         sizes = torch.tensor([len(one.feats) for one in batch])
-        memory, lengths = network.encode(feats, sizes.to(device), host_lengths=sizes)
-        found = self._decoder(memory, lengths)
+        found, lengths, log_probs = self._infer(feats, sizes.to(device), 0, sizes)
         rows: list[np.ndarray | None] = [None] * len(batch)
-        if network.ctc is not None:
-            log_probs, counts = network.ctc.log_probs(memory), lengths.tolist()
+        if log_probs is not None:
+            counts = lengths.tolist()
             rows = [row[:count] for row, count in zip(log_probs.cpu().double().numpy(), counts, strict=True)]
         for one, result, row in zip(batch, found, rows, strict=True):
             one.job.segments[one.number] = self._segment(one, result, row)

@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 import asr_topdown
+from asr_topdown.bin.main import main
 from asr_topdown.transcription.transcript import Failure
 
 from .conftest import EACH, RATE
@@ -52,6 +53,33 @@ def test_sounds_of_every_kind_give_the_same(recognizer, toy, tmp_path):
     assert recognizer.transcribe((samples, rate))[0].text == "abc ba"
     with open(path, "rb") as opened:
         assert recognizer.transcribe(opened)[0].source == str(path)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "int8"])
+def test_other_precisions_hear_the_same_tones(recognizer, toy, tmp_path, capsys, precision):
+    """Through the programming interface, `transcribe` and `decode`; confidences differ."""
+    path = str(toy.write(tmp_path / "a.wav", "ab cab c"))
+    (exact,), (found,) = (
+        one.transcribe(path) for one in (recognizer, asr_topdown.load(toy.model, precision=precision))
+    )
+    assert found.text == exact.text == "ab cab c"
+    for one, two in zip(found.words, exact.words, strict=True):
+        assert one.confidence == pytest.approx(two.confidence, abs=0.05)
+        assert one.confidence != two.confidence
+    assert main(["transcribe", str(toy.model), path, "--precision", precision]) == 0
+    assert capsys.readouterr().out == f"{path}: ab cab c\n"
+    command = ["decode", str(toy.root / "data" / "dev"), "--model", str(toy.model), "--out", str(tmp_path)]
+    texts = []
+    for said in ("float32", precision):
+        assert main([*command, "--set", f"decode.precision={said}"]) == 0
+        texts.append((tmp_path / "dev" / "text").read_text())
+    assert "done already" not in capsys.readouterr().out
+    assert texts[0] == texts[1]
+
+
+def test_a_precision_that_is_none(toy):
+    with pytest.raises(ValueError, match="precision 'int4': must be one of float32, bfloat16, int8"):
+        asr_topdown.load(toy.model, precision="int4")
 
 
 def test_batched_is_one_by_one(recognizer, toy, tmp_path):

@@ -1,0 +1,47 @@
+"""Weights of 8 bits, for inference on a CPU."""
+
+import copy
+import warnings
+from typing import TypeVar
+
+import torch
+from torch import nn
+
+Network = TypeVar("Network", bound=nn.Module)
+
+_READ_WEIGHTS = frozenset({"LstmDecoder", "WavLMAttention"})
+"""Modules that multiply with the weights of their parts themselves, which must therefore stay tensors."""
+
+
+def dynamic_int8(network: Network, device: torch.device) -> Network:
+    """A copy of `network` whose linear layers and LSTMs multiply in int8.
+
+    Each row of a weight has a scale of its own; the inputs of a product share one, which is found when they
+    are there ("dynamic"), so that it depends a little on the other utterances of the batch. Layers that read
+    the weights of their parts themselves stay as they are, the LSTM decoder among them.
+
+    Raises:
+        ValueError: on another device than a CPU.
+    """
+    if device.type != "cpu":
+        raise ValueError(f"decode.precision: int8 is for CPUs, and this runs on {device.type}: try bfloat16")
+    # PyTorch wants this API to move to torchao, a package that would be needed for nothing else; it has been
+    # announced as gone from 2.10 on, and is still there in 2.13.
+    from torch.ao.quantization import per_channel_dynamic_qconfig, quantize_dynamic
+
+    kept = {
+        f"{name}.{part}" if part else name
+        for name, module in network.named_modules()
+        if type(module).__name__ in _READ_WEIGHTS
+        for part, _ in module.named_modules()
+    }
+    wanted = {
+        name: per_channel_dynamic_qconfig
+        for name, module in network.named_modules()
+        if type(module) in (nn.Linear, nn.LSTM) and name not in kept
+    }
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "torch.ao.quantization is deprecated", DeprecationWarning)
+        warnings.filterwarnings("ignore", r"[\s\S]*quantized tensor creation functions", UserWarning)
+        quantized: Network = quantize_dynamic(copy.deepcopy(network), wanted, inplace=True)
+    return quantized
