@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asr_topdown.datadir import DataDir
     from asr_topdown.transcription.forced import Aligned
 
-HELP = "find when each word of data directories is said, by a network's CTC output (forced alignment)"
+HELP = "align the words of data directories with their audio, by a network's CTC output (forced alignment)"
 EXAMPLE = """
 asr-topdown align data/test --model exp/a/models/joint_seed1 --out exp/a/align
 """
@@ -23,7 +23,7 @@ asr-topdown align data/test --model exp/a/models/joint_seed1 --out exp/a/align
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "data", nargs="+", type=Path, metavar="DIR", help="data directories with sound and text"
+        "data", nargs="+", type=Path, metavar="DIR", help="data directories with audio and text"
     )
     parser.add_argument(
         "--model", type=Path, required=True, metavar="DIR", help="folder of a trained network"
@@ -33,12 +33,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="DIR",
-        help="DIR/SET gets `ctm`, `scores` (log-probability per frame: low where a transcript does not fit) "
-        "and "
-        "`textgrid/RECORDING.TextGrid`",
+        help="writes `ctm`, `scores` (log-probability per frame: low where a transcript does not match) and "
+        "`textgrid/RECORDING.TextGrid` to DIR/SET",
     )
     parser.add_argument(
-        "--pipes", action="store_true", help="run the commands that wav.scp may hold, as `features` does"
+        "--pipes", action="store_true", help="run commands found in wav.scp, as `features` does"
     )
     options.add_device(parser)
 

@@ -5,12 +5,12 @@ from pathlib import Path
 
 from asr_topdown.bin import options
 
-HELP = "print a configuration with all its defaults, the files it is made of, or a hash of what a stage reads"
+HELP = "print a configuration with all its defaults, the files it includes, or a hash of what a stage reads"
 EXAMPLE = """
 asr-topdown config conf/blstm_ctc.yaml --set train.epochs=20
 asr-topdown config conf/blstm_ctc.yaml --section decode decode.beam
-asr-topdown config conf/blstm_ctc.yaml --hash features     # the same as long as the features are
-asr-topdown config conf/blstm_ctc.yaml --files             # those that it includes first
+asr-topdown config conf/blstm_ctc.yaml --hash features     # changes only if the features do
+asr-topdown config conf/blstm_ctc.yaml --files             # included files first
 """
 
 
@@ -18,18 +18,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", type=Path, metavar="FILE", help="the experiment's YAML")
     options.add_overrides(parser)
     what = parser.add_mutually_exclusive_group()
-    what.add_argument("--files", action="store_true", help="print the files that it is made of, one a line")
+    what.add_argument("--files", action="store_true", help="print the files that it is made of, one per line")
     what.add_argument(
         "--section",
         nargs="+",
         metavar="NAME",
-        help="print these sections alone, or of a single setting (decode.beam) its value",
+        help="print only these sections, or the value of a single setting (decode.beam)",
     )
     what.add_argument(
         "--hash",
         nargs="+",
         metavar="NAME",
-        help="print 16 hexadecimal digits for these sections and settings, the same as long as these are",
+        help="print a hash of these sections and settings, 16 hexadecimal digits that change only if they do",
     )
 
 

@@ -60,7 +60,7 @@ def _add(
 
 
 def _add_combine(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    help_ = "all utterances of several directories in one"
+    help_ = "combine the utterances of several directories"
     _add(changes, "combine", help_, "data/train_a data/train_b --out data/train", _combine, several=True)
 
 
@@ -71,21 +71,27 @@ def _combine(args: argparse.Namespace) -> list[DataDir]:
 
 
 def _add_subset(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    help_ = "some of the utterances of a directory"
+    help_ = "select utterances of a directory"
     parser = _add(changes, "subset", help_, "data/train --per-speaker 20 --out data/train_20", _subset)
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(
-        "--utterances", type=Path, metavar="FILE", help="those whose ids are the first words of its lines"
+        "--utterances", type=Path, metavar="FILE", help="the utterances whose ids begin its lines"
     )
     which.add_argument(
-        "--speakers", type=Path, metavar="FILE", help="those of the speakers that its lines begin with"
+        "--speakers",
+        type=Path,
+        metavar="FILE",
+        help="the utterances of the speakers whose ids begin its lines",
     )
-    which.add_argument("--first", type=int, metavar="N", help="the first N in the order of their ids")
-    which.add_argument("--per-speaker", type=int, metavar="N", help="the first N of each speaker")
+    which.add_argument("--first", type=int, metavar="N", help="the first N utterances, sorted by id")
+    which.add_argument("--per-speaker", type=int, metavar="N", help="the first N utterances of each speaker")
     which.add_argument(
-        "--random", type=int, metavar="N", help="N of them, each speaker's share alike; 10 are among 20"
+        "--random",
+        type=int,
+        metavar="N",
+        help="N random utterances, the same proportion of each speaker's; the 10 are among the 20",
     )
-    parser.add_argument("--seed", type=int, default=0, help="with --random: chooses others (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random choice (default: 0)")
 
 
 def _subset(args: argparse.Namespace) -> list[DataDir]:
@@ -123,18 +129,21 @@ def _first_words(path: Path) -> list[str]:
 
 
 def _add_split(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    help_ = "several directories, OUT/train and so on, that share no sentence or no speaker"
+    help_ = "split into directories OUT/train and so on that share no sentence or no speaker"
     example = "data/all --parts train:0.8,dev:0.1,test:0.1 --by speaker --out data"
     parser = _add(changes, "split", help_, example, _split)
-    parser.add_argument("--parts", required=True, metavar="NAME:SHARE,...", help="the sets and their shares")
+    parser.add_argument(
+        "--parts", required=True, metavar="NAME:SHARE,...", help="the sets and their proportions"
+    )
     parser.add_argument(
         "--by",
         choices=tuple(split.BY),
         default="transcript",
-        help="transcript: no sentence in two sets; stratified: nor that, and every speaker in each; speaker: "
-        "no speaker in two; both: neither, some utterances are left out (default: %(default)s)",
+        help="transcript: no sentence in two sets; stratified: the same, with every speaker in each set; "
+        "speaker: no speaker in two sets; both: no sentence and no speaker in two sets, leaving some "
+        "utterances out (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="divides otherwise (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random split (default: 0)")
 
 
 def _split(args: argparse.Namespace) -> list[DataDir]:
@@ -143,7 +152,7 @@ def _split(args: argparse.Namespace) -> list[DataDir]:
 
 
 def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    help_ = "parts, each within the next, and the rest: OUT/DIR_p05, …, OUT/DIR_unseen; every speaker in each"
+    help_ = "make nested subsets and the rest, with every speaker in each: OUT/DIR_p05, …, OUT/DIR_unseen"
     example = "data/train_si284 --percent 5 10 20 40 80 --out data"
     parser = _add(changes, "nested", help_, example, _nested)
     parser.add_argument(
@@ -152,9 +161,9 @@ def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") 
         nargs="+",
         default=nested.PERCENT,
         metavar="P",
-        help="sizes of the parts, in percent of the utterances (default: 5 10 20 40 80)",
+        help="sizes of the subsets, in percent of the utterances (default: 5 10 20 40 80)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="chooses other utterances (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random choice (default: 0)")
 
 
 def _nested(args: argparse.Namespace) -> list[DataDir]:
@@ -162,7 +171,7 @@ def _nested(args: argparse.Namespace) -> list[DataDir]:
 
 
 def _add_speed(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    help_ = "a directory once per speed (more training data from the same recordings)"
+    help_ = "copy a directory once per speed (more training data from the same recordings)"
     parser = _add(changes, "speed", help_, "data/train --factors 0.9 1.0 1.1 --out data/train_sp", _speed)
     parser.add_argument(
         "--factors",
@@ -170,7 +179,7 @@ def _add_speed(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         nargs="+",
         default=[0.9, 1.0, 1.1],
         metavar="F",
-        help="how many times faster (default: 0.9 1.0 1.1)",
+        help="speed factors (default: 0.9 1.0 1.1)",
     )
 
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from asr_topdown.engines.job import Engine
     from asr_topdown.text import Vocabulary
 
-HELP = "write the transcripts of data directories, by one model or by every one of an experiment"
+HELP = "transcribe data directories with one model or with every model of an experiment"
 EXAMPLE = """
 asr-topdown decode data/dev data/test --exp exp/a --nj 4
 asr-topdown decode data/test --exp exp/a --device cuda --nj 16 --engine slurm --slurm partition=gpu,gpus=1
@@ -31,12 +31,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--exp", type=Path, metavar="DIR", help="decode with every network of its studies")
-    which.add_argument("--model", type=Path, metavar="DIR", help="decode with this network's folder")
+    which.add_argument("--model", type=Path, metavar="DIR", help="decode with the network in this folder")
     parser.add_argument(
         "--results",
         nargs="+",
         metavar="TAG",
-        help="with --exp: only networks of these studies",
+        help="with --exp: only the networks of these studies",
     )
     parser.add_argument("--out", type=Path, metavar="DIR", help="with --model: write OUT/<set>/text")
     options.add_config(parser, required=False)

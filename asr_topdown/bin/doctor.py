@@ -15,7 +15,7 @@ from typing import Any, Literal, NamedTuple
 
 import asr_topdown
 
-HELP = "check Python, packages, processor, tools and disk; say what is missing and what to do"
+HELP = "check Python, packages, processor, tools and disk; report what is missing and how to fix it"
 EXAMPLE = "asr-topdown doctor"
 
 # Distribution -> module. A test keeps this equal to pyproject.toml.
@@ -36,9 +36,9 @@ REQUIRED = {
 # Program -> what it is for, and what to do without it. None is needed to train, decode or score.
 OPTIONAL = {
     "sclite": "compares our scores with NIST's; tools/install_sctk.sh, or apt-get install sctk",
-    "espeak-ng": "speaks text, for a toy corpus of one's own; apt-get install espeak-ng",
-    "sbatch": "Slurm, to send trainings to a cluster; nothing to do on a single machine",
-    "sph2pipe": "for a wav.scp that calls it; without one, SPHERE files are read all the same",
+    "espeak-ng": "synthesises speech for toy corpora; apt-get install espeak-ng",
+    "sbatch": "Slurm, to train on a cluster; not needed on a single machine",
+    "sph2pipe": "for a wav.scp that calls it; SPHERE files are read without it",
     "sox": "for a wav.scp that calls it; apt-get install sox",
 }
 SCTK_FOLDERS = (Path(__file__).parents[2] / "tools" / "sctk" / "bin", Path("/usr/lib/sctk/bin"))
@@ -55,7 +55,7 @@ class Finding(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--disk", type=Path, default=Path("."), help="folder whose free space counts")
+    parser.add_argument("--disk", type=Path, default=Path("."), help="folder whose free space to check")
 
 
 def run(args: argparse.Namespace) -> int:

@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--output",
         choices=("ctc", "encoder"),
         default="ctc",
-        help="log-probabilities of the CTC output, or the encoder's frames (default: %(default)s)",
+        help="log-probabilities of the CTC output, or the encoder's output (default: %(default)s)",
     )
 
 

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from asr_topdown.config.features import FeaturesConfig
     from asr_topdown.engines.job import Engine
 
-HELP = "compute features of data directories, and the mean and variance of the first one"
+HELP = "compute the features of data directories, and the mean and variance of the first one"
 EXAMPLE = """
 asr-topdown features data/train data/dev data/test --config conf/blstm_ctc.yaml --nj 4
 asr-topdown features data/train data/dev --config conf/blstm_ctc.yaml --out data/fbank40
@@ -36,20 +36,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--out",
         type=Path,
         metavar="DIR",
-        help="leave the data directories as they are: copy their tables to DIR/NAME, and put features there",
+        help="leave the data directories unchanged: copy their tables to DIR/NAME, and write features there",
     )
     parser.add_argument(
         "--nj",
         type=int,
         default=len(os.sched_getaffinity(0)),
         metavar="N",
-        help="processes, of one thread each; default: the CPUs there are",
+        help="number of processes, each with one thread (default: the number of CPUs)",
     )
     parser.add_argument(
         "--strict",
         action="store_true",
-        help="refuse what is otherwise cut, left out or read with a warning: segments behind the end of "
-        "their recording or shorter than a frame, headers that promise more than follows, other checksums",
+        help="refuse what is otherwise cut, left out or read with a warning: segments after the end of "
+        "their recording or shorter than a frame, truncated files, wrong checksums",
     )
     options.add_engine(parser, "processes", spread=False)
 

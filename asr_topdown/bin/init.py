@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
-HELP = "lay out a recipe: for a corpus of your own, or a copy of one of ours"
+HELP = "create a recipe: for your own corpus, or a copy of an existing one"
 EXAMPLE = """
 asr-topdown init mycorpus
 mycorpus/run.sh --source recordings/table.csv
@@ -28,13 +28,13 @@ _LEFT = ("RESULTS.md", "gpu_slice.sh")  # of the repository: the second needs it
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to make")
+    parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to create")
     parser.add_argument(
         "--from",
         dest="recipe",
         default=OWN,
         metavar="RECIPE",
-        help="prompts, fsdd, an4 … (default: %(default)s, for a corpus of your own)",
+        help="prompts, fsdd, an4 … (default: %(default)s, for your own corpus)",
     )
 
 

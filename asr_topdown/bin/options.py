@@ -84,9 +84,9 @@ def add_nj(parser: argparse.ArgumentParser) -> None:
         "--nj",
         type=int,
         metavar="N",
-        help="processes side by side, of one thread each, which decide nothing about the result; default: "
-        f"the CPUs there are, but no more than one for each {SECONDS_PER_PROCESS / 60:g} minutes of sound; "
-        "on a GPU or a cluster 1",
+        help="number of parallel processes, each with one thread, which does not change the result; default: "
+        f"the number of CPUs, but at most one per {SECONDS_PER_PROCESS / 60:g} minutes of audio; 1 on a GPU "
+        "or a cluster",
     )
 
 
@@ -110,7 +110,11 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     add_config(parser)
     parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="data directory to train on")
     parser.add_argument(
-        "--dev", type=Path, required=True, metavar="DIR", help="data directory that chooses the best epoch"
+        "--dev",
+        type=Path,
+        required=True,
+        metavar="DIR",
+        help="data directory on which the best epoch is chosen",
     )
     parser.add_argument(
         "--tokens", type=Path, required=True, metavar="FILE", help="from `asr-topdown tokens`"
@@ -133,8 +137,8 @@ def add_ddp(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=1,
         metavar="N",
-        help="train each network by N processes together, each with a GPU of its own (or, with --device cpu, "
-        "none): this command starts itself again under torchrun (default: %(default)s)",
+        help="train each network with N processes, each on its own GPU (or, with --device cpu, "
+        "none): this command restarts itself under torchrun (default: %(default)s)",
     )
 
 
@@ -170,19 +174,19 @@ def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = Tru
         action="append",
         default=[],
         metavar="KEY=VALUE,…|FILE",
-        help="what each job asks of Slurm: time, gpus, cpus, mem, notice, requeues, poll, setup and every "
-        "long option of sbatch; or a YAML file of them (conf/engine/slurm.yaml); may be given several times",
+        help="what each job requests from Slurm: time, gpus, cpus, mem, notice, requeues, poll, setup and "
+        "any long option of sbatch; or a YAML file of them (conf/engine/slurm.yaml); may be repeated",
     )
     parser.add_argument(
-        "--ray", metavar="ADDRESS", help="a running Ray cluster; without it, --engine ray is here"
+        "--ray", metavar="ADDRESS", help="a running Ray cluster; without it, --engine ray uses this machine"
     )
     parser.add_argument(
         "--retries",
         type=int,
         default=2,
         metavar="N",
-        help="retry a job that was killed or ran out of memory up to N times, from its last checkpoint; an "
-        "error in it is final (default: %(default)s)",
+        help="retry a job that was killed or ran out of memory up to N times, from its last checkpoint; "
+        "other errors are final (default: %(default)s)",
     )
     if spread:
         _add_workers(parser, jobs)
@@ -194,14 +198,14 @@ def _add_workers(parser: argparse.ArgumentParser, jobs: str) -> None:
         "--workers",
         type=int,
         metavar="N",
-        help=f"{jobs} side by side; default: here one per GPU, or as many as the CPUs have threads for, on a "
-        "cluster no limit",
+        help=f"number of {jobs} in parallel; default: on this machine one per GPU, or as many as the CPUs "
+        "have threads for; on a cluster no limit",
     )
     parser.add_argument(
         "--gpus",
         type=int,
         metavar="N",
-        help="spread the workers over N GPUs of this machine; default: with --device cuda all",
+        help="spread the workers over N GPUs of this machine (default: all with --device cuda)",
     )
 
 

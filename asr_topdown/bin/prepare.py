@@ -53,13 +53,16 @@ def _add(corpora: Subparsers, name: str, help_: str, example: str) -> argparse.A
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the data go")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write the data")
     return parser
 
 
 def _add_downloads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--downloads", type=Path, metavar="DIR", help="where downloads go (default: `downloads` beside --out)"
+        "--downloads",
+        type=Path,
+        metavar="DIR",
+        help="where to keep downloads (default: `downloads` next to --out)",
     )
 
 
@@ -106,9 +109,11 @@ def _add_fsdd(corpora: Subparsers) -> None:
         type=int,
         default=0,
         metavar="K",
-        help="0 to 5: test on speaker K, dev on the next (default: 0)",
+        help="0 to 5: the test speaker; the next one is the dev set (default: 0)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="joins other recordings (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, default=0, help="of the random order in which recordings are joined (default: 0)"
+    )
     parser.add_argument(
         "--repeats", type=int, default=1, metavar="N", help="use each training recording N times (default: 1)"
     )
@@ -135,7 +140,7 @@ def _add_an4(corpora: Subparsers) -> None:
         "--feats",
         type=Path,
         metavar="DIR",
-        help="data directories train and test with features, without sound (features.kind: given)",
+        help="folder with data directories train and test of features, without audio (features.kind: given)",
     )
     _add_downloads(parser)
     parser.set_defaults(
@@ -155,7 +160,7 @@ def _add_mboshi(corpora: Subparsers) -> None:
     )
     _add_downloads(parser)
     parser.add_argument(
-        "--partial", action="store_true", help="accept a copy with fewer utterances or other transcripts"
+        "--partial", action="store_true", help="accept a copy with fewer utterances or different transcripts"
     )
     parser.set_defaults(
         prepare=lambda args: mboshi.prepare(
@@ -165,13 +170,13 @@ def _add_mboshi(corpora: Subparsers) -> None:
 
 
 def _add_librispeech(corpora: Subparsers) -> None:
-    help_ = "audio books, 5 to 960 hours (LibriSpeech): train, and dev and test, clean and other"
+    help_ = "audiobooks, 5 to 960 hours (LibriSpeech): train, and dev and test, clean and other"
     parser = _add(corpora, "librispeech", help_, "--parts 100 --out data/100")
     parser.add_argument(
         "--parts",
         required=True,
         choices=librispeech.PARTS,
-        help="hours of training; mini: five, whose dev set is dev_clean_2",
+        help="hours of training data; mini: five, with dev_clean_2 as the dev set",
     )
     parser.add_argument(
         "--librispeech",
@@ -209,7 +214,7 @@ def _add_wsj(corpora: Subparsers) -> None:
         nargs="+",
         default=[],
         metavar="SET",
-        help=f"only these of {', '.join(part.name for part in wsj.SETS)} (default: all that are there)",
+        help=f"only these of {', '.join(part.name for part in wsj.SETS)} (default: all that are present)",
     )
     parser.set_defaults(
         prepare=lambda args: wsj.prepare(args.out, roots=[*args.wsj0, *args.wsj1], sets=args.sets)

@@ -29,7 +29,9 @@ def _add_swbd(add: AddCorpus, add_downloads: AddOptions) -> None:
         help="the MS98 transcripts (default: in --swbd, or download)",
     )
     add_downloads(parser)
-    parser.add_argument("--conv-tab", type=Path, metavar="FILE", help="conv_tab.csv, to tell callers by PIN")
+    parser.add_argument(
+        "--conv-tab", type=Path, metavar="FILE", help="conv_tab.csv, to identify callers by PIN"
+    )
     parser.add_argument(
         "--dev-utterances", type=int, default=4000, metavar="N", help="the first N are dev (default: 4000)"
     )
@@ -51,7 +53,7 @@ def _add_eval2000(add: AddCorpus) -> None:
     help_ = "2000 Hub-5 English evaluation (LDC2002S09, LDC2002T43): eval2000, with stm and glm for scoring"
     parser = add("eval2000", help_, "--folders /corpora/LDC2002S09 /corpora/LDC2002T43 --out data")
     parser.add_argument(
-        "--folders", type=Path, nargs="+", required=True, metavar="DIR", help="sound and transcripts"
+        "--folders", type=Path, nargs="+", required=True, metavar="DIR", help="audio and transcripts"
     )
     _add_sample_rate(parser)
     parser.set_defaults(
@@ -74,5 +76,5 @@ def _add_sample_rate(parser: argparse.ArgumentParser) -> None:
         "--sample-rate",
         type=int,
         metavar="HZ",
-        help="resample the sound (16000, as ESPnet; default: 8000, as it is)",
+        help="resample the audio (16000 as in ESPnet; default: 8000, as recorded)",
     )

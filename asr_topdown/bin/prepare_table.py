@@ -16,9 +16,8 @@ AddCorpus = Callable[[str, str, str], argparse.ArgumentParser]
 """(name, help, example) -> the subcommand's parser."""
 
 _HELP = (
-    "recordings of your own and their transcripts: CSV or TSV (Common Voice, Hugging Face, SpeechBrain), "
-    "JSON (NeMo, "
-    "ESPnet), lhotse, LibriSpeech, Kaldi, a text file beside each sound file"
+    "your own recordings and their transcripts: CSV or TSV (Common Voice, Hugging Face, SpeechBrain), "
+    "JSON (NeMo, ESPnet), lhotse, LibriSpeech, Kaldi, a text file next to each audio file"
 )
 _EXAMPLE = (
     "--source recordings/text.tsv --normalise basic --split train:0.8,dev:0.1,test:0.1 --split-by speaker "
@@ -37,12 +36,12 @@ def add_arguments(add: AddCorpus) -> None:
         help="the table, or the folder that holds the transcripts",
     )
     parser.add_argument(
-        "--audio", type=Path, metavar="DIR", help="folder with the sound files (default: that of the table)"
+        "--audio", type=Path, metavar="DIR", help="folder with the audio files (default: that of the table)"
     )
     parser.add_argument(
         "--licence",
         metavar="TEXT",
-        help="of the recordings, for the cards of models that are trained on them",
+        help="licence of the recordings, for the cards of models trained on them",
     )
     _add_reading(parser)
     _add_splitting(parser)
@@ -50,53 +49,53 @@ def add_arguments(add: AddCorpus) -> None:
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--kind", choices=KINDS, help="what the source is (default: what it looks like)")
+    parser.add_argument("--kind", choices=KINDS, help="format of the source (default: detected)")
     parser.add_argument(
         "--columns",
         default="",
         metavar="USE=HEADING,...",
-        help=f"which column is what, where headings are unusual; uses: {', '.join(columns.NAMES)}",
+        help=f"the meaning of columns with unusual headings: {', '.join(columns.NAMES)}",
     )
     parser.add_argument(
         "--encoding",
         metavar="NAME",
-        help="of the text, such as latin-1 (default: UTF-8, or by its first bytes)",
+        help="of the text, such as latin-1 (default: UTF-8, or as its first bytes indicate)",
     )
     parser.add_argument(
         "--speaker-from",
         choices=SPEAKER_SOURCES,
-        help="the table's column, the folder a file lies in, its name up to - or _, or none: each utterance "
-        "its own "
-        "(default: what the table says)",
+        help="the table's column, the folder of a file, its name up to - or _, or none: each utterance is "
+        "its own speaker (default: as the source specifies)",
     )
     parser.add_argument(
         "--normalise",
         choices=tuple(NORMALISERS),
         default="none",
-        help="none: white space only; basic: any language, lower case without punctuation; english: and "
-        "numbers as "
-        "words (default: %(default)s)",
+        help="none: white space only; basic: any language, lower case without punctuation; english: also "
+        "spells out numbers (default: %(default)s)",
     )
     parser.add_argument(
-        "--sample-rate", type=int, metavar="HZ", help="resample all sound (default: it must be alike)"
+        "--sample-rate",
+        type=int,
+        metavar="HZ",
+        help="resample all audio (default: all must have the same rate)",
     )
-    parser.add_argument("--channel", type=int, metavar="N", help="of sound files with two, counted from 0")
+    parser.add_argument("--channel", type=int, metavar="N", help="channel of files with two, counted from 0")
     parser.add_argument(
-        "--skip-bad", action="store_true", help="leave out rows whose sound is missing or cannot be read"
+        "--skip-bad", action="store_true", help="leave out rows whose audio is missing or cannot be read"
     )
 
 
 def _add_splitting(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--split", metavar="NAME:SHARE,...", help="several sets (default: one)")
+    parser.add_argument("--split", metavar="NAME:SHARE,...", help="divide into several sets (default: one)")
     parser.add_argument(
         "--split-by",
         choices=tuple(split.BY),
         default="transcript",
-        help="transcript: no sentence in two sets; stratified: nor that, and every speaker in each; "
-        "speaker: no speaker "
-        "in two; both: neither (default: %(default)s)",
+        help="transcript: no sentence in two sets; stratified: the same, with every speaker in each set; "
+        "speaker: no speaker in two sets; both: no sentence and no speaker in two (default: %(default)s)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="splits in another way (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random split (default: %(default)s)")
 
 
 def _prepare(args: argparse.Namespace) -> "Sequence[DataDir]":

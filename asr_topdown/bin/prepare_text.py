@@ -25,7 +25,7 @@ def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
     )
     add_downloads(parser)
     parser.add_argument(
-        "--share", type=float, default=1.0, metavar="S", help="keep so much of each text (default: 1)"
+        "--share", type=float, default=1.0, metavar="S", help="keep this fraction of each text (default: 1)"
     )
     parser.add_argument(
         "--min-count",
@@ -43,7 +43,11 @@ def _add_lm_text(add: AddCorpus) -> None:
         "lm-text", help_, "--tokens data/tokens.txt --train data/train more.txt --dev data/dev --out data/lm"
     )
     parser.add_argument(
-        "--tokens", type=Path, required=True, metavar="FILE", help="the recogniser's, of `asr-topdown tokens`"
+        "--tokens",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="the recogniser's, from `asr-topdown tokens`",
     )
     for name, use in (("train", "to train on"), ("dev", "that chooses the best epoch")):
         parser.add_argument(
@@ -52,7 +56,7 @@ def _add_lm_text(add: AddCorpus) -> None:
             nargs="+",
             required=True,
             metavar="TEXT",
-            help=f"text {use}: data directories, or files with a sentence in each line",
+            help=f"text {use}: data directories, or files with one sentence per line",
         )
     parser.set_defaults(prepare=_lm_text)
 

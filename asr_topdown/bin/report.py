@@ -3,7 +3,9 @@
 import argparse
 from pathlib import Path
 
-HELP = "write a page (HTML and Markdown) with tables, statistics, plots and the tree of an experiment"
+HELP = (
+    "write a report (HTML and Markdown) on an experiment: tables, statistics, plots and the tree of trainings"
+)
 EXAMPLE = """
 asr-topdown report exp/a --set-name test
 asr-topdown report exp/a_fold0 exp/a_fold1 exp/a_fold2
@@ -18,15 +20,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="+",
         metavar="EXP",
-        help="experiment folder, finished or not; of several, a table of all too",
+        help="experiment folder, finished or not; several also give a table of all",
     )
     parser.add_argument("--set-name", default="test", metavar="NAME", help="the decoded set to report")
     parser.add_argument(
         "--over-data",
         type=Path,
         metavar="DIR",
-        help="no pages: the experiments are of one design on more and more data; write what searches gain "
-        "on joint training to DIR",
+        help="no pages: the experiments are one design on increasing amounts of data; write the searches' "
+        "gain over joint training to DIR",
     )
 
 

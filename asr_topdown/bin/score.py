@@ -29,14 +29,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         nargs="*",
         metavar="HYP",
-        help="likewise, of the system; several are the seeds of one way of training",
+        help="the system's output, likewise; several are the seeds of one way of training",
     )
     parser.add_argument(
         "--exp",
         type=Path,
         metavar="DIR",
-        help="instead of HYP: each seed of an experiment's studies, joint against top-down; written to "
-        "EXP/results/REF/TAG.txt and .json as well, and the alignments beside them",
+        help="instead of HYP: each seed of an experiment's studies, joint against top-down; also written to "
+        "EXP/results/REF/TAG.txt and .json, with the alignments next to them",
     )
     parser.add_argument(
         "--results", nargs="+", metavar="TAG", help="with --exp: only these studies (default: all)"
@@ -47,32 +47,33 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="HYP2",
-        help="a second system, tested against the first; as many seeds of another way of training, in the "
+        help="a second system to test against the first: as many seeds of another way of training, in the "
         "same order",
     )
     parser.add_argument(
         "--units",
         choices=("word", "char", "both", "label"),
-        help="what is counted (default: label where the decodings are of labels, else both)",
+        help="what to count (default: label if the decodings are labels, otherwise both)",
     )
     parser.add_argument("--report", type=Path, metavar="FILE", help="write alignments, confusions and more")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all counts")
     parser.add_argument(
-        "--utt2spk", type=Path, metavar="FILE", help="speakers; found by itself where REF is a data directory"
+        "--utt2spk",
+        type=Path,
+        metavar="FILE",
+        help="speakers; found automatically if REF is a data directory",
     )
-    parser.add_argument(
-        "--missing-as-empty", action="store_true", help="a missing hypothesis is an empty one"
-    )
+    parser.add_argument("--missing-as-empty", action="store_true", help="count a missing hypothesis as empty")
     parser.add_argument(
         "--nlsyms",
         nargs="+",
         default=[],
         metavar="TAG",
-        help="tags such as '<NOISE>' that are left out on both sides (ESPnet's non-linguistic symbols); with "
-        "--exp the decode.nlsyms of the decodings",
+        help="tags such as '<NOISE>' to remove on both sides (ESPnet's non-linguistic symbols); default with "
+        "--exp: the decode.nlsyms of the decodings",
     )
     parser.add_argument(
-        "--by-speaker", action="store_true", help="bootstrap draws speakers, not single utterances"
+        "--by-speaker", action="store_true", help="bootstrap over speakers instead of utterances"
     )
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
@@ -87,7 +88,7 @@ def _add_hub5(parser: argparse.ArgumentParser) -> None:
     group.add_argument("--stm", type=Path, metavar="FILE", help="the reference, instead of REF's transcripts")
     group.add_argument("--glm", type=Path, metavar="FILE", help="mapping rules, for both sides")
     group.add_argument(
-        "--hubscr", action="store_true", help="ask NIST's hubscr.pl too, and say whether it agrees"
+        "--hubscr", action="store_true", help="also run NIST's hubscr.pl, and report whether it agrees"
     )
 
 

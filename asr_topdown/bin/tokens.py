@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr_topdown.bin import options
 
-HELP = "List the output units (characters, words or pieces of words) of the training transcripts."
+HELP = "List the output units (characters, words or subwords) of the training transcripts."
 EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --out data/tokens.txt"
 
 
@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         required=True,
         metavar="FILE",
-        help="where the list goes (tokens.txt); a SentencePiece model goes beside it (tokens.model)",
+        help="where to write the list (tokens.txt); a SentencePiece model goes next to it (tokens.model)",
     )
 
 

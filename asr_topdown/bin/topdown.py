@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from asr_topdown.study.driver import Submit
     from asr_topdown.train.distributed import World
 
-HELP = "train top-down (Algorithm 1) with its controls, and save what each training gave"
+HELP = "train top-down (Algorithm 1) with its controls, and save the outcome of each training"
 EXAMPLE = """
 asr-topdown topdown --config conf/blstm_ctc.yaml --train data/train --dev data/dev \\
     --tokens data/tokens.txt --exp exp/a --workers 2 --set schedule.seeds=[1,2,3]
@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         choices=SEARCHES,
         default=[],
         metavar="NAME",
-        help="run these instead of schedule.search, without controls; joint: only the joint trainings that "
-        "the study begins with, of all seeds",
+        help="run these instead of schedule.search, without controls; joint: only the joint trainings of all "
+        "seeds, with which the study begins",
     )
     for title, specs in (
         ("searches (schedule.search)", SEARCHES),
@@ -50,13 +50,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         parser.add_argument_group(title, lines)
     parser.add_argument("--results", default="study", metavar="TAG", help="write EXP/results/TAG.json")
     parser.add_argument(
-        "--dry-run", action="store_true", help="train nothing: print what there is to train, and how long"
+        "--dry-run", action="store_true", help="train nothing: list the trainings and estimate their time"
     )
     parser.add_argument(
         "--seconds-per-epoch",
         type=float,
         metavar="S",
-        help="with --dry-run: how long an epoch takes (default: as in the trainings that are finished)",
+        help="with --dry-run: seconds per epoch (default: as in the finished trainings)",
     )
     parser.add_argument(
         "--joint-data",
@@ -64,8 +64,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="DIR",
-        help="what the joint trainings of subset_scan (all of these) and epoch_scan (the last of them) are "
-        "trained on; --train is then what is retrained on",
+        help="training data of the joint trainings of subset_scan (all of these) and epoch_scan (the last "
+        "one); retrainings then use --train",
     )
     parser.add_argument(
         "--parts",
@@ -73,13 +73,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=[],
         metavar="DIR",
-        help="parts of --train, as `asr-topdown data nested` makes them: depth_sweep is done on each as well",
+        help="subsets of --train from `asr-topdown data nested`, on each of which depth_sweep is repeated",
     )
     parser.add_argument(
         "--source-exp",
         type=Path,
         metavar="DIR",
-        help="experiment folder with the study schedule.source, of another recipe (default: EXP)",
+        help="experiment folder with the study schedule.source, from another recipe (default: EXP)",
     )
 
 

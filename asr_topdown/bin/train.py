@@ -39,27 +39,27 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--seed", type=int, default=1, help="of the initial weights (default: %(default)s)")
     _add_fine_tuning(parser)
     parser.add_argument(
-        "--link", type=Path, metavar="PATH", help="make this a symbolic link to the model's folder"
+        "--link", type=Path, metavar="PATH", help="create a symbolic link here to the model's folder"
     )
 
 
 def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
     """`--init --freeze --fresh --keep-cmvn`."""
-    group = parser.add_argument_group("fine-tuning (these come before what train.init says in the YAML)")
+    group = parser.add_argument_group("fine-tuning (these override train.init in the YAML)")
     group.add_argument(
         "--init", default="", metavar="MODEL", help="folder of a trained model, whose weights to start from"
     )
     for name, what in (
         ("--freeze", "layers that keep the model's weights (without --init, a pretrained encoder's) and are "
          "not trained: names, ranges (blstm.0-2), globs (enc.*), bottom:3, top:1"),
-        ("--fresh", "layers with new weights; those that depend on the units are new in any case if the "
-         "units are others than the model's"),
+        ("--fresh", "layers to reinitialise; those that depend on the units are always reinitialised if the "
+         "units differ from the model's"),
     ):  # fmt: skip
         group.add_argument(name, nargs="+", action="extend", default=[], metavar="LAYERS", help=what)
     group.add_argument(
         "--keep-cmvn",
         action="store_true",
-        help="normalise the features by the model's mean and variance, not by those of the training data",
+        help="normalise features by the model's mean and variance instead of those of the training data",
     )
 
 

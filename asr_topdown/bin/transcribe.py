@@ -13,7 +13,7 @@ from asr_topdown.logs import log_to_stderr, print_above
 if TYPE_CHECKING:
     from asr_topdown.transcription.transcript import Failure, Transcript
 
-HELP = "print what is said in sound files, with times if wanted"
+HELP = "transcribe audio files, optionally with times"
 EXAMPLE = """
 asr-topdown transcribe exp/a/models/joint_seed1 a.wav b.mp3
 asr-topdown transcribe exp/a/models/joint_seed1 recordings --format srt --out subtitles
@@ -28,43 +28,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "audio",
         nargs="+",
         metavar="AUDIO",
-        help="sound files (wav, flac, mp3, ogg, opus, SPHERE …), folders of them, patterns in quotes, or - "
-        "for names on "
-        "the standard input; another sampling rate is resampled",
+        help="audio files (wav, flac, mp3, ogg, opus, SPHERE …), folders of them, quoted patterns, or - to "
+        "read names from standard input; other sampling rates are resampled",
     )
     parser.add_argument(
         "--format",
         choices=("text", "json", "ctm", "srt"),
         default="text",
-        help="text: FILE: TEXT; json: a line for each file, with times, confidences and hypotheses; ctm: "
-        "NIST's, a "
-        "line for each word; srt: subtitles (default: %(default)s)",
+        help="text: FILE: TEXT; json: one line per file, with times, confidences and hypotheses; ctm: "
+        "NIST's, one line per word; srt: subtitles (default: %(default)s)",
     )
     parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="a file for each sound file there, not the standard output"
+        "--out",
+        type=Path,
+        metavar="DIR",
+        help="write one file per audio file there instead of to standard output",
     )
     parser.add_argument(
         "--beam",
         type=int,
         metavar="N",
-        help="beam search of this width (default: as the model's configuration says)",
+        help="beam search of this width (default: the model's configuration)",
     )
-    parser.add_argument("--nbest", type=int, metavar="N", help="with --format json: so many hypotheses")
+    parser.add_argument("--nbest", type=int, metavar="N", help="with --format json: number of hypotheses")
     parser.add_argument(
         "--precision",
         metavar="NAME",
-        help="of the network's matrix products: float32, bfloat16 or, on the CPU, int8 (default: as the "
-        "model's configuration says)",
+        help="of the network's matrix products: float32, bfloat16 or, on the CPU, int8 (default: the "
+        "model's configuration)",
     )
     parser.add_argument(
-        "--channel", type=int, metavar="N", help="of files with several, counted from 0 (default: mix them)"
+        "--channel",
+        type=int,
+        metavar="N",
+        help="channel of files with several, counted from 0 (default: mix them)",
     )
     parser.add_argument(
         "--longest",
         type=float,
         default=30.0,
         metavar="SECONDS",
-        help="longer sound is cut where it is quietest, unless the model gives a whole sound one label "
+        help="longer audio is cut where it is quietest, unless the model gives a whole recording one label "
         "(default: %(default)g)",
     )
     options.add_device(parser)

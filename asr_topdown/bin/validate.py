@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr_topdown import datadir
 
-HELP = "Check Kaldi data directories and say how much they hold."
+HELP = "Check Kaldi data directories and print how much they hold."
 EXAMPLE = """
 asr-topdown validate data/train data/dev data/test
 asr-topdown validate --fix data/mine     # sort, drop duplicates and incomplete utterances; keeps a backup
@@ -16,7 +16,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="Kaldi data directory")
     parser.add_argument("--no-text", action="store_true", help="text may be missing")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp may be missing")
-    parser.add_argument("--feats", action="store_true", help="feats.scp and utt2num_frames must be there")
+    parser.add_argument("--feats", action="store_true", help="feats.scp and utt2num_frames must exist")
     parser.add_argument("--fix", action="store_true", help="first repair what can be repaired")
 
 

@@ -1,4 +1,4 @@
-"""Every setting of an experiment but its data and its seeds, typed and frozen."""
+"""Every setting of an experiment except its data and seeds, typed and frozen."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -25,7 +25,7 @@ from asr_topdown.schedule.tuning import PLAIN
 
 
 class Config(Section):
-    """A whole experiment but for its data and its seeds."""
+    """A whole experiment except its data and seeds."""
 
     features: FeaturesConfig = FeaturesConfig()
     text: TextConfig = TextConfig()
@@ -122,7 +122,7 @@ class Config(Section):
 
     @property
     def is_language_model(self) -> bool:
-        """Whether the model is trained on text alone."""
+        """Whether the model is trained on text only."""
         return isinstance(self.model, AwdLstmConfig)
 
     def hash_of(self, *names: str) -> str:
@@ -148,9 +148,9 @@ class Config(Section):
         return value
 
     def identity(self) -> str:
-        """Hash of what decides a trained network, but for what its `Node` says (seed, epochs, parent, …).
+        """Hash of what determines a trained network, except what is in its `Node` (seed, epochs, parent, …).
 
-        Left out as well: how it is searched for and decoded, and `run`, which changes no result.
+        Also excluded: search and decoding settings, and `run`, which changes no result.
         """
         names = ("features", "text", "model", "language_model", "train")
         sections = {name: getattr(self, name) for name in names}

@@ -12,10 +12,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 
 
 class Method(NamedTuple):
-    """What a decoder needs.
+    """A decoder's requirements.
 
     Attributes:
-        heads: of the model, that it reads; greedy decoding reads whichever there are.
+        heads: the model's heads that it reads; greedy decoding reads whichever exist.
         fuses_lm: whether it can add a language model's scores.
     """
 
@@ -38,8 +38,8 @@ class DecodeConfig(Section):
 
     method: str = Field(
         "greedy",
-        description="greedy: of the label, the transducer, else of CTC, else of the attention decoder; "
-        "prefix_beam: of CTC; joint_beam: of CTC and the attention decoder; attention: of the decoder alone; "
+        description="greedy: on the label, transducer, CTC or attention output, the first that exists; "
+        "prefix_beam: on CTC; joint_beam: on CTC and the attention decoder; attention: on the decoder alone; "
         "transducer_beam",
     )
     beam: int = Field(10, ge=1, description="hypotheses kept per utterance")
@@ -48,36 +48,40 @@ class DecodeConfig(Section):
         0.3,
         ge=0.0,
         le=1.0,
-        description="joint_beam: of CTC's score, the decoder's has the rest; 1 = CTC alone",
+        description="joint_beam: weight of CTC's score; the decoder's gets the rest; 1 = CTC alone",
     )
-    max_symbols: int = Field(5, ge=1, description="most labels that a transducer puts out in one frame")
+    max_symbols: int = Field(
+        5, ge=1, description="maximum number of labels that a transducer emits per frame"
+    )
     length_penalty: float = Field(
         0.0,
-        description="in a beam search but prefix_beam: added to a score for each label, in nats, so that "
-        "more than 0 favours long texts and less than 0 short ones",
+        description="beam searches except prefix_beam: added to the score for each label, in nats; "
+        "positive values favour long texts, negative ones short texts",
     )
     max_length_ratio: float = Field(
         0.0,
         ge=0.0,
-        description="joint_beam, attention: most labels, as a share of the encoder's frames; 0 = as many as "
-        "frames",
+        description="joint_beam, attention: maximum number of labels, as a fraction of the encoder's frames; "
+        "0 = as many as frames",
     )
-    min_length_ratio: float = Field(0.0, ge=0.0, description="joint_beam, attention: fewest labels, likewise")
+    min_length_ratio: float = Field(
+        0.0, ge=0.0, description="joint_beam, attention: minimum number of labels, likewise"
+    )
     pre_beam_size: int = Field(
         0,
         ge=0,
-        description="joint_beam: labels after each hypothesis that CTC scores, the best by all other scores; "
-        "0 = all, which is one matrix product: less pays from some thousand units on",
+        description="joint_beam: number of labels per hypothesis that CTC scores, the best by all other "
+        "scores; 0 = all, in one matrix product: fewer is faster only with thousands of units",
     )
     lm: str = Field(
         "",
-        description="in a beam search but prefix_beam: folder of a language model over the same units; "
+        description="beam searches except prefix_beam: folder of a language model over the same units; "
         "empty = none",
     )
-    lm_weight: float = Field(0.0, ge=0.0, description="of its log-probabilities (shallow fusion)")
+    lm_weight: float = Field(0.0, ge=0.0, description="weight of its log-probabilities (shallow fusion)")
     nlsyms: tuple[str, ...] = Field(
         (),
-        description="non-linguistic symbols such as <NOISE>, which error rates leave out on both sides",
+        description="non-linguistic symbols such as <NOISE>, which error rates ignore on both sides",
     )
     precision: Precision = Field(
         "float32",
@@ -105,7 +109,7 @@ class DecodeConfig(Section):
         return self
 
     def check_heads(self, heads: Collection[str]) -> None:
-        """Check that a model with these heads can be decoded so.
+        """Check that a model with these heads can be decoded with this method.
 
         Raises:
             ValueError: naming the head that is missing.

@@ -1,4 +1,4 @@
-"""What a network sees of the sound: what `features:` may hold in an experiment's YAML."""
+"""The input of a network: what `features:` may hold in an experiment's YAML."""
 
 from typing import Any, Literal
 
@@ -10,16 +10,16 @@ from asr_topdown.features.waveform_options import FRAMES_A_SECOND, WaveformOptio
 
 
 class FeaturesConfig(Section):
-    """What the network sees of the sound."""
+    """The input of the network."""
 
     kind: Literal["fbank", "given", "waveform"] = Field(
         "fbank",
-        description="fbank: of the sound; given: what feats.scp of the data directories holds; waveform: the "
-        "sound itself, read from wav.scp while training",
+        description="fbank: computed from the audio; given: from feats.scp in the data directories; "
+        "waveform: the samples, read from wav.scp during training",
     )
     fbank: FbankOptions = FbankOptions()
     waveform: WaveformOptions = WaveformOptions()
-    dim: int = Field(0, ge=0, description="with given: numbers in a frame, before derivatives are appended")
+    dim: int = Field(0, ge=0, description="with given: values per frame, before derivatives are appended")
     deltas: int = Field(0, ge=0, le=2, description="append first (1) and second (2) time derivatives")
     cmvn: Literal["global", "none"] = "global"
 
@@ -47,12 +47,12 @@ class FeaturesConfig(Section):
 
     @classmethod
     def of_sound(cls, sample_rate: int) -> "FeaturesConfig":
-        """Those of a network that reads sound at so many Hz."""
+        """The settings of a network that reads waveforms at this rate in Hz."""
         return cls(kind="waveform", waveform=WaveformOptions(sample_rate=sample_rate), cmvn="none")
 
     @property
     def size(self) -> int:
-        """Numbers in a frame as a network reads it; a sample is a frame of one."""
+        """Values per frame as a network reads it; a sample is a frame of one value."""
         if self.kind == "waveform":
             return 1
         return (self.dim or self.fbank.dim) * (self.deltas + 1)
@@ -69,5 +69,5 @@ class FeaturesConfig(Section):
 
     @property
     def sample_rate(self) -> int:
-        """Hz, of the sound that is read."""
+        """Hz, of the audio that is read."""
         return self.waveform.sample_rate if self.kind == "waveform" else self.fbank.sample_rate

@@ -1,4 +1,4 @@
-"""Which setting was meant, for a key that no section has."""
+"""Suggestions for unknown keys."""
 
 import difflib
 import functools
@@ -11,7 +11,7 @@ from pydantic import BaseModel
 from asr_topdown.config.yaml_files import Keys
 
 _CLOSE = 0.6
-"""Least likeness of two keys, as in `difflib.get_close_matches`."""
+"""Minimum similarity of two keys, as in `difflib.get_close_matches`."""
 
 # What Kaldi, ESPnet, icefall, SpeechBrain, NeMo and Lightning call it -> its path here.
 OTHER_NAMES = {
@@ -59,11 +59,11 @@ OTHER_NAMES = {
     "window_type": "features.fbank.window",
 }
 SIBLINGS = {"type": "kind", "name": "kind"}
-"""Likewise, of a key beside it."""
+"""Likewise, for a key in the same section."""
 
 
 def hint(unknown: Keys, schema: type[BaseModel]) -> str:
-    """What to say of the key `unknown`, to be put behind it; "" if no setting is like it."""
+    """A hint to append to the unknown key; "" if no setting is similar."""
     dots = unknown[-1].count(".")
     if dots and tuple(".".join(unknown).split(".")) in paths(schema):
         nested = unknown[-1].replace(".", ": {")
@@ -73,7 +73,7 @@ def hint(unknown: Keys, schema: type[BaseModel]) -> str:
 
 
 def nearest(unknown: Keys, schema: type[BaseModel]) -> str:
-    """The path of the setting that `unknown` most likely means; "" if none is like it."""
+    """The path of the setting most similar to `unknown`; "" if none is."""
     if not unknown:
         return ""
     known = set(paths(schema))
@@ -90,7 +90,7 @@ def nearest(unknown: Keys, schema: type[BaseModel]) -> str:
 
 
 def _likeness(unknown: Keys, path: Keys) -> float:
-    """0 if the last keys are not alike; beyond that, more for every section that the paths share."""
+    """0 if the last keys are not similar; otherwise higher for every section that the paths share."""
     alike = difflib.SequenceMatcher(None, unknown[-1], path[-1]).ratio()
     shared = _shared(unknown[:-1], path[:-1])
     return 0.0 if alike < _CLOSE else alike + 0.1 * shared - 0.01 * len(path)

@@ -1,6 +1,6 @@
-"""The hash of settings: the same for what gives the same result, whatever was written out and whatever not.
+"""The hash of settings: the same for the same result, whichever defaults were written out.
 
-Only what differs from its default counts, so that a new setting renames nothing that was made before it.
+Only settings that differ from their defaults count, so that a new setting renames no earlier results.
 """
 
 import hashlib
@@ -27,10 +27,10 @@ def settings_hash(sections: Mapping[str, Any]) -> str:
 
 
 def stated(value: Any) -> Any:
-    """`value` as plain JSON values, without the settings that have their default.
+    """`value` as plain JSON values, without the settings that have their defaults.
 
-    `kind`, which says what the other settings mean, is kept in any case; a setting that is not saved either
-    (`Field(exclude=True)`: a path) never is.
+    `kind`, which determines the meaning of the other settings, is always kept; settings that are not saved
+    (`Field(exclude=True)`: a path) never are.
     """
     if isinstance(value, BaseModel):
         fields_of = type(value).model_fields

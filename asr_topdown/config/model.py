@@ -1,7 +1,7 @@
 """The settings of a network: what `model:` may hold in an experiment's YAML.
 
-The defaults stand here and nowhere else: the constructors in `nn` and `models` have none, and `build.py`
-hands them a section's settings by name. What must fit together is checked where it is used.
+Defaults are defined only here: the constructors in `nn` and `models` have none, and `build.py`
+passes them a section's settings by name. Compatibility is checked where settings are used.
 """
 
 from typing import Annotated, Any, Literal
@@ -24,7 +24,7 @@ class BlstmConfig(Section):
     num_layers: Size = 4
     hidden_size: Size = Field(320, description="of the LSTM in each direction")
     projection_size: int = Field(0, ge=0, description="of the linear layer after each layer; 0 = none")
-    stack: Size = Field(1, description="input frames joined into one, and the step between them")
+    stack: Size = Field(1, description="number of input frames stacked into one, and the stride")
     subsample: tuple[Size, ...] = Field(
         (), description="keep every k-th frame after layer i; missing entries are 1"
     )
@@ -36,9 +36,11 @@ class VggConfig(Section):
     """Four convolutions and two poolings, time and frequency / 4 (`nn.vgg`)."""
 
     kind: Literal["vgg"] = "vgg"
-    channels: Size = Field(1, description="cut a frame into so many images; features.deltas + 1, or 1")
+    channels: Size = Field(
+        1, description="number of input channels into which a frame is split: features.deltas + 1, or 1"
+    )
     filters: tuple[Size, Size] = Field(
-        (64, 128), description="of the convolutions in the first block and in the second"
+        (64, 128), description="channels of the convolutions in the first and second block"
     )
 
 
@@ -51,10 +53,12 @@ class Conv2dConfig(Section):
 
 
 class BlocksConfig(Section):
-    """What stacks of blocks with self-attention have in common."""
+    """Settings shared by all stacks of self-attention blocks."""
 
     num_layers: Size = 12
-    d_model: Size = Field(256, description="size of a frame; input of another goes through a linear layer")
+    d_model: Size = Field(
+        256, description="model dimension; input of another size goes through a linear layer"
+    )
     num_heads: Size = 4
     ffn_dim: Size = Field(2048, description="size of the feed-forward layers")
     dropout: Probability = 0.1
@@ -71,8 +75,10 @@ class ConformerConfig(BlocksConfig):
     """Conformer blocks (`nn.conformer`)."""
 
     kind: Literal["conformer"] = "conformer"
-    kernel_size: Size = Field(31, description="frames that the convolution sees, odd")
-    conv_norm: Literal["layer", "batch"] = Field("layer", description="in the convolution module")
+    kernel_size: Size = Field(31, description="kernel size of the convolution in frames, odd")
+    conv_norm: Literal["layer", "batch"] = Field(
+        "layer", description="normalisation in the convolution module"
+    )
 
 
 class EBranchformerConfig(BlocksConfig):
@@ -81,33 +87,33 @@ class EBranchformerConfig(BlocksConfig):
     kind: Literal["e_branchformer"] = "e_branchformer"
     ffn_dim: Size = Field(1024, description="size of the feed-forward layers")
     cgmlp_dim: Size = Field(2048, description="size of the gated branch, even")
-    kernel_size: Size = Field(31, description="frames that the gate's convolution sees, odd")
-    merge_kernel_size: Size = Field(31, description="frames that the merging convolution sees, odd")
+    kernel_size: Size = Field(31, description="kernel size of the gate's convolution in frames, odd")
+    merge_kernel_size: Size = Field(31, description="kernel size of the merging convolution in frames, odd")
 
 
 class PretrainedConfig(Section):
-    """A published encoder that reads sound: wav2vec 2.0 and its like, Whisper's (`models.pretrained`).
+    """A published speech encoder: wav2vec 2.0 and similar models, Whisper's (`models.pretrained`).
 
-    What is read from `path` is written into `architecture`, `preprocessor` and `weights`, which a trained
-    model keeps; where it was read is no part of a name.
+    What is read from `path` is stored in `architecture`, `preprocessor` and `weights`, which a trained
+    model keeps; the path itself is not part of a name.
     """
 
     kind: Literal["pretrained"] = "pretrained"
     path: str = Field("", exclude=True, description="its folder, or its name on the Hugging Face hub")
-    architecture: dict[str, Any] = Field({}, description="what its config.json says; read from path")
+    architecture: dict[str, Any] = Field({}, description="content of its config.json; read from path")
     preprocessor: dict[str, Any] = Field(
-        {}, description="what its preprocessor_config.json says; read from path"
+        {}, description="content of its preprocessor_config.json; read from path"
     )
     weights: str = Field(
-        "", description="hash of its weights, read from path; with an architecture alone they are random"
+        "", description="hash of its weights, read from path; with only an architecture they are random"
     )
     output: Literal["last", "all"] | tuple[int, ...] = Field(
-        "last", description="layers whose outputs are given: 0 is the frontend, 1 the layer enc.0, …"
+        "last", description="layers whose outputs are used: 0 is the frontend, 1 the layer enc.0, …"
     )
     mix: Literal["last", "concat", "weighted"] = Field(
-        "last", description="last: of one layer; concat: of several side by side; weighted: their sum"
+        "last", description="last: one layer; concat: several concatenated; weighted: their weighted sum"
     )
-    random: int = Field(0, ge=0, description="so many of the highest layers begin with random weights")
+    random: int = Field(0, ge=0, description="number of highest layers that start from random weights")
     dropout: Probability = Field(0.0, description="on the output of each layer")
 
     @model_validator(mode="before")
@@ -140,17 +146,17 @@ class CtcConfig(Section):
 
     weight: HeadWeight = Field(None, description=WEIGHT)
     label_smoothing: Probability = Field(
-        0.0, description="share of the training loss that punishes sure frames (Kim et al. 2018)"
+        0.0, description="weight in the training loss of a penalty on confident frames (Kim et al. 2018)"
     )
 
 
 class AttentionHeadConfig(Section):
-    """What attention decoders of all kinds have in common (`models.heads.attention`)."""
+    """Settings shared by all attention decoders (`models.heads.attention`)."""
 
     weight: HeadWeight = Field(None, description=WEIGHT)
     label_smoothing: Probability = 0.0
     smoothing_prior: Literal["uniform", "unigram"] = Field(
-        "uniform", description="what the smoothed-off share is given to: all units alike, or by frequency"
+        "uniform", description="how the smoothing mass is distributed over the units: evenly, or by frequency"
     )
 
 
@@ -160,9 +166,11 @@ class LstmAttentionConfig(AttentionHeadConfig):
     kind: Literal["lstm"] = "lstm"
     embedding_size: Size = Field(320, description="of an embedded label")
     hidden_size: Size = 320
-    attention_size: Size = Field(320, description="of the space in which state and frames are compared")
-    location_filters: Size = Field(10, description="convolution filters over the last label's weights")
-    location_width: Size = Field(100, description="frames to each side that a filter sees")
+    attention_size: Size = Field(320, description="dimension in which state and frames are compared")
+    location_filters: Size = Field(
+        10, description="convolution filters over the last label's attention weights"
+    )
+    location_width: Size = Field(100, description="frames to each side that a filter covers")
     dropout: Probability = Field(0.0, description="on the embedded labels and the output")
 
 
@@ -194,39 +202,39 @@ class TransducerConfig(Section):
 
     weight: HeadWeight = Field(None, description=WEIGHT)
     predictor: PredictorConfig = PredictorConfig()
-    joiner_size: Size = Field(320, description="of the space in which frames and labels meet")
+    joiner_size: Size = Field(320, description="dimension in which frames and labels are combined")
 
 
 class LabelConfig(Section):
     """One label for a whole utterance, from the mean of its frames (`models.heads.label`)."""
 
-    label_smoothing: Probability = Field(0.0, description="share of the target that all labels get alike")
+    label_smoothing: Probability = Field(0.0, description="probability mass spread evenly over all labels")
 
 
 class RecognizerConfig(Section):
-    """A chain of encoder stages and one to three heads (`models.recognizer`); an absent head is none."""
+    """A chain of encoder stages and one to three heads (`models.recognizer`); omit a head to leave it out."""
 
     kind: Literal["recognizer"] = "recognizer"
     encoder: tuple[EncoderConfig, ...] = Field((BlstmConfig(),), min_length=1)
     ctc: CtcConfig | None = None
     attention: AttentionConfig | None = None
     transducer: TransducerConfig | None = None
-    label: LabelConfig | None = Field(None, description="with text.unit: label, and without another head")
+    label: LabelConfig | None = Field(None, description="requires text.unit: label, and no other head")
 
 
 class AwdLstmConfig(Section):
-    """A language model: LSTM layers with dropped weights over words (`models.awd_lstm`)."""
+    """A language model: LSTM layers with weight dropout over words (`models.awd_lstm`)."""
 
     kind: Literal["awd_lstm"] = "awd_lstm"
     num_layers: Size = 3
     hidden_size: Size = Field(
-        1150, description="of each layer but the last, which is as wide as the embedding"
+        1150, description="of each layer except the last, which is as wide as the embedding"
     )
     embedding_size: Size = 400
-    tied: bool = Field(True, description="one matrix for the words at the input and at the output")
+    tied: bool = Field(True, description="share one matrix between input and output embeddings")
     embedding_dropout: Probability = Field(0.1, description="of whole words at the input")
-    input_dropout: Probability = Field(0.65, description="on the words' vectors")
-    hidden_dropout: Probability = Field(0.2, description="on the output of each layer but the last")
+    input_dropout: Probability = Field(0.65, description="on the word vectors")
+    hidden_dropout: Probability = Field(0.2, description="on the output of each layer except the last")
     output_dropout: Probability = Field(0.4, description="on the output of the last layer")
     weight_dropout: float = Field(0.5, ge=0.0, le=1.0, description="of the hidden-to-hidden matrices")
     ar_alpha: float = Field(
@@ -235,7 +243,7 @@ class AwdLstmConfig(Section):
     tar_beta: float = Field(
         1.0,
         ge=0.0,
-        description="temporal activation regularisation: of its change in time",
+        description="temporal activation regularisation: weight of its change over time",
     )
 
 

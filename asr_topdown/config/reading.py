@@ -14,7 +14,7 @@ from asr_topdown.config.hints import hint
 from asr_topdown.config.yaml_files import Document, Keys
 
 _LARGEST = 2**31 - 1
-"""No count or size is larger."""
+"""The largest valid count or size."""
 _ABSENT = object()
 
 
@@ -34,7 +34,7 @@ def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), *, where: st
 
 
 def files(path: Path | str) -> tuple[Path, ...]:
-    """The file and all that it includes, the included ones first.
+    """The file and all files that it includes, the included ones first.
 
     Raises:
         as `load`.
@@ -77,7 +77,7 @@ def _configuration(document: Document, overrides: Sequence[str], where: str) -> 
 
 
 def _causes(error: ValidationError) -> list[Any]:
-    """The problems but those of a list that is too short only because one of its items is wrong."""
+    """The problems, except those of a list that is too short only because one of its items is wrong."""
     problems = error.errors()
     places = [problem["loc"] for problem in problems]
     return [
@@ -91,13 +91,13 @@ def _causes(error: ValidationError) -> list[Any]:
 
 
 def _place(keys: Keys, places: Mapping[Keys, str], where: str) -> str:
-    """Where `keys`, or the section that holds it, is set."""
+    """Where `keys`, or the section that contains it, is set."""
     above = (keys[:length] for length in range(len(keys), 0, -1))
     return next((places[known] for known in above if known in places), where)
 
 
 def _misread(given: Any, typed: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
-    """Values that validation turned into another kind (true into 1, "7" into 7), and absurd numbers."""
+    """Values that validation converted to another type (true into 1, "7" into 7), and absurd numbers."""
     if isinstance(given, Mapping):
         known = typed if isinstance(typed, Mapping) else vars(typed) if hasattr(typed, "__dict__") else {}
         for key, value in given.items():
@@ -115,7 +115,7 @@ def _misread(given: Any, typed: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
 
 
 def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
-    """The key of one of pydantic's complaints, and what is wrong with it."""
+    """The key of one of pydantic's errors, and what is wrong with it."""
     keys = _keys(problem["loc"], given)
     dotted = "".join(f"{key}." for key in keys).removesuffix(".")
     kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
@@ -140,7 +140,7 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
 
 
 def _keys(loc: Sequence[str | int], given: Any) -> Keys:
-    """The keys of a complaint without what pydantic puts between them: kinds of models."""
+    """The keys of an error, without the kinds of models that pydantic puts between them."""
     keys: list[str] = []
     for position, part in enumerate(loc):
         inner = _inner(given, part)

@@ -1,4 +1,4 @@
-"""How a training runs without changing what comes out: what `run:` may hold in an experiment's YAML."""
+"""How a training runs, without effect on its result: what `run:` may hold in an experiment's YAML."""
 
 from typing import Literal
 
@@ -8,7 +8,7 @@ from asr_topdown.config.section import Section
 
 
 class RunConfig(Section):
-    """What changes the speed, the memory, the log and what is kept, and no result; part of no name."""
+    """Settings that affect speed, memory, logs and retention, but no result; not part of any name."""
 
     threads: int = Field(
         1, ge=1, description="OpenMP threads of one training; docs/speed.md says why it is 1"
@@ -16,28 +16,30 @@ class RunConfig(Section):
     num_workers: int | None = Field(
         None,
         ge=0,
-        description="threads that load and augment batches ahead; none given: on a GPU one for each CPU but "
-        "one, at most 4, on the CPU 0",
+        description="threads that load and augment batches in advance; default: on a GPU the number of CPUs "
+        "minus one, at most 4; on the CPU 0",
     )
-    log_interval: int = Field(20, ge=1, description="optimiser steps between two lines of the log")
-    checkpoint_minutes: float = Field(5.0, gt=0, description="most minutes between checkpoints in an epoch")
+    log_interval: int = Field(20, ge=1, description="optimiser steps between log lines")
+    checkpoint_minutes: float = Field(
+        5.0, gt=0, description="maximum minutes between checkpoints within an epoch"
+    )
     keep_epochs: Literal["best", "all"] = Field(
-        "best", description="whose weights stay when a training is over"
+        "best", description="which epochs' weights to keep after training"
     )
     cache_frozen: float = Field(
         4.0,
         ge=0,
-        description="compute the output of frozen lowest layers once and keep it in memory, where neither "
-        "augmentation nor dropout changes it and it takes no more GiB than this; 0 = never",
+        description="compute the output of the frozen lowest layers once and cache it in memory, if neither "
+        "augmentation nor dropout changes it and it takes at most this many GiB; 0 = never",
     )
     cache_frozen_disk: float = Field(
         32.0,
         ge=0,
-        description="what takes more than cache_frozen is kept in the training's folder while it runs, if it "
-        "takes no more GiB than this and than are free; 0 = never",
+        description="cache outputs larger than cache_frozen in the training's folder while it runs, if they "
+        "take at most this many GiB and the disk has room; 0 = never",
     )
     transducer_loss: Literal["auto", "torch", "torchaudio", "warp_rnnt"] = Field(
         "auto",
-        description="who computes the transducer's loss; auto: the first of warp_rnnt (CUDA only), "
-        "torchaudio and torch (our own) that can be imported",
+        description="implementation of the transducer loss; auto: the first of warp_rnnt (CUDA only), "
+        "torchaudio and torch (this package's own) that can be imported",
     )

@@ -17,11 +17,11 @@ else:
 
 
 class _Schedule(Section):
-    """The layer schedule: which networks are trained from which, and what decides."""
+    """The layer schedule: which networks are trained from which, and how they are selected."""
 
-    search: tuple[SearchName, ...] = Field(("greedy",), description="one, or several in one study")
+    search: tuple[SearchName, ...] = Field(("greedy",), description="one search, or several in one study")
     controls: tuple[ControlName, ...] = Field(
-        ("scratch", "freeze_lowest", "keep"), description="what the first search is compared with"
+        ("scratch", "freeze_lowest", "keep"), description="controls to compare the first search with"
     )
     criterion: Literal["error", "loss"] = Field(
         "error",
@@ -30,22 +30,23 @@ class _Schedule(Section):
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         (1,), min_length=1, description="one whole search per seed"
     )
-    groups: Mapping[str, tuple[str, ...]] = Field({}, description="neighbouring layers that count as one")
+    groups: Mapping[str, tuple[str, ...]] = Field({}, description="adjacent layers to treat as one")
     frozen_dropout: Literal["keep", "off"] = Field(
         "keep", description="whether dropout stays active in frozen layers"
     )
     source: str = Field(
         "",
-        description="transplant, depth_sweep: where the layers come from: the tag of a study, of another "
-        "configuration or corpus, or the folder of a model, or a link to one",
+        description="transplant, depth_sweep: source of the layers: the tag of a study (of another "
+        "configuration or corpus), or the folder of a model, or a link to one",
     )
     source_seed: Annotated[int, Field(ge=0)] | Literal["same", "next"] = Field(
         "same",
-        description="of that study: whose network each seed takes: the same seed's, that of the next one of "
-        "schedule.seeds (the last takes the first's), or this one's",
+        description="with a study as the source: each seed takes the network of the same seed, of the next "
+        "one in schedule.seeds (the last takes the first's), or of the given seed",
     )
     source_network: Literal["joint", "final"] = Field(
-        "joint", description="of that study: the joint training, or where its first search ended"
+        "joint",
+        description="with a study as the source: its joint training, or the result of its first search",
     )
 
     @field_validator("search", mode="before")
@@ -56,12 +57,12 @@ class _Schedule(Section):
         return (value,) if isinstance(value, str) else value
 
     def settings(self, name: str) -> Any:
-        """What the search or control `name` is told: `schedule.NAME`, or its defaults if it has none."""
+        """The settings of the search or control `name`: `schedule.NAME`, or its defaults if it has none."""
         return getattr(self, name, None) or SPECS[name].settings()
 
     @property
     def reads_every_epoch(self) -> tuple[str, ...]:
-        """The searches and controls that want parents at other epochs than their best."""
+        """The searches and controls that need parents at epochs other than their best."""
         return tuple(spec.name for spec in self._chosen() if spec.every_epoch(self.settings(spec.name)))
 
     @property
@@ -74,7 +75,7 @@ class _Schedule(Section):
 
 
 def _sections() -> dict[str, Any]:
-    """A section for each search and control that has settings."""
+    """One section per search and control that has settings."""
     with_settings = (spec for spec in SPECS.values() if spec.settings().__dataclass_fields__)
     return {spec.name: (spec.settings, spec.settings()) for spec in with_settings}
 

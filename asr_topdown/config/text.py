@@ -12,9 +12,9 @@ class TextConfig(Section):
 
     unit: Literal["char", "word", "bpe", "unigram", "label"] = Field(
         "char",
-        description="bpe and unigram are pieces of words, by SentencePiece; label: the text of an utterance "
-        "is one word, which says what all of it is (a digit, a speaker, a language)",
+        description="bpe and unigram are SentencePiece subwords; label: the text of an utterance "
+        "is one word that classifies all of it (a digit, a speaker, a language)",
     )
     vocab_size: int = Field(
-        500, ge=4, description="number of pieces, <blank> and <unk> among them; of bpe and unigram only"
+        500, ge=4, description="number of subwords, including <blank> and <unk>; bpe and unigram only"
     )

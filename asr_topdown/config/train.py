@@ -13,7 +13,7 @@ class OptimizerConfig(Section):
     """The optimiser and what happens to it when the dev error does not improve."""
 
     name: Literal["adam", "adamw", "adadelta", "sgd", "nt_asgd"] = "adam"
-    lr: float = Field(1e-3, gt=0, description="times what train.lr_schedule says; the factor of noam")
+    lr: float = Field(1e-3, gt=0, description="multiplied by train.lr_schedule; the factor of noam")
     weight_decay: float = Field(0.0, ge=0)
     momentum: float = Field(0.0, ge=0, lt=1, description="sgd only")
     betas: tuple[Annotated[float, Field(ge=0, lt=1)], Annotated[float, Field(ge=0, lt=1)]] = Field(
@@ -24,13 +24,13 @@ class OptimizerConfig(Section):
     plateau: Literal["none", "decay_eps", "decay_lr"] = Field(
         "none",
         description="after an epoch without improvement: decay_lr multiplies the learning rate by "
-        "plateau_factor; decay_eps goes back to the best weights and multiplies eps (ESPnet v1's AdaDelta)",
+        "plateau_factor; decay_eps returns to the best weights and multiplies eps (ESPnet v1's AdaDelta)",
     )
     plateau_factor: float = Field(0.01, gt=0, lt=1)
     plateau_patience: int = Field(
         0,
         ge=0,
-        description="epochs without improvement that are forgiven first; of nt_asgd, the epochs that its "
+        description="epochs without improvement that are tolerated first; for nt_asgd, the epochs that its "
         "trigger leaves out",
     )
 
@@ -42,19 +42,19 @@ class OptimizerConfig(Section):
 
 
 class LrScheduleConfig(Section):
-    """What the learning rate is multiplied by, from step to step of the optimiser."""
+    """The factor on the learning rate at each optimiser step."""
 
     name: Literal["constant", "noam", "warmup"] = Field(
         "constant",
-        description="noam: Vaswani et al. 2017 as in ESPnet v1; warmup: the same curve, optimizer.lr being "
+        description="noam: Vaswani et al. 2017 as in ESPnet v1; warmup: the same curve with optimizer.lr as "
         "its peak, as in ESPnet v2",
     )
-    warmup_steps: int = Field(25000, ge=1, description="steps in which the rate grows, before it falls")
-    dim: int = Field(256, ge=1, description="noam only: the size of the model's frames")
+    warmup_steps: int = Field(25000, ge=1, description="steps during which the rate rises before it falls")
+    dim: int = Field(256, ge=1, description="noam only: the model dimension")
 
 
 class AverageConfig(Section):
-    """Which epochs' weights are averaged when the training is over, for decoding."""
+    """Which epochs' weights to average after training, for decoding."""
 
     last: int = Field(0, ge=0, description="average the last N epochs")
     best: int = Field(0, ge=0, description="average the N epochs with the lowest dev error")
@@ -71,9 +71,9 @@ def _as_list(value: Any) -> Any:
 
 
 class InitConfig(Section):
-    """Fine-tuning: the trained model that `train` starts from, and what becomes of its layers.
+    """Fine-tuning: the trained model that `train` starts from, and what to do with its layers.
 
-    Layers are chosen by names, ranges (blstm.0-2), globs (enc.*), bottom:3 or top:1.
+    Layers are selected by names, ranges (blstm.0-2), globs (enc.*), bottom:3 or top:1.
     """
 
     model: str = Field("", description="the model's folder; `train --init`")
@@ -82,17 +82,17 @@ class InitConfig(Section):
     )
     fresh: tuple[str, ...] = Field(
         (),
-        description="layers with new weights; those that depend on the units are new in any case if the "
-        "units are others than the model's; `train --fresh`",
+        description="layers to reinitialise; those that depend on the units are always reinitialised if the "
+        "units differ from the model's; `train --fresh`",
     )
     keep_cmvn: bool = Field(
         False,
-        description="normalise the features by the model's mean and variance, not by those of the training "
+        description="normalise features by the model's mean and variance instead of those of the training "
         "data; `train --keep-cmvn`",
     )
 
     lora: int = Field(
-        0, ge=0, description="rank of the adapters (LoRA) that are trained in the frozen layers; 0 = none"
+        0, ge=0, description="rank of the adapters (LoRA) trained in the frozen layers; 0 = none"
     )
 
     _one_is_a_list = field_validator("freeze", "fresh", mode="before")(_as_list)
@@ -106,35 +106,39 @@ class TrainConfig(Section):
     grace_epochs: int = Field(
         20,
         ge=0,
-        description="epochs in which neither patience nor plateau counts, as long as no epoch's greedy dev "
-        "CER has been below 100 %",
+        description="first epochs in which neither patience nor plateau counts until a greedy dev CER falls "
+        "below 100 %",
     )
     metric: Literal["cer", "label_error", "loss", "accuracy"] = Field(
         "cer",
-        description="what chooses the best epoch and stops, on the dev set, ties being broken by the loss; "
-        "accuracy is the attention decoder's after the true labels, and the error 1 - accuracy; label_error "
-        "takes the place of cer with text.unit: label",
+        description="dev metric that selects the best epoch and triggers early stopping, with the loss as a "
+        "tie-breaker; accuracy is the attention decoder's with teacher forcing, and the error 1 - accuracy; "
+        "label_error replaces cer with text.unit: label",
     )
-    frames_per_batch: int = Field(12000, ge=1, description="input frames in a batch, padding included")
-    utterances_per_batch: int = Field(32, ge=1, description="most utterances in a batch")
+    frames_per_batch: int = Field(
+        12000, ge=1, description="maximum input frames per batch, including padding"
+    )
+    utterances_per_batch: int = Field(32, ge=1, description="maximum utterances per batch")
     max_frames: int | None = Field(
         None, ge=1, description="leave longer utterances out of training: a few can cost more than all others"
     )
-    grad_accumulation: int = Field(1, ge=1, description="batches that make one step of the optimiser")
+    grad_accumulation: int = Field(1, ge=1, description="batches per optimiser step")
     sortagrad_epochs: int = Field(
-        0, ge=0, description="show the batches of the first epochs shortest first (SortaGrad)"
+        0, ge=0, description="first epochs whose batches are sorted from short to long (SortaGrad)"
     )
     optimizer: OptimizerConfig = OptimizerConfig()
     lr_schedule: LrScheduleConfig = LrScheduleConfig()
-    grad_clip: float = Field(5.0, gt=0, allow_inf_nan=True, description="largest gradient norm; .inf = any")
+    grad_clip: float = Field(
+        5.0, gt=0, allow_inf_nan=True, description="maximum gradient norm; .inf = no clipping"
+    )
     tempo_perturb: float = Field(
-        0.0, ge=0, lt=0.5, description="change the tempo of each batch by a random share up to this"
+        0.0, ge=0, lt=0.5, description="maximum random tempo change of each batch, as a fraction"
     )
     specaugment: SpecAugmentOptions | None = None
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = Field(
         "float32",
         description="of matrix products; softmaxes, losses and weights stay float32. tf32 (float32 with "
-        "factors rounded to 10 bits) and float16 (with a scaled loss) are for GPUs",
+        "factors rounded to 10 bits) and float16 (with loss scaling) are for GPUs",
     )
     compile: bool = Field(
         False,
@@ -143,17 +147,17 @@ class TrainConfig(Section):
     )
     frozen_precision: Literal["as_computed", "float16"] = Field(
         "as_computed",
-        description="in which the output of frozen lowest layers is kept where it is computed once "
-        "(run.cache_frozen); float16 takes half the room and rounds",
+        description="precision of the cached output of frozen lowest layers "
+        "(run.cache_frozen); float16 takes half the space and rounds",
     )
     average: AverageConfig | None = Field(
         None,
-        description="decode with the mean of several epochs' weights; retrainings start from the best "
+        description="decode with the average of several epochs' weights; retrainings start from the best "
         "epoch's, whose error is also what a search compares",
     )
     init: InitConfig | None = Field(
-        None, description="start from the weights of a trained model: fine-tuning, by `train` alone"
+        None, description="start from the weights of a trained model: fine-tuning, with `train` only"
     )
     tuning: Tuning = Field(
-        PLAIN, description="with init: how the layers that are taken over and not frozen are trained on"
+        PLAIN, description="with init: how the transferred layers that are not frozen are trained"
     )

@@ -1,7 +1,7 @@
-"""YAML files with includes, read strictly: YAML 1.2's numbers, no key twice, and the line of every key.
+"""YAML files with includes, read strictly: YAML 1.2's numbers, no duplicate keys, and the line of every key.
 
-Of YAML 1.1, which PyYAML reads, `yes` and `on` are not booleans here, `010` is not eight and `1:30` is not
-ninety: they are strings, ten and a string, as in YAML 1.2's core schema; and `1e-4` is a number.
+Unlike in YAML 1.1, which PyYAML reads, `yes` and `on` are strings, `010` is ten and `1:30` is a string, as in
+YAML 1.2's core schema; and `1e-4` is a number.
 """
 
 import os
@@ -14,21 +14,21 @@ from typing import Any
 import yaml
 
 Keys = tuple[str, ...]
-"""A key with those above it: ("train", "epochs"); a place in a list is a key, too: "0" is the first."""
+"""A key and its parents: ("train", "epochs"); a list index is a key, too: "0" is the first."""
 
 _MAX_DEPTH = 64
 _MAX_NODES = 100_000
-"""What aliases may expand to; the largest configuration has a few hundred."""
+"""Maximum size to which aliases may expand; the largest configuration has a few hundred."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What one or several YAML files say together.
+    """The merged content of one or several YAML files.
 
     Attributes:
         values: sections and keys, plain values.
-        places: key -> "file:line" of the line that decides it.
-        files: all that were read, each included file before the one that includes it.
+        places: key -> "file:line" of the line that sets it.
+        files: all files read, each included file before the one that includes it.
     """
 
     values: dict[str, Any]
@@ -42,11 +42,11 @@ class Document:
 
 
 def read(path: Path) -> Document:
-    """Read a file and what it lists under `include` (relative to itself), merged in order; its own keys win.
+    """Read a file and those it lists under `include` (relative to itself), merged in order; its own keys win.
 
     Raises:
-        ValueError: naming the file and the line: not YAML, not UTF-8, a key that is there twice, an `include`
-            that is no list of files or that leads back to its file.
+        ValueError: naming the file and the line: not YAML, not UTF-8, a duplicate key, an `include`
+            that is not a list of files or that includes its own file.
         FileNotFoundError: if the file or one that it includes is missing.
     """
     return _read(path, ())
@@ -56,7 +56,7 @@ def parse(text: str, where: str) -> tuple[Any, dict[Keys, str]]:
     """The value that `text` holds, and "where:line" of each of its keys.
 
     Raises:
-        ValueError: beginning with `where` and the line, if it is not YAML or a key is there twice.
+        ValueError: starting with `where` and the line, if it is not YAML or has a duplicate key.
     """
     try:
         node = yaml.compose(text, _Resolver)
@@ -71,12 +71,12 @@ def parse(text: str, where: str) -> tuple[Any, dict[Keys, str]]:
 
 
 def set_key(path: str, text: str, where: str) -> Document:
-    """The document of one setting, `path` being its key with dots and `text` its YAML value.
+    """The document of one setting, with `path` as its dotted key and `text` as its YAML value.
 
-    A place in a list is a key, too: `model.encoder.0.dropout`.
+    A list index is a key, too: `model.encoder.0.dropout`.
 
     Raises:
-        ValueError: beginning with `where`.
+        ValueError: starting with `where`.
     """
     keys = tuple(path.split("."))
     if not all(keys):
@@ -108,7 +108,7 @@ def _read(path: Path, above: tuple[Path, ...]) -> Document:
 
 
 def _tidy(path: Path) -> Path:
-    """The same file by a name without "..", where links allow it."""
+    """The same file by a path without "..", if links allow it."""
     short = Path(os.path.normpath(path))
     return short if short.exists() and path.exists() and short.samefile(path) else path
 
@@ -141,7 +141,7 @@ def _places_in(items: list[Any]) -> set[str]:
 
 
 class _Resolver(yaml.SafeLoader):
-    """Tells the kinds of plain scalars apart as YAML 1.2's core schema does."""
+    """Resolve the types of plain scalars as in YAML 1.2's core schema."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - as in PyYAML
 
@@ -160,7 +160,7 @@ for _name, (_pattern, _first) in _SCALARS.items():
 
 
 class _Reader:
-    """From PyYAML's nodes to plain values, with the line of each key."""
+    """Convert PyYAML's nodes to plain values, with the line of each key."""
 
     def __init__(self, where: str) -> None:
         self.where = where
