@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from asr_topdown import datadir
 from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
-from asr_topdown.corpora import an4, fsdd, kaldi, librispeech, licences, mboshi, prompts, wsj
+from asr_topdown.corpora import an4, fsdd, fsdd_labels, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
 HELP = "Make Kaldi data directories from a corpus."
@@ -98,7 +98,7 @@ def _add_prompts(corpora: Subparsers) -> None:
 
 
 def _add_fsdd(corpora: Subparsers) -> None:
-    help_ = "connected digits, six speakers, six folds (Free Spoken Digit Dataset): train, dev, test"
+    help_ = "spoken digits, connected or one by one, six speakers, six folds (Free Spoken Digit Dataset)"
     parser = _add(corpora, "fsdd", help_, "--out data/fold0 --fold 0")
     parser.add_argument(
         "--fsdd", type=Path, metavar="DIR", help="folder with the recordings (default: download them)"
@@ -109,7 +109,15 @@ def _add_fsdd(corpora: Subparsers) -> None:
         type=int,
         default=0,
         metavar="K",
-        help="0 to 5: the test speaker; the next one is the dev set (default: 0)",
+        help="0 to 5: the test speaker; the next one is the dev set; with --task speaker the fold of recordings "
+        "(default: 0)",
+    )
+    parser.add_argument(
+        "--task",
+        choices=("connected", *fsdd_labels.TASKS),
+        default="connected",
+        help="connected: strings of digits; digit or speaker: single recordings with that label "
+        "(default: %(default)s)",
     )
     parser.add_argument(
         "--seed", type=int, default=0, help="of the random order in which recordings are joined (default: 0)"
@@ -117,8 +125,12 @@ def _add_fsdd(corpora: Subparsers) -> None:
     parser.add_argument(
         "--repeats", type=int, default=1, metavar="N", help="use each training recording N times (default: 1)"
     )
-    parser.set_defaults(
-        prepare=lambda args: fsdd.prepare(
+    parser.set_defaults(prepare=_prepare_fsdd)
+
+
+def _prepare_fsdd(args: argparse.Namespace) -> Sequence[DataDir]:
+    if args.task == "connected":
+        return fsdd.prepare(
             args.out,
             fsdd=args.fsdd,
             downloads=args.downloads,
@@ -126,6 +138,10 @@ def _add_fsdd(corpora: Subparsers) -> None:
             seed=args.seed,
             repeats=args.repeats,
         )
+    if args.seed or args.repeats != 1:
+        raise ValueError(f"--seed and --repeats join recordings, and --task {args.task} does not")
+    return fsdd_labels.prepare(
+        args.out, task=args.task, source=args.fsdd, downloads=args.downloads, fold=args.fold
     )
 
 

@@ -63,6 +63,35 @@ def test_from_recordings_to_report(recordings, copy, run_recipe):
         assert made["wer"] < 0.6
 
 
+LABELS = """
+features: {fbank: {sample_rate: 8000, num_mels: 20}}
+text: {unit: label}
+model: {encoder: [{kind: blstm, num_layers: 1, hidden_size: 24, stack: 4}], label: {}}
+train: {metric: label_error, epochs: 6, utterances_per_batch: 8, optimizer: {lr: 0.01}}
+schedule: {controls: []}
+"""
+
+
+@pytest.mark.slow
+def test_one_label_for_each_recording(recordings, copy, run_recipe):
+    """The chords tell digits apart and not speakers, so only the former can be learnt."""
+    recipe = copy / "egs" / "fsdd"
+    (recipe / "conf" / "tiny.yaml").write_text(LABELS)
+    for task, stages in (("digit", []), ("speaker", ["--stop-stage", "2"])):
+        options = ["--fsdd", str(recordings), "--config", "conf/tiny.yaml", "--task", task, "--fold", "3"]
+        done = run_recipe("fsdd", *options, *stages)
+        assert done.returncode == 0, done.stdout
+    exp = recipe / "exp" / "tiny_digit_fold3"
+    results = [json.loads(path.read_text()) for path in (exp / "decode").glob("*/test/result.json")]
+    assert min(result["label_error"] for result in results) < 0.3  # guessing gives 90 %
+    assert "test label error %" in (exp / "report" / "report.md").read_text()
+    tokens = next((recipe / "data" / "speaker_fold3").glob("tokens-*/tokens.txt")).read_text().splitlines()
+    assert [line.split()[0] for line in tokens[3:]] == list(SPEAKERS)
+    refused = run_recipe("fsdd", "--task", "words")
+    assert refused.returncode == 2
+    assert "--task words: must be connected, digit or speaker" in refused.stdout
+
+
 @pytest.mark.slow
 def test_a_pretrained_encoder(recordings, copy, run_recipe, tmp_path):
     from toy_pretrained import save  # skips this test alone where the extra is missing
