@@ -21,7 +21,7 @@ config datadir models
 data corpora
 build
 decode
-train transcription export
+train transcription export probing
 runs
 study
 report

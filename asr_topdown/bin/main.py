@@ -37,6 +37,8 @@ COMMANDS = (
     "decode",
     "score",
     "report",
+    "probe",
+    "cka",
     "transcribe",
     "align",
     "export",

@@ -109,8 +109,8 @@ def _add_fsdd(corpora: Subparsers) -> None:
         type=int,
         default=0,
         metavar="K",
-        help="0 to 5: the test speaker; the next one is the dev set; with --task speaker the fold of recordings "
-        "(default: 0)",
+        help="0 to 5: the test speaker; the next one is the dev set; with --task speaker, the "
+        "recordings to test on (default: 0)",
     )
     parser.add_argument(
         "--task",

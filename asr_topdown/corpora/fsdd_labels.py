@@ -1,4 +1,4 @@
-"""`fsdd --task digit` or `speaker`: recordings of the Free Spoken Digit Dataset one by one, with a label each.
+"""`fsdd --task digit` or `speaker`: recordings of the Free Spoken Digit Dataset one by one, labelled.
 
 Of digits, fold k tests on speaker k and takes the next one as dev set, as connected digits do. Speakers must
 be heard in training to be told apart: there fold k tests on every sixth recording of each digit by each

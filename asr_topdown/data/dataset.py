@@ -42,8 +42,10 @@ class SpeechDataset:
         self.cmvn = cmvn
 
     @classmethod
-    def read(cls, folder: Path | str, vocabulary: Vocabulary, cmvn: Cmvn | None) -> "SpeechDataset":
+    def read(cls, folder: Path | str, vocabulary: Vocabulary | None, cmvn: Cmvn | None) -> "SpeechDataset":
         """Read text, feats.scp and utt2num_frames of `folder`; utterances without sound are left out.
+
+        Without a vocabulary utterances have no units.
 
         Raises:
             ValueError: naming the file and the utterance, if one is missing or empty.
@@ -144,12 +146,14 @@ class SpeechDataset:
         return self.subset(kept), dropped
 
 
-def encoded(vocabulary: Vocabulary, transcript: str, where: str) -> tuple[int, ...]:
-    """The units of a transcript.
+def encoded(vocabulary: Vocabulary | None, transcript: str, where: str) -> tuple[int, ...]:
+    """The units of a transcript; none without a vocabulary.
 
     Raises:
         ValueError: naming `where` it is from, if it cannot be cut into units.
     """
+    if vocabulary is None:
+        return ()
     try:
         return tuple(vocabulary.encode(transcript))
     except ValueError as error:

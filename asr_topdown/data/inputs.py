@@ -69,9 +69,9 @@ class WaveformDataset(SpeechDataset):
 
 
 def read_utterances(
-    folder: Path | str, vocabulary: Vocabulary, features: FeaturesConfig, cmvn: Cmvn | None
+    folder: Path | str, vocabulary: Vocabulary | None, features: FeaturesConfig, cmvn: Cmvn | None
 ) -> SpeechDataset:
-    """The utterances of a data directory, as a network reads them.
+    """The utterances of a data directory, as a network reads them; without a vocabulary, without units.
 
     Raises:
         ValueError: naming the file and the utterance, if one is missing or damaged.

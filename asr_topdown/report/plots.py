@@ -169,6 +169,32 @@ def plot_tree(path: Path, roots: Sequence[Branch], *, dev_name: str, test_name: 
         axis.set_axis_off()
 
 
+def plot_heat_map(
+    path: Path,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    values: Sequence[Sequence[float]],
+    *,
+    x_name: str,
+    y_name: str,
+) -> None:
+    """Values from 0 to 1, the higher the darker, each written in its cell; the first row is the lowest."""
+    width, height = 0.62 * len(columns) + 2.0, 0.42 * len(rows) + 1.6
+    with _drawing(path, 1, 1, width=width, height=height) as (_, axes):
+        axis = axes[0][0]
+        axis.imshow(values, origin="lower", aspect="auto", cmap="Blues", vmin=0, vmax=1)
+        for row, own in enumerate(values):
+            for column, value in enumerate(own):
+                shown = f"{value:.2f}" if math.isfinite(value) else "–"
+                colour = "white" if value > 0.6 else "black"
+                axis.text(column, row, shown, ha="center", va="center", color=colour, fontsize=7)
+        axis.set_xticks(range(len(columns)), columns, rotation=45, ha="right")
+        axis.set_yticks(range(len(rows)), rows)
+        axis.grid(visible=False)
+        axis.set_xlabel(x_name, parse_math=False)
+        axis.set_ylabel(y_name, parse_math=False)
+
+
 def _draw_cell(axis: "Axes", x: float, y: float, done: str) -> None:
     from matplotlib.patches import Rectangle
 
