@@ -1,4 +1,4 @@
-"""A model's card: README.md in its folder, so that whoever is given the folder knows what it is."""
+"""Model cards: a README.md in each model's folder."""
 
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,7 +15,7 @@ NAME = "README.md"
 
 
 def write_cards(experiment: Experiment) -> list[Path]:
-    """Write the card of each finished network that has a name (EXP/models); of all if none has one."""
+    """Write a card for each finished network with a name (EXP/models), or for all if none has one."""
     store = Store(experiment.root)
     links = sorted((experiment.root / "models").rglob("*"))
     links = [link for link in links if link.is_symlink()]
@@ -30,7 +30,7 @@ def write_cards(experiment: Experiment) -> list[Path]:
 
 
 def card(experiment: Experiment, key: str, name: str) -> str:
-    """The card of the network of a node, which is called `name` within the experiment's folder."""
+    """The card of a node's network, called `name` within the experiment folder."""
     training = experiment.trainings[key]
     role = experiment.roles().get(key, "")
     lines = [f"# {experiment.name}: {name.removeprefix('models/')}", ""]
@@ -81,9 +81,9 @@ def _training(training: Training, role: str) -> Iterable[str]:
         yield f"- In its study: {role}."
     yield f"- {node.describe()[:1].upper()}{node.describe()[1:]}."
     if node.frozen:
-        same = "the same, bit for bit, as before the training"
+        same = "unchanged by the training, bit for bit"
         if node.lora:
-            same = "the same as before the training, but that the products of their adapters were added"
+            same = "unchanged except for the added products of their adapters"
         yield f"- Frozen: {', '.join(node.frozen)}; {same}."
     if node.parent is not None:
         yield f"- Started from the network `{node.parent.node}`, epoch {node.parent.epoch}."

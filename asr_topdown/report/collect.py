@@ -1,4 +1,4 @@
-"""From an experiment folder to plain records: what was trained, searched and scored, and what is missing."""
+"""Read an experiment folder into plain records: trainings, searches, scores, and what is missing."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -53,13 +53,13 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
 
 
 class _Settings:
-    """Reads config.yaml files, each text once: the nodes of an experiment mostly have the same."""
+    """Reads config.yaml files, each distinct text once: the nodes of an experiment mostly share one."""
 
     def __init__(self) -> None:
         self._known: dict[str, tuple[Config, str] | None] = {}
 
     def read(self, path: Path) -> tuple[Config | None, str]:
-        """The configuration and all its settings as YAML; None and "" if it is not there yet, or was written
+        """The configuration and all its settings as YAML; None and "" if it does not exist, or was written
         by another version of this package.
         """
         try:
@@ -88,7 +88,7 @@ def _training(store: Store, node: Node, settings: _Settings) -> Training:
 
 
 def _kind(config: Config | None) -> Kind:
-    """Characters are counted where characters are the units, and words where pieces of words are."""
+    """Count characters if the units are characters, and words if they are subwords."""
     if config is None:
         return CHARACTERS
     if config.is_language_model:

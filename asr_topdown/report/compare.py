@@ -1,4 +1,4 @@
-"""Two systems on the same set, each with one network per seed: how far apart, and is it chance?"""
+"""Compare two systems on the same set, each with one network per seed."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ class Comparison:
         difference: of the means over the seeds.
         interval: its 95 % confidence interval; None with too few seeds for one.
         p_value: two-sided; None with too few seeds for one.
-        corrected: the same, corrected for the comparisons that it was made with.
+        corrected: the same, corrected for the comparisons in its table.
         seeds: how many seeds both have.
-        better: in how many of them the system errs less.
+        better: in how many of them the system has fewer errors.
     """
 
     difference: float
@@ -41,8 +41,8 @@ Differences = Mapping[str, Mapping[str, Comparison | None]]
 def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Kind) -> Comparison | None:
     """Compare two systems by their errors on one set (base seed -> score), as `score.seeds` does.
 
-    Networks of one base seed are a pair: a retrained one was made from the joint one, and the best from
-    scratch was chosen from a set that has the joint one in it.
+    Networks of one base seed form a pair: a retrained one started from the joint one, and the best from
+    scratch was chosen from a set that includes the joint one.
 
     Returns:
         None if no seed has both scores with their parts.
@@ -65,7 +65,7 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
 
 
 def correct(differences: Differences) -> Differences:
-    """Correct the p-values for all the comparisons that are shown together, each counted once."""
+    """Correct the p-values for all comparisons that are shown together, each counted once."""
     corrected = dict(zip(distinct(differences), holm(list(distinct(differences).values())), strict=True))
     return {
         baseline: {
@@ -77,9 +77,9 @@ def correct(differences: Differences) -> Differences:
 
 
 def distinct(differences: Differences) -> dict[tuple[float, float | None], float | None]:
-    """The p-values of the comparisons that are not the same two sets of networks again.
+    """The p-values, without repeated comparisons of the same two sets of networks.
 
-    A table shows some twice: baseline and system the other way round, or the step that is a search's end.
+    A table shows some twice: with baseline and system swapped, or at the step where a search ended.
     """
     known = (one for found in differences.values() for one in found.values() if one is not None)
     return {_key(one): one.p_value for one in known}

@@ -1,4 +1,4 @@
-"""Gain over the amount of training data: studies of one model on more and more data, side by side."""
+"""Gain by amount of training data: studies of one model on increasing amounts of data."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ from asr_topdown.runs.about import DataSize
 
 @dataclass(frozen=True)
 class _Study:
-    """A study, what it was trained on, and where its searches and controls ended."""
+    """A study, its training data, and where its searches and controls ended."""
 
     experiment: Experiment
     size: DataSize
@@ -24,27 +24,27 @@ class _Study:
 
     @property
     def amount(self) -> float:
-        """Hours of sound, or words of a text."""
+        """Hours of audio, or words of a text."""
         return self.size.hours or self.size.words
 
 
 def over_data(studies: Sequence[Experiment], name: str) -> tuple[Table, Figure] | None:
-    """What each search and control gains on joint training, by the amount of data: a table and a figure.
+    """The gain of each search and control over joint training by amount of data: a table and a figure.
 
     Args:
-        studies: of one study each (`Experiment.of_study`); what has not the model of the first is left out,
-            and so is a second one on the same data.
+        studies: of one study each (`Experiment.of_study`); those with a model other than the first's are left
+            out, and so is a second one on the same data.
         name: of the files.
 
     Returns:
-        None if fewer than two amounts of data are there with errors on the reported set.
+        None if fewer than two amounts of data have errors on the reported set.
     """
     known = _by_amount(studies)
     if len(known) < 2:
         return None
     searches = dict.fromkeys(search for one in known for search in one.ends if search != JOINT)
     found = {search: {str(one.amount): _compared(one, search) for one in known} for search in searches}
-    # What has been compared on two amounts at least makes a line.
+    # A line needs comparisons on at least two amounts of data.
     several = {search: own for search, own in found.items() if sum(map(bool, own.values())) > 1}
     lines = {
         search: [(one, difference) for one in known if (difference := own[str(one.amount)])]
@@ -61,7 +61,7 @@ def _compared(study: _Study, search: str) -> Comparison | None:
 
 
 def _by_amount(studies: Sequence[Experiment]) -> list[_Study]:
-    """Studies with the model of the first, from little to much data."""
+    """Studies with the model of the first, by increasing amount of data."""
     found: dict[float, _Study] = {}
     model = ""
     for experiment in studies:
@@ -126,8 +126,8 @@ def _figure(known: Sequence[_Study], lines: Lines, name: str) -> Figure:
         log_x=True,
     )
     caption = (
-        "Mean difference to joint training on the same data, and its 95 % interval over seeds and utterances "
-        "(none with too few seeds). Below the line: fewer errors than joint training."
+        "Mean difference from joint training on the same data, with its 95 % interval over seeds and "
+        "utterances (none with too few seeds). Below the line: fewer errors than joint training."
     )
     return Figure(name, caption, [chart])
 

@@ -1,4 +1,4 @@
-"""The depth sweep: error over the number of frozen blocks, by arm and amount of data, and what arms cost."""
+"""The depth sweep: error against the number of frozen blocks, by arm and amount of data, and cost per arm."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -19,12 +19,12 @@ _ASIDE = 0.12  # between the bars of arms that have no depth, right of the deepe
 
 @dataclass
 class _Line:
-    """An arm, or an amount of data: its trainings by what stands on the x axis.
+    """An arm, or an amount of data: its trainings by their position on the x axis.
 
     Attributes:
         name: in the legend.
         nodes: place -> the seeds' nodes.
-        level: whether it is one training for each seed, whatever the depth: a horizontal line.
+        level: whether it has one training per seed, whatever the depth: a horizontal line.
     """
 
     name: str
@@ -49,7 +49,7 @@ class _Sweep:
         return max((point.frozen for point, _ in self.points), default=0)
 
     def arms(self) -> list[_Line]:
-        """A line for each arm; training all layers on is the depth 0 of those that train the others on."""
+        """One line per arm; fine-tuning all layers is depth 0 of the arms that fine-tune the others."""
         lines: dict[str, _Line] = {}
         kinds: dict[str, tuple[str, str, str]] = {}
         for point, node in self.points:
@@ -68,7 +68,7 @@ class _Sweep:
         return [*lines.values(), _Line(SCRATCH, {0: [*self.joint]}, level=True)]
 
     def renewed(self) -> _Line:
-        """Error over the number of new upper blocks; where no more is new than must be, all is trained on."""
+        """Error against the number of new upper blocks; the smallest number is plain fine-tuning."""
         line = _Line(f"{self.percent:.3g} % of the data")
         own = [(point, node) for point, node in self.points if point.renewed]
         for point, node in own:
@@ -86,7 +86,7 @@ def depth_figures(experiment: Experiment, results: Sequence[Result], name: str) 
     Args:
         experiment: with the study's trainings.
         results: the study's.
-        name: of the first figure, with which the others' names begin.
+        name: of the first figure, and prefix of the others' names.
     """
     sweeps = _sweeps(results)
     if not sweeps:
@@ -102,13 +102,13 @@ def depth_figures(experiment: Experiment, results: Sequence[Result], name: str) 
     arms = whole.arms()
     charts = [_chart(title, title, arms, value_of, whole.deepest) for title, value_of in sides]
     caption = (
-        f"The depth sweep{_origin(whole)}: so many blocks of one end are frozen. Lines: means over seeds. "
-        "Bands: one standard deviation. Horizontal is what has no depth, its deviation at the right."
+        f"The depth sweep{_origin(whole)}, by number of frozen blocks. Lines: means over seeds. "
+        "Bands: one standard deviation. Horizontal lines have no depth; their deviation is at the right."
     )
     costs = [(cost, of) for cost, of in _costs(experiment, whole) if _any(whole, of)]
     dear = (
-        "What the arms of the depth sweep cost: means over the seeds. An epoch is trained and judged; memory "
-        "is the most that the process or the GPU used."
+        "Cost of the depth sweep's arms: means over the seeds. An epoch includes evaluation; memory "
+        "is the peak of the process or the GPU."
     )
     figures = [
         Figure(name, caption, charts),
@@ -119,13 +119,15 @@ def depth_figures(experiment: Experiment, results: Sequence[Result], name: str) 
     renewed = [line for line in (sweep.renewed() for sweep in sweeps) if line.nodes]
     most = max((place for line in renewed for place in line.nodes), default=0)
     charts = [_chart("", title, renewed, value_of, most, "new upper blocks")] if renewed else []
-    caption = "Nothing is frozen; so many upper blocks are new, and all is trained. Means and one deviation."
+    caption = (
+        "Nothing frozen, by number of new upper blocks; all layers are trained. Means and one deviation."
+    )
     figures.append(Figure(f"{name}-renewed", caption, charts))
     return [one for one in figures if one.charts]
 
 
 def _sweeps(results: Sequence[Result]) -> list[_Sweep]:
-    """By amount of data, all of it first."""
+    """By amount of data, the full set first."""
     points: dict[float, list[tuple[DepthSweepPoint, str]]] = {}
     joint: dict[float, list[str]] = {}
     for result in results:
@@ -143,7 +145,7 @@ def _sweeps(results: Sequence[Result]) -> list[_Sweep]:
 
 
 def _over_data(sweeps: Sequence[_Sweep], title: str, value_of: ValueOf, name: str) -> list[Figure]:
-    """A chart for each arm that has depths, with a line for each amount of data."""
+    """One chart per arm with depths, one line per amount of data."""
     if len(sweeps) < 2:
         return []
     by_arm: dict[str, list[_Line]] = {}
@@ -158,12 +160,12 @@ def _over_data(sweeps: Sequence[_Sweep], title: str, value_of: ValueOf, name: st
         _chart(arm, title, lines, value_of, sweeps[0].deepest)
         for arm, lines in list(by_arm.items())[:_MOST_CHARTS]
     ]
-    caption = "The depth sweep by the amount of data, arm by arm. Means over the seeds and one deviation."
+    caption = "The depth sweep by amount of data, arm by arm. Means over the seeds and one deviation."
     return [Figure(name, caption, charts)]
 
 
 def _costs(experiment: Experiment, sweep: _Sweep) -> list[tuple[str, ValueOf]]:
-    """Name and value of what a training costs."""
+    """Name and value of each cost of a training."""
     trainings = experiment.trainings
     outcomes = {key: one.outcome for key, one in trainings.items() if one.outcome is not None}
 
@@ -189,7 +191,7 @@ def _any(sweep: _Sweep, value_of: ValueOf) -> bool:
 
 
 def _origin(sweep: _Sweep) -> str:
-    """Where the layers come from, which is the same for all."""
+    """The source of the layers, which is the same for all."""
     point, _ = sweep.points[0]
     source = f", from {point.source}" if point.source else ""
     return source + (f", {' '.join(point.fresh)} new" if point.fresh else "")

@@ -1,4 +1,4 @@
-"""What a report is made of, before it is HTML or Markdown: so both say the same."""
+"""The parts of a report, before they become HTML or Markdown, so that both have the same content."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from asr_topdown.runs.journal import Command
 
 @dataclass(frozen=True)
 class Heading:
-    """A title; `anchor` is its id in the page. Words in backticks are names of the program's own."""
+    """A title; `anchor` is its id in the page. Words in backticks are names from the program."""
 
     level: int
     text: str
@@ -20,7 +20,7 @@ class Heading:
 
 @dataclass(frozen=True)
 class Text:
-    """A paragraph; `*` around words makes them stand out, backticks mark names."""
+    """A paragraph; `*` emphasises words, backticks mark names."""
 
     text: str
 
@@ -35,14 +35,14 @@ class Notes:
 
 @dataclass(frozen=True)
 class Terms:
-    """Words and what they mean; the meanings are as a `Text`'s."""
+    """Terms and their meanings, which are marked up like a `Text`."""
 
     terms: Sequence[tuple[str, str]]
 
 
 @dataclass(frozen=True)
 class Example:
-    """An utterance: who says what, word by word, each with whether it is right."""
+    """An utterance: speaker and words, each with whether it is right."""
 
     utterance: str
     lines: Sequence[tuple[str, Sequence[tuple[str, bool]]]]
@@ -57,7 +57,7 @@ class Examples:
 
 @dataclass(frozen=True)
 class Tree:
-    """Trainings, parent to child, with their errors; in the page each shows its learning curves on click."""
+    """Trainings, parent to child, with their errors; in the page a click shows the learning curves."""
 
     name: str
     roots: Sequence[Branch]
@@ -75,14 +75,14 @@ class Curves:
 
 @dataclass(frozen=True)
 class Commands:
-    """The commands that made the experiment."""
+    """The commands that produced the experiment."""
 
     commands: Sequence[Command]
 
 
 @dataclass(frozen=True)
 class Code:
-    """Text as it stands in a file."""
+    """Text as it is in a file."""
 
     title: str
     text: str

@@ -1,4 +1,4 @@
-"""Error over the epochs that were trained in all: what a schedule gives for what it costs."""
+"""Error against cumulative training epochs: what a schedule gives for its cost."""
 
 import bisect
 import itertools
@@ -17,20 +17,20 @@ from asr_topdown.schedule.spec import Only
 
 @dataclass(frozen=True)
 class Stairs:
-    """A quantity that changes at given places only: `values[i]` from `places[i]` on, which rise."""
+    """A step function: `values[i]` from `places[i]` on, with increasing places."""
 
     places: Sequence[float]
     values: Sequence[float]
 
     def at(self, place: float) -> float:
-        """The value there; `place` is not before the first."""
+        """The value at `place`, which must not be before the first."""
         return self.values[bisect.bisect_right(self.places, place) - 1]
 
 
 def effort_figure(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
-    """A line for each search and control: the mean over the seeds, and a band of one standard deviation.
+    """One line per search and control: the mean over the seeds, with a band of one standard deviation.
 
-    Dev and, if decoded, the reported set. None where there is nothing but joint training.
+    Dev and, if decoded, the reported set. None if there is only joint training.
     """
     sides = ((experiment.dev_name, experiment.dev()), (experiment.test_name, experiment.test()))
     charts = []
@@ -39,18 +39,18 @@ def effort_figure(experiment: Experiment, results: Sequence[Result], name: str) 
         if series:
             charts.append(Chart(title, "epochs trained in all", title, series))
     caption = (
-        "Error of the network that each schedule would give by then, over the epochs of all its trainings so "
-        "far, the joint one included where it is needed. Lines: mean over the seeds; bands: one standard "
+        "Error of each schedule's best network so far, against the epochs of all its trainings so far, "
+        "including the joint one if it is needed. Lines: mean over the seeds; bands: one standard "
         "deviation; marks: where a schedule ends, on average."
     )
     return Figure(name, caption, charts) if charts else None
 
 
 def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) -> Stairs | None:
-    """Epochs trained so far and the error of the best network by then; None where a training is missing.
+    """Epochs trained so far and the error of the best network so far; None if a training is missing.
 
-    A search whose steps replace each other one by one is followed step by step, as is the best of several
-    trainings from scratch. Of any other search one sees the joint training and the end.
+    A search whose steps replace one another is followed step by step, as is the best of several
+    trainings from scratch. Any other search shows only the joint training and the end.
     """
     trainings = [experiment.trainings.get(step.node) for step in result.steps]
     outcomes = [training.outcome if training else None for training in trainings]
@@ -60,14 +60,14 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
         return None
     spec = SPECS[result.search]
     if spec.point is Only and experiment.trainings[result.final].node.parent is None:
-        return Stairs([epochs[-1]], [errors[result.final]])  # a training from nothing needs no joint one
+        return Stairs([epochs[-1]], [errors[result.final]])  # a training from scratch needs no joint one
     if spec.stepwise or spec.point is ScratchPoint:
         return Stairs(list(itertools.accumulate(epochs)), errors_so_far(result, errors))
     return Stairs([epochs[0], sum(epochs)], [errors[result.steps[0].node], errors[result.final]])
 
 
 def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[str, float]) -> list[Series]:
-    """The searches and controls, and joint training below them; nothing if there is no other."""
+    """The searches and controls, with joint training below them; nothing if there is only joint training."""
     found: dict[str, list[Stairs]] = {}
     joint: dict[int, Stairs] = {}
     for result in sorted(results, key=lambda result: list(SPECS).index(result.search)):
@@ -79,7 +79,7 @@ def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[st
             joint[result.seed] = Stairs([first.epochs], [errors[result.steps[0].node]])
     if not found:
         return []
-    # A little further than the last training, so that its place on the stair is seen.
+    # Slightly beyond the last training, so that its step is visible.
     end = 1.05 * max(one.places[-1] for own in found.values() for one in own)
     series = _line(list(joint.values()), "joint", JOINT_LOOK, end)
     for number, (label, own) in enumerate(found.items()):
@@ -95,7 +95,7 @@ def _line(own: Sequence[Stairs], name: str, look: int, end: float) -> list[Serie
     means = [statistics.fmean(column) for column in columns]
     spreads = [statistics.stdev(column) if len(column) > 1 else 0.0 for column in columns]
     start = min((one.places[1] for one in own if len(one.places) > 1), default=begun)
-    # Each place twice, with the values before and after it: corners of a stair.
+    # Each place twice, with the values before and after it: corners of a step.
     corners = [
         (place, max(0, index + back))
         for index, place in enumerate(places)

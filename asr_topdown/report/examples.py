@@ -1,4 +1,4 @@
-"""Some utterances of the set with their errors, so that a reader sees what a rate means."""
+"""Sample utterances of the set with their errors, to illustrate an error rate."""
 
 from collections.abc import Mapping, Sequence
 
@@ -13,10 +13,10 @@ _MOST_WORDS = 40
 
 
 def examples(experiment: Experiment, rows: Sequence[System]) -> tuple[int, Examples] | None:
-    """The seed, and three utterances as the joint training and the end of the first search recognise them.
+    """The seed, and three utterances as recognised by the joint training and by the first search's network.
 
-    They are chosen by the errors of the search's network among those with at most 40 words: the one in the
-    middle of all that have errors, the one at three quarters, and the worst.
+    They are chosen by the errors of the search's network among those with at most 40 words: of the utterances
+    with errors, the median, the one at three quarters, and the worst.
 
     Returns:
         None if no seed has both transcripts.
@@ -33,7 +33,7 @@ def examples(experiment: Experiment, rows: Sequence[System]) -> tuple[int, Examp
 
 
 def _texts(experiment: Experiment, rows: Sequence[System], seed: int) -> dict[str, Score]:
-    """Row -> its scores of this seed; empty if one has no transcripts."""
+    """Row -> its scores for this seed; empty if one has no transcripts."""
     scores = {row.name: experiment.scores.get(row.nodes.get(seed, "")) for row in rows}
     known = {name: score for name, score in scores.items() if score is not None and score.texts}
     return known if len(known) == len(rows) else {}
@@ -55,7 +55,7 @@ def _example(experiment: Experiment, found: Mapping[str, Score], key: str) -> Ex
 
 
 def _marked(said: str, recognised: str) -> list[tuple[str, bool]]:
-    """The recognised words, each with whether it is right; in brackets what is missing."""
+    """The recognised words, each with whether it is right; missing words are in brackets."""
     alignment = align(said.split(), recognised.split())
     return [
         (f"[{left}]" if right is None else right, operation == "C")

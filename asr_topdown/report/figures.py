@@ -1,4 +1,4 @@
-"""The figures, before they are PNG or SVG: what is drawn against what."""
+"""The figures as data, before they become PNG or SVG."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,22 +8,22 @@ from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import BASELINES, TOP_DOWN, errors_so_far
 from asr_topdown.schedule.protocol import Result
 
-# Of `Series.look`: the joint training's, and those of what is drawn beside it, in this order.
+# Values of `Series.look`: for joint training, and for the other series, in this order.
 JOINT_LOOK = 4
 LOOKS = (0, 1, 2, 3, 6, 7, 5)
 
 
 @dataclass(frozen=True)
 class Series:
-    """Points of one kind.
+    """One series of points.
 
     Attributes:
-        name: in the legend; "" = not there.
+        name: in the legend; "" = omitted.
         points: (x, y).
         look: its colour, marker and dashes, by number (`svg.LOOKS`).
-        line: whether the points are joined.
-        markers: whether they are marked.
-        faint: thin and pale: one seed beside the mean.
+        line: whether to join the points.
+        markers: whether to mark them.
+        faint: thin and pale, for single seeds next to the mean.
         ranges: (x, low, high) around the points: a band along a line, else bars.
     """
 
@@ -44,8 +44,8 @@ class Chart:
         title: above it; "" = none.
         x_name: of the x axis.
         y_name: of the y axis.
-        series: what is drawn, the last on top.
-        x_ticks: (place, label), the label's lines parted by newlines; None = numbers.
+        series: to draw, the last on top.
+        x_ticks: (place, label), with newlines between the label's lines; None = numbers.
         log_x: whether the x axis is logarithmic.
     """
 
@@ -57,7 +57,7 @@ class Chart:
     log_x: bool = False
 
     def points(self) -> list[tuple[float, float]]:
-        """All that are drawn, the ends of ranges among them."""
+        """All values drawn, including the ends of ranges."""
         ends = [(x, y) for series in self.series for x, *both in series.ranges for y in both]
         return [point for series in self.series for point in series.points] + ends
 
@@ -67,8 +67,8 @@ class Figure:
     """Charts side by side.
 
     Attributes:
-        name: of the PNG, and of the place in the page.
-        caption: what is seen.
+        name: of the PNG, and anchor in the page.
+        caption: what it shows.
         charts: left to right.
     """
 
@@ -82,10 +82,10 @@ class Intervals:
     """Differences with their confidence intervals, one row each: a "forest plot".
 
     Attributes:
-        name: of the PNG, and of the place in the page.
-        caption: what is seen.
-        x_name: what differs, with its unit.
-        groups: against what -> (system, difference).
+        name: of the PNG, and anchor in the page.
+        caption: what it shows.
+        x_name: the compared quantity, with its unit.
+        groups: baseline -> (system, difference).
     """
 
     name: str
@@ -104,7 +104,7 @@ def intervals(
     differences: Mapping[str, Mapping[str, Comparison | None]],
     name: str,
 ) -> Intervals | None:
-    """What `tables.compare_systems` found, or None if it found nothing."""
+    """The results of `tables.compare_systems` as a figure, or None if there are none."""
     groups = {
         f"against {BASELINES[baseline]}": [(system, one) for system, one in found.items() if one is not None]
         for baseline, found in differences.items()
@@ -136,7 +136,7 @@ def cascade(experiment: Experiment, results: Sequence[Result], name: str) -> Fig
         )
         for title, error_of in sides
     ]
-    caption = "Error by step of the top-down search; × are steps that were not taken."
+    caption = "Error by step of the top-down search; × marks steps not taken."
     return Figure(name, caption, charts)
 
 
@@ -162,7 +162,7 @@ def _side(results: Sequence[Result], error_of: Mapping[str, float], count: int) 
 def _search_series(
     found: Sequence[Result], name: str, look: int, error_of: Mapping[str, float], count: int
 ) -> list[Series]:
-    """The seeds' lines, faint; their mean; the steps that were not taken."""
+    """The seeds' lines, faint; their mean; the steps not taken."""
     if not found:
         return []
     by_seed = [errors_so_far(result, error_of) for result in found]
@@ -187,7 +187,7 @@ def _is_covered(result: Result, error_of: Mapping[str, float]) -> bool:
 
 
 def _step_labels(experiment: Experiment, results: Sequence[Result]) -> list[str]:
-    """What each step froze in addition: "0 joint", "1 softmax", "2 blstm.3", ..."""
+    """The block that each step froze additionally: "0 joint", "1 softmax", "2 blstm.3", ..."""
     longest = max((one for one in results if one.search == "greedy"), key=lambda one: len(one.steps))
     labels = ["0\njoint"]
     before: set[str] = set()

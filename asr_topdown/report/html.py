@@ -1,7 +1,7 @@
-"""The report as one page that needs nothing but itself: styles, program and data are in it.
+"""The report as one self-contained page, with its styles, script and data.
 
-Its program (`assets/report.js`) draws the learning curves of a training when it is clicked, from the epochs'
-records, which are in the page as JSON. Everything else is there without it. Every text is escaped.
+Its script (`assets/report.js`) draws the learning curves of a training on click, from the epochs'
+records, which are in the page as JSON. Everything else works without it. Every text is escaped.
 """
 
 import importlib.resources
@@ -143,7 +143,7 @@ def _figure(part: Figure | Intervals) -> str:
 
 
 def _tree(part: Tree, shown: set[str]) -> str:
-    """The trees as nested lists; a node that a former tree had is shown there alone."""
+    """The trees as nested lists; a node already in an earlier tree is shown only there."""
     items = "".join(_branch(part, root, shown, root=True) for root in part.roots)
     return f'{_LEGEND}<ul class="tree" id="{escape(part.name)}">{items}</ul>' if items else ""
 
@@ -198,7 +198,7 @@ def _strip(branch: Branch) -> str:
 
 
 def _data(experiment: Experiment, shown: Collection[str]) -> dict[str, Any]:
-    """What the page's program draws: the epochs of each training that the trees show."""
+    """The data that the page's script draws: the epochs of each training in the trees."""
     kind, nodes = experiment.kind, {}
     for key in sorted(shown):
         curve, outcome = experiment.trainings[key].curve, experiment.trainings[key].outcome
@@ -214,16 +214,16 @@ def _data(experiment: Experiment, shown: Collection[str]) -> dict[str, Any]:
 
 
 def _rounded(values: Sequence[float]) -> list[float | None]:
-    """Five digits draw a curve; what is no number leaves a gap."""
+    """Five digits suffice for a curve; a non-finite value leaves a gap."""
     return [float(f"{value:.5g}") if abs(value) < 1e300 else None for value in values]
 
 
 def _embedded(data: Any) -> str:
-    """JSON that cannot end the script element it stands in."""
+    """JSON that cannot end the script element around it."""
     return json.dumps(data, separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
 
 
 def _inline(text: str) -> str:
-    """Escaped; `names` as code, *words* that stand out."""
+    """Escape text, with `names` as code and *words* emphasised."""
     marked = re.sub(r"`([^`]*)`", r"<code>\1</code>", escape(text))
     return re.sub(r"(?<![\w*])\*([^*\s][^*]*)\*(?![\w*])", r"<em>\1</em>", marked)

@@ -1,4 +1,4 @@
-"""The report as Markdown with PNG plots, its tables as CSV beside it; every text is escaped."""
+"""The report as Markdown with PNG plots, and its tables as CSV; every text is escaped."""
 
 import re
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from asr_topdown.report.records import Experiment
 from asr_topdown.report.table import Table
 from asr_topdown.runs.journal import Command
 
-# Beyond these a plot takes minutes to draw and cannot be read; the page has them all.
+# More than these take minutes to draw and are unreadable; the page has them all.
 _MOST_PANELS, _MOST_LINES = 12, 40
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 
@@ -50,7 +50,7 @@ def table(one: Table) -> str:
 
 
 def literal(text: str) -> str:
-    """`text` so that Markdown shows it as it is, in one line."""
+    """Escape `text` for Markdown, in one line."""
     return _escaped(text).strip()
 
 
@@ -59,7 +59,7 @@ def _cell(one: Table, column: int, cell: str) -> str:
 
 
 def _inline(text: str) -> str:
-    """`names` and *words* keep their marks; all else is escaped."""
+    """Escape text, except the marks of `names` and *words*."""
     pieces = re.split(r"(`[^`]*`|(?<![\w*])\*[^*\s][^*]*\*(?![\w*]))", text)
     return "".join(piece if number % 2 else _escaped(piece) for number, piece in enumerate(pieces))
 
@@ -126,7 +126,7 @@ def _tree(part: Tree, folder: Path) -> str:
         return f"{lines} trainings: their tree is in `report.html`.\n" if lines else ""
     path = folder / f"{part.name}.png"
     plot_tree(path, part.roots, dev_name=part.dev_name, test_name=part.test_name)
-    return f"![who was trained from whom; filled layers were frozen]({path.name})\n"
+    return f"![tree of trainings; filled layers were frozen]({path.name})\n"
 
 
 def _curves(experiment: Experiment, part: Curves, folder: Path) -> str:

@@ -1,4 +1,4 @@
-"""What a report says first: whether it helped, on what data, with what model, and where."""
+"""The start of a report: whether it helped, on what data, with what model, and where."""
 
 from collections.abc import Iterable, Sequence
 
@@ -13,7 +13,7 @@ from asr_topdown.score.seeds import MIN_SEEDS
 
 
 def verdict(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
-    """Whether the study's first search helped, in a sentence; "" if there is no search to judge."""
+    """Whether the study's first search helped, in one sentence; "" if there is no search to judge."""
     main = main_row(experiment, rows)
     joint = next((row for row in rows if row.search == JOINT), None)
     if main is None or joint is None:
@@ -31,7 +31,7 @@ def verdict(experiment: Experiment, rows: Sequence[System], differences: Differe
 
 
 def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
-    """Of a sweep over the layers of another corpus's network: the error for each number of frozen blocks."""
+    """For a sweep over another corpus's network: the error for each number of frozen blocks."""
     errors = experiment.test() or experiment.dev()
     found, source = {}, ""
     for row in rows:
@@ -44,7 +44,7 @@ def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
     if len(found) < 2:
         return ""
     told = ", ".join(f"{depth or 'none'}: {number(error)}" for depth, error in sorted(found.items()))
-    return f" From {source}, by how many of the lowest blocks are frozen, the others trained on: {told}."
+    return f" From {source}, by number of frozen lowest blocks, the others trained further: {told}."
 
 
 _BASELINE = {**BASELINES, JOINT: "joint training"}
@@ -76,7 +76,7 @@ def _difference(experiment: Experiment, one: Comparison) -> str:
 
 
 def sizes(experiment: Experiment) -> str:
-    """The data, the model and the machine, as far as the trainings' folders say."""
+    """The data, the model and the machine, as recorded in the trainings' folders."""
     known = [training.about for training in experiment.trainings.values() if training.about is not None]
     if not known:
         return ""

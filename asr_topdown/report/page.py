@@ -1,4 +1,4 @@
-"""The report of an experiment folder: report/report.html, report.md, and the plots and tables beside them."""
+"""The report of an experiment folder: report/report.html, report.md, and their plots and tables."""
 
 import datetime
 import math
@@ -28,20 +28,20 @@ from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import step_name
 from asr_topdown.score.seeds import MIN_SEEDS
 
-# More than these are not compared: it would take long, and nobody reads so long a table.
+# More systems than these are not compared: it would take long, and nobody reads such a long table.
 _MOST_SYSTEMS = 40
-# Of more, the trees show the best: a page of some megabytes is as much as a browser likes.
+# Above this, the trees show only the best: browsers are slow on pages above a few megabytes.
 _MOST_BRANCHES = 300
 
 
 def write_report(root: Path | str, set_name: str = "test") -> Path:
     """Write `root`/report/report.md, report.html, plots and tables, and return the path of report.md.
 
-    The networks with names (`root`/models) get their cards.
+    Also write the cards of the networks with names (`root`/models).
 
     Args:
         root: experiment folder, of recognisers or of language models.
-        set_name: which decoded set (or scored text) is reported.
+        set_name: the decoded set (or scored text) to report.
 
     Raises:
         FileNotFoundError, ValueError: as `collect`.
@@ -56,7 +56,7 @@ def write_report(root: Path | str, set_name: str = "test") -> Path:
 
 
 def build(experiment: Experiment) -> list[Part]:
-    """What the report says, from top to bottom."""
+    """The parts of the report, from top to bottom."""
     verdicts, studies = [], []
     trees = forest(experiment)
     shown = foremost(trees, _MOST_BRANCHES)
@@ -96,7 +96,7 @@ def _made(experiment: Experiment) -> str:
 def _study(
     experiment: Experiment, tag: str, results: Sequence[Result], shown: Container[str]
 ) -> tuple[str, list[Part]]:
-    """Its verdict, and its parts; of the trainings, the trees have those that are `shown`."""
+    """Its verdict, and its parts; the trees have the trainings in `shown`."""
     roots = forest(experiment)
     parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
     told = [overview.sizes(experiment), _cost(experiment, results), _criterion(experiment)]
@@ -107,7 +107,7 @@ def _study(
             total, rows = len(rows), _foremost(experiment, rows)
             parts.append(
                 Text(
-                    f"The study has {total} systems; here are the {len(rows)} that are best on dev or named."
+                    f"The study has {total} systems; shown are the {len(rows)} that are best on dev or named."
                 )
             )
         differences = compare_systems(experiment, rows)
@@ -115,7 +115,7 @@ def _study(
         parts += _compared(experiment, tag, rows, differences)
         calibrated = calibration_table(experiment, rows, f"calibration-{tag}")
         if calibrated:
-            parts += [Heading(3, "Is it as sure as it is right?", f"part-calibration-{tag}"), calibrated]
+            parts += [Heading(3, "Calibration", f"part-calibration-{tag}"), calibrated]
     if any(result.search == "greedy" for result in results):
         parts.append(cascade(experiment, results, f"cascade-{tag}"))
     effort = effort_figure(experiment, results, f"effort-{tag}")
@@ -135,9 +135,7 @@ def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
     nodes = {step.node for result in results for step in result.steps}
     outcomes = [experiment.trainings[node].outcome for node in nodes if node in experiment.trainings]
     took = duration(sum(outcome.seconds for outcome in outcomes if outcome))
-    return (
-        f"{len(nodes)} trainings, which took {took}, one after the other (some may be another study's too)."
-    )
+    return f"{len(nodes)} trainings, {took} in total (some may belong to another study too)."
 
 
 def _criterion(experiment: Experiment) -> str:
@@ -149,24 +147,24 @@ def _criterion(experiment: Experiment) -> str:
 def _compared(
     experiment: Experiment, tag: str, rows: Sequence[System], differences: Differences
 ) -> list[Part]:
-    """The systems, their differences, and the same in the paper's form."""
+    """The systems, their differences, and the same in the paper's format."""
     parts: list[Part] = [systems_table(experiment, rows, differences, name=f"systems-{tag}")]
     parts.append(Text(_how_to_read(experiment, rows, differences)))
     found = intervals(experiment, differences, f"differences-{tag}")
     parts += [found] if found else []
     paper = published(experiment)
     if paper:
-        title = f"In the form of the paper's {paper.title}"
+        title = f"In the format of the paper's {paper.title}"
         text = f"Ours: {cell_name(experiment, paper)}. The paper's: {paper.cell}."
-        text += " The two compare only where data, vocabulary and model are the paper's."
+        text += " They are comparable only if data, vocabulary and model are the paper's."
     else:
-        title, text = "Seed by seed", f"In the form of the paper's tables: {cell_name(experiment, None)}."
+        title, text = "Seed by seed", f"In the format of the paper's tables: {cell_name(experiment, None)}."
     table = paper_table(experiment, rows, paper, name=f"paper-{tag}")
     return [*parts, Heading(3, title, f"paper-{tag}"), Text(text), table]
 
 
 def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
-    """What stands in this table; all other words are in the glossary."""
+    """The caption of this table; the glossary explains the terms."""
     kind = experiment.kind
     text = "Means over the seeds ± standard deviation."
     shown = [one for found in differences.values() for one in found.values() if one is not None]
@@ -176,7 +174,7 @@ def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Di
         tests = sum(value is not None for value in distinct(differences).values())
         if tests:
             text += (
-                " with its 95 % interval and two-sided p, which speak of other seeds *and* other "
+                " with its 95 % interval and two-sided p, which generalise to other seeds *and* other "
                 f"{kind.sampled}; p in brackets is corrected for the {tests} comparisons of this table (Holm)"
             )
         if any(one.p_value is None for one in shown):
@@ -186,8 +184,8 @@ def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Di
     if equal:
         text += f" Equal compute: {' and '.join(equal)}."
     if any(row.rejected for row in rows):
-        text += ' "Not taken" are steps whose dev error grew, which ends the search.'
-    return f"{text} The words are explained at the end of the page."
+        text += ' "Not taken" marks steps whose dev error grew, which ends the search.'
+    return f"{text} The terms are explained at the end of the page."
 
 
 def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:
@@ -196,14 +194,14 @@ def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
         return []
     seed, shown = found
     text = (
-        f"Seed {seed}: of the utterances in which the search's network errs, the one in the middle, the one "
-        "at three quarters, and the worst. Wrong words stand out; words in brackets are missing."
+        f"Seed {seed}: of the utterances with errors by the search's network, the median, the one "
+        "at three quarters, and the worst. Wrong words are highlighted; words in brackets are missing."
     )
     return [Heading(3, "Some utterances", f"examples-{tag}"), Text(text), shown]
 
 
 def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
-    """The systems that are where something ended, and of the others those with the smallest dev errors."""
+    """The systems where something ended, and of the others those with the lowest dev errors."""
     dev = experiment.dev()
 
     def error(row: System) -> float:
@@ -216,11 +214,11 @@ def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
 
 
 def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> list[Part]:
-    """Table 1 and Figures 1 and 2 of the paper, and the depth sweep, as far as they were run."""
+    """Table 1 and Figures 1 and 2 of the paper, and the depth sweep, if they were run."""
     parts: list[Part] = []
     table = scans.table_1(experiment, results, f"subsets-{tag}")
     if table:
-        parts += [Heading(3, "Joint training on subsets, as the paper's Table 1", f"subsets-{tag}"), table]
+        parts += [Heading(3, "Joint training on subsets, as in the paper's Table 1", f"subsets-{tag}"), table]
     for title, figure, search in (
         ("Figure 1", scans.figure_1(experiment, results, f"figure1-{tag}"), "subset_scan"),
         ("Figure 2", scans.figure_2(experiment, results, f"figure2-{tag}"), "epoch_scan"),
@@ -244,7 +242,7 @@ def _tree(experiment: Experiment, name: str, roots: Sequence[Branch], shown: Con
 
 
 def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -> list[Branch]:
-    """The trees that have one of the nodes in them."""
+    """The trees that contain one of the nodes."""
     wanted = set(nodes)
     return [root for root in roots if any(branch.id in wanted for _, branch in root.walk())]
 

@@ -1,4 +1,4 @@
-"""Language models of an experiment: score a text with all of them, and tell it in tables."""
+"""Score a text with all language models of an experiment, and tabulate the results."""
 
 from pathlib import Path
 
@@ -17,7 +17,7 @@ def score_experiment(root: Path, text: Path, device: str = "cpu") -> str:
         FileNotFoundError: if there is no finished model, or no text.
         ValueError: as `score_text`.
     """
-    # Imported here: who scores transcripts needs no torch.
+    # Imported here: scoring transcripts needs no torch.
     from asr_topdown.decode.perplexity import score_text
 
     store = Store(root)

@@ -1,7 +1,7 @@
 """From numbers to PNG files. matplotlib is imported when something is drawn.
 
-Colours are Okabe and Ito's, which colour-blind readers can tell apart; every line also has a dash pattern or
-marker of its own, so that a grey print can be read.
+Colours are Okabe and Ito's, which colour-blind readers can tell apart; every line also has its own dash
+pattern or marker, so that greyscale prints are readable.
 """
 
 import contextlib
@@ -61,7 +61,7 @@ class TrainingPanel:
 
 
 def plot_trainings(path: Path, panels: Sequence[TrainingPanel], *, error_name: str, loss_name: str) -> None:
-    """Loss (logarithmic) and dev error over the epochs, two axes for each run, all on the same scales."""
+    """Loss (logarithmic) and dev error over the epochs, two axes per run, all on the same scales."""
     columns = min(_COLUMNS, len(panels))
     rows = math.ceil(len(panels) / columns)
     with _drawing(path, 2 * rows, columns, width=2.4 * columns + 0.8, height=3.6 * rows + 0.5) as (
@@ -122,7 +122,7 @@ def plot_figure(path: Path, figure: Charts) -> None:
 
 
 def plot_intervals(path: Path, intervals: Intervals) -> None:
-    """Differences with their intervals around a line at zero, one axes for each baseline."""
+    """Differences with their intervals around a line at zero, one axes per baseline."""
     rows = max(len(found) for found in intervals.groups.values())
     count = len(intervals.groups)
     with _drawing(path, 1, count, width=4.8 * count + 1.2, height=0.28 * rows + 1.4) as (_, axes):
@@ -141,7 +141,7 @@ def plot_intervals(path: Path, intervals: Intervals) -> None:
 
 
 def plot_tree(path: Path, roots: Sequence[Branch], *, dev_name: str, test_name: str) -> None:
-    """A line per training: who came from whom, its layers (filled = frozen), its errors."""
+    """One line per training: its place in the tree, its layers (filled = frozen), its errors."""
     lines = [line for root in roots for line in root.walk()]
     layers = max((len(branch.cells) for _, branch in lines), default=0)
     with _drawing(path, 1, 1, width=7.5 + 0.2 * layers, height=0.26 * len(lines) + 0.7) as (_, axes):
@@ -247,7 +247,7 @@ def _draw(
 def _drawing(
     path: Path, rows: int, columns: int, *, width: float, height: float
 ) -> Iterator[tuple["Figure", Any]]:
-    """A figure (size in inches) with `rows` x `columns` axes; saved when the block ends well."""
+    """A figure (size in inches) with `rows` x `columns` axes, saved if the block ends without an error."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -261,7 +261,7 @@ def _drawing(
 
 
 def _same_scale(axes: Sequence["Axes"]) -> None:
-    """One range for all, from the values that are drawn; the axes stay readable one by one."""
+    """One range for all, from the values drawn, so that each of the axes stays readable."""
     limits = [axis.get_ylim() for axis in axes if axis.get_visible() and axis.lines]
     if limits:
         for axis in axes:
@@ -269,7 +269,7 @@ def _same_scale(axes: Sequence["Axes"]) -> None:
 
 
 def _plain_logarithms(axes: Sequence["Axes"]) -> None:
-    """Write 20, 50, 100 on a logarithmic axis, not powers of ten."""
+    """Label a logarithmic axis 20, 50, 100 instead of powers of ten."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
     for axis in axes:

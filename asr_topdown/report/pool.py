@@ -12,14 +12,14 @@ from asr_topdown.report.words import mean_sd
 
 
 def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table:
-    """Each system's error over all experiments, seed by seed, and how it differs from the baselines.
+    """Each system's error over all experiments, seed by seed, and its difference from the baselines.
 
     A seed's error rate is the sum of its errors in all experiments over the sum of the reference characters
     (or words). Only systems and seeds that every experiment has are shown; "± sd" is over the seeds.
 
     Raises:
-        ValueError: naming an experiment without the study, or if they have no system in common, or are not of
-            one kind.
+        ValueError: naming an experiment without the study, or if they have no system in common, or are of
+            different kinds.
     """
     folders = ", ".join(str(experiment.root) for experiment in experiments)
     own = [_of_study(experiment, tag) for experiment in experiments]

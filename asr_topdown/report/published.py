@@ -1,4 +1,4 @@
-"""The paper's own numbers, and tables in its form: a row per system, a column per seed, "dev/test" in each.
+"""The paper's own numbers, and tables in its format: a row per system, a column per seed, "dev/test" in each.
 
 Zhang et al. 2021, "Train your classifier first" (arXiv:2102.04697), Tables 2, 3 and 4.
 """
@@ -19,10 +19,10 @@ class Row:
     """A row of the paper.
 
     Attributes:
-        search: the search or control whose row it is; None = none of ours.
+        search: the corresponding search or control; None = no counterpart.
         label: what the paper calls it.
-        cells: from seed 1.
-        where: what the search says of the training; {} = where it ended.
+        cells: from seed 1 on.
+        where: what the search records of the training; {} = where it ended.
     """
 
     search: str | None
@@ -31,7 +31,7 @@ class Row:
     where: Mapping[str, object] = field(default_factory=dict)
 
     def is_of(self, system: System) -> bool:
-        """Whether `system` is our row of the same kind."""
+        """Whether `system` is the corresponding row of ours."""
         if system.search != self.search:
             return False
         if self.where:
@@ -45,9 +45,9 @@ class Published:
 
     Attributes:
         title: which one.
-        cell: what stands in a cell.
+        cell: the content of a cell.
         rows: of the model that is trained here.
-        parts: of the set, whose word errors by NIST's rules stand in a cell; () = dev and test errors do.
+        parts: of the set, whose word errors by NIST's rules a cell has; () = dev and test errors.
     """
 
     title: str
@@ -141,7 +141,7 @@ def _family(model: Mapping[str, Any]) -> str:
 def paper_table(
     experiment: Experiment, systems: Sequence[System], paper: Published | None, *, name: str = "paper"
 ) -> Table:
-    """The systems in the paper's form; beside them, if it has them, the paper's own numbers."""
+    """The systems in the paper's format, next to the paper's own numbers, if any."""
     seeds = sorted({seed for system in systems for seed in system.nodes})
     columns = max((len(row.cells) for row in paper.rows), default=0) if paper else 0
     header = ["system", *(f"seed {seed}" for seed in seeds)]
@@ -176,7 +176,7 @@ def paper_table(
 
 
 def cell_name(experiment: Experiment, paper: Published | None) -> str:
-    """What stands in our cells."""
+    """The content of our cells."""
     return " / ".join(_sides(experiment, paper))
 
 

@@ -1,4 +1,4 @@
-"""What the report tells of an experiment, whichever kind its models are of: plain records."""
+"""Plain records of an experiment for the report, whatever kind its models are of."""
 
 import math
 from collections.abc import Mapping
@@ -18,11 +18,11 @@ from asr_topdown.schedule.searches import step_name
 
 @dataclass(frozen=True)
 class Kind:
-    """What is counted as an error, and how it is shown.
+    """What counts as an error, and how it is shown.
 
     Attributes:
         error: name and unit of an error as it is shown.
-        difference: unit of a difference of two, "" where it needs none.
+        difference: unit of a difference of two, "" if it needs none.
         metric: the same error on dev, as metrics.jsonl and outcomes call it.
         loss: unit of the loss.
         sampled: what the set is a sample of, besides the seeds.
@@ -39,7 +39,7 @@ class Kind:
         return math.exp(min(rate, 700.0)) if self is LANGUAGE else 100 * rate
 
     def shown_all(self, rates: NDArray[np.float64]) -> NDArray[np.float64]:
-        """`shown`, of many."""
+        """`shown`, for many values."""
         return np.exp(np.minimum(rates, 700.0)) if self is LANGUAGE else 100 * rates
 
     def shown_metric(self, value: float) -> float:
@@ -48,7 +48,7 @@ class Kind:
 
     @property
     def curve_metric(self) -> str:
-        """What metrics.jsonl has of the error on dev after each epoch."""
+        """The name in metrics.jsonl of the dev error after each epoch."""
         return {LANGUAGE: "ppl", LABELS: "label_error"}.get(self, "cer")
 
     @property
@@ -65,7 +65,7 @@ LANGUAGE = Kind("perplexity", "", "ppl", "nats/word", "pieces of the text")
 
 @dataclass(frozen=True)
 class Curve:
-    """What was measured after each epoch.
+    """Measurements after each epoch.
 
     Attributes:
         epochs: their numbers, from 1.
@@ -87,9 +87,9 @@ class Training:
         outcome: None while it is not finished.
         curve: its epochs.
         kind: what its errors are.
-        about: its layers, data and machine; None if that was not kept.
+        about: its layers, data and machine; None if not recorded.
         model: its model's settings as plain values; empty if they cannot be read.
-        config: all of its settings, YAML.
+        config: all its settings as YAML.
     """
 
     node: Node
@@ -102,7 +102,7 @@ class Training:
 
     @property
     def layers(self) -> tuple[str, ...]:
-        """The network's, input first; () if that was not kept."""
+        """The network's, input first; () if not recorded."""
         return tuple(self.about.layers) if self.about else ()
 
 
@@ -112,13 +112,13 @@ class Score:
 
     Attributes:
         rate: errors per reference unit (a fraction), or nats per word.
-        parts: of each utterance, or piece of a text: (errors, reference units) in it; empty if it is not
-            known any more.
-        others: other error rates as they are shown, "WER %" say.
-        seconds: that it took.
-        audio_seconds: that the set lasts; 0 for a text.
+        parts: for each utterance, or piece of a text, its (errors, reference units); empty if no longer
+            known.
+        others: other error rates as they are shown, e.g. "WER %".
+        seconds: time that it took.
+        audio_seconds: duration of the set; 0 for a text.
         texts: utterance -> what was recognised; empty for a text.
-        calibration: of the CTC output (`score.calibration.Calibration`), as far as it was kept.
+        calibration: of the CTC output (`score.calibration.Calibration`), if recorded.
     """
 
     rate: float
@@ -132,7 +132,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Experiment:
-    """Everything that the report tells.
+    """All data of the report.
 
     Attributes:
         root: the experiment folder.
@@ -140,9 +140,9 @@ class Experiment:
         trainings: node id -> training.
         studies: results tag -> what its searches did.
         scores: node id -> its errors on `set_name`.
-        references: utterance -> what was said.
+        references: utterance -> its transcript.
         notes: what is missing, and what to run for it; one sentence each.
-        commands: what was run to make it.
+        commands: that produced it.
     """
 
     root: Path
@@ -155,7 +155,7 @@ class Experiment:
     commands: tuple[Command, ...] = ()
 
     def of_study(self, tag: str) -> "Experiment":
-        """What belongs to one study: others in the same folder may have other models and units."""
+        """The part that belongs to one study: others in the same folder may have other models and units."""
         results = self.studies[tag]
         own = {step.node for result in results for step in result.steps}
         return replace(
@@ -167,19 +167,19 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """The folder's, with the one above it where it says little."""
+        """The folder's name, with its parent's if it says little."""
         root = self.root.resolve()
         return f"{root.parent.name}/{root.name}" if root.name == "exp" else root.name
 
     @property
     def corpus(self) -> str:
-        """The recipe that the folder belongs to: egs/CORPUS/exp/TAG; "" elsewhere."""
+        """The recipe to which the folder belongs: egs/CORPUS/exp/TAG; "" elsewhere."""
         above = self.root.resolve().parents
         return above[1].name if len(above) > 1 and above[0].name == "exp" else ""
 
     @property
     def kind(self) -> Kind:
-        """What errors are, of the trainings' first."""
+        """The kind of error of the first training."""
         return next((one.kind for one in self.trainings.values()), CHARACTERS)
 
     @property
@@ -194,12 +194,12 @@ class Experiment:
 
     @property
     def criterion(self) -> str:
-        """What decided in the studies: "error" or "loss"."""
+        """The selection criterion of the studies: "error" or "loss"."""
         found = {result.criterion for results in self.studies.values() for result in results}
         return "loss" if found == {"loss"} else "error"
 
     def roles(self) -> dict[str, str]:
-        """Node id -> what it was in the first search that has it; of the nodes that are there."""
+        """Node id -> its role in the first search that has it, for existing nodes."""
         roles: dict[str, str] = {}
         for results in self.studies.values():
             for result in sorted(results, key=lambda result: result.seed):
@@ -209,9 +209,9 @@ class Experiment:
         return roles
 
     def dev(self) -> dict[str, float]:
-        """Node id -> dev error of those that are finished, as it is shown (`dev_name`)."""
+        """Node id -> dev error of the finished ones, as it is shown (`dev_name`)."""
         finished = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
-        # Of a training whose folder was removed the results still know the error.
+        # The results still have the error of a training whose folder was removed.
         known = {
             step.node: self.kind.shown(step.error)
             for results in self.studies.values()
@@ -222,7 +222,7 @@ class Experiment:
         return known | {key: self._dev(outcome) for key, outcome in finished.items()}
 
     def dev_loss(self) -> dict[str, float]:
-        """Node id -> dev loss of the best epoch, in nats, where it was recorded."""
+        """Node id -> dev loss of the best epoch, in nats, if recorded."""
         outcomes = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
         return {key: one.metrics[LOSS] for key, one in outcomes.items() if LOSS in one.metrics}
 
@@ -232,12 +232,12 @@ class Experiment:
 
     @property
     def dev_name(self) -> str:
-        """The error on the dev set, which is recognised as the reported one is, with its unit."""
+        """The name of the dev error, with its unit; dev is decoded in the same way as the reported set."""
         return f"dev {self.kind.error}"
 
     @property
     def test_name(self) -> str:
-        """The error on the reported set, with its unit."""
+        """The name of the error on the reported set, with its unit."""
         return f"{self.set_name} {self.kind.error}"
 
     def _dev(self, outcome: Outcome) -> float:

@@ -21,7 +21,7 @@ ErrorOf = Callable[[str], float | None]
 
 
 def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Table | None:
-    """The joint trainings on the subsets, the seeds' mean; beside them the paper's, on its corpus."""
+    """The joint trainings on the subsets, averaged over seeds, next to the paper's on its corpus."""
     by_percent: dict[float, list[tuple[SubsetScanPoint, str]]] = {}
     for point, node in _points(results, SubsetScanPoint):
         if not point.repeat:
@@ -42,10 +42,10 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
 
 
 def figure_1(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
-    """New extractors on unseen data under classifiers that were trained on more and more."""
+    """New extractors on unseen data under classifiers trained on increasing amounts of data."""
     charts = _by_point(experiment, results, "subset_scan")
     caption = (
-        "Figure 1 of the paper: the classifier of each subset's joint training is frozen, extractors are "
+        "Figure 1 of the paper: the classifier of each subset's joint training is frozen and extractors are "
         "trained below it on unseen data. Small marks: single trainings; line: their mean."
     )
     return Figure(name, caption, [replace(one, log_x=True) for one in charts]) if charts else None
@@ -77,7 +77,7 @@ def figure_2(experiment: Experiment, results: Sequence[Result], name: str) -> Fi
 def extractors_table(
     experiment: Experiment, results: Sequence[Result], search: str, name: str
 ) -> Table | None:
-    """What Figure 1 ("subset_scan") or Figure 2 ("epoch_scan") shows, in numbers: all repeats and seeds."""
+    """The numbers of Figure 1 ("subset_scan") or Figure 2 ("epoch_scan"): all repeats and seeds."""
     own = _extractors(results, search)
     if not own:
         return None
@@ -92,25 +92,25 @@ def extractors_table(
 
 
 def _short(place: float) -> str:
-    """As 5 for 4.98: the utterances stand beside it."""
+    """Rounded, as 5 for 4.98: the number of utterances is shown too."""
     return f"{place:.0f}" if place >= 1 else f"{place:.2g}"
 
 
 def _points(results: Sequence[Result], kind: type[P]) -> list[tuple[P, str]]:
-    """What a search says of its trainings, and their nodes."""
+    """What a search records of its trainings, and their nodes."""
     steps: list[Step] = [step for result in results for step in result.steps]
     return [(step.point, step.node) for step in steps if isinstance(step.point, kind)]
 
 
 def _extractors(results: Sequence[Result], search: str) -> list[tuple[float, str]]:
-    """What was trained below a frozen classifier: where the classifier lies in its scan, and the node."""
+    """The trainings below a frozen classifier: the classifier's place in its scan, and the node."""
     if search == "epoch_scan":
         return [(float(point.epoch), node) for point, node in _points(results, EpochScanPoint)]
     return [(point.percent, node) for point, node in _points(results, SubsetScanPoint) if point.repeat]
 
 
 def _by_point(experiment: Experiment, results: Sequence[Result], search: str) -> list[Chart]:
-    """One chart for the dev error of the extractors and, if something is scored, one for the set's."""
+    """One chart for the dev error of the extractors and, if any are scored, one for the set's error."""
     charts = []
     own, x_name = _extractors(results, search), _CLASSIFIER[search]
     for look, (title, error_of) in enumerate(_sides(experiment)):
@@ -141,10 +141,10 @@ def _renamed(series: Series, title: str) -> Series:
 
 
 def _thinned(places: Sequence[float]) -> Sequence[float]:
-    """At most ten of them, evenly."""
+    """At most ten of them, evenly spaced."""
     return places[:: -(-len(places) // 10) or 1]
 
 
 def _sides(experiment: Experiment) -> list[tuple[str, ErrorOf]]:
-    """Name and value of a node's error, on the dev set and on the scored one."""
+    """Name and value of a node's error on the dev set and on the scored set."""
     return [(experiment.dev_name, experiment.dev().get), (experiment.test_name, experiment.test().get)]

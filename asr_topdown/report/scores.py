@@ -1,4 +1,4 @@
-"""The errors of an experiment's networks on one set, from what `decode` and `score` left in EXP/decode."""
+"""The errors of an experiment's networks on one set, as written by `decode` and `score` to EXP/decode."""
 
 import functools
 from collections.abc import Mapping, Sequence
@@ -22,8 +22,8 @@ class Scores:
 
     Attributes:
         scores: node id -> its errors.
-        references: utterance -> what was said, of all sets of this name (the studies in one folder may be of
-            several corpora); empty for a text.
+        references: utterance -> its transcript, for all sets of this name (the studies in one folder may be
+            on several corpora); empty for a text.
         notes: what cannot be compared, and why.
     """
 
@@ -54,7 +54,7 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
         if kind is LANGUAGE:
             found[node], note = _perplexity(folder)
         elif _is_silent(folder):
-            note = f"Nothing is said in {set_name}: there is no error rate."
+            note = f"All transcripts of {set_name} are empty: there is no error rate."
         else:
             said, found[node], note = _decoding(folder, root, kind)
             references.update(said)
@@ -72,7 +72,7 @@ def _is_silent(folder: Path) -> bool:
 
 
 def _differences(folders: Sequence[Path], root: Path) -> list[str]:
-    """Notes on decodings that are older than the data, or of different decoders, for each set by itself."""
+    """Notes on decodings that are older than the data, or from different decoders, set by set."""
     of_sets: dict[Path, list[Path]] = {}
     for folder in folders:
         reference = _find(str(read_json(folder / "result.json")["reference"]), root)
@@ -98,9 +98,7 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
     hub5 = _hub5(folder / "hub5.json")
     if reference is None:
         others = {name: 100 * rate for name, rate in rates.items() if name != kind.error}
-        note = (
-            f"The reference {recorded['reference']} is not there any more: its error rates are not compared."
-        )
+        note = f"The reference {recorded['reference']} no longer exists: its error rates are not compared."
         return {}, Score(rates[kind.error], {}, {**others, **hub5}, seconds, audio_seconds), note
     texts, truth = datadir.read_transcripts(folder / "text"), _table(reference)
     if texts.keys() != truth.keys():
@@ -148,10 +146,10 @@ def _hub5(path: Path) -> dict[str, float]:
 
 
 def _perplexity(folder: Path) -> tuple[Score, str]:
-    """The perplexity in `folder`, and a note if it was not kept where in the text it came from.
+    """The perplexity in `folder`, and a note if the losses of the text's spans were not stored.
 
-    The parts are pieces of neighbouring spans: single spans are not independent, since an
-    article goes on from one to the next.
+    The parts are pieces of adjacent spans: single spans are not independent, since an
+    article continues from one to the next.
     """
     path = folder / "result.json"
     recorded = read_json(path)
@@ -178,12 +176,12 @@ def _table_at(path: Path, changed: int, size: int) -> dict[str, str]:
 
 
 def _table(path: Path) -> dict[str, str]:
-    """The reference, which all the decodings have in common: read once."""
+    """The reference shared by all decodings, read once."""
     status = path.stat()
     return _table_at(path, status.st_mtime_ns, status.st_size)
 
 
 def _find(reference: str, root: Path) -> Path | None:
-    """A recorded path is relative to the recipe's folder, which is one of those above the experiment."""
+    """Resolve a recorded path, relative to the recipe's folder, which is one of the experiment's parents."""
     places = [root, *root.resolve().parents, Path.cwd()]
     return next((place / reference for place in places if (place / reference).is_file()), None)

@@ -1,5 +1,5 @@
 """Figures as SVG for the page. Colours, light and dark, are the style sheet's (`assets/report.css`): a series
-has a class c0 ... c7. Each also has a marker and a dash pattern of its own, for those who do not see colours.
+has a class c0 ... c7. Each also has its own marker and dash pattern, for readers who do not see colours.
 """
 
 import math
@@ -28,14 +28,14 @@ _SHAPES = {
 
 
 def tag(name: str, content: str = "", **attributes: object) -> str:
-    """An element; `content` is markup already, the attributes' values are not. `class_` is "class"."""
+    """An element; `content` is already markup, the attributes' values are not. `class_` is "class"."""
     pairs = ((key.strip("_").replace("_", "-"), value) for key, value in attributes.items())
     inside = "".join(f' {key}="{escape(_number(value))}"' for key, value in pairs if value != "")
     return f"<{name}{inside}>{content}</{name}>"
 
 
 def figure(one: Figure) -> str:
-    """The charts of a figure, each an SVG of its own, and what they have in common below."""
+    """The charts of a figure, each a separate SVG, with the shared legend below."""
     charts = "".join(_chart(chart, f"{one.name}-{number}") for number, chart in enumerate(one.charts))
     series = {each.name: each for chart in one.charts for each in chart.series if each.name}
     items = [tag("li", _key(each) + escape(each.name)) for each in series.values()]
@@ -43,7 +43,7 @@ def figure(one: Figure) -> str:
 
 
 def intervals(one: Intervals) -> str:
-    """A chart for each baseline: differences around a line at zero, below the systems' names."""
+    """One chart per baseline: differences around a line at zero, below the systems' names."""
     charts = (
         _forest(one, title, found, f"{one.name}-{number}")
         for number, (title, found) in enumerate(one.groups.items())
@@ -131,7 +131,7 @@ def _series(series: Series, x: Callable[[float], float], y: Callable[[float], fl
 
 
 def _ranges(series: Series, x: Callable[[float], float], y: Callable[[float], float]) -> list[str]:
-    """A band along a line, or a bar with ends for each point."""
+    """A band along a line, or an error bar for each point."""
     spans = [(x(place), y(low), y(high)) for place, low, high in series.ranges]
     if series.line and spans:
         edge = [(a, low) for a, low, _ in spans] + [(a, high) for a, _, high in reversed(spans)]

@@ -1,4 +1,4 @@
-"""From what searches did to the systems that a table compares: one node per seed each."""
+"""From search results to the systems that a table compares, each with one node per seed."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +10,7 @@ from asr_topdown.schedule.spec import Spec
 JOINT = "joint"
 TOP_DOWN = SPECS["greedy"].label
 SCRATCH = SPECS["scratch"].label
-# What systems are compared with, and how that is called in a column: search or control.
+# The baselines of comparisons, search or control, and their column names.
 BASELINES = {
     "joint": "joint",
     "scratch": "as many trainings from scratch",
@@ -26,8 +26,8 @@ class System:
         name: what it is called.
         nodes: base seed -> node id.
         search: the search or control that it belongs to.
-        point: what the search says of this training; None = where it ended.
-        rejected: seeds for which the search did not go on from this node.
+        point: what the search records of this training; None = where it ended.
+        rejected: seeds for which the search did not continue from this node.
     """
 
     name: str
@@ -38,14 +38,14 @@ class System:
 
     @property
     def is_end(self) -> bool:
-        """Whether this is where something ended, not one training of many."""
+        """Whether this is where a search or control ended, rather than one training of many."""
         return self.point is None
 
 
 def systems(results: Sequence[Result]) -> list[System]:
-    """The joint training, and the rows that each search or control wants (`Spec.rows`), in the list's order.
+    """The joint training, and the rows of each search or control (`Spec.rows`), in the list's order.
 
-    What trains on other data than the joint training did has no row here.
+    Trainings on data other than the joint training's have no row here.
     """
     results = [result for result in results if SPECS[result.search].against_joint]
     if not results:
@@ -62,11 +62,11 @@ def systems(results: Sequence[Result]) -> list[System]:
 
 
 def _each(spec: Spec, results: Sequence[Result]) -> list[System]:
-    """A row for each training besides the joint one: those that say the same of themselves are one."""
+    """A row for each training besides the joint one; those with equal records share one."""
     nodes: dict[str, dict[int, str]] = {}
     rejected: dict[str, set[int]] = {}
     points: dict[str, Point] = {}
-    # The longest first, so that what one seed alone has stands behind what all have.
+    # The longest first, so that rows of a single seed come after those of all.
     for result in sorted(results, key=lambda result: -len(result.steps)):
         for step in result.steps:
             if step.point is not None:
@@ -82,7 +82,7 @@ def _each(spec: Spec, results: Sequence[Result]) -> list[System]:
 
 
 def _named_apart(rows: Sequence[System]) -> Iterator[System]:
-    """The rows, of which a name that was there already gets its search's beside it."""
+    """The rows; a name that occurs twice has the search's name added."""
     seen: set[str] = set()
     for row in rows:
         name = row.name if row.name not in seen else f"{row.name} ({row.search})"
@@ -91,7 +91,7 @@ def _named_apart(rows: Sequence[System]) -> Iterator[System]:
 
 
 def errors_so_far(result: Result, error_of: Mapping[str, float]) -> list[float]:
-    """The error of the model that the search would have given after 0, 1, ... retrainings.
+    """The error of the model that the search would have returned after 0, 1, ... retrainings.
 
     Args:
         result: of a search whose accepted steps replace the model one after the other.

@@ -15,12 +15,12 @@ class Table:
     """Cells as they are shown, and the values behind them.
 
     Attributes:
-        name: of the files it is written to, and of the place in the page.
+        name: of the files it is written to, and anchor in the page.
         header: the columns' names.
-        rows: as many cells in each.
-        words: columns that hold words and stand flush left; the others hold numbers.
-        code: columns whose cells are names of the program's own (node ids).
-        values: column -> value, for each row of the CSV file, where cells hold several; () = the cells.
+        rows: with one cell per column.
+        words: columns of words, aligned left; the others hold numbers.
+        code: columns whose cells are names from the program (node ids).
+        values: column -> value, for each row of the CSV file, if cells hold several; () = the cells.
     """
 
     name: str
@@ -31,7 +31,7 @@ class Table:
     values: Sequence[Mapping[str, Value]] = ()
 
     def csv(self) -> str:
-        """Comma-separated values for a program: one number in a column, none is empty, ASCII signs."""
+        """Machine-readable CSV: one number per column, no empty cells, ASCII signs."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if not self.values:

@@ -21,12 +21,12 @@ def systems_table(
 ) -> Table:
     """One row per system: test and dev errors, the differences that matter, layers, seeds.
 
-    The errors stand first, where a phone shows them.
+    The errors come first, where a phone shows them.
 
     Args:
         experiment: where the numbers come from.
         systems: the rows.
-        differences: what `compare_systems` gave, if it has been asked already.
+        differences: the result of `compare_systems`, if already computed.
         name: of the table.
     """
     differences = compare_systems(experiment, systems) if differences is None else differences
@@ -58,9 +58,9 @@ def systems_table(
 
 
 def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differences:
-    """Baseline (`systems.BASELINES`) -> system -> its difference; None to itself.
+    """Baseline (`systems.BASELINES`) -> system -> its difference; None from itself.
 
-    The p-values are corrected for being so many, over all baselines.
+    The p-values are corrected for the number of comparisons over all baselines.
     """
     by_search = {system.search: system for system in systems if system.is_end}
     scores = {system.name: scores_of(experiment, system) for system in systems}
@@ -78,7 +78,7 @@ def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differ
 
 
 def calibration_table(experiment: Experiment, systems: Sequence[System], name: str) -> Table | None:
-    """Calibration of the systems' CTC outputs on the reported set, means over the seeds; None if not kept."""
+    """Calibration of the systems' CTC outputs on the reported set, seeds' means; None if not recorded."""
     columns = {
         f"{experiment.set_name} ECE %": ("expected_calibration_error", 100),
         "confidence %": ("confidence", 100),
@@ -100,7 +100,7 @@ def calibration_table(experiment: Experiment, systems: Sequence[System], name: s
 
 
 def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
-    """One row per training; `roles` says what a node was in a search."""
+    """One row per training; `roles` has each node's role in a search."""
     header = ["node", "role", "what was trained", "epochs", "best", experiment.dev_name, "dev loss"]
     header += [experiment.test_name, "minutes"]
     dev, test, loss = experiment.dev(), experiment.test(), experiment.dev_loss()
@@ -132,7 +132,7 @@ def scores_of(experiment: Experiment, system: System) -> dict[int, Score]:
 
 
 def main_row(experiment: Experiment, systems: Sequence[System]) -> System | None:
-    """What the study's first search ended with; if it has rows for its trainings only, the best on dev."""
+    """Where the study's first search ended; if it has rows for its trainings only, the best on dev."""
     dev = experiment.dev()
     own = [system for system in systems if system.search in SEARCHES and system.search != JOINT]
     first = [system for system in own if system.search == own[0].search]
@@ -155,7 +155,7 @@ def difference_cell(comparison: Comparison | None) -> str:
 
 
 def p_values(comparison: Comparison) -> str:
-    """Of a comparison that has one: p, and p corrected."""
+    """The p-value of a comparison that has one, and its corrected value."""
     assert comparison.p_value is not None
     assert comparison.corrected is not None
     corrected = p_text(comparison.corrected).removeprefix("p ").removeprefix("= ")
@@ -165,7 +165,7 @@ def p_values(comparison: Comparison) -> str:
 def error_values(
     errors: Mapping[str, Sequence[float]], compared: Mapping[str, Comparison | None]
 ) -> dict[str, Value]:
-    """The errors of a system by column, and its comparisons by baseline: a value in a column each."""
+    """The errors of a system by column, and its comparisons by baseline, one value per column."""
     values: dict[str, Value] = {}
     for title, known in errors.items():
         name = re.sub(r"[^A-Za-z]+", "_", title).strip("_")
@@ -181,7 +181,7 @@ def error_values(
 
 
 def _errors(experiment: Experiment) -> dict[str, dict[str, float]]:
-    """Column -> node -> error: on the set, on dev, and the others of the set."""
+    """Column -> node -> error: on the set, on dev, and the set's other errors."""
     columns = {experiment.test_name: experiment.test(), experiment.dev_name: experiment.dev()}
     if experiment.criterion == "loss" and experiment.dev_name != "dev loss (nats)":
         columns["dev loss (nats)"] = experiment.dev_loss()
@@ -199,7 +199,7 @@ def _seeds(system: System, decoded: int) -> str:
 
 
 def _frozen(trainings: Sequence[Training]) -> str:
-    """The frozen layers; where the seeds differ, each set with its number of seeds."""
+    """The frozen layers; if the seeds differ, each set with its number of seeds."""
     sets = [", ".join(training.node.frozen) or "none" for training in trainings]
     distinct = dict.fromkeys(sorted(sets))
     if len(distinct) <= 1:

@@ -1,4 +1,4 @@
-"""Who was trained from whom: the nodes of an experiment as trees, parent to child."""
+"""The nodes of an experiment as trees, parent to child."""
 
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
@@ -18,11 +18,11 @@ class Branch:
 
     Attributes:
         id: of the node.
-        training: what is known of it.
-        role: what it was in the searches; several are joined by "; ", "" if none asked for it.
-        schedule: M(i, j, ..., r) of the paper, or words where its notation has none.
+        training: its record.
+        role: its role in the searches; several are joined by "; ", "" if none requested it.
+        schedule: M(i, j, ..., r) of the paper, or words if that notation cannot express it.
         cells: what was done with each layer, input first: (name, FROZEN, FRESH or KEPT).
-        taken: how the searches went on: "final" (one ended with it), "taken", "not taken", "".
+        taken: how the searches continued: "final" (one ended with it), "taken", "not taken", "".
         dev: error as it is shown.
         test: likewise.
         children: by seed of the initial weights.
@@ -44,7 +44,7 @@ class Branch:
         return base_seed(self.training.node.init_seed)
 
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "Branch"]]:
-        """(depth, branch) of this one and all below it, parents first."""
+        """(depth, branch) of this one and its descendants, parents first."""
         yield depth, self
         for child in self.children:
             yield from child.walk(depth + 1)
@@ -88,7 +88,7 @@ def forest(experiment: Experiment) -> list[Branch]:
 
 
 def foremost(roots: Sequence[Branch], most: int) -> set[str]:
-    """The ids of all; of more than `most` trainings, the roots, what searches ended with, the best on dev."""
+    """All ids; above `most` trainings, those of the roots, the searches' final ones, and the best on dev."""
     every = [branch for root in roots for _, branch in root.walk()]
     if len(every) <= most:
         return {branch.id for branch in every}
@@ -98,7 +98,7 @@ def foremost(roots: Sequence[Branch], most: int) -> set[str]:
 
 
 def pruned(roots: Iterable[Branch], kept: Container[str]) -> list[Branch]:
-    """The trees with the trainings `kept` and what these came from."""
+    """The trees with the trainings `kept` and their ancestors."""
     branches = []
     for root in roots:
         children = tuple(pruned(root.children, kept))
@@ -108,7 +108,7 @@ def pruned(roots: Iterable[Branch], kept: Container[str]) -> list[Branch]:
 
 
 def layer_cells(training: Training) -> tuple[tuple[str, str], ...]:
-    """What was done with each layer, input first; of a network that is not known, the frozen ones alone."""
+    """What was done with each layer, input first; for an unknown network, only the frozen ones."""
     node = training.node
     names = training.layers if set(node.frozen) <= set(training.layers) else node.frozen
     new = names if node.start == "reinit" else node.fresh
@@ -118,7 +118,7 @@ def layer_cells(training: Training) -> tuple[tuple[str, str], ...]:
 def _composition(
     key: str, trainings: Mapping[str, Training], known: dict[str, tuple[int, ...] | None]
 ) -> tuple[int, ...] | None:
-    """(i, j, ..., r) of a cascade from above, counted in layers; None if the training is something else."""
+    """(i, j, ..., r) of a cascade from the top, counted in layers; None if the training is not one."""
     if key not in known:
         known[key] = None
         training = trainings[key]
@@ -156,7 +156,7 @@ def _roles(experiment: Experiment) -> dict[str, list[str]]:
 
 
 def _taken(experiment: Experiment) -> dict[str, str]:
-    """How the search that asked for a node first went on with it; a control has no choice to make."""
+    """How the first search that requested a node continued with it; a control has no choice to make."""
     taken: dict[str, str] = {}
     results = [result for found in experiment.studies.values() for result in found]
     for result in results:

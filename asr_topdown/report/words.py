@@ -1,4 +1,4 @@
-"""Numbers as a reader sees them."""
+"""Format numbers for readers."""
 
 import statistics
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ NOTHING = "–"
 
 
 def number(value: float | None) -> str:
-    """Two digits after the point: "21.34"."""
+    """Two decimals: "21.34"."""
     return NOTHING if value is None else f"{value:.2f}"
 
 
@@ -17,7 +17,7 @@ def signed(value: float) -> str:
 
 
 def mean(values: Iterable[float]) -> float | None:
-    """None if there are none."""
+    """The mean; None if there are no values."""
     values = list(values)
     return statistics.fmean(values) if values else None
 
@@ -29,7 +29,7 @@ def deviation(values: Iterable[float]) -> float | None:
 
 
 def mean_sd(values: Iterable[float]) -> str:
-    """The mean and, of several, the sample standard deviation: "21.34 ± 0.52"."""
+    """The mean and, for several values, the sample standard deviation: "21.34 ± 0.52"."""
     values = list(values)
     spread = deviation(values)
     return number(mean(values)) + (f" ± {spread:.2f}" if spread is not None else "")

@@ -37,10 +37,7 @@ def test_a_card_does_not_call_adapted_layers_frozen(experiment, named):
     write_cards(found)
     text = (experiment / "nodes" / key / "README.md").read_text()
     assert "| softmax | 30 | adapted |\n" in text
-    assert (
-        "softmax; the same as before the training, but that the products of their adapters were added."
-        in text
-    )
+    assert "softmax; unchanged except for the added products of their adapters." in text
 
 
 def test_what_a_card_says(experiment, named):
@@ -53,7 +50,7 @@ def test_what_a_card_says(experiment, named):
     assert f"| test | 16.00 | {100 * interval.low:.2f} … {100 * interval.high:.2f} |" in text
     assert "The interval is for other utterances (bootstrap), not for other seeds." in text
     assert "- In its study: step 1, seed 1.\n" in text
-    assert "- Frozen: softmax; the same, bit for bit, as before the training.\n" in text
+    assert "- Frozen: softmax; unchanged by the training, bit for bit.\n" in text
     assert f"- Started from the network `{named['joint_seed1']}`, epoch " in text
     assert "| trained on | train | 40 | 80 | 0.05 | not known |" in text
     assert "250 parameters, input first" in text

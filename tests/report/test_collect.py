@@ -42,7 +42,7 @@ def test_a_missing_reference_leaves_the_recorded_rates(experiment, reference):
     (reference / "data" / "test" / "text").unlink()
     found = collect(experiment)
     assert len(found.notes) == 1
-    assert found.notes[0].startswith("The reference data/test/text is not there any more")
+    assert found.notes[0].startswith("The reference data/test/text no longer exists")
     assert all(score.parts == {} for score in found.scores.values())
     assert {score.others["WER %"] for score in found.scores.values()} == {50}  # as recorded
 

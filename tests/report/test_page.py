@@ -41,7 +41,7 @@ def test_report_of_a_study(reported):
         "`dev` (8 utterances, 16 words, 0.01 hours). 250 parameters by layer, input to output: blstm.0 100, "
         "blstm.1 120, softmax 30. Machine: a toy, 2 processors; Python 3.11, PyTorch 2.13."
     ) in text
-    assert "14 trainings, which took 16.8 min, one after the other" in text
+    assert "14 trainings, 16.8 min in total" in text
     assert text.count("all layers from scratch") == 6
     assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in text
     assert [path.name for path in images(page)] == [

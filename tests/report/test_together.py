@@ -131,7 +131,7 @@ def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Pat
     errors = found.test()
     by_depth = [errors[step.node] for step in sweep[0].steps[1:] if step.point.start == "keep"]
     told = second.partition(
-        " From english (joint), by how many of the lowest blocks are frozen, the others trained on: "
+        " From english (joint), by number of frozen lowest blocks, the others trained further: "
     )[2]
     assert told == f"none: {by_depth[-1]:.2f}, 1: {by_depth[0]:.2f}."
     assert "fr-utt" in text
