@@ -1,1 +1,1 @@
-"""Which networks to train next: nodes, the searches and controls that ask for them; standard library only."""
+"""Which networks to train next: nodes, and the searches and controls that request them."""

@@ -17,15 +17,16 @@ def algorithm_1(
 ) -> Search:
     """Retrain the best model so far with i = 1, 2, ... blocks frozen, as long as the dev error does not grow.
 
-    An equal error goes on.
+    An equal error counts as no growth.
 
     Args:
         name: of the search.
         study: the joint training, and the n blocks: i goes to n - 1.
-        node_of: (best model so far, i, number of this retraining in the cascade) -> what is trained.
-        point_of: the frozen blocks after each retraining of the cascade, the last of which is i -> what the
-            step says of itself.
-        stop_when_worse: whether a worse model ends the search; else one more block of the best is frozen.
+        node_of: (best model so far, i, number of this retraining in the cascade) -> the node to train.
+        point_of: the frozen blocks after each retraining of the cascade, the last of which is i -> the
+            step's record.
+        stop_when_worse: whether a worse model ends the search; otherwise one more block of the best is
+            frozen.
     """
     best = yield from train_one(study.joint)
     cuts: tuple[int, ...] = ()

@@ -19,7 +19,7 @@ def bottom(blocks: Blocks, count: int) -> tuple[str, ...]:
 
 
 def composition_name(composition: Sequence[int]) -> str:
-    """What a model of a cascade is called: "joint", or as in the paper "M(1, 4)"."""
+    """The name of a cascade's model: "joint", or as in the paper "M(1, 4)"."""
     return "joint" if len(composition) == 1 else f"M({', '.join(map(str, composition))})"
 
 

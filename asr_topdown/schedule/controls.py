@@ -1,4 +1,4 @@
-"""What a search is judged by: the same compute spent otherwise, other layers frozen, none frozen."""
+"""The controls of a search: the same compute spent differently, other layers frozen, none frozen."""
 
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
@@ -48,23 +48,23 @@ class UpwardsPoint:
 class BestOfSettings(Settings):
     """Several trainings from scratch."""
 
-    trainings: int = setting(2, "trainings, the joint one among them", ge=2)
+    trainings: int = setting(2, "number of trainings, including the joint one", ge=2)
 
 
 @dataclass(frozen=True)
 class FreezeKeepSettings(Settings):
-    """The top frozen, the rest trained on."""
+    """The top frozen, the rest trained further."""
 
     epoch: int = setting(
-        0, "of the joint training, to go on from; 0 = its best; others need run.keep_epochs: all", ge=0
+        0, "epoch of the joint training to start from; 0 = its best; others need run.keep_epochs: all", ge=0
     )
 
 
 def scratch(study: Study, settings: Settings) -> Search:
-    """Train from scratch as often as the study's first search trains, and take the best on dev.
+    """Train from scratch as many times as the study's first search trains, and take the best on dev.
 
-    The i-th training from scratch is asked for together with the i-th retraining of the search, which is
-    followed, not run twice. The joint training, which it has too, is a candidate.
+    The i-th training from scratch is requested together with the i-th retraining of the search, which is
+    followed, not run twice. The joint training, which both share, is a candidate.
     """
     joint = yield from train_one(study.joint)
     _, own = yield from _follow(study, lambda numbers: _from_scratch(study, numbers))
@@ -74,7 +74,7 @@ def scratch(study: Study, settings: Settings) -> Search:
 def best_of(study: Study, settings: BestOfSettings) -> Search:
     """Train a fixed number of times from scratch, and take the best on dev.
 
-    The seeds are those of `scratch`, so what both ask for is trained once.
+    The seeds are those of `scratch`, so trainings that both request run once.
     """
     others = _from_scratch(study, range(1, settings.trainings))
     outcomes = yield from train_all([study.joint, *others])
@@ -82,10 +82,10 @@ def best_of(study: Study, settings: BestOfSettings) -> Search:
 
 
 def joint_long(study: Study, settings: Settings) -> Search:
-    """Train jointly once, for as many epochs as the study's first search trains in all.
+    """Train jointly once, for as many epochs as all trainings of the study's first search together.
 
-    The best epoch is taken. The search is followed as by `scratch`; a training of it that was given more
-    epochs later counts once.
+    The best epoch is taken. The search is followed as by `scratch`; a training that was later given more
+    epochs counts once.
     """
     joint = yield from train_one(study.joint)
     theirs, _ = yield from _follow(study, lambda numbers: [])
@@ -99,7 +99,7 @@ def joint_long(study: Study, settings: Settings) -> Search:
 
 
 def freeze_lowest(study: Study, settings: Settings) -> Search:
-    """Freeze the lowest block, re-initialise and retrain those above it."""
+    """Freeze the lowest block, reinitialise and retrain those above it."""
     seed = derived_seed(study.seed, "freeze_lowest", 1)
     return _one_retraining(
         "freeze_lowest", study, lambda first: retrained(first, init_seed=seed, frozen=study.blocks[0])
@@ -107,13 +107,13 @@ def freeze_lowest(study: Study, settings: Settings) -> Search:
 
 
 def keep(study: Study, settings: Settings) -> Search:
-    """Freeze nothing: train all layers on from the joint weights, with a new optimiser."""
+    """Freeze nothing: continue training all layers from the joint weights, with a new optimiser."""
     seed = derived_seed(study.seed, "keep", 1)
     return _one_retraining("keep", study, lambda first: retrained(first, init_seed=seed, start="keep"))
 
 
 def same_init(study: Study, settings: Settings) -> Search:
-    """Freeze the top block, retrain the rest from the very weights that the joint training began with.
+    """Freeze the top block, retrain the rest from the joint training's own initial weights.
 
     Step 1 of `greedy` is the same with other initial weights.
     """
@@ -125,7 +125,7 @@ def same_init(study: Study, settings: Settings) -> Search:
 
 
 def freeze_keep(study: Study, settings: FreezeKeepSettings) -> Search:
-    """Freeze the top block, re-initialise nothing: train the others on from the joint weights."""
+    """Freeze the top block, reinitialise nothing: continue training the others from the joint weights."""
     return _one_retraining(
         "freeze_keep",
         study,
@@ -142,7 +142,7 @@ def freeze_keep(study: Study, settings: FreezeKeepSettings) -> Search:
 def random_top(study: Study, settings: Settings) -> Search:
     """Freeze an untrained classifier: the top block keeps its initial weights, the others are trained.
 
-    Hoffer et al. 2018 fixed classifiers so; if this does as well, the frozen top need not be a trained one.
+    Hoffer et al. 2018 fixed classifiers in this way; if this does as well, the top need not be trained.
     """
     seed = derived_seed(study.seed, "random_top", 1)
     return _one_retraining(
@@ -153,10 +153,10 @@ def random_top(study: Study, settings: Settings) -> Search:
 def other_seed_top(study: Study, settings: Settings) -> Search:
     """Freeze the classifier of another seed's joint training, train the rest from step 1's initial weights.
 
-    The other seed is the next one of the study; the last one takes the first one's.
+    The other seed is the study's next one; the last one takes the first one's.
 
     Raises:
-        ValueError: if the study has one seed only.
+        ValueError: if the study has only one seed.
     """
     if not study.others:
         raise ValueError("control other_seed_top needs at least two seeds (schedule.seeds)")
@@ -168,7 +168,7 @@ def other_seed_top(study: Study, settings: Settings) -> Search:
 
 
 def freeze_up(study: Study, settings: Settings) -> Search:
-    """Algorithm 1 upside down: freeze the lowest i blocks, re-initialise and retrain those above them.
+    """Algorithm 1 upside down: freeze the lowest i blocks, reinitialise and retrain those above them.
 
     Its first step is `freeze_lowest` with another seed.
     """
@@ -181,10 +181,10 @@ def freeze_up(study: Study, settings: Settings) -> Search:
 
 
 def bottom_up(study: Study, settings: Settings) -> Search:
-    """Layer-wise re-initialisation (Alabdulmohsin et al. 2021, arXiv:2109.00267): nothing is frozen.
+    """Layer-wise reinitialisation (Alabdulmohsin et al. 2021, arXiv:2109.00267): nothing is frozen.
 
-    For i = 1 ... n-1: keep the weights of the lowest i blocks of the best model so far, re-initialise those
-    above them, and train all; stop when the dev error grew. Their rescaling of the kept weights is left out.
+    For i = 1 ... n-1: keep the weights of the lowest i blocks of the best model so far, reinitialise those
+    above them, and train all; stop when the dev error grows. Their rescaling of the kept weights is omitted.
     """
     n = len(study.blocks)
 
@@ -208,11 +208,11 @@ def _follow(
 
     Args:
         study: the study.
-        beside: numbers, from 1, of the trainings that the search asks for now besides the joint one -> what
-            is to be trained at the same time.
+        beside: numbers, from 1, of the trainings that the search now requests besides the joint one -> nodes
+            to train at the same time.
 
     Returns:
-        What came of the search's trainings, and of those beside them.
+        The outcomes of the search's trainings, and of those beside them.
     """
     asked, theirs, own = {study.joint}, [], []
     followed = study.followed()
@@ -234,7 +234,7 @@ def _from_scratch(study: Study, numbers: range) -> list[Node]:
 
 
 def _best_from_scratch(name: str, study: Study, outcomes: Sequence[Outcome]) -> Result:
-    """Accepted is a training that beat all before it, so that of equal ones the first is taken."""
+    """Accept each training that beat all before it, so that of equal ones the first is taken."""
     best, *others = outcomes
     steps = [Step.of(best)]
     for number, outcome in enumerate(others, 1):

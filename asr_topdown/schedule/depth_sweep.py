@@ -1,7 +1,8 @@
-"""How many layers carry over, to the same task or another corpus: the bottom k or the top k frozen.
+"""How many layers transfer, to the same task or another corpus: the bottom k or the top k frozen.
 
-Beside freezing stand its rivals: other ways to train on what was taken over (`tuning`), adapters in frozen
-layers, new upper layers. All of it can be repeated on parts of the data.
+    Freezing is compared with alternatives: other ways to fine-tune the transferred layers (`tuning`),
+    adapters in
+frozen layers, new upper layers. All of it can be repeated on subsets of the data.
 """
 
 import re
@@ -30,20 +31,20 @@ class DepthSweepSettings(Settings):
     """Freeze the bottom k, or the top k, for every k."""
 
     starts: tuple[str, ...] = setting(
-        ("reinit", "keep"), "of the layers that are not frozen: reinit, keep or rewind:EPOCH", min_length=1
+        ("reinit", "keep"),
+        "start of the layers that are not frozen: reinit, keep or rewind:EPOCH",
+        min_length=1,
     )
     fresh: tuple[str, ...] | None = setting(
-        None, "layers never taken over; not said: the top block where there is a source, else none"
+        None, "layers never transferred; default: the top block with a source, otherwise none"
     )
     rivals: tuple[Tuning, ...] = setting(
-        (), "arms in which all that is taken over is trained on, but otherwise: each as train.tuning"
+        (), "arms in which all transferred layers are tuned in another way: each as train.tuning"
     )
     rival_depths: tuple[int, ...] | None = setting(
-        (0,), "how many of the lowest blocks are frozen under each rival; null = every number of them"
+        (0,), "numbers of frozen lowest blocks for each rival; null = every number"
     )
-    renew_top: bool = setting(
-        False, "one more arm: nothing is frozen, the upper k blocks are new, for every k"
-    )
+    renew_top: bool = setting(False, "one more arm: nothing frozen, the upper k blocks new, for every k")
     lora: int = setting(0, "rank of the adapters of one more arm; 0 = no such arm", ge=0)
 
     def __post_init__(self) -> None:
@@ -56,7 +57,7 @@ class DepthSweepSettings(Settings):
 
     @property
     def rewinds(self) -> bool:
-        """Whether parents are wanted at other epochs than their best."""
+        """Whether parents are needed at epochs other than their best."""
         return any(start.startswith("rewind") for start in self.starts)
 
 
@@ -67,12 +68,12 @@ class DepthSweepPoint:
     Attributes:
         side: which end is frozen: "bottom", "top", or "none".
         frozen: how many blocks.
-        start: of the other layers: "reinit", "keep", "rewind:EPOCH"; or "lora": all are frozen but for
-            adapters; or "scratch": the joint training on a part of the data.
+        start: of the other layers: "reinit", "keep", "rewind:EPOCH"; or "lora": all are frozen except for
+            adapters; or "scratch": the joint training on a subset of the data.
         source: the network of another study that the layers come from; "" = this study's joint training.
-        fresh: layers that are new in any case, because the source has none like them.
+        fresh: layers that are always new, because the source has no equivalent.
         renewed: how many of the upper blocks are new although the source has them.
-        tuning: how the layers that were taken over are trained on, in words; "" = as usual.
+        tuning: how the transferred layers are fine-tuned, in words; "" = as usual.
         part: name of the data; "" = the study's own.
         percent: its share of the study's own data.
     """
@@ -96,7 +97,7 @@ class DepthSweepPoint:
         return f"{text}, on {self.percent:.3g} % of the data" if self.part else text
 
     def arm(self) -> str:
-        """What all points of one line over k have in common, whatever the data."""
+        """What all points of one curve over k share, whatever the data."""
         which = {"bottom": "lowest", "top": "topmost"}.get(self.side, "")
         return self._told(f"{which} blocks frozen, the rest", "upper blocks")
 
@@ -122,12 +123,12 @@ class DepthSweepPoint:
 def depth_sweep(study: Study, settings: DepthSweepSettings) -> Search:
     """Freeze the bottom k blocks and retrain or fine-tune those above, for every k; and the top k likewise.
 
-    Without a source the frozen layers are the joint training's own (how much of a network must be learnt
-    again?). With it they come from a network of another corpus, and the layers of `fresh`, whose units are
-    other ones there, are always new; the tops, which have them, are then not frozen. Freezing all blocks
-    under the top one is the linear probe; freezing nothing (k = 0) is fine-tuning all layers.
+    Without a source, the frozen layers are the joint training's own (how much of a network must be learnt
+    again?). With one, they come from a network of another corpus; the layers in `fresh`, which belong to its
+    units, are then always new, and so the tops are not frozen. Freezing all blocks
+    below the top one is the linear probe; freezing nothing (k = 0) is fine-tuning all layers.
 
-    With parts of the data (`Study.parts`) all of it is done on each of them as well, after its own joint
+    With subsets of the data (`Study.parts`), all of it is repeated on each of them, after its own joint
     training.
 
     Returns:
@@ -164,7 +165,7 @@ def _on(point: DepthSweepPoint, part: Subset | None) -> DepthSweepPoint:
 
 @dataclass(frozen=True)
 class _Arm:
-    """One training of a sweep, before its parent and its data are known."""
+    """One training of a sweep, before its parent and data are known."""
 
     point: DepthSweepPoint
     start: str
@@ -174,7 +175,7 @@ class _Arm:
     tuning: Tuning = PLAIN
 
     def node(self, study: Study, source: Outcome, joint: Node) -> Node:
-        """What is trained on the data of `joint` when the layers come from `source`."""
+        """The nodes to train on the data of `joint` with layers from `source`."""
         node = retrained(
             source,
             init_seed=retraining_seed(study.seed),
@@ -188,7 +189,7 @@ class _Arm:
 
 
 def _fresh(study: Study, settings: DepthSweepSettings) -> tuple[str, ...]:
-    """The layers that are never taken over."""
+    """The layers that are never transferred."""
     if settings.fresh is None:
         return study.blocks[-1] if study.source else ()
     names = bottom(study.blocks, len(study.blocks))
@@ -209,7 +210,7 @@ def _arms(study: Study, settings: DepthSweepSettings) -> Iterator[_Arm]:
     source = study.source.name if study.source else ""
 
     def arm(side: str, count: int, start: str, frozen: tuple[str, ...]) -> _Arm:
-        """Where all that is not frozen is new anyway, every start is "reinit", and so the same node."""
+        """If all layers that are not frozen are new anyway, every start is "reinit", and so the same node."""
         point = DepthSweepPoint(side, count, start, source, fresh)
         if start == "reinit" or set(names) <= {*frozen, *fresh}:
             return _Arm(point, "reinit", frozen)
@@ -234,7 +235,7 @@ def _arms(study: Study, settings: DepthSweepSettings) -> Iterator[_Arm]:
 
 
 def _rivals(study: Study, settings: DepthSweepSettings, tuned: _Arm) -> Iterator[_Arm]:
-    """Each rival at its depths, as long as something is left of what was taken over."""
+    """Each rival at its depths, as long as some transferred layers are left to train."""
     blocks, fresh = study.blocks, tuned.fresh
     depths = range(len(blocks)) if settings.rival_depths is None else settings.rival_depths
     if wrong := [depth for depth in depths if not 0 <= depth < len(blocks)]:
@@ -250,7 +251,7 @@ def _rivals(study: Study, settings: DepthSweepSettings, tuned: _Arm) -> Iterator
 
 
 def _renewed(study: Study, tuned: _Arm) -> Iterator[_Arm]:
-    """New upper blocks: every number that leaves something and is more than what is new anyway."""
+    """New upper blocks: every number that leaves some transferred and exceeds those new anyway."""
     for count in range(1, len(study.blocks)):
         fresh = tuple(dict.fromkeys([*tuned.fresh, *top(study.blocks, count)]))
         kept = set(bottom(study.blocks, len(study.blocks))) - set(fresh)

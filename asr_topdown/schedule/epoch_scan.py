@@ -1,8 +1,8 @@
 """Figure 2 of the paper: the classifier of each epoch of the joint training, and new extractors for it.
 
-The classifier is the top blocks, the extractor all below. A classifier is frozen, and an extractor trained
-from new weights for it, on data that the classifier has not seen. In all of a seed's repeats R the extractor
-starts from the same weights, so that classifiers are compared like with like.
+The classifier is the top blocks, the extractor everything below. A classifier is frozen, and an extractor
+is trained for it from new weights, on data that the classifier has not seen. In repeat R of a seed, all
+extractors start from the same weights, so that classifiers are compared like with like.
 """
 
 from dataclasses import dataclass, replace
@@ -28,12 +28,12 @@ from asr_topdown.schedule.spec import Spec, Study
 class EpochScanSettings(Settings):
     """The classifier of each epoch of the joint training (Figure 2); needs run.keep_epochs: all."""
 
-    top_blocks: int = setting(2, "blocks of the classifier, from the top", ge=1)
+    top_blocks: int = setting(2, "number of blocks of the classifier, from the top", ge=1)
     joint_epochs: int = setting(
-        0, "epochs of the joint training, which then has no patience; 0 = as in train", ge=0
+        0, "epochs of the joint training, without early stopping; 0 = as in train", ge=0
     )
     epoch_stride: int = setting(1, "try only every k-th epoch", ge=1)
-    repeats: int = setting(1, "extractors for each classifier", ge=1)
+    repeats: int = setting(1, "number of extractors per classifier", ge=1)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class EpochScanPoint:
     """An extractor.
 
     Attributes:
-        epoch: of the joint training, whose classifier is frozen.
+        epoch: of the joint training whose classifier is frozen.
         repeat: 1, 2, ...: its initial weights.
     """
 
@@ -54,7 +54,7 @@ class EpochScanPoint:
 
 
 def joint_training(study: Study, settings: EpochScanSettings) -> Node:
-    """What the classifiers come from: joint training on the last of the subsets, else on the study's data."""
+    """The source of the classifiers: joint training on the last subset, if any, or on the study's data."""
     joint = study.subsets[-1].joint if study.subsets else study.joint
     return replace(joint, epochs=settings.joint_epochs, patience=0) if settings.joint_epochs else joint
 

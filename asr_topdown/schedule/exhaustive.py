@@ -15,7 +15,7 @@ from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Spec, Study
 class ExhaustiveSettings(Settings):
     """All compositions M(i, j, ..., r)."""
 
-    max_retrainings: int = setting(0, "retrainings one after the other, at most; 0 = any number", ge=0)
+    max_retrainings: int = setting(0, "maximum number of successive retrainings; 0 = no limit", ge=0)
     classifier_epoch: int | Literal["same", "lowest_loss"] = setting("same", CLASSIFIER_EPOCH)
 
 
@@ -33,13 +33,13 @@ class ExhaustivePoint:
 def exhaustive(study: Study, settings: ExhaustiveSettings) -> Search:
     """Try every cascade M(i, j, ..., r): 2^(n-1) trainings for n blocks.
 
-    M(i, j, ..., r) is retrained from M(i, j + ... + r), so prefixes are shared. A retraining is asked for as
-    soon as its parent is finished. The r-th retraining of a cascade has one seed in all cascades, and
-    whatever `greedy` trains is among these.
+    M(i, j, ..., r) is retrained from M(i, j + ... + r), so prefixes are shared. A retraining is requested as
+    soon as its parent is finished. The r-th retraining has the same seed in all cascades, and
+    all trainings of `greedy` are among these.
 
     Returns:
-        Steps in the order of the number of retrainings, then of the compositions; `final` is the best of
-        them, of equal ones the first. Accepted are those that `final` was reached through.
+        Steps by number of retrainings, then by composition; `final` is the best of
+        them, of equal ones the first. Accepted are those on the path to `final`.
     """
     outcomes: dict[tuple[int, ...], Outcome] = {}
     wanted: dict[tuple[int, ...], Node] = {(len(study.blocks),): study.joint}
@@ -72,7 +72,7 @@ def _children(composition: tuple[int, ...]) -> list[tuple[int, ...]]:
 
 
 def _prefix(composition: tuple[int, ...], parts: int) -> tuple[int, ...]:
-    """The model that M(`composition`) was after `parts` - 1 retrainings."""
+    """The ancestor of M(`composition`) after `parts` - 1 retrainings."""
     return (*composition[: parts - 1], sum(composition[parts - 1 :]))
 
 

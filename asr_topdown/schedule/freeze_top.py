@@ -1,4 +1,4 @@
-"""The paper's Table 4: one joint training, its top frozen, several retrainings from other initial weights."""
+"""The paper's Table 4: one joint training, its top frozen, several retrainings."""
 
 from dataclasses import dataclass
 
@@ -22,8 +22,10 @@ from asr_topdown.schedule.spec import Spec, Study
 class FreezeTopSettings(Settings):
     """One baseline, several retrainings below its frozen top (Table 4)."""
 
-    top_blocks: int = setting(1, "blocks that are frozen, from the top", ge=1)
-    repeats: int = setting(3, "retrainings; the first has the joint training's own initial weights", ge=1)
+    top_blocks: int = setting(1, "number of frozen blocks, from the top", ge=1)
+    repeats: int = setting(
+        3, "number of retrainings; the first has the joint training's own initial weights", ge=1
+    )
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class FreezeTopPoint:
     """A retraining.
 
     Attributes:
-        repeat: 1 = from the initial weights that the joint training had; 2, 3, ... = from others.
+        repeat: 1 = from the joint training's initial weights; 2, 3, ... = from others.
     """
 
     repeat: int

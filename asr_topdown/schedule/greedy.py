@@ -18,7 +18,7 @@ class GreedySettings(Settings):
     """Algorithm 1 of the paper."""
 
     stop_when_worse: bool = setting(
-        True, "stop after a worse step; false: freeze one block more of the best model so far instead"
+        True, "stop after a worse step; false: instead freeze one more block of the best model so far"
     )
     classifier_epoch: int | Literal["same", "lowest_loss"] = setting("same", CLASSIFIER_EPOCH)
 
@@ -35,7 +35,7 @@ class GreedyPoint:
 
     @property
     def frozen(self) -> int:
-        """How many blocks are frozen; Algorithm 1 calls the step so."""
+        """How many blocks are frozen, the step's number in Algorithm 1."""
         return sum(self.composition[:-1])
 
     def text(self) -> str:
@@ -47,7 +47,7 @@ def greedy(study: Study, settings: GreedySettings) -> Search:
     """Freeze the top block, then one more at a time, while the dev error does not grow (Algorithm 1).
 
     Train all n blocks jointly. For i = 1 ... n-1: freeze the top i blocks of the best model so far,
-    re-initialise and retrain the bottom n-i; stop if the dev error grew, else go on from the new model. The
+    reinitialise and retrain the bottom n-i; stop if the dev error grew, else continue from the new model. The
     r-th model of the cascade has the seed of the r-th retraining.
     """
     n = len(study.blocks)

@@ -1,9 +1,9 @@
-"""Both dimensions at once: how much is frozen, and of which epoch; by successive halving.
+"""Search both dimensions, how much to freeze and from which epoch, by successive halving.
 
-All combinations are begun with a small budget of epochs, those that lead on dev are continued with a larger
-one, and so on to the full budget (Jamieson and Talwalkar 2016, arXiv:1502.07943). A continued training is a
-node with more `epochs`; what trains it takes up the shorter one where it stopped, so that nothing is trained
-twice and the result is that of an uninterrupted training.
+All combinations start with a small budget of epochs, the best on dev continue with a larger one, and so on up
+to the full budget (Jamieson and Talwalkar 2016, arXiv:1502.07943). A continued training is a node with more
+`epochs`; it resumes the shorter one where that stopped, so that nothing is trained twice and the result is
+that of an uninterrupted training.
 """
 
 import math
@@ -20,12 +20,12 @@ from asr_topdown.schedule.spec import Spec, Study
 
 @dataclass(frozen=True)
 class HalvingSettings(Settings):
-    """Compositions and epochs at once, by successive halving; needs run.keep_epochs: all."""
+    """Compositions and epochs together, by successive halving; needs run.keep_epochs: all."""
 
     budget: int = setting(2, "epochs of the first rung", ge=1)
-    factor: int = setting(2, "the budget grows by it, the number of trainings falls by it", ge=2)
+    factor: int = setting(2, "factor by which the budget grows and the number of trainings falls", ge=2)
     epoch_stride: int = setting(1, "try only every k-th epoch of a parent, and its best", ge=1)
-    max_retrainings: int = setting(0, "retrainings one after the other, at most; 0 = any number", ge=0)
+    max_retrainings: int = setting(0, "maximum number of successive retrainings; 0 = no limit", ge=0)
 
 
 @dataclass(frozen=True)
@@ -68,16 +68,16 @@ class _Candidate:
 
 
 def halving(study: Study, settings: HalvingSettings) -> Search:
-    """Search cuts and epochs together: begin all with few epochs, go on with the better half.
+    """Search cuts and epochs together: start all with few epochs, continue with the better half.
 
-    A level tries all (i, p): freeze i blocks more of the best model so far, in its state at epoch p, and
-    retrain the rest. Of m trainings of `budget` epochs the best m / `factor` go on to `budget` x `factor`
-    epochs, and so on; what reaches the full number of epochs is compared with the best model so far, and the
-    next level starts from the winner; the search ends when there is none, as Algorithm 1 does. The weights of
-    every epoch must have been kept.
+    A level tries all (i, p): freeze i more blocks of the best model so far, in its state at epoch p, and
+    retrain the rest. Of m trainings of `budget` epochs the best m / `factor` continue to `budget` x `factor`
+    epochs, and so on; those that reach the full number of epochs are compared with the best model so far, and
+    the next level starts from the winner; like Algorithm 1, the search ends when there is none. The weights
+    of every epoch must have been kept.
 
     Returns:
-        Steps by level, rung and place within it; accepted are those that went on to the next rung, or won.
+        Steps by level, rung and place within it; accepted are those that reached the next rung, or won.
     """
     full = study.joint.epochs
     best = _Model((yield from train_one(study.joint)), (len(study.blocks),))

@@ -1,4 +1,4 @@
-"""Joint training alone: what every schedule starts from."""
+"""Joint training alone, the start of every schedule."""
 
 from asr_topdown.schedule.protocol import Result, Search, Step, train_all
 from asr_topdown.schedule.settings import Settings
@@ -6,7 +6,7 @@ from asr_topdown.schedule.spec import Spec, Study
 
 
 def joint(study: Study, settings: Settings) -> Search:
-    """Train all layers jointly, and nothing more: the networks that the study's other searches begin with."""
+    """Train all layers jointly and nothing else: the networks with which the study's other searches start."""
     nodes = study.beginnings or (study.joint,)
     steps = [Step.of(outcome) for outcome in (yield from train_all(nodes))]
     return Result("joint", study.seed, tuple(steps), steps[0].node)

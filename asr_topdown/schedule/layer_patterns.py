@@ -1,4 +1,4 @@
-"""Layers named by a person: exact names, ranges, globs, so many from the bottom or the top."""
+"""Patterns for layers: exact names, ranges, globs, a number from the bottom or the top."""
 
 import fnmatch
 import re
@@ -9,13 +9,13 @@ _END = re.compile(r"(?P<end>bottom|top):(?P<count>[0-9]+)")
 
 
 def match(known: Sequence[str], patterns: Iterable[str], *, what: str = "layers") -> tuple[str, ...]:
-    """The layers that any of `patterns` names, in the order of `known`.
+    """The layers that match any of `patterns`, in the order of `known`.
 
     Args:
         known: the network's layers, input first.
-        patterns: each an exact name; `blstm.0-2`, from blstm.0 to blstm.2; `bottom:3` or `top:1`, so many
+        patterns: each an exact name; `blstm.0-2`, from blstm.0 to blstm.2; `bottom:3` or `top:1`, this many
             from the input or the output; or a glob with `*`, `?` or `[...]`. Commas separate several.
-        what: what is said first in an error.
+        what: start of the error message.
 
     Raises:
         ValueError: if a pattern matches nothing, or a layer of a range does not exist: a misspelt freeze is
@@ -27,7 +27,7 @@ def match(known: Sequence[str], patterns: Iterable[str], *, what: str = "layers"
 
 
 def _matching(known: Sequence[str], pattern: str, what: str) -> Sequence[str]:
-    """The layers that one pattern names."""
+    """The layers that match one pattern."""
     if pattern in known:
         return [pattern]
     there = f"the layers are {', '.join(known)}"

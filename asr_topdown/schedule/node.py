@@ -1,4 +1,4 @@
-"""A node is one training run, named by what decides its result; an outcome is what came of it."""
+"""A node is one training run, named by what determines its result; an outcome is its result."""
 
 import functools
 import hashlib
@@ -25,8 +25,8 @@ class Parent:
         experiment: hash of the parent's config and data.
         node: id of the parent's node.
         epoch: which of its epochs (from 1).
-        weights: hash of the weights' file; None where the parent was trained for this experiment, so that its
-            node says all.
+        weights: hash of the weights' file; None if the parent was trained for this experiment, so that its
+            node identifies it.
     """
 
     experiment: str
@@ -44,25 +44,25 @@ class Parent:
 class Node:
     """One training run.
 
-    `frozen` and `fresh` are sets: they are kept sorted, so that the id does not depend on the order they were
-    given in. `frozen_dropout` means nothing where nothing is frozen and is then "keep", for the same reason.
+    `frozen` and `fresh` are sets: they are kept sorted, so that the id does not depend on their
+    order. `frozen_dropout` has no meaning if nothing is frozen and is then "keep", for the same reason.
 
     Attributes:
         experiment: hash of config and data.
-        train_set: hash of the content of the data directory trained on.
+        train_set: hash of the content of the training data directory.
         parent: the trained network to start from; None = joint training from scratch.
         frozen: names of the layers taken from the parent and not trained; without a parent, of the layers
             that keep their initial weights.
         start: the layers that are not frozen: "reinit" (new weights), "keep" (the parent's) or
             "rewind:<epoch>" (the parent's, of an earlier epoch).
-        init_seed: decides the new weights and every other random draw of the run.
-        epochs: at most so many.
-        patience: stop after so many epochs without a better dev error; 0 = never.
+        init_seed: determines the new weights and every other random draw of the run.
+        epochs: maximum number of epochs.
+        patience: stop after this many epochs without a better dev error; 0 = never.
         frozen_dropout: whether dropout stays active in frozen layers, "keep" or "off".
-        fresh: layers with new weights although `start` is "keep" or a rewinding: an output layer for other
-            units, for one.
-        lora: rank of the low-rank adapters (LoRA) that are trained in the frozen layers; 0 = none.
-        tuning: how the parent's layers that are not frozen are trained on.
+        fresh: layers with new weights although `start` is "keep" or "rewind:<epoch>", such as an output layer
+            for other units.
+        lora: rank of the low-rank adapters (LoRA) trained in the frozen layers; 0 = none.
+        tuning: how the parent's layers that are not frozen are fine-tuned.
 
     Raises:
         ValueError: naming the field that has a wrong value.
@@ -130,7 +130,7 @@ class Node:
         return int(found.group(1)) if found else None
 
     def to_json(self) -> dict[str, Any]:
-        """The node as plain JSON values; defaults are left out, so that a new field renames no node."""
+        """The node as plain JSON values; defaults are omitted, so that a new field renames no node."""
         given = asdict(
             self, dict_factory=lambda items: {key: value for key, value in items if value is not None}
         )
@@ -140,7 +140,7 @@ class Node:
 
     @classmethod
     def from_json(cls, values: Any) -> "Node":
-        """The node that `to_json` gave.
+        """Rebuild a node from the output of `to_json`.
 
         Raises:
             ValueError: on an unknown or missing key, or a value of the wrong type.
@@ -156,7 +156,7 @@ class Node:
         return cls(**known)
 
     def describe(self) -> str:
-        """What is trained from what, in a few words for people."""
+        """A short description of the training for readers."""
         frozen = f"{', '.join(self.frozen)} frozen"
         if self.parent is None:
             what = f"{frozen} as initialised, the rest" if self.frozen else "all layers"
@@ -181,19 +181,19 @@ _DEFAULTS = {field.name: field.default for field in fields(Node)}
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of training a node.
+    """The result of training a node.
 
     Attributes:
         node: the node.
-        error: what is reported as its dev error: of the dev set, recognised by `decoder`; of a language
-            model its dev loss.
+        error: its reported dev error: that of the dev set, decoded with `decoder`; for a language
+            model, the dev loss.
         best_epoch: the epoch (from 1) that was chosen; its weights are the node's model.
-        epochs: how many were run.
+        epochs: how many epochs were run.
         seconds: of training.
-        metrics: what was measured of the dev set at the best epoch, by names that begin with "dev_" (`LOSS`
-            is always among them); `LOWEST_LOSS_EPOCH`; and what it cost: "trainable_parameters" and
+        metrics: dev metrics at the best epoch, with names that start with "dev_" (always including
+            `LOSS`); `LOWEST_LOSS_EPOCH`; and the cost: "trainable_parameters" and
             "peak_memory" (bytes).
-        decoder: hash of how the dev set was recognised; "" if it was not.
+        decoder: hash of how the dev set was decoded; "" if it was not.
 
     Raises:
         ValueError: if the error is not a finite number (a search would take NaN for "not worse").
@@ -215,14 +215,14 @@ class Outcome:
 
     @property
     def seconds_per_epoch(self) -> float:
-        """Of training and judging."""
+        """Including evaluation."""
         return self.seconds / self.epochs
 
     def epoch_of(self, classifier: ClassifierEpoch) -> int:
-        """The epoch that a classifier is taken from.
+        """The epoch from which a classifier is taken.
 
         Args:
-            classifier: "same" as the network's, the best; "lowest_loss"; or a number (the last, if larger).
+            classifier: "same" as the network's, the best; "lowest_loss"; or a number (capped at the last).
 
         Raises:
             ValueError: if it was not recorded.
@@ -236,7 +236,7 @@ class Outcome:
         return int(self.metrics[LOWEST_LOSS_EPOCH])
 
     def judged_by(self, criterion: str) -> "Outcome":
-        """The outcome whose `error` is the dev loss if `criterion` is "loss"; itself if it is "error".
+        """The outcome with the dev loss as `error` if `criterion` is "loss"; unchanged if it is "error".
 
         Raises:
             ValueError: if the loss was not measured.
@@ -254,7 +254,7 @@ class Outcome:
 
     @classmethod
     def from_json(cls, node: Node, values: Any) -> "Outcome":
-        """The outcome of `node` that `to_json` gave.
+        """Rebuild the outcome of `node` from the output of `to_json`.
 
         Raises:
             ValueError: on an unknown or missing key, or a value of the wrong type.
@@ -276,7 +276,7 @@ class Outcome:
 
 
 def _check_fields(value: Node | Parent) -> None:
-    """Check the types, since what a JSON file holds becomes a hash."""
+    """Check the types, since the content of a JSON file is hashed."""
     what = type(value).__name__.lower()
     for field in fields(value):
         content = getattr(value, field.name)

@@ -1,11 +1,11 @@
-"""Plain JSON values of nodes and outcomes, checked: what a file holds becomes a hash."""
+"""Checks of plain JSON values of nodes and outcomes, whose content is hashed."""
 
 from dataclasses import MISSING, fields
 from typing import Any
 
 
 def exactly(cls: type[Any], values: Any, what: str, *, defaults: bool = False) -> dict[str, Any]:
-    """`values` if it is an object with just the fields of the dataclass `cls`, or with some left out.
+    """Return `values` if it is an object with only fields of the dataclass `cls`; some may be omitted.
 
     Raises:
         ValueError: saying `what` it was to be, and the keys that are unknown or missing.
@@ -23,7 +23,7 @@ def exactly(cls: type[Any], values: Any, what: str, *, defaults: bool = False) -
 
 
 def number(value: Any, what: str) -> float:
-    """`value`, if it is a number.
+    """Return `value` if it is a number.
 
     Raises:
         ValueError: saying which value of an outcome it was to be.

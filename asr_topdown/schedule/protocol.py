@@ -1,8 +1,8 @@
-"""How a search talks: it asks for nodes, is told their outcomes, and ends with a result.
+"""The protocol of a search: it requests nodes, receives their outcomes, and ends with a result.
 
 A search is a generator of `Request`s. It never trains, reads or writes, so its state need not be saved: a
-search that is started again asks for the same nodes, and finished ones answer from disk. Several searches run
-side by side, each waiting for its own nodes only, and whatever two of them ask for is trained once.
+restarted search requests the same nodes, and finished ones are read from disk. Several searches run
+in parallel, each waiting only for its own nodes, and nodes that two of them request are trained once.
 
 A search is written with `train_one`, `train_all` and `train_any`:
 
@@ -20,12 +20,12 @@ from asr_topdown.schedule.tuning import PLAIN
 
 @dataclass(frozen=True)
 class Request:
-    """Nodes that a search wants to be trained.
+    """Nodes that a search wants trained.
 
     Attributes:
         nodes: the nodes.
-        any: whether the search wants to hear as soon as one of them is finished. It is told of all that are
-            by then, and asks again for those that it still wants; its result must not depend on which comes
+        any: whether the search wants an answer as soon as one of them is finished. It receives all finished
+            by then, and requests those that it still wants again; its result must not depend on which comes
             first.
     """
 
@@ -34,10 +34,10 @@ class Request:
 
 
 class Point(Protocol):
-    """What a search says of one of its trainings: a frozen dataclass of plain values."""
+    """A search's record of one of its trainings: a frozen dataclass of plain values."""
 
     def text(self) -> str:
-        """The training in a few words, for a table's row; "" = the search's label says it all."""
+        """A short description of the training for a table's row; "" = the search's label suffices."""
         ...
 
 
@@ -48,9 +48,9 @@ class Step:
     Attributes:
         node: the node's id.
         error: its dev error, by the study's criterion.
-        accepted: whether it became the model that the search went on with.
-        point: where in its search's space the training lies; None = it is the joint training that all starts
-            from.
+        accepted: whether it became the model with which the search continued.
+        point: the training's place in the search space; None = the joint training, from which everything
+            starts.
     """
 
     node: str
@@ -60,20 +60,20 @@ class Step:
 
     @classmethod
     def of(cls, outcome: Outcome, point: Point | None = None, *, accepted: bool = True) -> "Step":
-        """The step that `outcome` came of."""
+        """The step of `outcome`."""
         return cls(outcome.node.id, outcome.error, accepted, point)
 
 
 @dataclass(frozen=True)
 class Result:
-    """What a search did.
+    """The result of a search.
 
     Attributes:
         search: its name: "greedy", "exhaustive", ...; or a control's, "scratch", "keep", ...
         seed: the base seed.
-        steps: every training in the order in which it was asked for, the joint one first.
-        final: id of the node that the search ended with.
-        criterion: what the errors of the steps are: "error" (decoded) or "loss".
+        steps: every training in the order of requests, the joint one first.
+        final: id of the node with which the search ended.
+        criterion: the kind of the steps' errors: "error" (decoded) or "loss".
     """
 
     search: str
@@ -91,13 +91,13 @@ Key = TypeVar("Key")
 
 
 def train_one(node: Node) -> Generator[Request, Answers, Outcome]:
-    """What comes of training `node`."""
+    """Request `node` and return its outcome."""
     (outcome,) = yield from train_all([node])
     return outcome
 
 
 def train_all(nodes: Iterable[Node]) -> Generator[Request, Answers, list[Outcome]]:
-    """What comes of training all `nodes`, in their order."""
+    """Request all `nodes` and return their outcomes, in order."""
     answers = yield Request(tuple(nodes))
     outcomes = [outcome for outcome in answers if outcome is not None]
     assert len(outcomes) == len(answers)
@@ -105,13 +105,13 @@ def train_all(nodes: Iterable[Node]) -> Generator[Request, Answers, list[Outcome
 
 
 def train_any(wanted: Mapping[Key, Node]) -> Generator[Request, Answers, dict[Key, Outcome]]:
-    """What came of those that are finished, as soon as one is; ask again for the others."""
+    """Return the outcomes of the finished nodes, as soon as there is one; request the others again."""
     answers = yield Request(tuple(wanted.values()), any=True)
     return {key: outcome for key, outcome in zip(wanted, answers, strict=True) if outcome is not None}
 
 
 def advance(search: Search, answers: Answers | None = None) -> Request | Result:
-    """Start `search`, or tell it the answers to its request: its next request, or its result."""
+    """Start `search`, or send it the answers to its request; return its next request, or its result."""
     try:
         return next(search) if answers is None else search.send(answers)
     except StopIteration as stop:
@@ -120,12 +120,12 @@ def advance(search: Search, answers: Answers | None = None) -> Request | Result:
 
 
 def adapted(search: Search, *, frozen_dropout: str, criterion: str) -> Search:
-    """`search`, which need not know of either.
+    """Wrap `search`, which need not know of these settings.
 
     Args:
         search: the search.
-        frozen_dropout: of every node that it asks for, see `Node`.
-        criterion: what it is told as an outcome's error: "error", which is the outcome's own, or "loss".
+        frozen_dropout: of every node that it requests, see `Node`.
+        criterion: what it receives as an outcome's error: "error", the outcome's own, or "loss".
     """
     stamped: dict[Node, Node] = {}  # a search may ask for hundreds of nodes again and again
     said = advance(search)
@@ -149,16 +149,16 @@ def retrained(
     like: Node | None = None,
     weights: str | None = None,
 ) -> Node:
-    """The node that goes on from an epoch of `parent`, the best if none is given.
+    """The node that continues from an epoch of `parent`, by default the best.
 
     Args:
-        parent: what the frozen and the kept layers come from.
+        parent: source of the frozen and the kept layers.
         init_seed: of the new weights.
         frozen: layers that are not trained.
         start: of the other layers, see `Node`.
         fresh: see `Node`.
         epoch: of the parent; 0 = its best.
-        like: where configuration, data, epochs and patience come from; None = from the parent.
+        like: source of configuration, data, epochs and patience; None = the parent.
         weights: of the parent, if it is a given model, see `Parent`.
     """
     source = Parent(
@@ -180,11 +180,11 @@ def retrained(
 
 
 def best_of(steps: Sequence[Step]) -> Step:
-    """The step with the smallest error, of equal ones the first."""
+    """The step with the lowest error, of equal ones the first."""
     return min(steps, key=lambda step: step.error)
 
 
 def only_best_accepted(steps: Sequence[Step]) -> list[Step]:
-    """The steps of a search that goes on with nothing but takes the best in the end."""
+    """The steps of a search that continues from none of them and takes the best at the end."""
     best = best_of(steps)
     return [replace(step, accepted=step is best) for step in steps]

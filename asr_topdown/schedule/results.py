@@ -1,4 +1,4 @@
-"""What searches did, as plain JSON values and back."""
+"""Convert search results to plain JSON values and back."""
 
 import json
 from dataclasses import asdict, fields
@@ -15,7 +15,7 @@ def result_to_json(result: Result) -> dict[str, Any]:
 
 
 def result_from_json(values: Any) -> Result:
-    """The result that `result_to_json` gave.
+    """Rebuild a result from the output of `result_to_json`.
 
     Raises:
         ValueError: on an unknown search, or an unknown or missing key.
@@ -40,7 +40,7 @@ def _step(point_type: type[Point], values: Any) -> Step:
 
 
 def _exactly(cls: type[Any], values: Any, what: str) -> dict[str, Any]:
-    """`values` if it is an object with just the fields of the dataclass `cls`."""
+    """Return `values` if it is an object with exactly the fields of the dataclass `cls`."""
     names = {field.name for field in fields(cls)}
     if not isinstance(values, dict) or set(values) != names:
         given = sorted(values) if isinstance(values, dict) else values

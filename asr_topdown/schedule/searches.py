@@ -1,6 +1,6 @@
-"""THE list of searches and controls. Whatever names one reads it here: configuration, commands, report.
+"""The one list of searches and controls, read by the configuration, the commands and the report.
 
-A new search is a file beside these with a `SPEC`, and a line below.
+A new search is a file next to this one with a `SPEC`, and a line below.
 """
 
 from collections.abc import Callable, Sequence
@@ -42,7 +42,7 @@ SPECS: dict[str, Spec] = {**SEARCHES, **CONTROLS}
 
 
 def step_name(search: str, step: Step) -> str:
-    """A training of the search or control `search` in a few words."""
+    """A short description of a training of the search or control `search`."""
     return (step.point.text() or SPECS[search].label) if step.point else "joint"
 
 
@@ -58,21 +58,21 @@ def of_studies(
 ) -> list[Search]:
     """The searches and their controls for every base seed.
 
-    All of them can run side by side: the seeds are independent, the controls of one retraining wait for the
-    joint training only, and training i from scratch starts together with the first search's i-th retraining.
+    All of them can run in parallel: the seeds are independent, controls with one retraining wait only for the
+    joint training, and training i from scratch starts together with the first search's i-th retraining.
 
     Args:
-        studies: one per base seed; what they say of each other (`others`, `first`, `beginnings`) is filled in
-            here.
+        studies: one per base seed; their references to one another (`others`, `first`, `beginnings`) are
+            filled in here.
         searches: of `SEARCHES`.
         controls: of `CONTROLS`; those that follow a search follow the first of `searches`.
-        begin_with: of `SEARCHES`, those whose joint trainings the search "joint" makes.
-        settings: what a search or control is told, by its name.
+        begin_with: of `SEARCHES`, those whose joint trainings the search "joint" performs.
+        settings: of each search or control, by name.
         frozen_dropout: see `Node`.
         criterion: see `adapted`.
 
     Raises:
-        ValueError: if a base seed comes twice.
+        ValueError: if a base seed occurs twice.
     """
     seeds = [study.seed for study in studies]
     if len(set(seeds)) < len(seeds):
@@ -98,10 +98,10 @@ def of_studies(
 
 
 def first_nodes(searches: Sequence[Search]) -> list[Node]:
-    """What the searches ask for first; they are used up.
+    """The searches' first requests; the searches are consumed.
 
     Raises:
-        ValueError: what a search says cannot be.
+        ValueError: raised by a search.
     """
     nodes: dict[Node, None] = {}
     for search in searches:

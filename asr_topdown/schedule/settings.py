@@ -1,4 +1,4 @@
-"""What settings in a configuration are made of, with the standard library alone."""
+"""The building blocks of settings, with only the standard library."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any
@@ -8,9 +8,9 @@ def setting(default: Any, description: str, **limits: Any) -> Any:
     """A field of a search's settings.
 
     Args:
-        default: its value where the configuration says nothing.
-        description: in the configuration's reference.
-        limits: what pydantic's `Field` takes: ge=1, min_length=1, ...
+        default: its default value.
+        description: for the configuration reference.
+        limits: arguments of pydantic's `Field`: ge=1, min_length=1, ...
     """
     return field(default=default, metadata={"description": description, **limits})
 

@@ -1,4 +1,4 @@
-"""What a search is to the rest of the program, and what it may build on."""
+"""The interface of a search to the rest of the program, and its inputs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,11 +13,11 @@ from asr_topdown.schedule.settings import Settings
 
 @dataclass(frozen=True)
 class Source:
-    """A trained network of another study, another corpus or of unknown origin, whose layers are taken over.
+    """A trained network of another study, another corpus or unknown origin, whose layers are transferred.
 
     Attributes:
-        name: what it is called in the results.
-        outcome: what came of its training.
+        name: its name in the results.
+        outcome: the outcome of its training.
         weights: hash of its best epoch's weights if it is a given model's folder, see `Parent`.
     """
 
@@ -28,12 +28,13 @@ class Source:
 
 @dataclass(frozen=True)
 class Subset:
-    """Other data than the study's own, and the joint training on them.
+    """Data other than the study's own, and the joint training on them.
 
     Attributes:
         name: of the data directory.
         utterances: how many it has.
-        percent: its share of the study's own data; of --joint-data, of these and the largest together.
+        percent: its share of the study's own data; for --joint-data, of the study's data and the largest
+            together.
         joint: the training.
     """
 
@@ -45,7 +46,7 @@ class Subset:
 
 @dataclass(frozen=True)
 class Study:
-    """What the searches of one base seed may build on.
+    """The inputs of the searches of one base seed.
 
     Attributes:
         joint: the joint training; its `init_seed` is the base seed.
@@ -54,11 +55,12 @@ class Study:
         source: the network that `schedule.source` names.
         subsets: the data of --joint-data, from small to large.
         parts: of the study's own data (--parts), from small to large.
-        first: makes the study's first search anew, for controls that follow it; None = there is none.
-        beginnings: the joint trainings that the study's searches begin with.
+        first: creates the study's first search again, for controls that follow it; None = there is none.
+        beginnings: the joint trainings with which the study's searches start.
 
     Raises:
-        ValueError: if `joint` is no joint training, or there are fewer than two blocks or a name twice.
+        ValueError: if `joint` is not a joint training, or there are fewer than two blocks or a duplicate
+            name.
     """
 
     joint: Node
@@ -79,7 +81,7 @@ class Study:
         return self.joint.init_seed
 
     def followed(self) -> Search:
-        """The study's first search anew.
+        """Create the study's first search again.
 
         Raises:
             ValueError: if there is none.
@@ -102,7 +104,7 @@ def _never(_: Any) -> bool:
 
 @dataclass(frozen=True)
 class Only:
-    """The only retraining of a control: the control's label says it all."""
+    """The only retraining of a control: the control's label suffices."""
 
     def text(self) -> str:
         """See `Point`."""
@@ -111,19 +113,19 @@ class Only:
 
 @dataclass(frozen=True)
 class Spec:
-    """A search, or a control that searches are judged by.
+    """A search, or a control with which searches are compared.
 
     Attributes:
         name: `schedule.search: NAME`, or one of `schedule.controls`.
-        make: the generator, from what it builds on and its settings; its docstring's first line is its help.
+        make: the generator, from its inputs and settings; its docstring's first line is its help.
         label: where it ended, as the row of a table.
         settings: what `schedule.NAME` may hold.
-        point: what a step says of itself.
+        point: the record of a step.
         rows: its rows in the report: where it ended ("final"), each of its trainings ("each"), both, or none.
-        stepwise: whether it goes on step by step, so that a step that is not accepted was refused as worse.
-        against_joint: whether joint training on the same data is what its end is compared with.
-        every_epoch: whether, with these settings, it starts from other epochs of a parent than the best.
-        continues: whether it gives a training more epochs once it has finished.
+        stepwise: whether it proceeds step by step, so that a step that is not accepted was rejected as worse.
+        against_joint: whether to compare its final network with joint training on the same data.
+        every_epoch: whether, with these settings, it starts from epochs of a parent other than the best.
+        continues: whether it gives a finished training more epochs.
     """
 
     name: str
@@ -139,5 +141,5 @@ class Spec:
 
     @property
     def help(self) -> str:
-        """What it does, in a line."""
+        """What it does, in one line."""
         return (self.make.__doc__ or "").strip().partition("\n")[0]

@@ -1,7 +1,7 @@
 """Table 1 and Figure 1 of the paper: the classifier of each subset's joint training, and new extractors for
 it.
 
-See `epoch_scan` for the words.
+    See `epoch_scan` for the terms.
 """
 
 from dataclasses import dataclass
@@ -24,10 +24,10 @@ from asr_topdown.schedule.spec import Spec, Study, Subset
 
 @dataclass(frozen=True)
 class SubsetScanSettings(Settings):
-    """The classifier of joint trainings on parts of the data (Table 1 and Figure 1)."""
+    """The classifiers of joint trainings on subsets of the data (Table 1 and Figure 1)."""
 
-    top_blocks: int = setting(2, "blocks of the classifier, from the top", ge=1)
-    repeats: int = setting(5, "extractors for each classifier", ge=1)
+    top_blocks: int = setting(2, "number of blocks of the classifier, from the top", ge=1)
+    repeats: int = setting(5, "number of extractors per classifier", ge=1)
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class SubsetScanPoint:
 
     Attributes:
         subset: name of the data.
-        utterances: how many they are.
+        utterances: their number.
         percent: their share of the largest subset and the extractors' data together.
         repeat: 0 = the joint training; 1, 2, ... = an extractor, by its initial weights.
     """
@@ -54,7 +54,7 @@ class SubsetScanPoint:
 
 
 def subset_scan(study: Study, settings: SubsetScanSettings) -> Search:
-    """Train on parts of the data, freeze each classifier, train new extractors (Table 1, Figure 1)."""
+    """Train on subsets of the data, freeze each classifier, train new extractors (Table 1, Figure 1)."""
     check_top(study.blocks, settings.top_blocks)
     if not study.subsets:
         raise ValueError("subset_scan needs the data of its joint trainings: --joint-data DIR DIR ...")

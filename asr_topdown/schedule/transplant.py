@@ -1,7 +1,7 @@
-"""The paper's Table 2, "softmax layers frozen from B": another network's classifier, one's own rest.
+"""The paper's Table 2, "softmax layers frozen from B": another network's classifier, the rest its own.
 
-With `schedule.source_seed` the classifier is of another seed: whether a good one is wanted, or that of the
-study's own joint training.
+With `schedule.source_seed` the classifier is from another seed, which shows whether any good classifier will
+do or only that of the study's own joint training.
 """
 
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ class TransplantPoint:
     """The retraining under the other network's classifier.
 
     Attributes:
-        source: what the other network is called.
+        source: the other network's name.
         source_node: its node.
     """
 
@@ -32,9 +32,9 @@ class TransplantPoint:
 def transplant(study: Study, settings: Settings) -> Search:
     """Freeze the top block of another study's network (schedule.source), train all blocks below it.
 
-    The source may be of another architecture, as long as its top layers have the names and shapes of these.
-    The initial weights of what is trained are those of the greedy search's step 1, which freezes one's own
-    classifier.
+    The source may have another architecture, as long as its top layers have the same names and shapes.
+    The initial weights of the trained layers are those of the greedy search's step 1, which freezes the
+    network's own classifier.
     """
     if study.source is None:
         raise ValueError(

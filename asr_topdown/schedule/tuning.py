@@ -1,4 +1,4 @@
-"""How layers that were taken over are trained on: what people do instead of freezing them."""
+"""How transferred layers are fine-tuned: alternatives to freezing them."""
 
 import math
 from dataclasses import dataclass, fields
@@ -9,17 +9,17 @@ from asr_topdown.schedule.settings import Settings, setting
 
 @dataclass(frozen=True, kw_only=True)
 class Tuning(Settings):
-    """How the layers that a network takes over, and does not freeze, are trained on; any of these together.
+    """How transferred layers that are not frozen are fine-tuned; settings can be combined.
 
-    What is said of layers "from the top" counts from the output.
+    Layers "from the top" are counted from the output.
 
     Raises:
-        ValueError: naming the setting that cannot be.
+        ValueError: naming the invalid setting.
     """
 
     layer_decay: float = setting(
         1.0,
-        "layer-wise learning rates: each layer's is that of the one above it, times this; new layers have "
+        "layer-wise learning rates: each layer's is that of the layer above it times this; new layers have "
         "the full rate (Howard and Ruder 2018)",
         gt=0,
         le=1,
@@ -27,23 +27,23 @@ class Tuning(Settings):
     unfreeze_every: int = setting(
         0,
         "gradual unfreezing (ULMFiT, Howard and Ruder 2018): the new layers are trained first, or the "
-        "topmost if none is new, and every N epochs one layer more, from the top; 0 = all from the start",
+        "topmost if none is new, then one more layer every N epochs, from the top; 0 = all from the start",
         ge=0,
     )
     freeze_steps: int = setting(
         0,
-        "in the optimiser's first N steps only the new layers are trained, or the topmost if none is new",
+        "train only the new layers, or the topmost if none is new, in the first N optimiser steps",
         ge=0,
     )
     l2_sp: float = setting(
         0.0,
-        "L2-SP (Li et al. 2018): alpha of the penalty alpha / 2 |w - source's w|^2 on what is taken over",
+        "L2-SP (Li et al. 2018): alpha of the penalty alpha / 2 |w - source's w|^2 on transferred layers",
         ge=0,
     )
     l2_new: float = setting(0.0, "L2-SP's beta: of the penalty beta / 2 |w|^2 on new layers", ge=0)
     parameters: Literal["all", "norms_and_biases"] = setting(
         "all",
-        "which are trained in layers that are taken over (norms_and_biases: BitFit, Ben Zaken et al. 2022)",
+        "which to train in transferred layers (norms_and_biases: BitFit, Ben Zaken et al. 2022)",
     )
 
     def __post_init__(self) -> None:
@@ -62,16 +62,16 @@ class Tuning(Settings):
             raise ValueError("unfreeze_every and freeze_steps: one of the two")
 
     def __bool__(self) -> bool:
-        """Whether it is anything but plain training."""
+        """Whether it is anything other than plain training."""
         return self != PLAIN
 
     def to_json(self) -> dict[str, Any]:
-        """What differs from the defaults, as plain JSON values."""
+        """The settings that differ from the defaults, as plain JSON values."""
         values = {one.name: getattr(self, one.name) for one in fields(self)}
         return {name: values[name] for name, default in _DEFAULTS.items() if values[name] != default}
 
     def text(self) -> str:
-        """In a few words, for a table's row; "" if it is plain training."""
+        """A short description for a table's row; "" if it is plain training."""
         said = {
             "layer_decay": "rates × {:g} from layer to layer",
             "unfreeze_every": "one layer more every {} epochs",

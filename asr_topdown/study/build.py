@@ -28,16 +28,16 @@ def searches_of(
     Args:
         experiment: the configuration, and the data that networks are retrained on.
         store: where its networks are.
-        names: of `SEARCHES`, to run instead of the configuration's, without controls; ("joint",) trains what
-            those begin with.
-        joint_data: of `subset_scan`, the data of its joint trainings, from small to large; of `epoch_scan`,
+        names: of `SEARCHES`, to run instead of the configuration's, without controls; ("joint",) trains only
+            the networks with which those start.
+        joint_data: for `subset_scan`, the data of its joint trainings, from small to large; for `epoch_scan`,
             the last of them is its joint training's. () = `experiment`'s.
-        parts: of `depth_sweep`, parts of `experiment`'s training data, on each of which it is done as well.
+        parts: for `depth_sweep`, subsets of `experiment`'s training data, on each of which it is repeated.
         source_store: where the study `schedule.source` is; None = in `store`. If that is a model's folder,
             `store` must know it (`sources.models_of`).
 
     Raises:
-        ValueError, FileNotFoundError: naming what does not fit together or is not there.
+        ValueError, FileNotFoundError: naming what is incompatible or missing.
     """
     chosen = experiment.config.schedule
     _check(experiment, names, parts)
@@ -70,10 +70,10 @@ def searches_of(
 
 
 def check_first(asked: Sequence[Search], experiment: Experiment, store: Store) -> None:
-    """Check what the searches ask for first; they are used up.
+    """Check the searches' first requests; the searches are consumed.
 
     Raises:
-        ValueError: what a search says cannot be; or naming a layer that does not fit its parent.
+        ValueError: raised by a search; or naming a layer that does not match its parent.
     """
     taking = [node for node in searches.first_nodes(asked) if node.parent is not None]
     model = experiment.fresh_model(0) if taking else None
@@ -83,7 +83,7 @@ def check_first(asked: Sequence[Search], experiment: Experiment, store: Store) -
 
 
 def _check(experiment: Experiment, names: Sequence[str], parts: Sequence[Path]) -> None:
-    """Refuse what is asked for in the wrong place."""
+    """Refuse options that do not apply."""
     if experiment.config.train.tuning:
         raise ValueError("train.tuning is for `train`; a study's are schedule.depth_sweep.rivals")
     if experiment.config.train.init is not None:
@@ -101,7 +101,7 @@ def _subsets(rest: Experiment, joint_data: Sequence[Path], seed: int) -> list[Su
 
 
 def _parts(whole: Experiment, parts: Sequence[Path], seed: int) -> list[Subset]:
-    """From small to large.
+    """Sort from small to large.
 
     Raises:
         ValueError: if one is not smaller than the whole.

@@ -1,4 +1,4 @@
-"""Run searches side by side: hand their nodes to an engine, and each search its outcomes."""
+"""Run searches in parallel: pass their nodes to an engine, and each search its outcomes."""
 
 import functools
 from collections import deque
@@ -17,7 +17,7 @@ Run = Callable[[Node], Outcome]
 
 
 class Submit(Protocol):
-    """Takes a node, has it trained somewhere, promises its outcome."""
+    """Takes a node, submits its training, and returns a future of its outcome."""
 
     def __call__(self, node: Node) -> "Future[Outcome]": ...
 
@@ -30,10 +30,10 @@ class NodeError(ChildProcessError):
 
 
 class SearchError(ChildProcessError):
-    """Some searches could not finish because a node of theirs failed.
+    """Some searches could not finish because one of their nodes failed.
 
     Attributes:
-        results: of the searches that did finish.
+        results: of the searches that finished.
     """
 
     def __init__(self, message: str, results: list[Result]) -> None:
@@ -42,19 +42,19 @@ class SearchError(ChildProcessError):
 
 
 def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = None) -> list[Result]:
-    """Run the searches, each blocked by its own nodes only, and return their results in order.
+    """Run the searches, each blocked only by its own nodes, and return their results in order.
 
-    A node that several searches ask for is run once. The results do not depend on the order in which nodes
-    finish. A line per finished node goes to stderr, and now and then the last log line of the running ones.
+    A node that several searches request is run once. The results do not depend on the order in which nodes
+    finish. Each finished node logs a line to stderr, and from time to time so do the running ones.
 
     Args:
         searches: the searches.
         submit: the engine.
-        store: where finished nodes answer from without a call of `submit`, and where the logs are.
+        store: from which finished nodes are read without calling `submit`, and where the logs are.
 
     Raises:
-        SearchError: at the end, naming each failed node; the other searches have run to their end.
-        ValueError: what a search raises by itself.
+        SearchError: at the end, naming each failed node; the other searches have finished.
+        ValueError: raised by a search itself.
     """
     driver = _Driver(searches, submit, store)
     driver.run()
@@ -67,7 +67,7 @@ def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = N
 
 
 def drive_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outcome:
-    """Train a single node, or answer from disk, and say meanwhile how it goes.
+    """Train a single node, or read it from disk, and report progress.
 
     Raises:
         SearchError: naming the node, if it failed.
@@ -83,11 +83,11 @@ def drive_one(node: Node, submit: Submit, *, store: Store | None = None) -> Outc
 
 
 def submitter(engine: Engine, run: Run, *, store: Store | None = None) -> Submit:
-    """What `drive` submits to, so that `engine` trains the nodes.
+    """The `submit` of `drive` that trains the nodes on `engine`.
 
     Args:
-        engine: where.
-        run: trains a node; picklable (a function of a module, or a partial of one).
+        engine: where to train.
+        run: trains a node; picklable (a module's function, or a partial of one).
         store: gives each node the folder of its job, with its log.
     """
 
@@ -119,7 +119,7 @@ class _Driver:
         self._shown: dict[str, str] = {}
 
     def run(self) -> None:
-        """Drive all searches to their end, or to the failure of a node of theirs."""
+        """Drive all searches to their end, or until one of their nodes fails."""
         for index in range(len(self.searches)):
             self._advance(index)
         while self._backlog or self._running:
@@ -134,10 +134,10 @@ class _Driver:
         assert not self._wanted
 
     def _start_all(self) -> None:
-        """Start what is asked for, and what that leads to.
+        """Start the requested nodes, and those that follow.
 
-        Searches hear once of all that answered from disk: to tell one of each node, when it asks for
-        thousands again each time, would take quadratic time.
+        Searches receive all answers from disk in one batch: sending them one by one to a search that requests
+        thousands again each time would take quadratic time.
         """
         while self._backlog:
             while self._backlog:
@@ -152,7 +152,7 @@ class _Driver:
                 self._tell(index)
 
     def _advance(self, index: int, answers: Answers | None = None) -> None:
-        """Tell search `index` its outcomes; queue the nodes that it asks for next."""
+        """Send search `index` its outcomes; queue the nodes that it requests next."""
         said = advance(self.searches[index], answers)
         if isinstance(said, Result):
             self.results[index] = said
@@ -168,7 +168,7 @@ class _Driver:
         self._tell(index)
 
     def _tell(self, index: int) -> None:
-        """Advance search `index` if what it waits for is there; end it if something of it failed."""
+        """Advance search `index` if the nodes it waits for are finished; end it if one failed."""
         request = self._wanted[index]
         answers = [self._answers.get(node.id) for node in request.nodes]
         outcomes = [answer if isinstance(answer, Outcome) else None for answer in answers]

@@ -1,4 +1,4 @@
-"""What a study will train, before it does: the nodes known, how many may follow, and how long it may take."""
+"""Forecast what a study will train: the known nodes, how many may follow, and how long it may take."""
 
 import statistics
 from collections.abc import Callable, Sequence
@@ -13,17 +13,17 @@ Answer = Callable[[Node], Outcome | None]
 
 @dataclass(frozen=True)
 class Forecast:
-    """What there is to do.
+    """The forecast.
 
     Attributes:
-        finished: what is done already, in the order in which the searches ask for it.
-        stale: what is trained, and whose dev set is to be recognised again, since `decode:` has changed.
-        ready: what they ask for now.
-        least: at least so many trainings more will follow when these are done.
-        most: at most so many.
-        seconds: of training, of one worker, for `ready` and what follows: at least and at most; None if no
-            training is finished from which to tell.
-        seconds_per_epoch: that was reckoned with.
+        finished: the finished nodes, in the order in which the searches request them.
+        stale: trained nodes whose dev set has to be decoded again, since `decode:` has changed.
+        ready: the nodes that they request now.
+        least: minimum number of trainings that will follow.
+        most: maximum number.
+        seconds: of training with one worker, for `ready` and what follows: minimum and maximum; None if no
+            training is finished from which to estimate.
+        seconds_per_epoch: used in the estimate.
     """
 
     finished: tuple[Outcome, ...]
@@ -38,16 +38,17 @@ class Forecast:
 def forecast(
     searches: Callable[[], Sequence[Search]], store: Store, *, seconds_per_epoch: float | None = None
 ) -> Forecast:
-    """Play the searches without training anything.
+    """Simulate the searches without training anything.
 
-    They are played three times: with what is finished alone, and on to their end as if every training were
-    worse, and as if every training were better, than all before it. A training is taken to run for as many
-    epochs as the finished ones did on average, or as the node allows if none is, and to cost what theirs did.
+    They are simulated three times: with the finished nodes only, and to their end as if every training were
+    worse, and as if every training were better, than all before it. A training is assumed to run for the
+    mean number of epochs of the finished ones, or for the node's maximum if none is, at the same cost per
+    epoch.
 
     Args:
-        searches: makes the study's searches anew.
+        searches: creates the study's searches afresh.
         store: where finished nodes are.
-        seconds_per_epoch: instead of what the finished nodes took.
+        seconds_per_epoch: replaces that of the finished nodes.
 
     Raises:
         ValueError: as `Store.outcome` and the searches.
@@ -73,7 +74,7 @@ def forecast(
 
 
 def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | None]:
-    """Every node that the searches ask for -> its outcome, in the order of asking, as far as answers go."""
+    """Every node that the searches request -> its outcome, in order, as far as there are answers."""
     known: dict[Node, Outcome | None] = {}
     for search in searches:
         said = advance(search)
@@ -91,7 +92,7 @@ def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | No
 
 
 def _pretending(store: Store, sign: int) -> Answer:
-    """Finished nodes answer truly; each of the others is worse (sign 1) or better (-1) than its parent."""
+    """The outcome of a finished node; any other is worse (sign 1) or better (-1) than its parent."""
     depths: dict[str, int] = {}
 
     def answer(node: Node) -> Outcome:
@@ -115,7 +116,7 @@ def _pretending(store: Store, sign: int) -> Answer:
 
 
 def _epochs(nodes: Sequence[Node], usual: float | None) -> float:
-    """Epochs to train; nodes that differ in their budget alone are one training, continued."""
+    """Epochs to train; nodes that differ only in their budget are one continued training."""
     budgets: dict[Node, float] = {}
     for node in nodes:
         same = replace(node, epochs=1)

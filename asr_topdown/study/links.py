@@ -1,4 +1,4 @@
-"""Names that a person can type for the networks of a study."""
+"""Short names for the networks of a study."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,9 +11,9 @@ _USUAL = "study"
 
 
 def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]:
-    """Make EXP/models/joint_seedN and final_seedN (where the first search ended) links to folders of nodes.
+    """Link EXP/models/joint_seedN and final_seedN (where the first search ended) to folders of nodes.
 
-    Of a study that is not called "study" they are in EXP/models/TAG.
+    For a study that is not called "study" they are in EXP/models/TAG.
 
     Returns:
         The links, which replace older ones.

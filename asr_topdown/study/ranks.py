@@ -1,4 +1,4 @@
-"""Several processes, started by torchrun, that train the nodes of a study together, one after the other."""
+"""Several processes, started by torchrun, that jointly train the nodes of a study, one after another."""
 
 import contextlib
 from collections.abc import Iterator
@@ -11,9 +11,9 @@ from asr_topdown.train.distributed import World
 
 @contextlib.contextmanager
 def run_rank0(run: Run, world: World) -> Iterator[Submit]:
-    """In rank 0: what `driver.drive` submits to. Each node is trained by all ranks, when it is submitted.
+    """In rank 0: the `submit` of `driver.drive`. Each node is trained by all ranks when it is submitted.
 
-    What goes wrong ends this process, and with it, through torchrun, the others: they would wait for ever.
+    An error ends this process and, through torchrun, the others, which would otherwise wait for ever.
     """
 
     def submit(node: Node) -> "Future[Outcome]":
@@ -26,7 +26,7 @@ def run_rank0(run: Run, world: World) -> Iterator[Submit]:
 
 
 def run_worker(run: Run, world: World) -> None:
-    """In the other ranks: take part in every training that rank 0 begins, until it has no more."""
+    """In the other ranks: take part in every training that rank 0 starts, until there are no more."""
     while True:
         node: Node | None = world.from_leader(lambda: None)
         if node is None:

@@ -1,4 +1,4 @@
-"""Trained networks that a study's layers come from: another study's, or a model's folder."""
+"""Trained networks as the source of a study's layers: another study's, or a model's folder."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,14 @@ SourceSeed = int | Literal["same", "next"]
 
 
 def model_folder(source: str, store: Store) -> Path | None:
-    """The folder of a model that `schedule.source` names; None if it is the tag of a study in `store`."""
+    """The model folder named by `schedule.source`; None if it is the tag of a study in `store`."""
     path = Path(source)
     is_tag = source in store.tags() or ("/" not in source and not (path / "node.json").exists())
     return None if is_tag else path
 
 
 def models_of(chosen: ScheduleConfig, store: Store) -> dict[str, Path]:
-    """The models' folders that a store of this schedule must know (`Store.models`).
+    """The model folders that a store of this schedule must know (`Store.models`).
 
     Raises:
         ValueError, FileNotFoundError: as `source_of`.
@@ -43,14 +43,14 @@ def sources_of(
 
     Args:
         store: where the other study is.
-        source: its tag, or the folder of a model, which is then that of all seeds.
+        source: its tag, or the folder of a model, which all seeds then share.
         network: of a study: its joint training, or where its first search (the top-down one) ended.
-        seeds: the seeds wanted.
-        source_seed: of a study: whose network each of them takes, see `schedule.source_seed`.
+        seeds: the requested seeds.
+        source_seed: of a study: whose network each seed takes, see `schedule.source_seed`.
 
     Raises:
         FileNotFoundError: if there is no such study.
-        ValueError: if it has no such seed, or the network is not trained here, or the model is none.
+        ValueError: if it has no such seed, the network is not trained here, or the model is not valid.
     """
     if (folder := model_folder(source, store)) is not None:
         if (network, source_seed) != ("joint", "same"):

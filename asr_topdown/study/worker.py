@@ -1,4 +1,4 @@
-"""What a worker process does, wherever an engine runs it."""
+"""The work of a worker process, wherever an engine runs it."""
 
 from collections.abc import Sequence
 
@@ -10,7 +10,7 @@ from asr_topdown.schedule.node import Node, Outcome
 
 
 def train_node(node: Node, *, experiments: Sequence[Experiment], store: Store) -> Outcome:
-    """Train one node, with the one of `experiments` that it belongs to, logging to stderr.
+    """Train one node with the member of `experiments` to which it belongs, logging to stderr.
 
     Raises:
         ValueError: as `run_node`, or if it belongs to none.
