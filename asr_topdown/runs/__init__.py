@@ -1,1 +1,1 @@
-"""One node: from what it says to a trained network in its folder."""
+"""Running one node: from its description to a trained network in its folder."""

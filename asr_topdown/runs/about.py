@@ -1,7 +1,7 @@
-"""What a reader wants to know of a network besides its errors: about.json in its folder.
+"""Information about a network besides its errors: about.json in its folder.
 
-Nothing is decided by it. The report, and whoever finds the folder, learn from it what the layers are called,
-how large they are, what the network was trained on, and where, without building it or having the data.
+It affects no result. It tells the report, and anyone who finds the folder, the names and sizes of the layers,
+what the network was trained on, and where, without building the network or having the data.
 """
 
 import os
@@ -23,14 +23,14 @@ NAME = "about.json"
 
 @dataclass(frozen=True)
 class DataSize:
-    """How much a data set holds.
+    """The size of a data set.
 
     Attributes:
         name: of its folder or file.
         utterances: how many; 0 for a text.
         words: how many.
-        hours: of sound; 0 for a text.
-        licence: of the data (`corpora.licences`); "" if it is not known.
+        hours: of audio; 0 for a text.
+        licence: of the data (`corpora.licences`); "" if unknown.
     """
 
     name: str
@@ -42,12 +42,12 @@ class DataSize:
 
 @dataclass(frozen=True)
 class About:
-    """What about.json holds.
+    """The content of about.json.
 
     Attributes:
         layers: name -> number of parameters, input first.
-        train: the data trained on.
-        dev: the data that chose the epoch.
+        train: the training data.
+        dev: the data on which the epoch was chosen.
         machine: processor or GPU, and versions.
     """
 
@@ -82,7 +82,7 @@ def write(folder: Path, model: "Model", experiment: "Experiment") -> None:
 
 
 def read(folder: Path) -> About | None:
-    """What `write` wrote; None if nothing was written, or by another version."""
+    """Read the output of `write`; None if there is none, or it is from another version."""
     path = folder / NAME
     if not path.exists():
         return None

@@ -1,7 +1,7 @@
-"""A training that goes on from one that was the same but for a smaller budget of epochs.
+"""Continue a training that is the same except for a smaller budget of epochs.
 
-The two do the same steps up to where the shorter one stopped, so its checkpoint is the longer one's too: what
-comes out is, bit for bit on the CPU, the uninterrupted training.
+Both take the same steps up to where the shorter one stopped, so they share its checkpoint: the
+result is, bit for bit on the CPU, that of the uninterrupted training.
 """
 
 import os
@@ -15,10 +15,10 @@ from asr_topdown.train.checkpoint import CheckpointPair
 
 
 def continue_from_shorter(node: Node, store: Store) -> None:
-    """Begin `node`, whose lock the caller holds, where its longest finished predecessor ended.
+    """Start `node`, whose lock the caller holds, where its longest finished predecessor ended.
 
     A predecessor has the same fields but fewer `epochs`, and kept its checkpoint. Nothing is done if there is
-    none, or if the node has begun already. The outcome's seconds are then those of both.
+    none, or if the node has already started. The outcome's seconds then include both.
     """
     target = CheckpointPair(store.node_dir(node))
     if target.newest.exists() or target.previous.exists():
@@ -32,7 +32,7 @@ def continue_from_shorter(node: Node, store: Store) -> None:
 
 
 def _copy(source: CheckpointPair, target: CheckpointPair) -> None:
-    """Weights and measurements, and last the checkpoint: a kill in between starts the copying again."""
+    """Copy weights and metrics, and the checkpoint last: after a kill the copying starts again."""
     folder, into = source.newest.parent, target.newest.parent
     for path in sorted(folder.glob("epoch-*.safetensors")):
         with written_aside(into / path.name) as aside:

@@ -1,4 +1,4 @@
-"""Transcripts on disk, and whether they may be compared: `result.json` beside them says what they are of."""
+"""Transcripts on disk, and whether they are comparable, according to the `result.json` next to them."""
 
 import functools
 from collections.abc import Iterator, Sequence
@@ -19,9 +19,9 @@ def check_decodings(folders: Sequence[Path], data: Path) -> None:
 
 
 def differences(folders: Sequence[Path], data: Path) -> Iterator[str]:
-    """Which transcripts are of other features than `data` has now, or of two decoders: a line each.
+    """Find transcripts made from features other than `data` has now, or with two decoders: one line each.
 
-    Folders without a result.json are another program's and are not looked at, nor are features if `data` has
+    Folders without a result.json come from another program and are ignored, as are features if `data` has
     none.
     """
     recorded = {folder: _recorded(folder / "result.json") for folder in folders}
@@ -38,7 +38,7 @@ def differences(folders: Sequence[Path], data: Path) -> Iterator[str]:
 
 
 def _features(data: Path, rate: int | None) -> str | None:
-    """The hash of the features, or of the sound at `rate` Hz, that `data` has now; None if it has none."""
+    """The hash of the features, or of the audio at `rate` Hz, that `data` has now; None if it has none."""
     if not (data / ("feats.scp" if rate is None else "wav.scp")).is_file():
         return None
     if rate is None:

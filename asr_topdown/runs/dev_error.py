@@ -1,7 +1,7 @@
-"""The error by which networks are compared: the dev set, recognised as the configuration says.
+"""The error by which networks are compared: that of the dev set, decoded with the configured decoder.
 
-Training chooses its best epoch by `train.metric`, which costs one pass; what a search compares, and a report
-shows, is the error of the decoder that is used in the end.
+Training chooses its best epoch by `train.metric`, which costs one pass; searches compare, and reports
+show, the error of the final decoder.
 """
 
 from collections.abc import Mapping
@@ -21,20 +21,20 @@ from asr_topdown.weights import load_weights, model_weights
 
 
 def decoder_of(experiment: Experiment) -> str:
-    """The hash of how `experiment` decodes; "" if its networks do not recognise speech."""
+    """The hash of the decoding settings of `experiment`; "" if its networks do not recognise speech."""
     return "" if experiment.config.is_language_model else decoder_hash(experiment.config.decode)
 
 
 def with_dev_error(outcome: Outcome, experiment: Experiment, folder: Path) -> Outcome:
-    """Decode the dev set and enter the error rates, one of which is the outcome's error.
+    """Decode the dev set and record the error rates, one of which becomes the outcome's error.
 
-    That is the word error rate if the network's units are words or pieces of words, of labels their error
-    rate, else the character error rate; of a language model, the dev loss.
+    This is the word error rate if the units are words or subwords, the label error rate for labels,
+    otherwise the character error rate; for a language model, the dev loss.
 
     Args:
-        outcome: of a finished training; its own error does not matter.
-        experiment: what it belongs to.
-        folder: holds the network's weights: the average if there is one, else the best epoch's.
+        outcome: of a finished training; its own error is ignored.
+        experiment: to which it belongs.
+        folder: holds the network's weights: the average if there is one, otherwise the best epoch's.
     """
     metrics = dict(outcome.metrics)
     if not experiment.config.is_language_model:
@@ -44,7 +44,7 @@ def with_dev_error(outcome: Outcome, experiment: Experiment, folder: Path) -> Ou
 
 
 def error_metric(config: Config) -> str:
-    """Which of an outcome's metrics is its error."""
+    """The name of the metric that is an outcome's error."""
     if config.is_language_model:
         return LOSS
     return {"char": "dev_cer", "label": "dev_label_error"}.get(config.text.unit, "dev_wer")

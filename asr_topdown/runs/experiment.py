@@ -1,4 +1,4 @@
-"""A configuration and the data it is trained on, and the nodes that begin there."""
+"""A configuration with its training data, and the nodes that start from it."""
 
 import functools
 import hashlib
@@ -21,15 +21,15 @@ from asr_topdown.text.word_vocabulary import WordVocabulary
 
 @dataclass(frozen=True)
 class Experiment:
-    """A configuration and the data it is trained on.
+    """A configuration with its training data.
 
-    What it is hashed by is read once; a copy of it in another process reads the data again.
+    The hashed content is read once; a copy in another process reads the data again.
 
     Attributes:
         config: all settings.
-        train: data directory to train on, holds cmvn.ark; of a language model, a text.
-        dev: data directory, or text, that chooses and stops.
-        tokens: the vocabulary's file; of a language model, a word in each line.
+        train: training data directory with cmvn.ark; for a language model, a text.
+        dev: data directory, or text, for epoch selection and early stopping.
+        tokens: the vocabulary file; for a language model, one word per line.
         device: where to train.
         cmvn_source: folder whose cmvn.ark normalises the features; None = `train`.
     """
@@ -46,10 +46,10 @@ class Experiment:
 
     @functools.cached_property
     def id(self) -> str:
-        """Hash of what decides a training besides its node: settings, dev set, units, normalisation.
+        """Hash of what determines a training besides its node: settings, dev set, units, normalisation.
 
         Raises:
-            ValueError, FileNotFoundError: naming what is missing, or whose features have other settings.
+            ValueError, FileNotFoundError: naming what is missing, or has features with other settings.
         """
         digest = hashlib.sha256(self.config.identity().encode())
         digest.update(self._content_hash(self.dev).encode())
@@ -70,12 +70,12 @@ class Experiment:
         return self._content_hash(self.train)
 
     def owns(self, node: Node) -> bool:
-        """Whether `node` is a training of this configuration on the data as they are now."""
+        """Whether `node` is a training of this configuration on the current data."""
         now = replace(self)
         return (now.id, now.train_set) == (node.experiment, node.train_set)
 
     def check_units(self) -> list[str]:
-        """Remarks on what in the transcripts becomes `<unk>`.
+        """Remarks on the parts of transcripts that become `<unk>`.
 
         Raises:
             ValueError: naming the file and the characters, if too many do.
@@ -97,10 +97,10 @@ class Experiment:
         )
 
     def vocabulary(self) -> Vocabulary:
-        """The units that a recogniser puts out.
+        """The output units of a recogniser.
 
         Raises:
-            ValueError: naming the file, if it holds other units than the configuration asks for.
+            ValueError: naming the file, if its units differ from the configuration's.
         """
         vocabulary, text = Vocabulary.load(self.tokens), self.config.text
         size = text.vocab_size if vocabulary.model else len(vocabulary)
@@ -113,11 +113,11 @@ class Experiment:
         return vocabulary
 
     def word_vocabulary(self) -> WordVocabulary:
-        """The words that a language model knows."""
+        """The vocabulary of a language model."""
         return WordVocabulary.load(self.tokens)
 
     def units(self) -> Vocabulary | WordVocabulary:
-        """What the network puts out, whatever its kind."""
+        """The network's output units, whatever its kind."""
         return self.word_vocabulary() if self.config.is_language_model else self.vocabulary()
 
     def fresh_model(self, init_seed: int) -> Model:
@@ -129,7 +129,7 @@ class Experiment:
         return layers.layer_names(self.fresh_model(0))
 
     def cmvn(self) -> Cmvn | None:
-        """Global normalisation statistics, if the configuration wants them."""
+        """Global normalisation statistics, if the configuration uses them."""
         return Cmvn.load(self._cmvn_file) if self.has_cmvn else None
 
     def _content_hash(self, path: Path) -> str:

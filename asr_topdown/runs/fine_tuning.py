@@ -1,4 +1,4 @@
-"""Fine-tuning: a training that starts from the weights of a model's folder, wherever that lies."""
+"""Fine-tuning: a training that starts from the weights of a model folder anywhere."""
 
 import logging
 from collections.abc import Iterable, Sequence
@@ -19,7 +19,7 @@ log = logging.getLogger(__name__)
 
 
 def source_of(folder: Path) -> dict[str, Path]:
-    """What a `Store` must know of a model's folder so that it may be a parent there.
+    """What a `Store` must know of a model folder to accept it as a parent.
 
     Raises:
         ValueError, FileNotFoundError: naming the folder or file, if it holds no finished model.
@@ -39,22 +39,22 @@ def fine_tuning(
     lora: int = 0,
     tuning: Tuning = PLAIN,
 ) -> Node:
-    """The training that starts from the best epoch of the model in `folder`, all layers trained on.
+    """The training that starts from the best epoch of the model in `folder` and fine-tunes all layers.
 
-    Where the units are others, the layers that depend on them begin anew, and the log says so.
+    If the units differ, the layers that depend on them are reinitialised, and the log says so.
 
     Args:
-        experiment: what is to be trained; with `cmvn_source`, normalised as the model in that folder was.
+        experiment: to train; with `cmvn_source`, normalised like the model in that folder.
         folder: of a finished model.
         store: made with `source_of(folder)`.
-        seed: of new weights and all else that is random.
-        freeze: patterns (`schedule.layer_patterns`) of layers that keep the model's weights for good.
-        fresh: patterns of layers with new weights.
-        lora: rank of the adapters that are trained in the frozen layers; 0 = none.
-        tuning: how the others that are not new are trained on.
+        seed: of new weights and all other randomness.
+        freeze: patterns (`schedule.layer_patterns`) of layers that keep the model's weights throughout.
+        fresh: patterns of layers to reinitialise.
+        lora: rank of the adapters trained in the frozen layers; 0 = none.
+        tuning: how the other layers that are not new are fine-tuned.
 
     Raises:
-        ValueError: naming what does not fit, said from the two configurations: features, units, layers.
+        ValueError: naming what does not match between the two configurations: features, units, layers.
     """
     parents.check_kind(experiment, folder)
     names = experiment.layer_names()
@@ -88,16 +88,16 @@ def fine_tuning(
 
 
 def frozen_encoder(experiment: Experiment, *, seed: int, freeze: Iterable[str], lora: int = 0) -> Node:
-    """The training above a pretrained encoder some or all of whose layers keep their own weights for good.
+    """The training on top of a pretrained encoder some or all of whose layers stay frozen.
 
     Args:
-        experiment: what is to be trained; its encoder is a pretrained one, or begins with one.
-        seed: of new weights and all else that is random.
+        experiment: to train; its encoder is a pretrained one, or starts with one.
+        seed: of new weights and all other randomness.
         freeze: patterns (`schedule.layer_patterns`) of layers.
-        lora: rank of the adapters that are trained in the frozen layers; 0 = none.
+        lora: rank of the adapters trained in the frozen layers; 0 = none.
 
     Raises:
-        ValueError: naming a layer that there is not, or that has no weights of its own.
+        ValueError: naming a layer that does not exist, or that has no pretrained weights.
     """
     frozen = layer_patterns.match(experiment.layer_names(), freeze, what="--freeze")
     if others := [name for name in frozen if not of_published(name)]:
@@ -109,7 +109,7 @@ def frozen_encoder(experiment: Experiment, *, seed: int, freeze: Iterable[str], 
 def _check_something_is_left(
     layers: int, folder: Path, frozen: Sequence[str], new: Sequence[str], lora: int, tuning: Tuning
 ) -> None:
-    """Of so many layers, what is asked for must leave some to train, to take over, to adapt and to tune."""
+    """Check that the request leaves some layers to train, to transfer, to adapt and to tune."""
     for option, chosen, why in (
         ("--freeze", () if lora else frozen, "nothing would be trained"),
         ("--fresh", new, f"nothing would be left of {folder}"),
@@ -133,7 +133,7 @@ def _check_cmvn(experiment: Experiment) -> None:
 def _new_for_units(
     experiment: Experiment, folder: Path, frozen: tuple[str, ...], new: tuple[str, ...]
 ) -> tuple[str, ...]:
-    """The layers that must begin anew because the units are others than the model's."""
+    """The layers to reinitialise because the units differ from the model's."""
     if parents.same_units(experiment, folder):
         return ()
     depending = parents.vocabulary_layers(experiment)
@@ -152,7 +152,7 @@ def _new_for_units(
 
 
 def _check_fit(node: Node, experiment: Experiment, folder: Path, store: Store) -> None:
-    """Refuse what does not fit, and say which settings of the network differ: some show in no shape."""
+    """Refuse mismatches, and report network settings that differ without changing a shape."""
     others = parents.differences(experiment, folder, "model")
     said = f"; of the configurations, {', '.join(others)}" if others else ""
     try:

@@ -1,9 +1,9 @@
-"""Frozen lowest stages: what they give is computed once for each utterance, not in every epoch.
+"""Frozen lowest stages: compute their output once per utterance instead of in every epoch.
 
-Nothing below a frozen bottom needs a gradient, and where neither augmentation nor dropout changes what goes
-in, it gives the same in every epoch. The batches stay the same, and so do the results up to rounding; it is
-kept in memory, or else on disk. Half the size, in float16, gives other results: `train.frozen_precision` is
-part of a training's name.
+A frozen bottom needs no gradient, and unless augmentation or dropout changes its input, its output is the
+same in every epoch. The batches stay the same, and so do the results up to rounding; the output is
+kept in memory, or else on disk. Half the size, in float16, gives different results: `train.frozen_precision`
+is part of a training's name.
 """
 
 import logging
@@ -36,23 +36,24 @@ def compute_once(
     device: torch.device,
     folder: Path,
 ) -> tuple[SpeechDataset, SpeechDataset]:
-    """Replace the data by what the frozen lowest stages of `model` give for them.
+    """Replace the data by the output of the frozen lowest stages of `model`.
 
-    The data stay as they are if that would take more room than `run.cache_frozen` and `run.cache_frozen_disk`
-    allow, the lowest stage is not frozen, or the input or the frozen stages are random.
+    The data are unchanged if the output would take more space than `run.cache_frozen` and
+    `run.cache_frozen_disk` allow, the lowest stage is not frozen, or the input or the frozen stages are
+    random.
 
     Args:
-        model: with the weights that the training begins with, its frozen layers frozen.
-        node: what is trained.
+        model: with its initial weights, its frozen layers already frozen.
+        node: to train.
         config: of the training.
-        train: the data to train on.
-        dev: the data to judge by.
+        train: the training data.
+        dev: the dev data.
         device: where to compute.
-        folder: where a file is kept while this process lives, if one is needed.
+        folder: for a file that is kept while this process lives, if one is needed.
 
     Raises:
-        ValueError: if float16 is asked for and there is not room enough, so that no result depends on the
-            room; or if a number is too large for it.
+        ValueError: if float16 is requested and there is not enough space, so that no result depends on the
+            space; or if a number is too large for it.
     """
     count = frozen_stages(model, node)
     changing = bool(config.train.tempo_perturb) or config.train.specaugment is not None or bool(node.lora)
@@ -116,7 +117,7 @@ def _through(
 
 
 class _Keeper:
-    """Keeps sequences in memory as long as they fit, then all of them on disk."""
+    """Keeps sequences in memory as long as they fit, and then all of them on disk."""
 
     def __init__(self, config: Config, folder: Path) -> None:
         self._run, self._folder = config.run, folder
@@ -136,7 +137,7 @@ class _Keeper:
             self._on_disk.put(index, rows)
 
     def has_room_for(self, times: float) -> bool:
-        """Whether there is room for so many times as much as is kept now."""
+        """Whether there is space for this multiple of what is stored now."""
         size = times * self._size
         if self._on_disk is None and size <= self._run.cache_frozen * _GIB:
             return True

@@ -1,4 +1,4 @@
-"""The network that a node trains: fresh, with its parent's layers in it, the frozen ones frozen."""
+"""Build the network that a node trains: fresh, with its parent's layers, and its frozen layers frozen."""
 
 import logging
 from collections.abc import Sequence
@@ -18,10 +18,10 @@ log = logging.getLogger(__name__)
 
 
 def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
-    """A fresh model with the parent's layers in it as `node` says, its frozen layers frozen.
+    """A fresh model with the parent's layers as `node` specifies, its frozen layers frozen.
 
     Raises:
-        ValueError: naming what does not fit, or a pretrained encoder whose weights are not to be had.
+        ValueError: naming what does not match, or a pretrained encoder whose weights are unavailable.
     """
     model = experiment.fresh_model(node.init_seed)
     layers.check_partition(model)
@@ -47,16 +47,16 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
 
 
 def of_published(layer: str) -> bool:
-    """Whether a layer of this name is of a pretrained encoder and begins with that one's weights."""
+    """Whether this layer belongs to a pretrained encoder and starts from its weights."""
     return layer == "frontend" or layer.startswith("enc.")
 
 
 def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
-    """Refuse to begin a pretrained encoder's layers with random weights because its own are not there.
+    """Refuse to start a pretrained encoder's layers from random weights because its own are missing.
 
     Args:
-        experiment: what is to be trained.
-        new: the layers that nothing was taken over into.
+        experiment: to train.
+        new: the layers without transferred weights.
     """
     section = experiment.config.model
     first = section.encoder[0] if isinstance(section, RecognizerConfig) else None

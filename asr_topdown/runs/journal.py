@@ -1,4 +1,4 @@
-"""Which commands made an experiment: one line each in EXP/commands.jsonl, for the report."""
+"""The commands that produced an experiment: one line each in EXP/commands.jsonl, for the report."""
 
 import json
 import shlex
@@ -12,14 +12,14 @@ import asr_topdown
 
 @dataclass(frozen=True)
 class Command:
-    """A command as it was given, and how it ended.
+    """A command as given, and how it ended.
 
     Attributes:
         argv: its words, the program first.
         folder: where it was run.
-        began: when, as in "2026-11-21T22:10:05+00:00".
+        began: time, as in "2026-11-21T22:10:05+00:00".
         seconds: how long it ran.
-        exit_code: 0 if all went well.
+        exit_code: 0 on success.
         version: of this package.
     """
 
@@ -31,17 +31,17 @@ class Command:
     version: str
 
     def line(self) -> str:
-        """What to type into a shell; a comment says if it failed."""
+        """The shell command; a comment says if it failed."""
         return shlex.join(self.argv) + (f"  # exit code {self.exit_code}" if self.exit_code else "")
 
 
 def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> None:
-    """Add a command that has ended to the experiment's record.
+    """Add a finished command to the experiment's record.
 
-    A line is written at once and appended, so that commands side by side lose none.
+    A line is appended in one write, so that parallel commands lose none.
 
     Raises:
-        OSError: if the folder is not there or cannot be written.
+        OSError: if the folder does not exist or is not writable.
     """
     seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
     start = began.astimezone(UTC).isoformat(timespec="seconds")
@@ -51,7 +51,7 @@ def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> 
 
 
 def recorded(root: Path) -> tuple[Command, ...]:
-    """The commands so far; of equal ones (started again, or finished already) the first that went well, or
+    """The commands so far; of equal ones (restarted, or already finished) the first that succeeded, or
     the last if none did.
     """
     path = root / "commands.jsonl"

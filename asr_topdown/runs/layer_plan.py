@@ -1,4 +1,4 @@
-"""What a node's tuning says, layer by layer of its network."""
+"""Translate a node's tuning into a plan for each layer of its network."""
 
 from asr_topdown import layers
 from asr_topdown.models.model import Model
@@ -8,7 +8,7 @@ from asr_topdown.train.layerwise import Layerwise
 
 
 def layer_plan(node: Node, model: Model) -> Layerwise:
-    """The rates, beginnings and penalties of the layers of `model`, a network of `node`."""
+    """The rates, starting times and penalties of the layers of `model`, a network of `node`."""
     tuning = node.tuning
     names, taken = layers.layer_names(model), taken_layers(node, model)
     new = [name for name in names if name not in (*taken.frozen, *taken.kept)]

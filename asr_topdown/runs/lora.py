@@ -1,8 +1,8 @@
-"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) in frozen layers, by the package peft.
+"""Low-rank adapters (LoRA, Hu et al. 2021, arXiv:2106.09685) in frozen layers, with the package peft.
 
-A frozen matrix W becomes W + B A with B A of low rank, and only B and A are trained; B begins as zero, so
+A frozen matrix W becomes W + B A with B A of low rank, and only B and A are trained; B starts at zero, so
 that training starts from the frozen network. Matrices of `nn.Linear` and `nn.LSTM` that are used by calling
-their module are adapted. What is saved is a plain network again, the products added to the matrices.
+their module are adapted. The saved network is a plain one, with the products added to the matrices.
 """
 
 import functools
@@ -17,9 +17,9 @@ MARK = "lora_"  # what the names of adapters' tensors have in them, and no other
 
 
 def adapt(model: nn.Module, names: Iterable[str], *, rank: int, seed: int) -> None:
-    """Put adapters of `rank` into the frozen layers `names`, where they alone are trained.
+    """Put adapters of `rank` into the frozen layers `names`, in which only they are trained.
 
-    `model.plain_state()` gives its weights without adapters afterwards.
+    Afterwards `model.plain_state()` gives the weights without adapters.
 
     Raises:
         ValueError: if peft is not installed, or there is nothing to adapt.

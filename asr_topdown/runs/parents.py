@@ -1,4 +1,4 @@
-"""Whether a parent's layers mean the same here, and fit: checked before anything is trained."""
+"""Check, before anything is trained, that a parent's layers are compatible in meaning and shape."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -15,14 +15,14 @@ from asr_topdown.weights import weight_shapes, weights_hash, weights_of_epoch
 
 
 class Taken(NamedTuple):
-    """Which layers a node takes from its parent, input first: those it freezes, and those it trains on."""
+    """The layers that a node takes from its parent, input first: those it freezes and those it fine-tunes."""
 
     frozen: tuple[str, ...]
     kept: tuple[str, ...]
 
 
 def taken_layers(node: Node, model: Model) -> Taken:
-    """What `node` takes over into `model`.
+    """The layers that `node` transfers into `model`.
 
     Raises:
         ValueError: if it names a layer that the model does not have.
@@ -35,13 +35,13 @@ def taken_layers(node: Node, model: Model) -> Taken:
 
 
 def kept_epoch(node: Node) -> int:
-    """The epoch of the parent that the layers which are trained on come from."""
+    """The parent's epoch from which the fine-tuned layers come."""
     assert node.parent is not None
     return node.parent.epoch if node.rewind_epoch is None else node.rewind_epoch
 
 
 def check_parent(node: Node, experiment: Experiment, store: Store, model: Model) -> None:
-    """Refuse to take over layers that were trained on other features or for other units, or do not fit.
+    """Refuse to transfer layers that were trained on other features or for other units, or do not match.
 
     Args:
         node: with a parent, whose folder is here or in one of the store's sources.
@@ -69,7 +69,7 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
 
 
 def check_kind(experiment: Experiment, parent: Path) -> None:
-    """Raise ValueError if a recogniser is to start from a language model's folder, or the other way round."""
+    """Raise ValueError if a recogniser is to start from a language model's folder, or vice versa."""
     path = parent / "config.yaml"
     kinds = {True: "a language model", False: "a recogniser"}
     theirs, ours = configuration.load(path).is_language_model, experiment.config.is_language_model
@@ -78,10 +78,10 @@ def check_kind(experiment: Experiment, parent: Path) -> None:
 
 
 def check_features(experiment: Experiment, parent: Path) -> None:
-    """Layers near the input mean something only over the features that they were trained on.
+    """Check the features: layers near the input work only on the features that they were trained on.
 
     Args:
-        experiment: what is to be trained.
+        experiment: to train.
         parent: the folder of the network that layers come from.
 
     Raises:
@@ -120,13 +120,13 @@ def vocabulary_layers(experiment: Experiment) -> tuple[str, ...]:
 
 
 def same_units(experiment: Experiment, parent: Path) -> bool:
-    """Whether a network's outputs mean what they are to mean here."""
+    """Whether a network's outputs have the same meaning here."""
     units = experiment.units()
     return type(units).load(parent / "tokens.txt") == units
 
 
 def _check_units(node: Node, experiment: Experiment, parent: Path, taken: Sequence[str]) -> None:
-    """An output layer's shape may fit where its units mean something else."""
+    """Check the units: an output layer's shape may match although its units have other meanings."""
     if same_units(experiment, parent):
         return
     if wrong := [name for name in vocabulary_layers(experiment) if name in taken]:
@@ -137,7 +137,7 @@ def _check_units(node: Node, experiment: Experiment, parent: Path, taken: Sequen
 
 
 def _check_unchanged(parent: Parent, folder: Path) -> None:
-    """A given model's weights are part of what was asked for."""
+    """Check that a given model's weights are those requested."""
     path = weights_of_epoch(folder, parent.epoch)
     if parent.weights is not None and weights_hash(path) != parent.weights:
         raise ValueError(f"{path}: these are not the weights that the training was begun with")

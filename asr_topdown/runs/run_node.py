@@ -1,4 +1,4 @@
-"""Run one node: prepare its network, train it, and say how it went."""
+"""Run one node: prepare its network, train it, and record the outcome."""
 
 import contextlib
 import logging
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 
 def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
-    """Train `node`, or answer from disk if it is finished; killed in between, go on from its checkpoint.
+    """Train `node`, or read it from disk if it is finished; after a kill, resume from its checkpoint.
 
-    Of several processes (`train.distributed`) each calls this; rank 0 alone locks and writes.
+    With several processes (`train.distributed`) each calls this; only rank 0 locks and writes.
 
     Raises:
-        ValueError: naming what does not fit: the node and the experiment, a parent's layer, the data.
+        ValueError: naming a mismatch: of node and experiment, of a parent's layer, in the data.
     """
     world = distributed.current()
     with store.lock(node) if world.leads else contextlib.nullcontext(store.node_dir(node)) as folder:
@@ -58,7 +58,7 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
 
 
 def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> None:
-    """What makes the folder a model that can be taken away: settings, units, normalisation."""
+    """Write what makes the folder a self-contained model: settings, units, normalisation."""
     write_text(folder / "config.yaml", configuration.dump(experiment.config))
     experiment.units().save(folder / "tokens.txt")
     if (cmvn := experiment.cmvn()) is not None:
@@ -68,7 +68,7 @@ def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> 
 
 
 def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Outcome:
-    """The outcome of the training but for its error, which is not known yet."""
+    """The outcome of the training without its error, which is not known yet."""
     config = experiment.config.train
     model = prepare_model(node, experiment, store)
     if distributed.current().leads:
@@ -126,10 +126,10 @@ def _frozen(model: Model, node: Node, still: Container[str]) -> tuple[str, str]:
 
 
 def make_task(node: Node, experiment: Experiment, model: Model, folder: Path) -> Task:
-    """The data that `node` is trained on, cut into batches for `model`; `folder` has room for a while.
+    """The training data of `node`, batched for `model`; `folder` is for temporary files.
 
     Raises:
-        ValueError: naming the data that is missing, damaged, or of no use for this network.
+        ValueError: naming data that are missing, damaged, or unusable for this network.
     """
     device = distributed.local_device(experiment.device)
     if experiment.config.is_language_model:
@@ -153,9 +153,9 @@ def make_task(node: Node, experiment: Experiment, model: Model, folder: Path) ->
 
 
 def _finish(outcome: Outcome, experiment: Experiment, store: Store) -> Outcome:
-    """Recognise the dev set if that is to be done, write the outcome, and remove what has served its purpose.
+    """Decode the dev set if necessary, write the outcome, and clean up.
 
-    A kill in between is made up for when the node is run again.
+    After a kill, running the node again completes this.
     """
     node, folder = outcome.node, store.node_dir(outcome.node)
     if store.outcome(node) is None or outcome.decoder != decoder_of(experiment):

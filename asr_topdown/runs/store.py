@@ -1,15 +1,15 @@
-"""Where nodes and results live on disk: a node that is finished answers from here, whoever asks.
+"""Nodes and results on disk: finished nodes are read from here.
 
 exp/<recipe>/nodes/<id>/node.json    what is trained; written first
                         done.json    the outcome; written last, so its presence means "finished"
                         lock, lease  held by the process that trains the node
                         worker.log   what a worker process printed
                         ...          what training writes: weights, metrics.jsonl, ...
-exp/<recipe>/results/<tag>.json      what the searches of a study did
-                     replaced/       the same, of studies whose tag another one was given later
+exp/<recipe>/results/<tag>.json      results of the searches of a study
+                     replaced/       likewise, of studies whose tag was later given to another
 
-A results file holds one entry per search and base seed (`schedule.protocol.Result`). What a step says of
-itself is a dataclass of its search's own (`schedule.spec.Spec.point`), which reads what it wrote.
+A results file holds one entry per search and base seed (`schedule.protocol.Result`). A step's record
+is a dataclass defined by its search (`schedule.spec.Spec.point`), which reads what it wrote.
 """
 
 import contextlib
@@ -40,10 +40,10 @@ class Store:
     """The nodes and results under one experiment folder.
 
     Args:
-        root: the folder, exp/<recipe>; made when something is written.
+        root: the folder, exp/<recipe>; created when something is written.
         sources: other such folders, whose networks may be parents here; nothing is written there.
-        models: node id -> folder, wherever it lies, of networks that may be parents here.
-        decoder: the hash of how dev sets are recognised (`Outcome.decoder`); None = it does not matter.
+        models: node id -> folder, anywhere, of networks that may be parents here.
+        decoder: the hash of how dev sets are decoded (`Outcome.decoder`); None = any.
     """
 
     def __init__(
@@ -64,18 +64,18 @@ class Store:
         return self.root / "nodes" / (node.id if isinstance(node, Node) else node)
 
     def parent_dir(self, node_id: str) -> Path:
-        """The folder of a network that others start from: a given model's, here or in one of the sources."""
+        """The folder of a parent network: a given model's, here or in one of the sources."""
         if node_id in self.models:
             return self.models[node_id]
         folders = [root / "nodes" / node_id for root in (self.root, *self.sources)]
         return next((folder for folder in folders if folder.is_dir()), folders[0])
 
     def log(self, node: Node | str) -> Path:
-        """The file that a worker process writes its output to."""
+        """The file to which a worker process writes its output."""
         return self.node_dir(node) / "worker.log"
 
     def start(self, node: Node) -> Path:
-        """Make the node's folder and its node.json, and return the folder.
+        """Create the node's folder and its node.json, and return the folder.
 
         Raises:
             ValueError: if the folder already holds another node.
@@ -91,7 +91,8 @@ class Store:
         """The outcome of a finished node; None while it is not finished.
 
         Raises:
-            ValueError: one line naming the file, if done.json or node.json is damaged or is another node's.
+            ValueError: one line naming the file, if done.json or node.json is damaged or belongs to another
+                node.
         """
         path = self.node_dir(node) / "done.json"
         if not path.exists():
@@ -100,10 +101,10 @@ class Store:
         return _outcome_of(node, path, "; delete it to train again")
 
     def answer(self, node: Node) -> Outcome | None:
-        """The outcome of a node on which nothing is left to do; None while it has to be run.
+        """The outcome of a node with nothing left to do; None while it has to be run.
 
-        A finished training has to be run again, which trains nothing, if its dev set was recognised in
-        another way than `decoder`, or if a process is at it, or was killed before it had tidied up.
+        A finished training has to be run again, which trains nothing, if its dev set was not decoded
+        with `decoder`, or if a process is working on it or was killed before cleaning up.
 
         Raises:
             ValueError: as `outcome`.
@@ -114,14 +115,14 @@ class Store:
         return None if is_held(self.node_dir(node)) else outcome
 
     def finish(self, outcome: Outcome) -> None:
-        """Write done.json: from now on the node is finished. To be called last, under the node's lock."""
+        """Write done.json, which marks the node as finished. Call this last, under the node's lock."""
         write_json(self.start(outcome.node) / "done.json", outcome.to_json())
 
     @contextlib.contextmanager
     def lock(self, node: Node) -> Iterator[Path]:
-        """Hold the node for this thread alone and yield its folder; wait, and say so, while another has it.
+        """Lock the node for this thread and yield its folder; wait, with a message, while another holds it.
 
-        A process that dies, on whatever machine, never leaves it locked for long: see `engines.lock`.
+        A process that dies, on any machine, never leaves it locked for long: see `engines.lock`.
         """
         folder = self.node_dir(node)
         with held(folder, f"node {node.id}"):
@@ -133,7 +134,7 @@ class Store:
 
         Raises:
             FileNotFoundError: if the store does not have it.
-            ValueError: if its node.json is damaged or another node's.
+            ValueError: if its node.json is damaged or belongs to another node.
         """
         path = self.node_dir(node_id) / "node.json"
         node = read_node(path)
@@ -152,8 +153,8 @@ class Store:
     def save_results(self, tag: str, results: Sequence[Result]) -> Path:
         """Write results/<tag>.json, and return its path.
 
-        An earlier one is replaced if all its networks are in this one too (more seeds, more controls); else
-        it was another study's, and is kept in results/replaced.
+        An earlier file is replaced if the new one includes all its networks (more seeds, more controls);
+        otherwise it belongs to another study and is moved to results/replaced.
 
         Raises:
             ValueError: if the tag cannot be a file name.
@@ -177,7 +178,7 @@ class Store:
             return []
 
     def load_results(self, tag: str) -> list[Result]:
-        """What `save_results` wrote.
+        """Read the output of `save_results`.
 
         Raises:
             FileNotFoundError: if there is no such tag.
@@ -202,7 +203,7 @@ class Store:
 
 
 def read_node(path: Path) -> Node:
-    """The node in a node.json, wherever that lies.
+    """The node in a node.json anywhere.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -215,7 +216,7 @@ def read_node(path: Path) -> Node:
 
 
 def read_outcome(folder: Path) -> Outcome:
-    """What came of a training, from its folder, wherever that lies.
+    """The outcome of a training in a folder anywhere.
 
     Raises:
         FileNotFoundError: if its node.json or done.json is missing.
