@@ -1,4 +1,4 @@
-"""Memory that a training frees is kept for the next step."""
+"""Keep freed memory for the next step."""
 
 import ctypes
 
@@ -6,11 +6,11 @@ TRIM_THRESHOLD, MMAP_THRESHOLD = -1, -3  # numbers of glibc's malloc.h
 
 
 def keep_freed_memory() -> None:
-    """Tell the C library to keep what is freed; does nothing where that library is not glibc.
+    """Tell the C library to keep freed memory; does nothing if that library is not glibc.
 
-    By itself it gives large tensors back to the system at once, and the next step has all their pages
-    filled with zeros and mapped again: a tenth of a training's processor time. In return the process keeps
-    its peak memory until it ends, or begins another training.
+    By default it returns large tensors to the system at once, and in the next step all their pages are
+    zeroed and mapped again: a tenth of a training's processor time. In return the process keeps
+    its peak memory until it ends or starts another training.
     """
     libc = ctypes.CDLL(None)
     mallopt = getattr(libc, "mallopt", None)

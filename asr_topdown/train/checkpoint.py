@@ -10,11 +10,11 @@ import torch
 from asr_topdown.files import written_aside
 
 FORMAT = 1
-"""Raise this when a state holds other things than before: older ones are then refused."""
+"""Raise this when the content of a state changes: older ones are then refused."""
 
 
 class CheckpointPair:
-    """The training state on disk: the newest, and the one before in case the newest is lost.
+    """The training state on disk: the newest, and the previous one in case the newest is lost.
 
     A file is a zip archive whose parts carry checksums, as `torch.save` writes it; `load` compares them.
 
@@ -28,7 +28,7 @@ class CheckpointPair:
         self._newest_is_whole = True
 
     def save(self, state: dict[str, Any]) -> None:
-        """Write `state` as the newest; what was newest becomes the previous one."""
+        """Write `state` as the newest; the former newest becomes the previous one."""
         with written_aside(self.newest) as aside:
             with aside.open("wb") as file:  # for Python's own word on a disk that is full
                 torch.save({"format": FORMAT, **state}, file)
@@ -39,13 +39,13 @@ class CheckpointPair:
         self._newest_is_whole = True
 
     def load(self) -> tuple[dict[str, Any] | None, str]:
-        """The newest state that can be read, and a remark when it is not the newest one.
+        """The newest readable state, and a remark if it is not the newest one.
 
         Returns:
-            (state, "") normally; (None, "") when there is nothing to resume.
+            (state, "") normally; (None, "") if there is nothing to resume.
 
         Raises:
-            ValueError: when states are there and none can be read.
+            ValueError: if states exist but none can be read.
         """
         problems: list[str] = []
         for path in (self.newest, self.previous):

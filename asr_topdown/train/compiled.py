@@ -1,4 +1,4 @@
-"""Blocks of Transformers compiled by PyTorch, which fuses what stands between their matrix products."""
+"""Compile Transformer blocks with PyTorch, which fuses the operations between matrix products."""
 
 from torch import nn
 
@@ -13,7 +13,7 @@ BLOCKS = (ConformerLayer, EBranchformerLayer, TransformerLayer, DecoderBlock)
 def compile_blocks(model: nn.Module, backend: str = "inductor") -> int:
     """Compile every block of a Transformer in `model`, in place, for batches of any size; returns how many.
 
-    Names and tensors stay as they are. A block is compiled when it first runs, which takes a minute or more.
+    Names and tensors do not change. A block is compiled when it first runs, which takes a minute or more.
     """
     blocks = [module for module in model.modules() if isinstance(module, BLOCKS)]
     for block in blocks:

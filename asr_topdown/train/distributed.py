@@ -1,8 +1,8 @@
-"""Several processes that train one network, started by torchrun: who they are, and how they agree.
+"""Several processes, started by torchrun, that train one network: their identities and communication.
 
-Each process (rank) has a device of its own and a part of every batch; after each backward pass all have the
+Each process (rank) has its own device and a part of every batch; after each backward pass all have the
 same gradient, so that all take the same step. The batch is the same however many processes share it. Only
-rank 0 writes. When a process dies, torchrun stops the others; started again, all go on from the checkpoint.
+rank 0 writes. When a process dies, torchrun stops the others; when restarted, all resume from the checkpoint.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ _PATIENCE = datetime.timedelta(days=7)
 
 @dataclass(frozen=True)
 class World:
-    """The processes that train together, as one of them sees it; one process alone is a world too.
+    """The processes that train together, as seen by one of them; a single process is a world too.
 
     Attributes:
         rank: this process, from 0.
@@ -45,11 +45,11 @@ class World:
 
     @property
     def alone(self) -> bool:
-        """Whether there is no other."""
+        """Whether there is only one process."""
         return self.size == 1
 
     def from_leader(self, make: Callable[[], Value]) -> Value:
-        """What `make` gives in rank 0, in every rank; in the others it is not called."""
+        """Call `make` in rank 0 only, and return its result in every rank."""
         if self.alone:
             return make()
         box = [make() if self.leads else None]
@@ -65,19 +65,19 @@ class World:
         return values
 
     def share(self, count: int) -> tuple[list[int], int]:
-        """Which of a batch's `count` rows are this rank's, and how many of them count.
+        """The rows of a batch of `count` rows that belong to this rank, and how many of them count.
 
-        Every rank must go through its network as often as the others, so a rank without a row of its own
-        takes the first, which then counts nothing.
+        Every rank must run its network as many times as the others, so a rank without rows
+        takes the first one, which then does not count.
         """
         rows = list(range(self.rank, count, self.size))
         return rows or [0], len(rows)
 
     def wrap(self, network: nn.Module) -> nn.Module:
-        """The network with gradients that are averaged over the ranks; rank 0's weights in all of them.
+        """Wrap the network so that gradients are averaged over the ranks; all get rank 0's weights.
 
-        To be wrapped afresh at each retraining, after freezing: what is frozen or thawed later would be
-        missed. Buffers are each rank's own until `settle`.
+        Wrap afresh for each retraining, after freezing: layers frozen or unfrozen later would be
+        missed. Each rank has its own buffers until `settle`.
         """
         if self.alone:
             return network
@@ -88,9 +88,9 @@ class World:
         return DistributedDataParallel(network, **settings)
 
     def settle(self, model: Model) -> None:
-        """Give every rank the buffers of rank 0, and make sure that all have the same weights.
+        """Give every rank the buffers of rank 0, and check that all have the same weights.
 
-        A batch normalisation's statistics are so those of rank 0's part of the batches.
+        Batch-normalisation statistics are thus those of rank 0's part of the batches.
         """
         if self.alone:
             return
@@ -101,7 +101,7 @@ class World:
 
 
 def local_device(name: str) -> torch.device:
-    """The device of this process: of several processes with "cuda", each has the GPU of its local rank."""
+    """The device of this process: with several processes and "cuda", the GPU of its local rank."""
     rank = os.environ.get("LOCAL_RANK")
     return torch.device(f"cuda:{rank}" if name == "cuda" and rank is not None else name)
 
@@ -115,13 +115,13 @@ def current() -> World:
 
 @contextlib.contextmanager
 def join(device: str) -> Iterator[World]:
-    """Meet the other processes that torchrun has started, if it has; over NCCL with GPUs, else over gloo.
+    """Join the other processes started by torchrun, if any; over NCCL with GPUs, otherwise over gloo.
 
     Args:
         device: "cuda" or "cpu".
 
     Raises:
-        ValueError: if several processes are to share one GPU.
+        ValueError: if several processes would share one GPU.
     """
     if not {"RANK", "WORLD_SIZE"} <= os.environ.keys() or os.environ["WORLD_SIZE"] == "1":
         yield World()
@@ -137,7 +137,7 @@ def join(device: str) -> Iterator[World]:
 
 
 def part_of_a_step(network: nn.Module, *, last: bool) -> contextlib.AbstractContextManager[None]:
-    """For the forward and backward pass of one batch of several: gradients are exchanged with the last."""
+    """A context for the forward and backward pass of one of several batches: the last exchanges gradients."""
     if last or not isinstance(network, DistributedDataParallel):
         return contextlib.nullcontext()
     silent: contextlib.AbstractContextManager[None] = network.no_sync()

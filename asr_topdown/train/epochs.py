@@ -1,4 +1,4 @@
-"""The weights of epochs on disk: whose are kept, and their average."""
+"""The weights of epochs on disk: which are kept, and their average."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,19 +12,19 @@ from asr_topdown.weights import AVERAGE, average_weights, save_state, save_weigh
 
 
 def averaged_epochs(scores: Sequence[DevScore], average: AverageConfig) -> list[int]:
-    """The epochs that the average is made of, in order: all of them if there are fewer than wanted."""
+    """The epochs to average, in order: all of them if there are fewer than requested."""
     if average.last:
         return list(range(1, len(scores) + 1))[-average.last :]
     return sorted(ranked(scores)[: average.best])
 
 
 class EpochWeights:
-    """The weights that a run keeps: the best epoch's, and what the average will want.
+    """The weights that a run keeps: the best epoch's, and those that the average will need.
 
     Args:
-        folder: where they lie.
-        config: says what is averaged.
-        run: says whether all epochs stay.
+        folder: where they are.
+        config: which epochs to average.
+        run: whether to keep all epochs.
     """
 
     def __init__(self, folder: Path, config: TrainConfig, run: RunConfig) -> None:
@@ -33,23 +33,23 @@ class EpochWeights:
         self.keep_all = run.keep_epochs == "all"
 
     def save(self, model: nn.Module, scores: Sequence[DevScore]) -> None:
-        """Write the last epoch's weights, if they are wanted; `scores` are those of all epochs so far."""
+        """Write the last epoch's weights, if they are needed; `scores` are those of all epochs so far."""
         if self.keep_all or len(scores) in self._wanted(scores):
             save_weights(model, weights_of_epoch(self.folder, len(scores)))
 
     def prune(self, scores: Sequence[DevScore]) -> None:
-        """Remove what neither of the two newest checkpoints wants: the one at the last epoch's end, and one
-        from before that, which knows all scores but the last.
+        """Remove what neither of the two newest checkpoints needs: the one at the end of the last epoch, and
+        the one before it, which has all scores except the last.
         """
         self._keep(self._wanted(scores) | self._wanted(scores[:-1]))
 
     def averaged(self, scores: Sequence[DevScore]) -> str:
-        """What the average is made of, in words."""
+        """A description of the averaged epochs."""
         assert self.config.average is not None
         return f"epochs {', '.join(map(str, averaged_epochs(scores, self.config.average)))}"
 
     def average(self, scores: Sequence[DevScore]) -> Path:
-        """The file with the average, which is made if it is not there."""
+        """The file with the average, created if it does not exist."""
         assert self.config.average is not None
         path = self.folder / AVERAGE
         if not path.exists():
@@ -58,11 +58,11 @@ class EpochWeights:
         return path
 
     def forget_average(self) -> None:
-        """Remove an average left by a run that was begun again."""
+        """Remove an average left from before a run was restarted."""
         (self.folder / AVERAGE).unlink(missing_ok=True)
 
     def finish(self, best_epoch: int) -> None:
-        """Remove what only the average wanted: to be called when nothing can be resumed any more."""
+        """Remove what only the average needed. Call this when nothing can be resumed any more."""
         self._keep([best_epoch])
 
     def _wanted(self, scores: Sequence[DevScore]) -> set[int]:

@@ -1,4 +1,4 @@
-"""What the training loop is given to train a language model: two texts in columns."""
+"""The task of training a language model: two texts in columns."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -17,10 +17,10 @@ log = logging.getLogger(__name__)
 
 
 class LanguageTask:
-    """A text to train on, read from top to bottom in steps of random length, and one to judge by.
+    """A training text, read from top to bottom in steps of random length, and a dev text.
 
     Args:
-        train: the text to train on.
+        train: the training text.
         dev: the text that chooses the best epoch.
         vocabulary: the words of both.
         config: how they are cut.
@@ -29,7 +29,7 @@ class LanguageTask:
 
     Raises:
         ValueError, FileNotFoundError: naming the text that is missing, empty, too short for its columns or
-            has a word that is not in the vocabulary.
+            has a word outside the vocabulary.
     """
 
     def __init__(
@@ -58,7 +58,7 @@ class LanguageTask:
         return get_batch(self.train, start, length)
 
     def lr_scale(self, indices: Sequence[int]) -> float:
-        """The learning rate of a step goes with its length (Merity et al. 2018, section 5)."""
+        """The learning rate of a step is proportional to its length (Merity et al. 2018, section 5)."""
         return indices[1] / self.config.bptt
 
     def evaluate(self, model: Model) -> Mapping[str, float]:

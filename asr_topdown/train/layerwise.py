@@ -1,4 +1,4 @@
-"""What is not the same for all layers of a network in a training: rates, when they are trained, penalties."""
+"""Layer-specific training: learning rates, when layers are trained, and penalties."""
 
 import logging
 from collections.abc import Mapping
@@ -14,13 +14,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, kw_only=True)
 class Layerwise:
-    """Name of a layer -> what holds for it; a layer that is not there is trained as usual.
+    """Layer name -> its settings; layers that are not listed are trained as usual.
 
     Attributes:
         rates: factor on the learning rate.
-        from_epoch: it is not trained before this epoch, from 1.
-        from_step: it is not trained before this step of the optimiser, from 1.
-        towards_start: alpha of the penalty alpha / 2 |w - w0|^2, w0 being its weights before the training.
+        from_epoch: first epoch in which it is trained, from 1.
+        from_step: first optimiser step in which it is trained, from 1.
+        towards_start: alpha of the penalty alpha / 2 |w - w0|^2, where w0 are its weights before the
+            training.
         towards_zero: beta of the penalty beta / 2 |w|^2.
     """
 
@@ -37,7 +38,7 @@ class Layerwise:
 
 
 def trained_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
-    """Layer -> its parameters that require a gradient, each once; layers without any are left out."""
+    """Layer -> its parameters that require a gradient, each once; layers without any are omitted."""
     found: dict[str, list[nn.Parameter]] = {}
     for name, tensors in layers.tensors_by_layer(model).items():
         own = {
@@ -49,16 +50,17 @@ def trained_parameters(model: nn.Module) -> dict[str, list[nn.Parameter]]:
 
 
 class Holding:
-    """Keeps layers as they are until their time has come: weights, statistics of normalisation, and all.
+    """Hold layers unchanged until they are due: weights, normalisation statistics and all other state.
 
-    A layer that is held requires no gradient, so that nothing is computed for it; but of several processes
+    A held layer requires no gradient, so nothing is computed for it. With several processes, however,
     each computes all gradients, because DDP waits for them, and those of held layers are dropped. The
-    optimiser passes over what has none, so a layer's own state begins when it is trained. Dropout stays.
+    optimiser skips parameters without a gradient, so a layer's optimiser state is created when it is trained.
+    Dropout stays active.
 
     Args:
-        model: layers already frozen.
-        plan: says when.
-        alone: whether one process trains it.
+        model: with its layers already frozen.
+        plan: when each layer is trained.
+        alone: whether a single process trains it.
     """
 
     def __init__(self, model: nn.Module, plan: Layerwise, *, alone: bool) -> None:
@@ -79,11 +81,11 @@ class Holding:
         self._held: frozenset[str] | None = None
 
     def start_epoch(self) -> None:
-        """To be called after `model.train()`, which sets all of the model to train."""
+        """Call this after `model.train()`, which sets the whole model to training mode."""
         self._held = None
 
     def apply(self, epoch: int, step: int) -> None:
-        """Hold what must be held in this step; to be called before its forward pass."""
+        """Hold the layers that are not due in this step. Call this before its forward pass."""
         held = self._plan.held(epoch, step)
         if held == self._held:
             return
@@ -97,18 +99,18 @@ class Holding:
                 norm.train(name not in held)
 
     def drop_gradients(self) -> None:
-        """Of held layers; to be called after the backward pass."""
+        """Drop the gradients of held layers. Call this after the backward pass."""
         for name in self._held or ():
             for parameter in self._parameters.get(name, ()):
                 parameter.grad = None
 
 
 class Penalties:
-    """Quadratic penalties, as what they add to the gradient.
+    """Quadratic penalties, added to the gradient.
 
     Args:
-        model: on its device, with the weights that the training begins with.
-        plan: says how strong.
+        model: on its device, with its initial weights.
+        plan: their strengths.
     """
 
     def __init__(self, model: nn.Module, plan: Layerwise) -> None:
@@ -120,7 +122,7 @@ class Penalties:
 
     @torch.no_grad()
     def add_gradients(self) -> None:
-        """To what has a gradient: alpha (w - w0), or beta w."""
+        """Add alpha (w - w0), or beta w, to each existing gradient."""
         for parameter, start, factor in self._terms:
             if parameter.grad is not None:
                 slope = parameter if start is None else parameter - start

@@ -1,4 +1,4 @@
-"""The losses of a training's steps, left on the device until somebody wants to read them."""
+"""The losses of training steps, left on the device until they are read."""
 
 import math
 import time
@@ -12,7 +12,7 @@ from asr_topdown.train.task import Batch
 
 
 class LossSummary(NamedTuple):
-    """What several steps of training gave, of all processes together: ids and losses side by side."""
+    """The losses of several training steps over all processes: ids and losses in parallel."""
 
     ids: list[str]
     losses: list[float]
@@ -31,19 +31,19 @@ class LossSummary(NamedTuple):
 
 
 class LossMeter:
-    """The losses of the batches since it was last read."""
+    """The losses of the batches since the last reading."""
 
     def __init__(self) -> None:
         self._reset()
 
     def add(self, batch: Batch, losses: Tensor) -> None:
-        """Note a batch of this process and its (B,) losses."""
+        """Record a batch of this process and its (B,) losses."""
         self._ids.extend(batch.ids)
         self._frames += batch.inputs[0].shape[0] * batch.inputs[0].shape[1]
         self._losses.append(losses)
 
     def read(self, world: World) -> LossSummary:
-        """Bring all losses to the host and begin anew."""
+        """Copy all losses to the host and reset."""
         losses: list[float] = torch.cat(self._losses).tolist() if self._losses else []
         seconds = max(time.monotonic() - self._started, 1e-9)
         parts = world.gather((self._ids, losses, self._frames, seconds))

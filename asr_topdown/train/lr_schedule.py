@@ -1,4 +1,4 @@
-"""What the learning rate is multiplied by in each step of the optimiser: pure functions of the step."""
+"""The factor on the learning rate at each optimiser step: pure functions of the step."""
 
 from asr_topdown.config.train import LrScheduleConfig
 
@@ -6,9 +6,9 @@ from asr_topdown.config.train import LrScheduleConfig
 def lr_factor(config: LrScheduleConfig, step: int) -> float:
     """The factor on the optimiser's learning rate in step `step`, counted from 1.
 
-    `noam` is dim^-0.5 x min(step^-0.5, step x warmup_steps^-1.5) (Vaswani et al. 2017, section 5.3), the
-    optimiser's rate being what ESPnet v1 calls `transformer-lr`, 5 to 10. `warmup` has the same shape with
-    the largest factor 1, ESPnet v2's WarmupLR: there the optimiser's rate is the peak.
+    `noam` is dim^-0.5 x min(step^-0.5, step x warmup_steps^-1.5) (Vaswani et al. 2017, section 5.3), where
+    the optimiser's rate is ESPnet v1's `transformer-lr`, 5 to 10. `warmup` has the same shape with
+    a maximum factor of 1, as in ESPnet v2's WarmupLR: there the optimiser's rate is the peak.
     """
     assert step >= 1
     if config.name == "constant":

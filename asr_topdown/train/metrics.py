@@ -1,4 +1,4 @@
-"""What a training run records: JSON lines for programs, TensorBoard for eyes."""
+"""The records of a training run: JSON lines for programs, TensorBoard for people."""
 
 import json
 from pathlib import Path
@@ -15,9 +15,9 @@ class MetricsLog:
 
     Args:
         folder: the run's folder.
-        resume_after: step of the checkpoint that training resumes from; later records are dropped, since
-            they will be made again.
-        write: false for a log that takes records and writes nothing.
+        resume_after: step of the checkpoint from which training resumes; later records are dropped, since
+            they will be written again.
+        write: false for a log that accepts records but writes nothing.
     """
 
     def __init__(self, folder: Path, *, resume_after: int = 0, write: bool = True) -> None:
@@ -61,7 +61,7 @@ class MetricsLog:
 
 
 def read_metrics(path: Path, kind: str = "") -> list[dict[str, Any]]:
-    """The records of a `metrics.jsonl`, or those of a kind; a last line cut off by a kill is passed over."""
+    """The records of a `metrics.jsonl`, or those of one kind; a truncated last line is ignored."""
     records = []
     lines = path.read_text(encoding="utf-8").splitlines()
     for number, line in enumerate(lines, 1):

@@ -1,4 +1,4 @@
-"""Non-monotonically triggered averaged SGD (Merity et al. 2018, section 4): SGD that begins to average."""
+"""Non-monotonically triggered averaged SGD (Merity et al. 2018, section 4)."""
 
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
@@ -11,18 +11,18 @@ from torch import nn
 class NtAsgd(torch.optim.Optimizer):
     """SGD until `begin_averaging`, then `torch.optim.ASGD` with t0 = 0 and lambd = 0.
 
-    When to begin is decided outside (`plateau.Plateau`, rule "non_monotone"). Training goes on from the raw
-    weights; evaluations and saved weights take the averages (`averaged`). Frozen parameters are not here, so
-    they have no average.
+    When to start is decided elsewhere (`plateau.Plateau`, rule "non_monotone"). Training continues from the
+    raw weights; evaluations and saved weights use the averages (`averaged`). Frozen parameters are not
+    included, so they have no average.
 
-    It computes what `torch.optim.ASGD` does, without reading numbers back from the device in every step. That
-    includes an oddity: from the second averaging step on, the learning rate used is the one that was set for
-    the step before, which shows where it changes from step to step. The published results were made so.
+    The result equals that of `torch.optim.ASGD`, without reading numbers back from the device in every step.
+    That includes an oddity: from the second averaging step on, the learning rate used is the one set for
+    the previous step, which matters if it changes from step to step. The published results have it too.
 
     Args:
-        params: what is trained.
+        params: the parameters to train.
         lr: learning rate.
-        weight_decay: added to the gradient, times the weight.
+        weight_decay: factor on the weight, added to the gradient.
     """
 
     def __init__(
@@ -77,7 +77,7 @@ class NtAsgd(torch.optim.Optimizer):
 
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
-        """While it is open the parameters hold their averages, where there are any."""
+        """A context in which the parameters hold their averages, if there are any."""
         own = [parameter for group in self.param_groups for parameter in group["params"]]
         own = [parameter for parameter in own if "average" in self.state[parameter]]
         raw = [parameter.detach().clone() for parameter in own]

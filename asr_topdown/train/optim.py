@@ -1,4 +1,4 @@
-"""Optimisers over the trainable parameters, and what makes them more careful."""
+"""Optimisers over the trainable parameters, and their reaction to a plateau."""
 
 import contextlib
 from collections.abc import Iterator, Mapping, Sequence
@@ -22,8 +22,8 @@ def build_optimizer(
     Args:
         model: layers already frozen.
         config: its settings.
-        rates: factors on the learning rate, by layer; a layer that is not there has the full rate. With them
-            the optimiser has a group for each layer, the topmost first; without, one group for all.
+        rates: factors on the learning rate, by layer; layers that are not listed have the full rate. With
+            them the optimiser has one group per layer, the topmost first; without, one group for all.
 
     Raises:
         ValueError: if every parameter is frozen.
@@ -87,10 +87,10 @@ _BUILDERS = {"nt_asgd": _nt_asgd, "sgd": _sgd, "adam": _adam, "adamw": _adamw, "
 
 
 def decay(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> str:
-    """Make the optimiser more careful when the dev error no longer falls, and say what was done.
+    """Adapt the optimiser when the dev error no longer falls, and return a description.
 
-    `decay_eps` multiplies AdaDelta's eps by the factor, as ESPnet v1 does after it has gone back to the
-    best weights (Watanabe et al. 2018); `decay_lr` multiplies the learning rate; NT-ASGD begins to average.
+    `decay_eps` multiplies AdaDelta's eps by the factor, as ESPnet v1 does after returning to the
+    best weights (Watanabe et al. 2018); `decay_lr` multiplies the learning rate; NT-ASGD starts to average.
     """
     if isinstance(optimizer, NtAsgd):
         optimizer.begin_averaging()
@@ -103,14 +103,14 @@ def decay(optimizer: torch.optim.Optimizer, config: OptimizerConfig) -> str:
 
 @contextlib.contextmanager
 def averaged_weights(optimizer: torch.optim.Optimizer) -> Iterator[None]:
-    """While it is open the model has the weights to evaluate and to keep: averages, if there are any."""
+    """A context in which the model has the weights to evaluate and save: averages, if there are any."""
     with optimizer.averaged() if isinstance(optimizer, NtAsgd) else contextlib.nullcontext():
         yield
 
 
 @contextlib.contextmanager
 def scaled_lr(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[None]:
-    """While it is open the learning rate is `scale` times as large."""
+    """A context in which the learning rate is multiplied by `scale`."""
     before = [group["lr"] for group in optimizer.param_groups]
     for group in optimizer.param_groups:
         group["lr"] = group["lr"] * scale
@@ -122,8 +122,8 @@ def scaled_lr(optimizer: torch.optim.Optimizer, scale: float) -> Iterator[None]:
 def describe_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[tuple[str, tuple[int, ...]]]:
     """Name and shape of each parameter in the optimiser's order.
 
-    `load_state_dict` matches by position and loads another layer's state without a word, so a checkpoint
-    carries this list and a resume compares it.
+    `load_state_dict` matches by position and silently loads another layer's state, so a checkpoint
+    carries this list and resuming compares it.
     """
     names = {id(parameter): name for name, parameter in model.named_parameters()}
     parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
@@ -133,7 +133,7 @@ def describe_state(optimizer: torch.optim.Optimizer, model: nn.Module) -> list[t
 def check_state(
     saved: Sequence[tuple[str, Sequence[int]]], optimizer: torch.optim.Optimizer, model: nn.Module
 ) -> None:
-    """Compare what `describe_state` said when a checkpoint was written with what it says now.
+    """Compare the result of `describe_state` when a checkpoint was written with the current one.
 
     Raises:
         ValueError: if they differ.

@@ -1,4 +1,4 @@
-"""The most memory that a training has needed."""
+"""The peak memory of a training."""
 
 import resource
 from pathlib import Path
@@ -9,7 +9,7 @@ _STATUS, _CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
 def reset(device: torch.device) -> None:
-    """Count from now on; where the system cannot forget (it is not Linux), from the process's start on."""
+    """Start measuring; if the system cannot reset the peak (other than Linux), from the process's start."""
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         return
@@ -20,7 +20,7 @@ def reset(device: torch.device) -> None:
 
 
 def read(device: torch.device) -> int:
-    """Bytes: of a GPU, allocated by this process; else the peak of the process's resident memory."""
+    """Bytes: on a GPU, allocated by this process; otherwise the process's peak resident memory."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     if _STATUS.exists():

@@ -1,7 +1,7 @@
-"""What follows from the dev errors of a training: the best epoch, when to be more careful, when to stop.
+"""Decisions from the dev errors of a training: the best epoch, when to decay, when to stop.
 
-Pure functions of the scores of all epochs so far, so that a run that is resumed, or continued with more
-epochs, decides as an uninterrupted one.
+Pure functions of the scores of all epochs so far, so that a resumed run, or one continued with more
+epochs, decides like an uninterrupted one.
 """
 
 import enum
@@ -15,10 +15,10 @@ from asr_topdown.config.train import TrainConfig
 
 @dataclass(frozen=True)
 class DevScore:
-    """How good the network was on the dev set after an epoch.
+    """The network's score on the dev set after an epoch.
 
     Attributes:
-        error: what decides; smaller is better.
+        error: the selection metric; lower is better.
         loss: dev loss, which breaks ties.
         silent: whether nothing is recognised: the greedy CER is 100 % or more.
     """
@@ -29,10 +29,10 @@ class DevScore:
 
     @classmethod
     def of(cls, metrics: Mapping[str, float], metric: str) -> "DevScore":
-        """The score that the dev `metrics` of an epoch give by `metric` (`train.metric`).
+        """The score from an epoch's dev `metrics` by `metric` (`train.metric`).
 
-        Accuracy counts as the error 1 - accuracy. A CER above 100 % counts as 100 %: of two outputs that are
-        wrong throughout neither is better, so the loss decides.
+        Accuracy counts as the error 1 - accuracy. A CER above 100 % counts as 100 %: if two outputs are
+        entirely wrong, neither is better, so the loss decides.
 
         Raises:
             ValueError: if the task does not measure it.
@@ -45,12 +45,12 @@ class DevScore:
 
     @property
     def key(self) -> tuple[float, float]:
-        """What epochs are compared by: the smaller the better; not a number is worst."""
+        """The key for comparing epochs: lower is better; NaN is worst."""
         return _or_infinity(self.error), _or_infinity(self.loss)
 
 
 class Verdict(enum.Enum):
-    """What follows from an epoch's score."""
+    """A reaction to an epoch's score."""
 
     BEST = "the best epoch so far: keep its weights"
     WAIT = "no improvement, go on"
@@ -60,16 +60,16 @@ class Verdict(enum.Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Plateau:
-    """The rule by which a training reacts when the dev error no longer falls.
+    """The rule for reacting when the dev error no longer falls.
 
     Attributes:
         patience: epochs without improvement before it stops; 0 = never.
-        rule: "decay": DECAY after more than `forgiven` epochs in a row without improvement. "non_monotone":
-            DECAY once, when an error is above the smallest of those before it but the last `forgiven` (the
-            trigger of NT-ASGD, Merity et al. 2018, section 4). "none": never.
+        rule: "decay": DECAY after more than `forgiven` consecutive epochs without improvement.
+            "non_monotone": DECAY once, when an error is above the lowest of all earlier ones except the last
+            `forgiven` (the trigger of NT-ASGD, Merity et al. 2018, section 4). "none": never.
         forgiven: see `rule`.
-        grace: the first epochs, which do not count as long as the network recognises nothing
-            (`DevScore.silent`): a CTC output often begins with nothing but blanks, whatever its loss does.
+        grace: number of first epochs that do not count while the network recognises nothing
+            (`DevScore.silent`): a CTC output often starts by emitting only blanks, whatever its loss does.
     """
 
     patience: int
@@ -79,7 +79,7 @@ class Plateau:
 
     @classmethod
     def of(cls, config: TrainConfig, patience: int) -> "Plateau":
-        """The rule that a configuration names."""
+        """The rule of a configuration."""
         optimizer = config.optimizer
         rule: Literal["none", "decay", "non_monotone"] = "none" if optimizer.plateau == "none" else "decay"
         return cls(
@@ -90,7 +90,7 @@ class Plateau:
         )
 
     def verdict(self, scores: Sequence[DevScore]) -> Verdict:
-        """What follows from the last of `scores`, which are those of all epochs so far."""
+        """The reaction to the last of `scores`, those of all epochs so far."""
         verdict, best = Verdict.WAIT, (math.inf, math.inf)
         waited = since_decay = decays = 0
         for epoch, score in enumerate(scores, 1):
@@ -118,7 +118,7 @@ class Plateau:
 
 
 def ranked(scores: Sequence[DevScore]) -> list[int]:
-    """Epochs, counted from 1, from the best to the worst; of equal ones the earlier first."""
+    """Epochs, counted from 1, from best to worst; of equal ones the earlier first."""
     return sorted(range(1, len(scores) + 1), key=lambda epoch: (scores[epoch - 1].key, epoch))
 
 

@@ -1,4 +1,4 @@
-"""How far a training run has come."""
+"""The progress of a training run."""
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -9,18 +9,18 @@ from asr_topdown.train.plateau import DevScore, ranked
 
 @dataclass
 class Progress:
-    """Where a training run stands, saved in every checkpoint.
+    """The progress of a training run, saved in every checkpoint.
 
     Attributes:
-        epoch: the one that is trained, from 1.
+        epoch: the current epoch, from 1.
         batches_done: of this epoch.
-        step: steps of the optimiser in the whole run.
+        step: optimiser steps in the whole run.
         scores: of each finished epoch.
         best_metrics: the dev metrics of the best epoch, and of the average if there is one.
-        loss_sum: of the losses of this epoch so far.
-        utterances: how many these are.
+        loss_sum: sum of this epoch's losses so far.
+        utterances: their number.
         seconds: of all finished epochs.
-        peak_memory: bytes, the most that the process or the GPU has used for it.
+        peak_memory: bytes, of the process or the GPU.
         finished: whether there is nothing left to train.
     """
 
@@ -47,17 +47,17 @@ class Progress:
 
     @property
     def lowest_loss_epoch(self) -> int:
-        """The epoch with the smallest dev loss, of equal ones the first; 0 before the first is finished."""
+        """The epoch with the lowest dev loss, of equal ones the first; 0 before the first is finished."""
         return 1 + min(range(len(self.scores)), key=lambda i: self.scores[i].loss, default=-1)
 
     def dev_metrics(self) -> dict[str, float]:
-        """The dev metrics of the weights that are decoded with: the average's, else the best epoch's."""
+        """The dev metrics of the weights used for decoding: the average's, or else the best epoch's."""
         names, found = {"cer": "greedy_cer"}, self.best_metrics
         own = [name for name in found if not name.startswith("average_")]
         return {f"dev_{names.get(name, name)}": found.get(f"average_{name}", found[name]) for name in own}
 
     def advance(self, *, finished: bool) -> None:
-        """An epoch is over: on to the next, if the run is not finished."""
+        """Finish an epoch and advance to the next, unless the run is finished."""
         self.finished = finished
         if not finished:
             self.epoch += 1
@@ -65,7 +65,7 @@ class Progress:
         self.loss_sum, self.utterances = 0.0, 0
 
     def eta(self, max_epochs: int) -> str:
-        """The longest that the epochs after this one can take, in words; "" if it is the last."""
+        """The maximum time for the epochs after this one, in words; "" if it is the last."""
         left = max_epochs - self.epoch
         return f", at most {left * self.seconds / self.epoch / 60:.1f} min to go" if left > 0 else ""
 
@@ -75,5 +75,5 @@ class Progress:
 
     @classmethod
     def restored(cls, state: Mapping[str, Any]) -> "Progress":
-        """What `state` was taken from."""
+        """Rebuild the progress from its `state`."""
         return cls(**{**state, "scores": [DevScore(**score) for score in state["scores"]]})

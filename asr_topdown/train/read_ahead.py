@@ -1,4 +1,4 @@
-"""Batches are loaded and augmented by threads while the step before is computed."""
+"""Load and augment batches in threads while the previous step is computed."""
 
 import os
 from collections import deque
@@ -15,9 +15,9 @@ _MOST_WORKERS = 4
 
 
 def usual_workers(device: torch.device) -> int:
-    """Threads for a training on `device`: the CPUs that there are for each GPU, at most 4.
+    """Threads for a training on `device`: the number of CPUs per GPU, at most 4.
 
-    On the CPU it is none: there the steps take all cores, and loading is a hundredth of them.
+    On the CPU there are none: the steps take all cores, and loading takes a hundredth of their time.
     """
     if device.type != "cuda":
         return 0
@@ -28,14 +28,14 @@ def usual_workers(device: torch.device) -> int:
 def read_ahead(
     load: Callable[[Item], Loaded], items: Sequence[Item], *, workers: int
 ) -> Generator[Loaded, None, None]:
-    """`load` each of the items, in order, up to two for each worker before they are asked for.
+    """`load` the items in order, up to two per worker in advance.
 
-    What comes out does not depend on the number of workers, provided that `load` is a pure function.
+    The output does not depend on the number of workers, provided that `load` is a pure function.
 
     Args:
-        load: runs in other threads; what it raises is raised when its item's turn has come.
-        items: in the order in which they are wanted.
-        workers: threads; 0 = load when asked.
+        load: runs in other threads; its exceptions are raised when the item is due.
+        items: in the order in which they are needed.
+        workers: number of threads; 0 = load on demand.
     """
     if not workers:
         yield from map(load, items)

@@ -1,4 +1,4 @@
-"""Seeds and random states, so that a resumed run draws the numbers that it would have drawn."""
+"""Seeds and random states, so that a resumed run draws the same numbers as an uninterrupted one."""
 
 import hashlib
 
@@ -21,12 +21,12 @@ def state(device: torch.device) -> dict[str, Tensor]:
 
 
 def restore(states: dict[str, Tensor], device: torch.device) -> None:
-    """Set the generators to a `state()`; that of a kind of device which is not used here is passed over."""
+    """Set the generators to a `state()`; states of unused kinds of devices are ignored."""
     torch.set_rng_state(states["cpu"].cpu())
     if device.type == "cuda" and "cuda" in states:
         torch.cuda.set_rng_state(states["cuda"].cpu(), device)
 
 
 def seed_dropout(seed: int, rank: int, *more: object) -> None:
-    """Seed the generators of one of several processes; rank 0 draws what a process alone would draw."""
+    """Seed the generators of one of several processes; rank 0 draws like a single process."""
     torch.manual_seed(derive(seed, "dropout", *more, *([rank] if rank else [])))

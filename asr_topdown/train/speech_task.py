@@ -1,4 +1,4 @@
-"""What the training loop is given to train a recogniser: batches of augmented speech, and a dev set."""
+"""The task of training a recogniser: batches of augmented speech, and a dev set."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -19,12 +19,12 @@ log = logging.getLogger(__name__)
 
 
 class SpeechTask:
-    """Utterances to train on and to judge by.
+    """Training and dev utterances.
 
     Args:
-        train: the utterances that the network can be trained on (see `trainable`).
+        train: the utterances on which the network can be trained (see `trainable`).
         dev: those that choose the best epoch.
-        vocabulary: the units that the network puts out.
+        vocabulary: the output units of the network.
         config: size of the batches, augmentation.
         seed: of the order of the batches and of the augmentation.
     """
@@ -45,7 +45,7 @@ class SpeechTask:
         self.seed = seed
 
     def epoch(self, number: int) -> Sequence[Sequence[int]]:
-        """Batches of utterances of like length, in another order in each epoch."""
+        """Batches of utterances of similar length, in a different order in each epoch."""
         return epoch_batches(
             self.train.frames,
             frames_per_batch=self.config.frames_per_batch,
@@ -56,7 +56,7 @@ class SpeechTask:
         )
 
     def load(self, indices: Sequence[int], epoch: int) -> SpeechBatch:
-        """Read the utterances, and change tempo and features as the configuration says."""
+        """Read the utterances, and apply the configured tempo change and feature augmentation."""
         batch = self.train.batch(indices)
         seed = derive(self.seed, "augmentation", epoch, *batch.ids)
         return augment(
@@ -95,7 +95,7 @@ def trainable(data: SpeechDataset, model: Recognizer, config: TrainConfig) -> Sp
 
 
 def check_dev(data: SpeechDataset, model: Recognizer) -> None:
-    """Make sure that a dev set has a loss, before anything is trained.
+    """Check that the dev set has a loss, before anything is trained.
 
     Raises:
         ValueError: naming the folder, if `model` can align no utterance of it.

@@ -1,4 +1,4 @@
-"""What the training loop asks of its data: the batches of each epoch, and dev metrics."""
+"""The training loop's interface to its data: the batches of each epoch, and dev metrics."""
 
 from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
@@ -10,7 +10,7 @@ from asr_topdown.models.model import Model
 
 
 class Batch(Protocol):
-    """What the loop needs of a batch."""
+    """The loop's interface to a batch."""
 
     @property
     def ids(self) -> tuple[str, ...]: ...
@@ -25,13 +25,13 @@ class Batch(Protocol):
 
 @runtime_checkable
 class Divisible(Batch, Protocol):
-    """A batch that several processes can share: its utterances have nothing to do with each other."""
+    """A batch that several processes can share: its utterances are independent."""
 
     def rows(self, which: Sequence[int]) -> Batch: ...
 
 
 class Task(Protocol):
-    """The data of a training; all but `evaluate` are pure functions, so that a run is resumed anywhere."""
+    """The data of a training; all methods except `evaluate` are pure, so that a run can resume anywhere."""
 
     def epoch(self, number: int) -> Sequence[Sequence[int]]:
         """The batches of an epoch (from 1) in order, each as the indices that `load` takes."""

@@ -1,4 +1,4 @@
-"""One training loop for every model. It knows nothing of schedules: it trains what requires a gradient."""
+"""One training loop for all models. It knows nothing about schedules: it trains what requires a gradient."""
 
 import contextlib
 import copy
@@ -41,23 +41,23 @@ Plan = Sequence[Sequence[int]]
 class Trainer:
     """Train `model` until the dev error has not improved for `patience` epochs, or for `max_epochs` epochs.
 
-    Killed at any moment, a new `Trainer` with the same arguments goes on from the last checkpoint and
-    ends, on the CPU and with as many processes, with the very same bits.
+    After a kill at any moment, a new `Trainer` with the same arguments resumes from the last checkpoint and
+    ends, on the CPU and with the same number of processes, with exactly the same bits.
 
     Args:
         model: the network, layers already frozen; only what requires a gradient is trained.
         task: the data.
         config: the training settings.
         run: how it runs, which changes no result.
-        max_epochs: most epochs.
+        max_epochs: maximum number of epochs.
         patience: epochs without improvement before it stops; 0 = never.
         seed: of dropout.
         folder: the run's folder: checkpoints, metrics, weights.
         device: where to train.
-        layerwise: what is not the same for all layers.
+        layerwise: layer-specific settings.
 
     Attributes:
-        progress: how far it has come.
+        progress: of the run.
     """
 
     def __init__(
@@ -95,13 +95,13 @@ class Trainer:
         self._best_state: dict[str, Tensor] | None = None
 
     def epochs(self) -> Iterator[int]:
-        """Train, and yield each epoch's number after its last step, before it is judged and saved.
+        """Train, and yield each epoch's number after its last step, before it is evaluated and saved.
 
-        At the end the weights of the best epoch lie in the folder, and the average if it is wanted.
+        At the end the folder has the weights of the best epoch, and the average if requested.
 
         Raises:
             ValueError: if a loss is not finite (naming the utterances), or the checkpoint cannot be used.
-            Interrupted: after a checkpoint, if the process was asked to end.
+            Interrupted: after a checkpoint, if the process was asked to stop.
         """
         self._begin()
         with (
@@ -162,7 +162,7 @@ class Trainer:
                     saved = time.monotonic()
 
     def _steps(self, plan: Plan) -> Generator[tuple[Plan, list[Share]], None, None]:
-        """The batches of each step that is left of an epoch, as indices and loaded."""
+        """The batches of each remaining step of an epoch, as indices and loaded."""
         epoch, count = self.progress.epoch, self.config.grad_accumulation
         left = plan[self.progress.batches_done :]
 
@@ -174,7 +174,7 @@ class Trainer:
                 yield left[first : first + count], list(itertools.islice(loaded, count))
 
     def _read(self, meter: LossMeter, told: TrainingLog, batches: int) -> None:
-        """Bring the losses since the last reading to the host, check and log them."""
+        """Copy the losses since the last reading to the host, check and log them."""
         progress, summary = self.progress, meter.read(self.world)
         if summary.culprits:
             raise ValueError(
@@ -215,7 +215,7 @@ class Trainer:
             return self.world.from_leader(lambda: dict(self.task.evaluate(self.model)))
 
     def _obey(self, verdict: Verdict, dev: Mapping[str, float]) -> None:
-        """Keep the best epoch's metrics, or make the optimiser more careful."""
+        """Keep the best epoch's metrics, or adapt the optimiser."""
         progress, rule = self.progress, self.config.optimizer
         if verdict is Verdict.BEST:
             progress.best_metrics = {name: float(value) for name, value in dev.items()}
@@ -229,7 +229,7 @@ class Trainer:
             log.info("dev %s no longer falls: %s", self.config.metric, done)
 
     def _average(self) -> None:
-        """Leave the average's weights in the folder and in the model, and say how good they are."""
+        """Store the averaged weights in the folder and the model, and evaluate them."""
         path = self.world.from_leader(lambda: self.weights.average(self.progress.scores))
         self.model.load_state_dict(load_weights(path))
         dev = self._evaluate()

@@ -1,4 +1,4 @@
-"""What a training tells: records for programs, and lines for people."""
+"""The output of a training: records for programs, and log lines for people."""
 
 import logging
 from collections.abc import Mapping
@@ -12,12 +12,12 @@ log = logging.getLogger(__name__)
 
 
 class TrainingLog:
-    """Tells of the steps and epochs of one training.
+    """Logs the steps and epochs of one training.
 
     Args:
-        metrics: takes the records.
-        max_epochs: most epochs that there will be.
-        plateau: says whether epochs count.
+        metrics: receives the records.
+        max_epochs: maximum number of epochs.
+        plateau: whether epochs count.
     """
 
     def __init__(self, metrics: MetricsLog, max_epochs: int, plateau: Plateau) -> None:
@@ -43,7 +43,7 @@ class TrainingLog:
     def epoch(
         self, progress: Progress, dev: Mapping[str, float], *, seconds: float, best: bool, last: bool
     ) -> None:
-        """Record an epoch: its dev metrics, how long it took, whether it is the best, or the last."""
+        """Record an epoch: its dev metrics, its time, and whether it is the best or the last."""
         train_loss = progress.loss_sum / max(progress.utterances, 1)
         self._metrics.write(
             "epoch",

@@ -1,4 +1,4 @@
-"""One step of the optimiser: on the mean loss of one batch or several, by one process or several."""
+"""One optimiser step, on the mean loss of one or more batches, in one or more processes."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
@@ -19,14 +19,14 @@ from asr_topdown.train.task import Batch, Divisible
 
 
 class LossOf(nn.Module):
-    """A model's `forward_with_loss` as the forward pass, which is where DDP looks."""
+    """A model's `forward_with_loss` as the forward pass, where DDP expects it."""
 
     def __init__(self, model: Model) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, batch: Batch, hidden_state: Sequence[Tensor]) -> ModelOutput:
-        """What `model.forward_with_loss` takes and gives."""
+        """Call `model.forward_with_loss`."""
         return self.model.forward_with_loss(batch, hidden_state)
 
 
@@ -35,7 +35,7 @@ class Share(NamedTuple):
 
     Attributes:
         batch: its utterances.
-        counting: how many of them count; 0 if the process has none of its own.
+        counting: how many of them count; 0 if the process has none.
         utterances: of the whole batch.
     """
 
@@ -51,7 +51,7 @@ class Updates:
         model: on its device, layers already frozen; only what requires a gradient is trained.
         config: the training settings.
         world: the processes that train it together.
-        layerwise: what is not the same for all layers.
+        layerwise: layer-specific settings.
 
     Raises:
         ValueError: if every layer is frozen.
@@ -76,19 +76,19 @@ class Updates:
         self._scaler = torch.amp.GradScaler(self._device.type, enabled=half)
 
     def lr(self, step: int) -> float:
-        """The learning rate of a step, from 1; where layers have rates of their own, of the topmost."""
+        """The learning rate of a step, from 1; with layer-specific rates, that of the topmost."""
         lr: float = self.optimizer.param_groups[0]["lr"]
         return lr * lr_factor(self.config.lr_schedule, step)
 
     def start_epoch(self) -> None:
-        """Let a language model read its text from the top."""
+        """Reset a language model to the start of its text."""
         self._hidden_state = ()
 
     def share(self, batch: Batch) -> Share:
         """This process's part of a batch, ready to be copied to its device.
 
         Raises:
-            ValueError: if several processes are to share a language model's batch.
+            ValueError: if several processes would share a language model's batch.
         """
         utterances = counting = len(batch.ids)
         if not self.world.alone:
@@ -103,9 +103,9 @@ class Updates:
     ) -> None:
         """One update on the mean loss of all utterances of some batches, the `number`-th of the run (from 1).
 
-        A batch's loss is the mean over this process's share of it, and DDP takes the mean over the processes;
-        the factors make of these the mean over everything, so that neither the cut into batches nor the
-        number of processes matters.
+        A batch's loss is the mean over this process's share, and DDP averages over the processes;
+        the factors turn these into the mean over all utterances, so that neither the division into batches
+        nor the number of processes matters.
         """
         self.optimizer.zero_grad(set_to_none=True)
         self.holding.apply(epoch, number)
@@ -126,7 +126,7 @@ class Updates:
         self._scaler.update()
 
     def state(self) -> dict[str, Any]:
-        """What a checkpoint has to hold, besides the weights, so that the next step is the same."""
+        """The state that a checkpoint needs besides the weights, so that the next step is the same."""
         return {
             "optimizer": self.optimizer.state_dict(),
             "parameters": optim.describe_state(self.optimizer, self._model),
@@ -135,10 +135,10 @@ class Updates:
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        """Go on from a `state`.
+        """Resume from a `state`.
 
         Raises:
-            ValueError: if it is of other trainable tensors.
+            ValueError: if it belongs to other trainable tensors.
         """
         optim.check_state(state["parameters"], self.optimizer, self._model)
         self.optimizer.load_state_dict(state["optimizer"])
