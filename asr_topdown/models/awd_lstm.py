@@ -1,4 +1,4 @@
-"""AWD-LSTM: a word language model of LSTM layers with dropped weights (Merity et al. 2018)."""
+"""AWD-LSTM: a word language model of LSTM layers with weight dropout (Merity et al. 2018)."""
 
 from collections.abc import Sequence
 
@@ -15,9 +15,9 @@ INIT_RANGE = 0.1
 
 
 class AwdLstm(Model):
-    """Embedding -> LSTM layers -> softmax over the words, with dropout of five kinds (arXiv:1708.02182).
+    """Embedding -> LSTM layers -> softmax over the words, with five kinds of dropout (arXiv:1708.02182).
 
-    The last LSTM is as wide as the embedding, tied or not, so that tying alone is what changes.
+    The last LSTM is as wide as the embedding, tied or not, so that only the tying differs.
 
     Args:
         vocab_size: number of words.
@@ -80,7 +80,7 @@ class AwdLstm(Model):
         return (*stack, Layer("softmax", (self.softmax,)))
 
     def init_state(self, columns: int) -> tuple[Tensor, ...]:
-        """The state at the beginning of so many texts, the same as none: zeros."""
+        """The initial state for this many texts, zeros, equivalent to none."""
         sizes = [int(weight.shape[1]) for name, weight in self.lstm.named_parameters() if "weight_hh" in name]
         weight = self.softmax.weight
         return tuple(weight.new_zeros(1, columns, size) for size in sizes for _ in range(2))
@@ -88,11 +88,11 @@ class AwdLstm(Model):
     def forward(
         self, words: Tensor, state: Sequence[Tensor] = ()
     ) -> tuple[Tensor, Tensor, tuple[Tensor, ...]]:
-        """Read words and say what the softmax sees after each.
+        """Read words and return the softmax's input after each.
 
         Args:
-            words: (T, B) word ids; the B columns are texts of their own.
-            state: where the text before left the layers, as this function returned it; () at the beginning.
+            words: (T, B) word ids; the B columns are separate texts.
+            state: the layers' state after the preceding text, as returned by this function; () at the start.
 
         Returns:
             (T, B, D) outputs of the last LSTM, the same after dropout, and the state: output and cells of

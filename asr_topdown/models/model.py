@@ -1,4 +1,4 @@
-"""What the rest of the house asks of a network, whatever its kind."""
+"""The interface of all networks to the rest of the package."""
 
 import abc
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from asr_topdown.losses import ModelOutput
 class Model(nn.Module, abc.ABC):
     """A network that is trained: a `Recognizer` or a language model.
 
-    A class without code rather than a `Protocol`, because what is asked for is an `nn.Module` as well.
+    A class without code rather than a `Protocol`, because it must be an `nn.Module` as well.
     """
 
     @abc.abstractmethod
@@ -25,18 +25,18 @@ class Model(nn.Module, abc.ABC):
         """Compute the losses of a batch.
 
         Args:
-            batch: a `SpeechInput`, or of a language model a `TextInput`.
-            hidden_state: what the output of the batch before holds under this name; () at the start of an
-                epoch. A recogniser takes and gives none.
+            batch: a `SpeechInput`, or for a language model a `TextInput`.
+            hidden_state: from the previous batch's output; () at the start of an epoch. Recognisers have
+                none.
         """
 
 
 class SpeechInput(Protocol):
-    """What a recogniser reads of a batch; `data.batch.SpeechBatch` is one."""
+    """A recogniser's interface to a batch; `data.batch.SpeechBatch` is one."""
 
     @property
     def feats(self) -> Tensor:
-        """(B, T, D) features, or what encoder stage `start` - 1 gave."""
+        """(B, T, D) features, or the output of encoder stage `start` - 1."""
         ...
 
     @property
@@ -56,7 +56,7 @@ class SpeechInput(Protocol):
 
     @property
     def host_lengths(self) -> tuple[Tensor, Tensor]:
-        """(B,) frames and (B,) units once more, on the CPU."""
+        """(B,) frames and (B,) units as above, on the CPU."""
         ...
 
     @property
@@ -66,11 +66,11 @@ class SpeechInput(Protocol):
 
 
 class TextInput(Protocol):
-    """What a language model reads of a batch; `data.language_model.LanguageModelBatch` is one."""
+    """A language model's interface to a batch; `data.language_model.LanguageModelBatch` is one."""
 
     @property
     def words(self) -> Tensor:
-        """(T, B) word ids; the columns are texts of their own."""
+        """(T, B) word ids; the columns are separate texts."""
         ...
 
     @property

@@ -1,9 +1,9 @@
-"""A recogniser: a chain of encoder stages, and the heads that read what the last stage gives.
+"""A recogniser: a chain of encoder stages, and heads that read the output of the last stage.
 
-The heads are CTC, an attention decoder and a transducer, in any combination. Of an utterance's losses each
-has its weight: a hybrid of CTC and attention is trained on w x CTC + (1 - w) x attention (Kim et al. 2017),
-each summed over the utterance and averaged over the batch. Where an utterance has one label and no text, one
-head stands alone: frames pooled under a softmax.
+The heads are CTC, an attention decoder and a transducer, in any combination. Each of an utterance's losses
+has a weight: a hybrid of CTC and attention is trained on w x CTC + (1 - w) x attention (Kim et al. 2017),
+each summed over the utterance and averaged over the batch. If an utterance has one label instead of a text,
+there is a single head: a softmax over pooled frames.
 """
 
 import math
@@ -28,11 +28,11 @@ class Recognizer(Model):
     """An encoder under heads.
 
     Args:
-        stages: the encoder, input first; each reads what the one before gives.
+        stages: the encoder, input first; each reads the output of the previous one.
         ctc: a head, or None.
         attention: likewise.
         transducer: likewise.
-        label: likewise; it stands alone.
+        label: likewise; it excludes the others.
         weights: of the heads' losses; see `loss_weights`.
 
     Attributes:
@@ -71,7 +71,7 @@ class Recognizer(Model):
 
     @property
     def device(self) -> torch.device:
-        """Where it is: on the CPU, if int8 weights (`nn/quantized.py`) have left it no parameter."""
+        """Its device: the CPU, if int8 weights (`nn/quantized.py`) have left it no parameter."""
         return next((parameter.device for parameter in self.parameters()), torch.device("cpu"))
 
     @property
@@ -97,8 +97,8 @@ class Recognizer(Model):
     def layers(self) -> tuple[Layer, ...]:
         """The stages, each head's own layers, and `softmax`: all output layers together.
 
-        The norm that pre-norm stages need at their end is in the layer that reads it: the first of the
-        attention decoder, or without one in `softmax`.
+        The final norm that pre-norm stages need belongs to the layer that reads it: the first of the
+        attention decoder, or without one `softmax`.
         """
         stages = [Layer(name, (stage,)) for name, stage in self.chain()]
         heads = cast(list[Head], list(self.heads.values()))
@@ -120,15 +120,15 @@ class Recognizer(Model):
         """Run the stages from `start` to before `stop`.
 
         Args:
-            x: (B, T, D) features, or for `start` > 0 what stage `start` - 1 gave; the padding may hold
-                anything finite.
+            x: (B, T, D) features, or for `start` > 0 the output of stage `start` - 1; the padding may hold
+                any finite values.
             lengths: (B,) frames of `x`.
             start: the first stage.
-            stop: the first stage that is left out; None = run to the end, the norm included.
-            host_lengths: `lengths` on the CPU, which spares a GPU's host the wait for them.
+            stop: the first stage to omit; None = run to the end, including the norm.
+            host_lengths: `lengths` on the CPU, so that a GPU's host need not wait for them.
 
         Returns:
-            the memory (B, T', D') that heads read (or, with `stop`, what stage `stop` - 1 gives), and its
+            the memory (B, T', D') that heads read (or, with `stop`, the output of stage `stop` - 1), and its
             (B,) lengths; 0 for an utterance that is too short.
         """
         for _, stage in self.chain()[start:stop]:
@@ -158,17 +158,17 @@ class Recognizer(Model):
         )
 
     def output_lengths(self, lengths: Tensor, start: int = 0) -> Tensor:
-        """Frames of memory for (N,) lengths of features, or of what stage `start` - 1 gave."""
+        """Frames of memory for (N,) lengths of features, or of the output of stage `start` - 1."""
         for _, stage in self.chain()[start:]:
             lengths = stage.output_lengths(lengths)
         return lengths
 
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """Fewest frames of memory to train on `tokens`: what the most demanding head needs."""
+        """Minimum frames of memory to train on `tokens`, over all heads."""
         return max(cast(Head, head).frames_needed(tokens) for head in self.heads.values())
 
     def set_prior(self, sequences: Iterable[Sequence[int]]) -> None:
-        """Tell the heads the labels that they will be trained on (`AttentionHead.set_prior`)."""
+        """Give the heads the training labels (`AttentionHead.set_prior`)."""
         if self.attention is not None:
             self.attention.set_prior(sequences)
 
@@ -178,10 +178,10 @@ class Recognizer(Model):
 
 
 def loss_weights(given: Mapping[str, float | None]) -> dict[str, float]:
-    """The weight of each head's loss; one head may leave its own open, and gets what is left of 1.
+    """The weight of each head's loss; one head may omit its own, and gets the remainder to 1.
 
     Raises:
-        ValueError: if no head is given, several weights are open, one is not above 0, or they do not add up
+        ValueError: if no head is given, several weights are omitted, one is not above 0, or they do not sum
             to 1.
     """
     if not given:

@@ -1,4 +1,4 @@
-"""Multi-head scaled dot-product attention (Vaswani 2017), by PyTorch's fused kernels where they are fast."""
+"""Multi-head scaled dot-product attention (Vaswani 2017), with PyTorch's fused kernels if they are fast."""
 
 import math
 
@@ -14,7 +14,7 @@ KeyValue = tuple[Tensor, Tensor]
 def attention_mask(lengths: Tensor, size: int) -> Tensor:
     """(B,) lengths -> (B, 1, 1, size), true on the frames that are attended to; at least on one.
 
-    An utterance without frames attends to the first one: a row without any would be NaN in some kernels.
+    An utterance without frames attends to the first one: an empty row would be NaN in some kernels.
     """
     return mask(lengths.clamp(min=1), size)[:, None, None]
 
@@ -44,7 +44,7 @@ class SelfAttention(nn.Module):
     def step(self, frames: Tensor, cache: Tensor | None) -> tuple[Tensor, Tensor]:
         """One frame (N, 1, D) after those in the cache -> (N, 1, D) and the longer cache.
 
-        The cache holds a key and a value of each frame, (N, L, 2 D), frame after frame: that is the fewest
+        The cache holds a key and a value of each frame, (N, L, 2 D), frame after frame, which minimises the
         pieces to copy when a search reorders its hypotheses.
         """
         dim = frames.shape[-1]
@@ -73,12 +73,12 @@ class CrossAttention(nn.Module):
         self.dropout = nn.Dropout(dropout)
 
     def prepare(self, memory: Tensor) -> KeyValue:
-        """Keys and values of the encoder's output (B, T, D), which serve all labels."""
+        """Keys and values of the encoder's output (B, T, D), shared by all labels."""
         key, value = self.key_value(memory).chunk(2, dim=-1)
         return _split(key, self.num_heads), _split(value, self.num_heads)
 
     def forward(self, frames: Tensor, prepared: KeyValue, attn_mask: Tensor) -> Tensor:
-        """(B, L, D) frames, what `prepare` gave, a mask from `attention_mask` -> (B, L, D)."""
+        """(B, L, D) frames, the output of `prepare`, a mask from `attention_mask` -> (B, L, D)."""
         query = _split(self.query(frames), self.num_heads)
         return self.out_proj(_attend(query, *prepared, attn_mask, self.dropout))
 
@@ -109,7 +109,7 @@ def _attend(
 def _attend_in_parts(
     query: Tensor, key: Tensor, value: Tensor, attn_mask: Tensor | None, dropout: nn.Dropout, *, causal: bool
 ) -> Tensor:
-    """The same of single operations: in bfloat16 on a CPU, 2 to 5 times as fast as the fused kernel."""
+    """The same from single operations: in bfloat16 on a CPU, 2 to 5 times as fast as the fused kernel."""
     scores = query / math.sqrt(query.shape[-1]) @ key.transpose(-1, -2)
     if causal:
         attn_mask = scores.new_ones(scores.shape[-2:], dtype=torch.bool).tril()

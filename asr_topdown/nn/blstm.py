@@ -1,4 +1,4 @@
-"""Bidirectional LSTM layers: on a CPU over a padded batch, elsewhere packed."""
+"""Bidirectional LSTM layers: padded batches on a CPU, packed ones elsewhere."""
 
 from collections.abc import Sequence
 
@@ -15,10 +15,10 @@ from asr_topdown.nn.stage import Stage
 class BlstmLayer(Stage):
     """[Frame stacking] -> BLSTM -> [linear, tanh] -> [layer norm] -> dropout -> keep every k-th frame.
 
-    There is one set of parameters, two `nn.LSTM`s of one direction, and two ways to run them. On a CPU both
+    There is one set of parameters, two unidirectional `nn.LSTM`s, and two ways to run them. On a CPU both
     run over the padded batch, and the backward one reads each sequence reversed within its own length: unlike
-    a packed LSTM that stays on the fused kernels when lengths differ, and a packed backward pass is quadratic
-    in time there. Elsewhere both are one packed call, which is cuDNN's.
+    a packed LSTM, this uses the fused kernels even when lengths differ, and a packed backward pass is
+    quadratic in time there. Elsewhere both are one packed cuDNN call.
 
     Args:
         input_size: size of an input frame.
@@ -28,7 +28,7 @@ class BlstmLayer(Stage):
         norm: normalise each output frame (Ba et al. 2016), which trains in fewer epochs.
         dropout: on the output.
         subsample: keep every `subsample`-th frame of the output.
-        stack: join so many neighbouring input frames into one.
+        stack: number of adjacent input frames to join into one.
     """
 
     name = "blstm"
@@ -105,7 +105,7 @@ def blstm_stages(
     norm: bool,
     dropout: float,
 ) -> list[BlstmLayer]:
-    """BLSTM layers on top of each other.
+    """A stack of BLSTM layers.
 
     Args:
         input_size: size of an input frame.
@@ -113,7 +113,7 @@ def blstm_stages(
         hidden_size: size of each LSTM in each direction.
         projection_size: size of the linear layer after each BLSTM; 0 = none. All but the topmost are followed
             by tanh.
-        stack: input frames of the first layer that are joined into one.
+        stack: number of input frames of the first layer to join into one.
         subsample: keep every k-th frame after layer i; missing entries are 1.
         norm: layer normalisation after each layer.
         dropout: on the output of each layer.

@@ -19,12 +19,12 @@ class ConformerLayer(Stage):
         d_model: size of a frame.
         num_heads: attention heads.
         ffn_dim: size of the feed-forward layers.
-        kernel_size: frames that the depthwise convolution sees, odd.
+        kernel_size: of the depthwise convolution in frames, odd.
         conv_norm: in the convolution module: "layer", or "batch" over the real frames of the batch (then,
-            while training, what an utterance gives depends on its batch).
+            in training, an utterance's output depends on its batch).
         dropout: after each module and inside the feed-forward.
         attention_dropout: on the attention weights.
-        input_layer: what stands in front of the stack's first block; None in the others.
+        input_layer: in front of the stack's first block; None in the others.
     """
 
     name = "enc"
@@ -69,7 +69,7 @@ class ConformerLayer(Stage):
 
 
 class ConvolutionModule(nn.Module):
-    """Pointwise and GLU, depthwise over time, norm, SiLU, pointwise; padding stays out of all of it."""
+    """Pointwise and GLU, depthwise over time, norm, SiLU, pointwise; padding never affects the result."""
 
     def __init__(self, *, d_model: int, kernel_size: int, norm: str) -> None:
         super().__init__()
@@ -101,7 +101,7 @@ class MaskedBatchNorm(nn.BatchNorm1d):
             return (frames - mean) * torch.rsqrt(variance + self.eps) * self.weight + self.bias
 
     def _observe(self, frames: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Mean and variance of this batch, which also move the running ones."""
+        """Mean and variance of this batch; also updates the running ones."""
         count = mask.sum()
         mean = (frames * mask).sum((0, 1)) / count
         variance = ((frames - mean).square() * mask).sum((0, 1)) / count
@@ -133,7 +133,7 @@ def conformer_stages(
     dropout: float,
     attention_dropout: float,
 ) -> list[ConformerLayer]:
-    """Conformer blocks on top of each other.
+    """A stack of Conformer blocks.
 
     Args:
         input_size: size of an input frame.
@@ -141,7 +141,7 @@ def conformer_stages(
         d_model: size of a frame in the blocks.
         num_heads: attention heads.
         ffn_dim: size of the feed-forward layers.
-        kernel_size: frames that a depthwise convolution sees.
+        kernel_size: of the depthwise convolutions in frames.
         conv_norm: "layer" or "batch", in the convolution module.
         dropout: on the input and in each block.
         attention_dropout: on the attention weights.

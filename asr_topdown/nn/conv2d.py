@@ -16,9 +16,9 @@ LEAST_FRAMES = 7  # fewer do not fill two windows of 3 frames, 2 apart
 class Conv2dSubsampling(Stage):
     """Two 3 x 3 convolutions of stride 2 with ReLU, then a linear layer (ESPnet's `conv2d`).
 
-    The convolutions are not padded, so that a batch gives what its utterances give alone. T frames become
-    ((T - 1) // 2 - 1) // 2, and 0 if T is less than 7: such an utterance has no output, which is for the
-    loss to refuse and for a search to call empty.
+    The convolutions are not padded, so that a batch gives the same as its utterances alone. T frames become
+    ((T - 1) // 2 - 1) // 2, and 0 if T is less than 7: such an utterance has no output, which the
+    loss refuses and a search decodes as empty.
 
     Args:
         input_size: size of a feature frame, at least 7.
@@ -76,10 +76,10 @@ def conv2d_stages(input_size: int, *, channels: int, output_size: int) -> list[C
 
 
 class _StridedConvolution(torch.autograd.Function):
-    """A convolution of stride 2 over images in channels last, with the weight's gradient in matrix products.
+    """A convolution of stride 2 over channels-last images, with the weight's gradient as matrix products.
 
-    One for each tap of the filter. oneDNN's own kernel for this gradient runs at a quarter of the rate of
-    matrix products in float32, and took as long as all else that a Transformer's step does in its front end.
+    There is one product per tap of the filter. oneDNN's own kernel for this gradient runs at a quarter of the
+    matrix-product rate in float32, and took as long as the rest of a Transformer step's front end.
     """
 
     @staticmethod

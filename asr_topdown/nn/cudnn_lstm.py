@@ -1,4 +1,4 @@
-"""LSTM layers as cuDNN wants them: weights side by side in memory, sequences packed."""
+"""LSTM layers in cuDNN's format: weights contiguous in memory, sequences packed."""
 
 from collections.abc import Sequence
 
@@ -20,11 +20,11 @@ def weights_of(lstm: nn.LSTM) -> list[Tensor]:
 def side_by_side(weights: Sequence[Tensor]) -> list[Tensor]:
     """The tensors of a layer, of one direction or of both, as parts of one block of memory.
 
-    The block is laid out as cuDNN's own, all matrices before all biases; other weights are copied into such
-    a block by PyTorch in every call, with a warning. The gradients reach the tensors given.
+    The block has cuDNN's layout, all matrices before all biases; PyTorch copies weights with another layout
+    into such a block in every call, with a warning. The gradients reach the given tensors.
 
     Args:
-        weights: matrix of the input, matrix of the state and two biases of each direction.
+        weights: input matrix, state matrix and two biases per direction.
     """
     order = [*(index for index in range(len(weights)) if index % 4 < 2)]
     order += [index for index in range(len(weights)) if index % 4 > 1]
@@ -39,10 +39,10 @@ def packed_bidirectional(forward: nn.LSTM, backward: nn.LSTM, x: Tensor, host_le
 
     Args:
         forward: one layer, one direction.
-        backward: likewise, which reads each sequence from its end.
+        backward: likewise, for each sequence reversed.
         x: (B, T, D).
-        host_lengths: (B,) lengths, on the CPU, so that nobody waits for the device; of 0 frames the first
-            one is read.
+        host_lengths: (B,) lengths, on the CPU, to avoid waiting for the device; for a length of 0 the first
+            frame is read.
 
     Returns:
         (B, T, 2 H), zero in the padding.

@@ -1,8 +1,8 @@
-"""Weights used in every step of a loop: their gradients are summed once, in one product, not step by step.
+"""Weights used in every step of a loop: their gradients are computed in one product instead of step by step.
 
-Autograd alone computes a weight's gradient in each step and adds it up, which for small steps costs more
-than the steps. Here each step's backward pass notes what it knows on a tape, and the weight's own backward
-pass, which autograd runs when all steps have had theirs, makes one large product of it.
+By default autograd computes a weight's gradient in each step and accumulates it, which for small steps costs
+more than the steps. Here each step's backward pass records its part on a tape, and the weight's own backward
+pass, which autograd runs after those of all steps, computes one large product.
 """
 
 from collections.abc import Callable
@@ -16,16 +16,17 @@ Gradients = Callable[[], tuple[Tensor | None, ...]]
 
 
 def deferred(gradients: Gradients, *weights: Tensor) -> tuple[Tensor, ...]:
-    """The weights again; in the backward pass theirs are what `gradients` gives after the last use of any.
+    """Return the weights unchanged; after the last use of any, `gradients` provides their gradients.
 
-    `gradients` must not hold on to what this returns: a cycle through autograd's graph is never freed.
+    `gradients` must not keep a reference to the returned tensors: a cycle through autograd's graph is never
+    freed.
     """
     opened: tuple[Tensor, ...] = _Deferred.apply(gradients, *weights)
     return opened
 
 
 class DeferredWeight:
-    """A matrix that rows are multiplied with in every step of a loop.
+    """A matrix by which rows are multiplied in every step of a loop.
 
     Under autocast it is cast once, here.
 
@@ -77,7 +78,7 @@ class _Product(torch.autograd.Function):
 
 
 def _product(tape: list[tuple[Tensor, Tensor]]) -> Tensor | None:
-    """The sum over the steps of rowsᵀ times gradients, which empties the tape."""
+    """The sum over the steps of rowsᵀ times gradients; empties the tape."""
     if not tape:
         return None
     rows, grads = zip(*tape, strict=True)

@@ -1,13 +1,13 @@
-"""Depthwise convolution over time: each channel by itself, of as many frames as go in."""
+"""Depthwise convolution over time: each channel separately, with as many output as input frames."""
 
 from torch import nn
 
 
 def depthwise_conv(channels: int, kernel_size: int, *, name: str) -> nn.Conv1d:
-    """The convolution, (B, C, T) -> (B, C, T); beyond the ends it sees zeros.
+    """The convolution, (B, C, T) -> (B, C, T), with zero padding.
 
     Raises:
-        ValueError: naming the setting `name`, if `kernel_size` is even and so has no middle.
+        ValueError: naming the setting `name`, if `kernel_size` is even.
     """
     if kernel_size % 2 == 0:
         raise ValueError(f"{name} must be odd, got {kernel_size}")

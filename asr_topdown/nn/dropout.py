@@ -9,10 +9,10 @@ LEVELS = 65536  # of a random number of 16 bits
 
 
 class Dropout(nn.Dropout):
-    """`nn.Dropout`, which on a CPU draws the mask three times as fast.
+    """`nn.Dropout` that draws the mask three times as fast on a CPU.
 
     There one draw of 64 bits serves four numbers, so that the probability is a multiple of 1/65536 (and
-    the scale that of the rounded one); PyTorch's own Bernoulli numbers cost up to a seventh of a
+    the scale matches the rounded one); PyTorch's own Bernoulli numbers cost up to a seventh of a
     Transformer's step.
     """
 
@@ -28,7 +28,7 @@ class Dropout(nn.Dropout):
 
 
 class LockedDropout(_DropoutNd):
-    """Variational dropout: one mask for a sequence, the same at all times (Gal and Ghahramani 2016)."""
+    """Variational dropout: one mask per sequence, the same at all times (Gal and Ghahramani 2016)."""
 
     def forward(self, frames: Tensor) -> Tensor:
         """(T, B, D) -> (T, B, D); the mask is (1, B, D)."""
@@ -38,7 +38,7 @@ class LockedDropout(_DropoutNd):
 
 
 class WordDropout(_DropoutNd):
-    """Embedding that drops whole words: rows of the matrix, at all places where the word stands.
+    """Embedding that drops whole words: rows of the matrix, wherever the word occurs.
 
     The same mask is drawn as if the whole matrix were masked (`embed_regularize.py` of Merity et al. 2018),
     but only the rows that are looked up are multiplied.

@@ -1,10 +1,10 @@
 """The E-Branchformer block (Kim et al. 2022, arXiv:2210.00077): attention beside a gated convolution, merged.
 
-One branch looks at the whole utterance, by self-attention; the other at a neighbourhood, by a multi-layer
+One branch covers the whole utterance, by self-attention; the other a neighbourhood, by a multi-layer
 perceptron with a depthwise convolution as its gate (Sakuma et al. 2021, "MLP-based architecture with variable
 length input for automatic speech recognition"). A depthwise convolution over both, added to both, lets
-neighbouring frames take part in how they are merged. Around the two stand half feed-forward layers, as in the
-Conformer.
+adjacent frames influence how they are merged. As in the Conformer, the two are between half feed-forward
+layers.
 """
 
 import torch
@@ -27,11 +27,11 @@ class EBranchformerLayer(Stage):
         num_heads: attention heads.
         ffn_dim: size of the feed-forward layers.
         cgmlp_dim: size of the gated branch, even; half of it is gated by the other half.
-        kernel_size: frames that the gate sees, odd.
-        merge_kernel_size: frames that the merging sees, odd.
+        kernel_size: of the gate in frames, odd.
+        merge_kernel_size: of the merging convolution in frames, odd.
         dropout: after each module and inside feed-forward and gate.
         attention_dropout: on the attention weights.
-        input_layer: what stands in front of the stack's first block; None in the others.
+        input_layer: in front of the stack's first block; None in the others.
     """
 
     name = "enc"
@@ -107,7 +107,7 @@ class ConvolutionalGatingMlp(nn.Module):
 
 
 class Merge(nn.Module):
-    """Both branches side by side, plus their depthwise convolution over time, through a linear layer."""
+    """Both branches concatenated, plus their depthwise convolution over time, through a linear layer."""
 
     def __init__(self, *, d_model: int, kernel_size: int) -> None:
         super().__init__()
@@ -133,7 +133,7 @@ def e_branchformer_stages(
     dropout: float,
     attention_dropout: float,
 ) -> list[EBranchformerLayer]:
-    """E-Branchformer blocks on top of each other.
+    """A stack of E-Branchformer blocks.
 
     Args:
         input_size: size of an input frame.
@@ -142,8 +142,8 @@ def e_branchformer_stages(
         num_heads: attention heads.
         ffn_dim: size of the feed-forward layers.
         cgmlp_dim: size of the gated branches.
-        kernel_size: frames that a gate sees.
-        merge_kernel_size: frames that the merging sees.
+        kernel_size: of the gates in frames.
+        merge_kernel_size: of the merging convolutions in frames.
         dropout: on the input and in each block.
         attention_dropout: on the attention weights.
 

@@ -14,7 +14,7 @@ def mask(lengths: Tensor, size: int) -> Tensor:
 def reversal(lengths: Tensor, size: int) -> Tensor:
     """(B,) lengths -> (B, size) time indices that reverse each sequence within its own length.
 
-    Padding keeps its place, so gathering twice with the same indices is the identity.
+    Padding stays in place, so gathering twice with the same indices is the identity.
     """
     time = torch.arange(size, device=lengths.device)
     backwards = lengths[:, None] - 1 - time
@@ -27,10 +27,10 @@ def reverse_time(sequence: Tensor, index: Tensor) -> Tensor:
 
 
 class _ReverseTime(torch.autograd.Function):
-    """Whole frames are copied, forwards and backwards.
+    """Copy whole frames, in the forward and backward pass.
 
     The reversal is its own inverse, so the gradient is reversed by the same index; autograd's own gradient
-    of a gather would add up single numbers, slowly, and on a GPU in any order.
+    of a gather would accumulate single numbers, slowly, and on a GPU in nondeterministic order.
     """
 
     @staticmethod

@@ -1,4 +1,4 @@
-"""Location-aware attention (Chorowski et al. 2015, section 2.2), written for a fast loop over the labels."""
+"""Location-aware attention (Chorowski et al. 2015, section 2.2), optimised for the loop over labels."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -16,7 +16,7 @@ SHARPENING = 2.0
 
 @dataclass(frozen=True)
 class Memory:
-    """Encoder output, with all that attention needs of it and that does not change from label to label.
+    """Encoder output, with everything that attention derives from it once for all labels.
 
     Attributes:
         frames: (B, T, D) encoder output, zero in the padding.
@@ -24,7 +24,7 @@ class Memory:
         energy: (A,) weight of the energies.
         tape: of the gradients of `keys` and `energy`.
         bias: (B, T) 0 on real frames, -inf on padding.
-        filters: the location filters as one matrix, or None where they are applied as a convolution.
+        filters: the location filters as one matrix, or None if they are applied as a convolution.
     """
 
     frames: DeferredWeight
@@ -35,7 +35,7 @@ class Memory:
     filters: DeferredWeight | None
 
     def of(self, utterances: Tensor) -> "Memory":
-        """That of the `utterances` (B',) only."""
+        """The memory of the `utterances` (B',) only."""
         frames = DeferredWeight(self.frames.weight[utterances])
         return replace(self, frames=frames, keys=self.keys[utterances], bias=self.bias[utterances])
 
@@ -46,9 +46,9 @@ class LocationAttention(nn.Module):
     Args:
         memory_size: size D of an encoder frame.
         query_size: size of the decoder state.
-        attention_size: size A of the space in which they are compared.
+        attention_size: dimension A in which they are compared.
         filters: convolution filters over the previous attention weights.
-        width: frames to each side that a filter sees (ESPnet's `aconv_filts`; taps = 2 x width + 1).
+        width: frames to each side that a filter covers (ESPnet's `aconv_filts`; taps = 2 x width + 1).
     """
 
     def __init__(
@@ -63,7 +63,7 @@ class LocationAttention(nn.Module):
         self.width = width
 
     def prepare(self, frames: Tensor, lengths: Tensor) -> tuple[Memory, Tensor]:
-        """(B, T, D), (B,) lengths >= 1 -> what the loop needs, and the first weights (B, T), all alike."""
+        """(B, T, D), (B,) lengths >= 1 -> the memory for the loop, and uniform first weights (B, T)."""
         within = mask(lengths, frames.shape[1])
         exact = torch.promote_types(frames.dtype, torch.float32)
         bias = torch.zeros(within.shape, dtype=exact, device=frames.device).masked_fill_(~within, -torch.inf)
@@ -79,12 +79,12 @@ class LocationAttention(nn.Module):
         return memory, within.to(exact) / lengths[:, None]
 
     def forward(self, memory: Memory, query: Tensor, previous: Tensor) -> tuple[Tensor, Tensor]:
-        """One label of N = B x k hypotheses, k of each of B utterances side by side; k > 1 is for searches.
+        """One label of N = B x k hypotheses, k adjacent ones per utterance; k > 1 is for searches.
 
         Args:
             memory: from `prepare`.
             query: (N, A), the decoder state times `self.query`'s weight.
-            previous: (N, T) weights of the label before.
+            previous: (N, T) weights of the previous label.
 
         Returns:
             (N, D) context and (N, T) weights; exactly zero on padding.
@@ -111,13 +111,13 @@ class LocationAttention(nn.Module):
     def _as_matrix(self, time: int) -> bool:
         """Whether the filters are applied as one matrix product over all frames.
 
-        That is three times as fast as `conv1d` on a CPU, forward and backward, as long as a filter sees most
+        This is three times as fast as `conv1d` on a CPU, forward and backward, if a filter covers most
         of the utterance anyway.
         """
         return time <= 4 * self.width
 
     def _toeplitz(self, time: int) -> Tensor:
-        """(T, T x filters): row i is what a weight of 1 on frame i adds to each frame and filter."""
+        """(T, T x filters): row i is what a weight of 1 on frame i contributes to each frame and filter."""
         steps = torch.arange(time, device=self.filters.weight.device)
         taps = steps[:, None] - steps + self.width
         inside = (taps >= 0) & (taps <= 2 * self.width)
@@ -133,7 +133,7 @@ class _EnergyTape:
         self._scratch: Tensor | None = None
 
     def note(self, grad: Tensor, hidden: Tensor, weight: Tensor) -> Tensor:
-        """Add one label's share; returns the slopes of the sigmoid, good until the next call."""
+        """Add one label's part; returns the slopes of the sigmoid, valid until the next call."""
         if self._sums is None or self._scratch is None:
             self._scratch = torch.empty_like(hidden)
             self._sums = torch.zeros_like(hidden), torch.zeros_like(weight), weight.detach()
@@ -144,7 +144,7 @@ class _EnergyTape:
         return slopes
 
     def gradients(self) -> tuple[Tensor | None, Tensor | None]:
-        """Of the keys and of the energy weight; empties the tape."""
+        """The gradients of the keys and of the energy weight; empties the tape."""
         if self._sums is None:
             return None, None
         keys, energy, weight = self._sums
@@ -155,8 +155,8 @@ class _EnergyTape:
 class _Energies(torch.autograd.Function):
     """e = w . tanh(x) up to a constant, x = keys + filtered x location^T + query, in few passes.
 
-    The tensors of size (N, T, A) are what costs. tanh(x) is 2 s - 1 with s = sigmoid(2 x), which is six times
-    as fast to compute on a CPU, and the -1 adds the same to all energies, which the softmax does not see.
+    The tensors of size (N, T, A) dominate the cost. tanh(x) is 2 s - 1 with s = sigmoid(2 x), which is six
+    times as fast to compute on a CPU, and the -1 adds the same to all energies, which the softmax ignores.
     With q = s (1 - s) and grad = de, d x = 4 w q de: the tape sums it over the labels for the keys, its sum
     over time is the query's gradient, and those of `filtered` and `location` are small products with q.
     """
@@ -182,7 +182,7 @@ class _Energies(torch.autograd.Function):
     @staticmethod
     @once_differentiable
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """Of `filtered`, `location` and `query`; the rest goes to the tape."""
+        """The gradients of `filtered`, `location` and `query`; the rest goes to the tape."""
         hidden, filtered, location, energy = ctx.saved_tensors
         slopes = ctx.tape.note(grad, hidden, energy)
         each, weight = grad[:, :, None], 4 * energy
@@ -194,7 +194,7 @@ class _Energies(torch.autograd.Function):
 def _with_query(filtered: Tensor, location: Tensor, query: Tensor) -> tuple[Tensor, Tensor]:
     """(N, T, F), (A, F), (N, A) -> (N, T, F + 1), (N, F + 1, A), whose product is their sum.
 
-    The query rides along as one more filter whose output is 1: one fused product, not two sums.
+    The query is treated as one more filter whose output is 1: one fused product instead of two sums.
     """
     rows, time, _ = filtered.shape
     mixing = torch.cat([location.t().expand(rows, -1, -1), query[:, None]], 1)
@@ -204,9 +204,9 @@ def _with_query(filtered: Tensor, location: Tensor, query: Tensor) -> tuple[Tens
 def _search_energies(
     keys: Tensor, energy: Tensor, filtered: Tensor, location: Tensor, query: Tensor
 ) -> Tensor:
-    """What `_Energies` computes, for N = B x k rows over keys (B, T, A), without gradients: (N, T).
+    """The result of `_Energies` for N = B x k rows over keys (B, T, A), without gradients: (N, T).
 
-    On a CPU utterance by utterance, so that all between keys and energies stays in its cache.
+    On a CPU this goes utterance by utterance, so that intermediate results stay in its cache.
     """
     with torch.autocast(keys.device.type, enabled=False):
         filtered, mixing = _with_query(filtered.detach(), location.detach(), query.detach())

@@ -1,4 +1,4 @@
-"""An LSTM that predicts labels one after the other, attending to the encoder (Chorowski et al. 2015)."""
+"""An LSTM that predicts labels one by one, attending to the encoder (Chorowski et al. 2015)."""
 
 from dataclasses import dataclass, replace
 
@@ -14,14 +14,14 @@ from asr_topdown.nn.location_attention import LocationAttention, Memory
 
 @dataclass(frozen=True)
 class LstmState:
-    """Where each of N = B x k hypotheses stands.
+    """The state of each of N = B x k hypotheses.
 
     Attributes:
         hidden: (N, H).
         cell: (N, H).
         weights: (N, T) attention weights of the last label.
         memory: the encoder output.
-        loop: the matrices that every step multiplies with, from `LstmDecoder._loop_weights`.
+        loop: the matrices used in every step, from `LstmDecoder._loop_weights`.
     """
 
     hidden: Tensor
@@ -34,17 +34,17 @@ class LstmState:
 class LstmDecoder(nn.Module):
     """Embedding, location-aware attention, one LSTM layer.
 
-    In each step the attention's query is the state before the step, and the LSTM reads the embedded label
-    and the context; what comes out is the new state. (ESPnet's `att_rnn` decoder.)
+    In each step the attention's query is the previous state, and the LSTM reads the embedded label
+    and the context; its output is the new state. (ESPnet's `att_rnn` decoder.)
 
     Args:
-        vocab_size: labels, `<sos/eos>` included.
+        vocab_size: number of labels, including `<sos/eos>`.
         memory_size: size D of an encoder frame.
         embedding_size: size of an embedded label.
         hidden_size: size H of the state and the output.
-        attention_size: size of the space in which state and frames are compared.
-        location_filters: convolution filters over the last label's weights.
-        location_width: frames to each side that a filter sees.
+        attention_size: dimension in which state and frames are compared.
+        location_filters: convolution filters over the last label's attention weights.
+        location_width: frames to each side that a filter covers.
         dropout: on the embedded labels and the output.
     """
 
@@ -79,7 +79,7 @@ class LstmDecoder(nn.Module):
             nn.init.constant_(bias[hidden_size : 2 * hidden_size], value)
 
     def layers(self) -> tuple[Layer, ...]:
-        """`decoder`, the one layer that this is."""
+        """`decoder`, its only layer."""
         return (Layer("decoder", (self,)),)
 
     def forward(self, frames: Tensor, lengths: Tensor, tokens: Tensor) -> Tensor:
@@ -88,7 +88,7 @@ class LstmDecoder(nn.Module):
         Args:
             frames: (B, T, D) encoder output.
             lengths: (B,) its lengths, at least 1.
-            tokens: (B, L) the labels that are read, `<sos/eos>` first.
+            tokens: (B, L) input labels, `<sos/eos>` first.
 
         Returns:
             (B, L, H): output i has read the labels 0 … i.
@@ -123,7 +123,7 @@ class LstmDecoder(nn.Module):
         return self.dropout(hidden), after
 
     def select(self, state: LstmState, rows: Tensor, utterances: Tensor | None = None) -> LstmState:
-        """The hypotheses `rows` (N',): as many for each utterance, in the order of the utterances.
+        """Select the hypotheses `rows` (N',): the same number per utterance, in the order of the utterances.
 
         With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
         """
@@ -136,7 +136,7 @@ class LstmDecoder(nn.Module):
         )
 
     def _label_gates(self, tokens: Tensor) -> Tensor:
-        """What the labels add to the gates, both biases included: (…) -> (…, 4H)."""
+        """The labels' contribution to the gates, including both biases: (…) -> (…, 4H)."""
         embedded = self.dropout(self.embedding(tokens))
         weight = self.cell.weight_ih[:, : embedded.shape[-1]]
         return F.linear(embedded, weight, self.cell.bias_ih + self.cell.bias_hh)

@@ -9,9 +9,9 @@ from asr_topdown.nn.dropout import Dropout
 
 
 class ScaledPositions(nn.Module):
-    """x -> dropout(sqrt(D) x + positions), the same for a frame wherever its batch ends.
+    """x -> dropout(sqrt(D) x + positions), independent of the length of the batch.
 
-    The table is computed when it is needed and has no place in a checkpoint.
+    The table is computed on demand and is not part of a checkpoint.
 
     Args:
         d_model: D, even.
@@ -30,7 +30,7 @@ class ScaledPositions(nn.Module):
         self._table = torch.empty(0, d_model)
 
     def forward(self, frames: Tensor, first: int = 0) -> Tensor:
-        """(B, T, D), which stand at the positions `first` and after it -> (B, T, D)."""
+        """(B, T, D) frames, at positions from `first` on -> (B, T, D)."""
         end = first + frames.shape[1]
         if len(self._table) < end or self._table.device != frames.device:
             self._table = sinusoids(max(end, 2 * len(self._table)), self.d_model, frames.device)
@@ -39,7 +39,7 @@ class ScaledPositions(nn.Module):
 
 
 class InputLayer(nn.Module):
-    """What stands in front of the first block of a stack: a linear layer where sizes differ, and positions.
+    """The input of a stack's first block: a linear layer if sizes differ, and positions.
 
     Args:
         input_size: size of an input frame.
@@ -59,7 +59,7 @@ class InputLayer(nn.Module):
 
 
 def sinusoids(size: int, dim: int, device: torch.device | None = None) -> Tensor:
-    """(size, dim): sines of falling frequency at even places, the cosines at odd ones."""
+    """(size, dim): sines of decreasing frequency at even indices, the cosines at odd ones."""
     rates = torch.exp(torch.arange(0, dim, 2, device=device) * (-math.log(10000.0) / dim))
     angles = torch.arange(size, device=device)[:, None] * rates
     return torch.stack([angles.sin(), angles.cos()], dim=-1).flatten(1)

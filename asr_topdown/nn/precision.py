@@ -1,4 +1,4 @@
-"""The number format of matrix products, and whether this machine computes in it or only pretends to."""
+"""The number format of matrix products, and whether this machine has hardware for it."""
 
 import platform
 
@@ -19,9 +19,9 @@ def autocast(precision: str, device: torch.device) -> torch.autocast:
 
 
 def set_tf32(precision: str, device: torch.device) -> None:
-    """Let a GPU round the factors of float32 products to 10 bits if `precision` is tf32; else forbid it.
+    """Let a GPU round the factors of float32 products to 10 bits if `precision` is tf32; otherwise forbid it.
 
-    PyTorch's own default is to round them in convolutions and LSTMs, and nowhere else.
+    PyTorch's own default is to round them in convolutions and LSTMs only.
     """
     if device.type == "cuda":
         torch.backends.cuda.matmul.allow_tf32 = precision == "tf32"
@@ -45,10 +45,10 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def slowness(precision: str, device: torch.device, setting: str = "train.precision") -> str:
-    """Warn, in one line, of a precision that gains nothing over float32 on this machine; "" if it does.
+    """A one-line warning about a precision that gains nothing over float32 on this machine; "" if it does.
 
     Raises:
-        ValueError: for float16 on a CPU, whose LSTMs cannot be run in it.
+        ValueError: for float16 on a CPU, which cannot run LSTMs in it.
     """
     gpu = device.type == "cuda"
     if precision == "float16" and device.type == "cpu":

@@ -10,7 +10,7 @@ START = 0  # what is read before the first label: the blank, which is never a la
 
 
 class PredictorState(NamedTuple):
-    """Where each of N hypotheses stands: (layers, N, H) outputs and cells."""
+    """The state of each of N hypotheses: (layers, N, H) outputs and cells."""
 
     hidden: Tensor
     cell: Tensor
@@ -43,7 +43,7 @@ class LstmPredictor(nn.Module):
         self.output_size = hidden_size
 
     def forward(self, tokens: Tensor) -> Tensor:
-        """(B, U) labels, padded with anything valid -> (B, U + 1, H): output u has read u labels."""
+        """(B, U) labels, padded with any valid label -> (B, U + 1, H): output u has read u labels."""
         outputs, _ = self.lstm(self.dropout(self.embedding(F.pad(tokens, (1, 0), value=START))))
         out: Tensor = self.dropout(outputs)
         return out

@@ -1,4 +1,4 @@
-"""Weights of 8 bits, for inference on a CPU."""
+"""8-bit weights for inference on a CPU."""
 
 import copy
 import warnings
@@ -10,15 +10,15 @@ from torch import nn
 Network = TypeVar("Network", bound=nn.Module)
 
 _READ_WEIGHTS = frozenset({"LstmDecoder", "WavLMAttention"})
-"""Modules that multiply with the weights of their parts themselves, which must therefore stay tensors."""
+"""Modules that use their submodules' weights directly, which must therefore stay tensors."""
 
 
 def dynamic_int8(network: Network, device: torch.device) -> Network:
     """A copy of `network` whose linear layers and LSTMs multiply in int8.
 
-    Each row of a weight has a scale of its own; the inputs of a product share one, which is found when they
-    are there ("dynamic"), so that it depends a little on the other utterances of the batch. Layers that read
-    the weights of their parts themselves stay as they are, the LSTM decoder among them.
+    Each row of a weight has its own scale; the inputs of a product share one, which is computed at run
+    time ("dynamic"), so that it depends slightly on the other utterances of the batch. Layers that use
+    their submodules' weights directly, such as the LSTM decoder, are unchanged.
 
     Raises:
         ValueError: on another device than a CPU.

@@ -1,4 +1,4 @@
-"""Frame stacking: join neighbouring input frames into one, to shorten the sequence."""
+"""Frame stacking: join adjacent input frames into one, to shorten the sequence."""
 
 import torch.nn.functional as F
 from torch import Tensor
@@ -9,7 +9,7 @@ from asr_topdown.nn.lengths import mask
 def stack_frames(frames: Tensor, lengths: Tensor, size: int) -> tuple[Tensor, Tensor]:
     """Join each run of `size` frames: (B, T, D), (B,) -> (B, ceil(T/size), size*D), (B,) ceil(lengths/size).
 
-    The last run of an utterance is completed with zeros, whatever stands in the padding.
+    The last run of an utterance is completed with zeros, whatever the padding holds.
     """
     if size == 1:
         return frames, lengths

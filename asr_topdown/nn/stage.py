@@ -1,4 +1,4 @@
-"""What an encoder is made of: stages, one after the other."""
+"""The building blocks of an encoder: stages, one after another."""
 
 import abc
 from collections import Counter
@@ -9,17 +9,17 @@ from torch import Tensor, nn
 
 
 class Stage(nn.Module, abc.ABC):
-    """One layer of an encoder: what is frozen or retrained as one.
+    """One layer of an encoder, frozen or retrained as a unit.
 
     Attributes:
-        name: what its layers are called.
-        numbered: whether they are numbered even where there is only one: `blstm.0`, but `vgg`.
-        prenorm: whether its output is the running sum of pre-norm blocks, which who reads it normalises.
-        reads_host_lengths: whether `forward` takes the lengths on the CPU as well, as a third argument, so
+        name: of its layers.
+        numbered: whether they are numbered even if there is only one: `blstm.0`, but `vgg`.
+        prenorm: whether its output is the running sum of pre-norm blocks, which the reader must normalise.
+        reads_host_lengths: whether `forward` also takes the lengths on the CPU, as a third argument, so
             that they need not be fetched from a GPU.
         output_size: size D' of an output frame.
-        window: frames in which the next stage works, whatever the utterance's length: the output then is
-            whole windows, all of which the next stage reads; lengths are the utterances' own. 0 = none.
+        window: frames per window in which the next stage works, whatever the utterance's length: the output
+            is whole windows, all of which the next stage reads; lengths are the utterances' own. 0 = none.
     """
 
     name: ClassVar[str]
@@ -34,12 +34,12 @@ class Stage(nn.Module, abc.ABC):
         """(B, T, D) frames, (B,) lengths -> (B, T', D'), (B,) lengths.
 
         The padding of `x` may hold any finite numbers: no frame within its utterance's length depends on it,
-        so that a batch gives what its utterances give alone.
+        so that a batch gives the same as its utterances alone.
         """
 
     @abc.abstractmethod
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """T' for T; 0 where T is too short for the stage."""
+        """T' for T; 0 if T is too short for the stage."""
 
 
 def stage_names(stages: Sequence[Stage]) -> tuple[str, ...]:

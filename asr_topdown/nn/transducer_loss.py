@@ -1,12 +1,12 @@
-"""The transducer's loss (Graves 2012): all ways of putting T blanks between U labels, summed.
+"""The transducer loss (Graves 2012): the sum over all ways of interleaving T blanks with U labels.
 
-From node (t, u) of a lattice, frame t with u labels out, a blank leads to (t + 1, u) and the next label to
-(t, u + 1); every way ends with the blank of (T - 1, U). The sum over all ways into each node (`alpha`) and
-out of it (`beta`) gives the gradient of the logits directly: what flows through an arc is its expected count.
-So of the large (B, T, U + 1, V) tensors only one is kept for the backward pass, the log-probabilities.
+From node (t, u) of a lattice, frame t with u labels emitted, a blank leads to (t + 1, u) and the next label
+to (t, u + 1); every path ends with the blank of (T - 1, U). The sum over all paths into each node (`alpha`)
+and out of it (`beta`) gives the gradient of the logits directly: the flow through an arc is its expected
+count. So of the large (B, T, U + 1, V) tensors only the log-probabilities are kept for the backward pass.
 
-The nodes of an anti-diagonal, t + u = n, depend on the one before alone: T + U steps of a few vector
-operations do the whole batch, and `beta`, which is `alpha` of the lattice seen from its end, in the same
+The nodes of an anti-diagonal, t + u = n, depend only on the previous one: T + U steps of a few vector
+operations process the whole batch, including `beta`, which is `alpha` of the reversed lattice, in the same
 steps.
 """
 
@@ -32,7 +32,7 @@ def transducer_loss(
 
     Args:
         logits: (B, T, U + 1, V) outputs of the joiner before the softmax; unit 0 is the blank.
-            float64 is kept, all else is computed in float32.
+            float64 is kept; everything else is computed in float32.
         targets: (B, U) units; any valid one in the padding.
         frames: (B,) of each utterance.
         labels: (B,) of each utterance.
@@ -43,7 +43,7 @@ def transducer_loss(
         (B,) nats; infinite for an utterance without frames.
 
     Raises:
-        ValueError: for a back end that is unknown, cannot be imported, or does not compute on this device.
+        ValueError: for a back end that is unknown, cannot be imported, or does not support this device.
     """
     if backend not in ("auto", *BACKENDS):
         raise ValueError(f"transducer loss {backend!r} is none of auto, {', '.join(BACKENDS)}")
@@ -164,7 +164,7 @@ class _TransducerLoss(torch.autograd.Function):
 def _expected_counts(
     blank: Tensor, label: Tensor, frames: Tensor, labels: Tensor
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Log-likelihood (B,) and how often each node's blank (B, T, U + 1) and label (B, T, U) are passed.
+    """Log-likelihood (B,) and the expected counts of each node's blank (B, T, U + 1) and label (B, T, U).
 
     Args:
         blank: (B, T, U + 1) log-probabilities of the blank.
@@ -194,12 +194,12 @@ def _expected_counts(
 
 
 def _arcs(blank: Tensor, label: Tensor) -> tuple[Tensor, Tensor]:
-    """The weights, both (B, T, U + 1), of the ways into each node: by a blank, and by a label."""
+    """The weights, both (B, T, U + 1), of the arcs into each node: by a blank, and by a label."""
     return F.pad(blank, (0, 0, 1, 0))[:, :-1], F.pad(label, (1, 0))
 
 
 def _alpha(down: Tensor, right: Tensor) -> Tensor:
-    """Log of the sum over all ways from node (0, 0) to each node, (B, T, U + 1).
+    """Log of the sum over all paths from node (0, 0) to each node, (B, T, U + 1).
 
     Args:
         down: (B, T, U + 1) log-weight of the step from (t - 1, u) to (t, u); unused at t = 0.

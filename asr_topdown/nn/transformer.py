@@ -33,7 +33,7 @@ class TransformerLayer(Stage):
         ffn_dim: size of the feed-forward layer.
         dropout: after attention and feed-forward, and inside the latter.
         attention_dropout: on the attention weights.
-        input_layer: what stands in front of the stack's first block; None in the others.
+        input_layer: in front of the stack's first block; None in the others.
     """
 
     name = "enc"
@@ -81,7 +81,7 @@ def transformer_stages(
     dropout: float,
     attention_dropout: float,
 ) -> list[TransformerLayer]:
-    """Transformer blocks on top of each other.
+    """A stack of Transformer blocks.
 
     Args:
         input_size: size of an input frame.

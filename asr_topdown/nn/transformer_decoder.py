@@ -38,7 +38,7 @@ class DecoderBlock(nn.Module):
     def step(
         self, label: Tensor, cache: Tensor | None, memory: KeyValue, attn_mask: Tensor
     ) -> tuple[Tensor, Tensor]:
-        """The newest label (N, 1, D) of k hypotheses of each of B utterances -> (N, 1, D), longer cache."""
+        """The newest label (N, 1, D) of k hypotheses per utterance -> (N, 1, D), longer cache."""
         added, cache = self.attention.step(self.norms[0](label), cache)
         label = label + self.dropout(added)
         # An utterance's hypotheses look at its memory side by side, which then need not be copied for each.
@@ -53,7 +53,7 @@ class DecoderBlock(nn.Module):
 
 @dataclass(frozen=True)
 class TransformerState:
-    """Where each of N = B x k hypotheses stands.
+    """The state of each of N = B x k hypotheses.
 
     Attributes:
         caches: per block, keys and values (N, L, 2 D) of the labels so far; empty at first.
@@ -69,11 +69,11 @@ class TransformerState:
 
 
 class TransformerDecoder(nn.Module):
-    """Embedded labels with positions, then the blocks; the norm that ends them is the output layer's.
+    """Embedded labels with positions, then the blocks; the final norm belongs to the output layer.
 
     Args:
-        vocab_size: labels, `<sos/eos>` included.
-        memory_size: size of an encoder frame, which is the blocks' too.
+        vocab_size: number of labels, including `<sos/eos>`.
+        memory_size: size of an encoder frame, and of the blocks.
         num_layers: number of blocks.
         num_heads: attention heads.
         ffn_dim: size of the feed-forward layers.
@@ -128,8 +128,8 @@ class TransformerDecoder(nn.Module):
         Args:
             frames: (B, T, D) encoder output.
             lengths: (B,) its lengths.
-            tokens: (B, L) the labels that are read, `<sos/eos>` first. Padding comes last, so that no real
-                label can look at it.
+            tokens: (B, L) input labels, `<sos/eos>` first. Padding comes last, so that no real
+                label can attend to it.
 
         Returns:
             (B, L, D): output i has read the labels 0 … i.
@@ -159,7 +159,7 @@ class TransformerDecoder(nn.Module):
     def select(
         self, state: TransformerState, rows: Tensor, utterances: Tensor | None = None
     ) -> TransformerState:
-        """The hypotheses `rows` (N',): as many for each utterance, in the order of the utterances.
+        """Select the hypotheses `rows` (N',): the same number per utterance, in the order of the utterances.
 
         With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
         """

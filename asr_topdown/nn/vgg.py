@@ -15,17 +15,18 @@ from asr_topdown.nn.stage import Stage
 class Vgg(Stage):
     """Two blocks of [3 x 3 convolution, ReLU] twice and 2 x 2 max pooling.
 
-    A frame that pooling meets alone at the end is kept, so T frames become ceil(T / 4). What lies just
-    behind an utterance's last frame is kept at zero, as it is at the end of a batch, wherever a convolution
-    or a pooling would see it: a batch gives what its utterances give alone.
+    A single frame left for pooling at the end is kept, so T frames become ceil(T / 4). Frames just
+    after an utterance's end are kept at zero, as at the end of a batch, wherever a convolution
+    or a pooling would read them: a batch gives the same as its utterances alone.
 
     Args:
         input_size: size of a feature frame.
-        channels: images of equal size that a frame is cut into (3: static, first and second derivatives).
+        channels: input channels of equal size into which a frame is split (3: static, first and second
+            derivatives).
         filters: of both convolutions of the first block, and of the second.
 
     Raises:
-        ValueError: if the frame cannot be cut so.
+        ValueError: if the frame cannot be split in this way.
     """
 
     name = "vgg"
@@ -71,14 +72,14 @@ def vgg_stages(input_size: int, *, channels: int, filters: Sequence[int]) -> lis
 
 
 def _silence_behind(image: Tensor, lengths: Tensor) -> None:
-    """Put zeros into the frames behind each utterance's end that the next layers can see.
+    """Zero the frames after each utterance's end that the next layers can read.
 
-    They are three: with an odd length, pooling makes the frame behind the end from the second and the third,
-    and the next convolution sees it.
+    There are three: with an odd length, pooling makes the frame after the end from the second and the third,
+    and the next convolution reads it.
 
-    In place and unseen by autograd, which spares two passes over a large tensor. The gradients are right all
-    the same: a convolution's backward pass does not read its output, and the ReLU that must follow passes
-    nothing back where its output is zero.
+    This is done in place and hidden from autograd, which saves two passes over a large tensor. The gradients
+    are still right: a convolution's backward pass does not read its output, and the ReLU that must follow
+    passes nothing back where its output is zero.
     """
     data = image.detach()
     rows = torch.arange(len(lengths), device=lengths.device)

@@ -12,8 +12,8 @@ class WeightDrop(_DropoutNd):
     """Runs an LSTM with elements of its hidden-to-hidden matrix zeroed: one mask for the whole sequence.
 
     The LSTM keeps its parameters and their names, so that its weights fit a plain `nn.LSTM`. The matrix it
-    runs with is a function of the parameter, made anew in each forward pass: the gradient reaches the
-    parameter, and nothing is left behind that an evaluation could pick up.
+    uses is a function of the parameter, computed in each forward pass: the gradient reaches the
+    parameter, and no state remains that could affect an evaluation.
     """
 
     def forward(self, lstm: nn.LSTM, frames: Tensor, state: State | None) -> tuple[Tensor, State]:

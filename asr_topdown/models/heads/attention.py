@@ -1,8 +1,8 @@
-"""An attention decoder: each label from the memory and the labels before (Chorowski et al. 2015).
+"""An attention decoder: each label from the memory and the previous labels (Chorowski et al. 2015).
 
-It has one unit more than the vocabulary: `<sos/eos>`, which begins and ends every label sequence (in Kaldi's
-and ESPnet's way the two are one). Its id is the vocabulary's size, so that a vocabulary is the same for every
-kind of head: CTC has V units, the decoder V + 1.
+It has one more unit than the vocabulary: `<sos/eos>`, which starts and ends every label sequence (as in Kaldi
+and ESPnet the two are one). Its id is the vocabulary's size, so that all kinds of heads share a
+vocabulary: CTC has V units, the decoder V + 1.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,11 +20,11 @@ from asr_topdown.nn.lengths import mask
 
 
 class Decoder(Protocol):
-    """What the head asks of a decoder; N = B x k hypotheses, k of each utterance side by side.
+    """The head's interface to a decoder; N = B x k hypotheses, k adjacent ones per utterance.
 
     Attributes:
         output_size: size H of an output.
-        prenorm: whether an output is the running sum of pre-norm blocks, which who reads it normalises.
+        prenorm: whether an output is the running sum of pre-norm blocks, which the reader must normalise.
     """
 
     output_size: int
@@ -61,7 +61,7 @@ class OutputLayer(nn.Module):
 
 @dataclass(frozen=True)
 class AttentionScorer:
-    """The attention decoder as a search sees it (`decode.scorer.Scorer`).
+    """The attention decoder's interface for a search (`decode.scorer.Scorer`).
 
     Attributes:
         decoder: the decoder.
@@ -81,9 +81,9 @@ class AttentionScorer:
         return self.output(outputs), state
 
     def select(self, state: Any, rows: Tensor, utterances: Tensor | None = None) -> Any:
-        """The hypotheses `rows` (N',), again as many for each utterance, in the order of the utterances.
+        """Select the hypotheses `rows` (N',), the same number per utterance, in the order of the utterances.
 
-        A row must come from its own utterance. To widen a fresh state to k hypotheses, give
+        A row must come from its own utterance. To widen a fresh state to k hypotheses, pass
         `arange(B).repeat_interleave(k)`. With `utterances` (B',) the others are dropped, and `rows` lists
         hypotheses of these only.
         """
@@ -96,9 +96,9 @@ class AttentionHead(Head):
     Args:
         decoder: built for `vocab_size` + 1 labels.
         vocab_size: size V of the vocabulary.
-        label_smoothing: share of the target distribution that is taken from the label.
-        smoothing_prior: what it is given to: all units alike ("uniform"), or each as often as it occurs
-            ("unigram"; `set_prior` must be told the training labels first).
+        label_smoothing: probability mass taken from the label.
+        smoothing_prior: how it is distributed: evenly over all units ("uniform"), or by frequency
+            ("unigram"; call `set_prior` with the training labels first).
     """
 
     prior: Tensor | None
@@ -134,7 +134,7 @@ class AttentionHead(Head):
         )
 
     def with_ends(self, tokens: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        """(B, L), (B,) -> labels to read and to predict, both (B, L + 1), and a mask of those that count."""
+        """(B, L), (B,) -> input and target labels, both (B, L + 1), and a mask of those that count."""
         end = tokens.new_full((len(tokens), 1), self.sos_eos)
         tokens = tokens.masked_fill(~mask(lengths, tokens.shape[1]), self.sos_eos)
         within = mask(lengths + 1, tokens.shape[1] + 1)

@@ -1,4 +1,4 @@
-"""Connectionist temporal classification: a unit or a blank for each frame (Graves et al. 2006)."""
+"""Connectionist temporal classification: a unit or a blank per frame (Graves et al. 2006)."""
 
 from collections.abc import Sequence
 
@@ -18,8 +18,8 @@ class CtcHead(Head):
     Args:
         memory_size: size of a frame of memory.
         vocab_size: size V of the vocabulary; unit 0 is the blank.
-        label_smoothing: share s of `overconfidence` in the loss of a training, the other 1 - s being CTC's;
-            in evaluation it is CTC's alone.
+        label_smoothing: weight s of `overconfidence` in the training loss, with 1 - s for CTC;
+            the evaluation loss is CTC's alone.
     """
 
     # PyTorch's loss does, and on a GPU would fetch them.
@@ -45,7 +45,7 @@ class CtcHead(Head):
         return HeadOutput(losses)
 
     def layers(self) -> tuple[Layer, ...]:
-        """None: the output layer is all there is."""
+        """None: there is only the output layer."""
         return ()
 
     @property
@@ -54,5 +54,5 @@ class CtcHead(Head):
         return self.output
 
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """One for each unit, and one for the blank between equal neighbours."""
+        """One per unit, and one per blank between equal adjacent units."""
         return ctc_frames_needed(tokens)

@@ -1,4 +1,4 @@
-"""What a recogniser asks of a head: labels' losses from the encoder's output, and layers to freeze."""
+"""A recogniser's interface to a head: the labels' losses given the encoder's output, and its layers."""
 
 import abc
 from collections.abc import Sequence
@@ -10,13 +10,13 @@ from asr_topdown.layers import Layer
 
 
 class HeadOutput(NamedTuple):
-    """What a head gives for a batch.
+    """A head's output for a batch.
 
     Attributes:
         losses: (B,) nats, float32; infinite where the labels have no alignment.
-        correct: (B,) labels, the end of the sequence included, that are predicted right after the true ones;
-            None where labels are not predicted one by one.
-        labels: (B,) how many there are.
+        correct: (B,) labels, including the end of the sequence, predicted correctly with teacher forcing;
+            None if labels are not predicted one by one.
+        labels: (B,) their number.
     """
 
     losses: Tensor
@@ -25,10 +25,10 @@ class HeadOutput(NamedTuple):
 
 
 class Head(nn.Module, abc.ABC):
-    """What turns the memory, the encoder's output, into labels.
+    """Turns the memory, the encoder's output, into labels.
 
     Attributes:
-        reads_host_lengths: whether `loss` wants both lengths on the CPU.
+        reads_host_lengths: whether `loss` needs both lengths on the CPU.
     """
 
     reads_host_lengths: ClassVar[bool] = False
@@ -55,4 +55,4 @@ class Head(nn.Module, abc.ABC):
 
     @abc.abstractmethod
     def frames_needed(self, tokens: Sequence[int]) -> int:
-        """Fewest frames of memory to train on `tokens`."""
+        """Minimum frames of memory to train on `tokens`."""

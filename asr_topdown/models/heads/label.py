@@ -1,4 +1,4 @@
-"""One label for a whole utterance (a digit, a speaker, a language): frames are pooled under a softmax."""
+"""One label per utterance (a digit, a speaker, a language): a softmax over pooled frames."""
 
 from collections.abc import Sequence
 
@@ -17,12 +17,12 @@ class LabelHead(Head):
 
     Args:
         memory_size: size of a frame of memory.
-        vocab_size: size V of the vocabulary, of which the first `FIRST` units are no labels.
-        label_smoothing: share of the target distribution that is taken from the label and given to all alike.
+        vocab_size: size V of the vocabulary, whose first `FIRST` units are not labels.
+        label_smoothing: probability mass taken from the label and distributed evenly.
     """
 
     FIRST = 2
-    """`<blank>` and `<unk>` come before the labels, and are never put out."""
+    """`<blank>` and `<unk>` come before the labels, and are never output."""
 
     def __init__(self, *, memory_size: int, vocab_size: int, label_smoothing: float) -> None:
         super().__init__()
@@ -30,9 +30,9 @@ class LabelHead(Head):
         self.label_smoothing = label_smoothing
 
     def log_probs(self, memory: Tensor, lengths: Tensor) -> Tensor:
-        """(B, T, D), (B,) -> (B, V - `FIRST`) in float32; padding may hold anything finite.
+        """(B, T, D), (B,) -> (B, V - `FIRST`) in float32; padding may hold any finite values.
 
-        Of an utterance without frames they are those of a mean of 0.
+        For an utterance without frames they are those of a mean of 0.
         """
         within = mask(lengths, memory.shape[1])[..., None]
         exact = torch.promote_types(memory.dtype, torch.float32)
@@ -40,7 +40,7 @@ class LabelHead(Head):
         return F.log_softmax(self.output(mean).float(), dim=-1)
 
     def loss(self, memory: Tensor, lengths: Tensor, tokens: Tensor, token_lengths: Tensor) -> HeadOutput:
-        """As `Head`; infinite without frames, and where an utterance has not one label that is known."""
+        """As `Head`; infinite without frames, and if an utterance does not have exactly one known label."""
         first = tokens[:, 0] - self.FIRST
         possible = (token_lengths == 1) & (first >= 0) & (lengths > 0)
         losses = label_loss(
@@ -53,7 +53,7 @@ class LabelHead(Head):
         return HeadOutput(torch.where(possible, losses, torch.inf))
 
     def layers(self) -> tuple[Layer, ...]:
-        """None: the output layer is all there is."""
+        """None: there is only the output layer."""
         return ()
 
     @property

@@ -1,7 +1,7 @@
-"""A transducer (Graves 2012): a predictor reads the labels, a joiner joins what it says with each frame.
+"""A transducer (Graves 2012): a predictor reads the labels, a joiner combines its output with each frame.
 
-At frame t, with u labels out, the joiner says whether the next frame is due (a blank) or which label comes
-next. The loss sums over all ways of going through the frames and the labels (`nn.transducer_loss`).
+At frame t, with u labels emitted, the joiner predicts either a move to the next frame (a blank) or the next
+label. The loss sums over all alignments of frames and labels (`nn.transducer_loss`).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ class Joiner(nn.Module):
     Args:
         memory_size: size D of a frame of memory.
         predictor_size: size H of a predictor's output.
-        joiner_size: size of the space in which the two are added.
+        joiner_size: dimension in which the two are added.
         vocab_size: size V of the vocabulary.
     """
 
@@ -44,7 +44,7 @@ class TransducerHead(Head):
     Args:
         predictor: labels to outputs.
         memory_size: size of a frame of memory.
-        joiner_size: size of the space in which frames and outputs meet.
+        joiner_size: dimension in which frames and outputs are combined.
         vocab_size: size V of the vocabulary; unit 0 is the blank.
         loss_backend: of `nn.transducer_loss`.
     """

@@ -1,6 +1,6 @@
-"""Encoders that were trained before, elsewhere: wav2vec 2.0 and its like, and Whisper's, as stages.
+"""Pretrained encoders: wav2vec 2.0 and similar models, and Whisper's, as stages.
 
-They read sound, (B, N, 1) samples, at the rate of their `preprocessor_config.json`. The stages are `frontend`
+They read audio, (B, N, 1) samples, at the rate of their `preprocessor_config.json`. The stages are `frontend`
 and `enc.0`, `enc.1`, …; and `mix`, if outputs of several layers are added.
 """
 

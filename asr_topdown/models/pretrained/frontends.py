@@ -1,7 +1,7 @@
-"""The stage `frontend` of pretrained encoders: from sound to what their first layer reads.
+"""The stage `frontend` of pretrained encoders: from audio to the input of their first layer.
 
-The networks are the library's, whose modules are taken over one by one; what they compute on a padded batch
-is written anew, so that no frame depends on the padding.
+The networks are the library's, whose modules are reused one by one; their computation on a padded batch
+is reimplemented, so that no frame depends on the padding.
 """
 
 from typing import Any
@@ -16,14 +16,14 @@ from asr_topdown.nn.stage import Stage
 
 
 class Frontend(Stage):
-    """What all frontends are called."""
+    """The name of all frontends."""
 
     name = "frontend"
     numbered = False
 
 
 class ConvolutionFrontend(Frontend):
-    """Convolutions over the samples, a projection and a convolution that gives positions (wav2vec 2.0).
+    """Convolutions over the samples, a projection and a positional convolution (wav2vec 2.0).
 
     Args:
         network: the library's Wav2Vec2Model, HubertModel, WavLMModel or Data2VecAudioModel.
@@ -59,7 +59,7 @@ class ConvolutionFrontend(Frontend):
         return self.norm(hidden + positions), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames of (B,) numbers of samples: 49 or 50 for each second."""
+        """Frames of (B,) numbers of samples: 49 or 50 per second."""
         for layer in self.convolutions:
             lengths = _convolved_length(lengths, layer.conv)
         return lengths
@@ -75,7 +75,7 @@ class ConvolutionFrontend(Frontend):
         return signal, lengths
 
     def _least(self) -> int:
-        """Samples that give one frame."""
+        """Samples needed for one frame."""
         samples = 1
         for layer in reversed(self.convolutions):
             samples = (samples - 1) * layer.conv.stride[0] + layer.conv.kernel_size[0]
@@ -87,10 +87,10 @@ class FbankFrontend(Frontend):
 
     Args:
         network: the library's Wav2Vec2BertModel.
-        features: what it reads.
+        features: its input.
 
     Raises:
-        ValueError: if the two do not fit.
+        ValueError: if the two are incompatible.
     """
 
     def __init__(self, *, network: Any, features: StackedFbank) -> None:
@@ -113,7 +113,7 @@ class FbankFrontend(Frontend):
         return hidden.masked_fill(~mask(lengths, hidden.shape[1])[..., None], 0.0), lengths
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames of (B,) numbers of samples: 50 for each second."""
+        """Frames of (B,) numbers of samples: 50 per second."""
         return self.features.output_lengths(lengths)
 
 
@@ -122,10 +122,10 @@ class WindowFrontend(Frontend):
 
     Args:
         encoder: the library's WhisperEncoder.
-        features: what it reads.
+        features: its input.
 
     Raises:
-        ValueError: if the two do not fit.
+        ValueError: if the two are incompatible.
     """
 
     def __init__(self, *, encoder: Any, features: LogMel) -> None:
@@ -144,7 +144,7 @@ class WindowFrontend(Frontend):
         self.register_buffer("positions", encoder.embed_positions.weight.detach().clone())
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, N, 1) samples -> (B, W x window, D), whose last window is as full as it is, (B,) lengths."""
+        """(B, N, 1) samples -> (B, W x window, D), with the last window not cut, (B,) lengths."""
         mels = self.features(x[..., 0], lengths)
         hidden = F.gelu(self.conv2(F.gelu(self.conv1(mels)))).transpose(1, 2)
         assert isinstance(self.positions, Tensor)
@@ -152,7 +152,7 @@ class WindowFrontend(Frontend):
         return hidden.reshape(len(x), -1, self.output_size), self.output_lengths(lengths)
 
     def output_lengths(self, lengths: Tensor) -> Tensor:
-        """Frames that hold sound, of (B,) numbers of samples: 50 for each second."""
+        """Frames with audio, of (B,) numbers of samples: 50 per second."""
         return -(-lengths // (2 * self.features.hop))
 
 

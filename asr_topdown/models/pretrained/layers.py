@@ -1,7 +1,7 @@
 """The stages `enc.0`, `enc.1`, … of pretrained encoders, and `mix`.
 
-A chain of stages hands on one sequence. Where outputs of several layers are wanted, a frame holds those
-below, one beside the other, in front of what the next layer reads.
+A chain of stages passes on one sequence. If outputs of several layers are needed, a frame holds those
+from below, concatenated, in front of the next layer's input.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.stage import Stage
 
 _FAR = torch.finfo(torch.bfloat16).min
-"""Added to the scores of frames that are not attended to; finite in all precisions."""
+"""Added to the scores of masked frames; finite in all precisions."""
 
 
 class Block(nn.Module):
@@ -45,7 +45,7 @@ class ConformerBlock(Block):
 
 
 class WindowBlock(Block):
-    """A layer of Whisper: each window is a sequence of its own, and silence behind the sound is sound.
+    """A layer of Whisper: each window is a separate sequence, and the silence after the audio is attended to.
 
     Args:
         layer: the library's module.
@@ -112,11 +112,11 @@ class EncoderLayer(Stage):
     Args:
         block: the layer.
         norm: of the last layer's output, or an `nn.Identity`.
-        size: of a frame that the layer reads.
-        kept: outputs of layers below that stand in front of it.
-        keep_input: whether what the layer reads is kept as well.
-        window: frames of a window in which the layers work; 0 = they work on whole utterances.
-        last: whether no other layer follows, so that what fills the last window is cut off.
+        size: of a frame of the layer's input.
+        kept: number of outputs of lower layers in front of it.
+        keep_input: whether to keep the layer's input as well.
+        window: frames per window in which the layers work; 0 = they work on whole utterances.
+        last: whether it is the last layer, so that the padding of the last window is cut off.
         dropout: on the output.
     """
 
@@ -162,7 +162,7 @@ class EncoderLayer(Stage):
 
 
 class Mix(Stage):
-    """The sum of several layers' outputs, with weights that are trained and add up to 1 (Peters et al. 2018).
+    """The sum of several layers' outputs, with trained weights that sum to 1 (Peters et al. 2018).
 
     Args:
         count: how many layers.
@@ -188,6 +188,6 @@ class Mix(Stage):
 
 
 def _scores_mask(lengths: Tensor, x: Tensor) -> Tensor:
-    """(B, 1, 1, T): 0 for frames that are attended to, at least one of each utterance, else very low."""
+    """(B, 1, 1, T): 0 for attended frames, at least one per utterance, otherwise very low."""
     real = mask(lengths.clamp(min=1), x.shape[1])[:, None, None]
     return torch.zeros(real.shape, dtype=x.dtype, device=x.device).masked_fill(~real, _FAR)

@@ -1,4 +1,4 @@
-"""Pretrained encoders as the library transformers builds and loads them; imported here only, when used."""
+"""Pretrained encoders as built and loaded by the library transformers, which is imported only here."""
 
 import contextlib
 from collections.abc import Iterator, Mapping
@@ -36,10 +36,10 @@ _SUPPORTED: Mapping[str, tuple[object, ...]] = {
 
 
 def random_network(architecture: Mapping[str, Any]) -> nn.Module:
-    """The library's own network, with weights drawn as it draws them, from the global generator.
+    """The library's own network, with its own random initialisation, from the global generator.
 
     Raises:
-        ValueError: in one line, if the library is missing or does not take the architecture.
+        ValueError: in one line, if the library is missing or does not support the architecture.
     """
     network, settings = _described(architecture)
     built: nn.Module = network(settings)
@@ -50,12 +50,12 @@ def published_network(architecture: Mapping[str, Any], path: str, weights: str) 
     """The library's network with the weights of a folder or hub name, in float32.
 
     Args:
-        architecture: as `pretrained_folder.read` gave it.
+        architecture: as returned by `pretrained_folder.read`.
         path: of the folder, or a name.
         weights: the hash of the weights' files.
 
     Raises:
-        ValueError: in one line, if the weights are others, damaged, or not all of the network's.
+        ValueError: in one line, if the weights differ from those, or are damaged or incomplete.
     """
     network, settings = _described(architecture)
     folder = pretrained_folder.locate(path)
@@ -82,7 +82,7 @@ def published_network(architecture: Mapping[str, Any], path: str, weights: str) 
 
 
 def _described(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
-    """The library's class and configuration, with nothing random in it."""
+    """The library's class and configuration, without randomness."""
     kind = architecture.get("model_type")
     if kind not in _CLASSES:
         raise ValueError(f"architecture.model_type: must be one of {', '.join(KINDS)}, got {kind!r}")
@@ -109,14 +109,14 @@ def _described(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
 
 
 def _encoder(built: Any) -> nn.Module:
-    """Whisper's decoder is left out; the others are encoders."""
+    """Drop Whisper's decoder; the others are encoders."""
     encoder: nn.Module = built.encoder if built.config.model_type == "whisper" else built
     return encoder
 
 
 @contextlib.contextmanager
 def _quietly() -> Iterator[None]:
-    """The library draws a bar and lists what it does not use (a checkpoint's own output layer, say)."""
+    """Silence the library's progress bar and its list of unused tensors (a checkpoint's output layer)."""
     from transformers.utils import logging
 
     verbosity, bar = logging.get_verbosity(), logging.is_progress_bar_enabled()
@@ -131,7 +131,7 @@ def _quietly() -> Iterator[None]:
 
 
 def _check_complete(folder: Path, report: Mapping[str, Any]) -> None:
-    """A tensor that the files do not have would be random."""
+    """Refuse missing tensors, which would be random."""
     unused = ("masked_spec_embed", "decoder.")
     missing = [key for key in report["missing_keys"] if not any(part in key for part in unused)]
     mismatched = [str(key[0]) for key in report["mismatched_keys"]]

@@ -1,6 +1,6 @@
-"""What a pretrained encoder's `preprocessor_config.json` asks to be made of the sound, for a padded batch.
+"""The preprocessing of a pretrained encoder's `preprocessor_config.json`, for a padded batch of audio.
 
-Computed in float32 whatever the precision of the network, and without a gradient.
+It is computed in float32 whatever the precision of the network, and without a gradient.
 """
 
 import math
@@ -19,26 +19,26 @@ _NORMALISING = 1e-7
 
 
 def normalised(samples: Tensor, lengths: Tensor) -> Tensor:
-    """(B, N) samples with mean 0 and variance 1 within each utterance, and 0 behind it."""
+    """(B, N) samples with mean 0 and variance 1 within each utterance, and 0 after it."""
     real = mask(lengths, samples.shape[1])
     return _standardised(samples[..., None], real, spare=0)[..., 0]
 
 
 def zeroed(samples: Tensor, lengths: Tensor) -> Tensor:
-    """(B, N) samples, 0 behind the end of each utterance."""
+    """(B, N) samples, 0 after the end of each utterance."""
     return samples.masked_fill(~mask(lengths, samples.shape[1]), 0.0)
 
 
 class StackedFbank:
-    """Kaldi's log mel energies, normalised in each utterance and dimension, neighbours joined.
+    """Kaldi's log mel energies, normalised per utterance and dimension, with adjacent frames joined.
 
-    What Wav2Vec2-BERT reads.
+    The input of Wav2Vec2-BERT.
 
     Args:
         settings: preprocessor_config.json.
 
     Raises:
-        ValueError: if the filters do not fit the sampling rate.
+        ValueError: if the filters do not match the sampling rate.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
@@ -66,13 +66,13 @@ class StackedFbank:
 
 
 class LogMel(nn.Module):
-    """Whisper's log mel energies of windows of 30 s (Radford et al. 2023): each as if it were an utterance.
+    """Whisper's log mel energies of 30 s windows (Radford et al. 2023), each like a separate utterance.
 
     Args:
         settings: preprocessor_config.json.
 
     Raises:
-        ValueError: if it asks for noise to be added.
+        ValueError: if it requires added noise.
     """
 
     filters: Tensor
@@ -122,8 +122,8 @@ def slaney_bank(num_mels: int, n_fft: int, rate: int) -> Tensor:
 
 
 def _standardised(frames: Tensor, real: Tensor, *, spare: int) -> Tensor:
-    """(B, T, D) with mean 0 and variance 1 over the real frames, 0 elsewhere; sums over one less than T are
-    divided by where `spare` is 1.
+    """(B, T, D) with mean 0 and variance 1 over the real frames, 0 elsewhere; with `spare` 1 the variance is
+    divided by one less than T.
     """
     frames, count = frames.float(), real.sum(1)[:, None, None]
     kept = real[..., None]

@@ -40,17 +40,17 @@ def pretrained_stages(
 
     Args:
         input_size: 1, the size of a sample.
-        path: the folder or hub name that holds the weights; "" = they are put in afterwards, or random.
-        architecture: what config.json says.
-        preprocessor: what preprocessor_config.json says.
-        weights: the hash of the files of weights; "" = random ones are meant.
-        output: `last`, or the layers whose outputs are given: 0 is the frontend, 1 the layer `enc.0`, ….
-        mix: `last` gives one layer's output, `concat` those of several side by side, `weighted` their sum.
-        random: how many of the highest layers begin with random weights.
+        path: the folder or hub name that holds the weights; "" = they are loaded afterwards, or random.
+        architecture: the content of config.json.
+        preprocessor: the content of preprocessor_config.json.
+        weights: the hash of the files of weights; "" = random weights.
+        output: `last`, or the layers whose outputs are used: 0 is the frontend, 1 the layer `enc.0`, ….
+        mix: `last` gives one layer's output, `concat` several concatenated, `weighted` their weighted sum.
+        random: how many of the highest layers start from random weights.
         dropout: on each layer's output.
 
     Raises:
-        ValueError: in one line, naming the setting that does not fit, or the file.
+        ValueError: in one line, naming the incompatible setting or the file.
     """
     if input_size != 1:
         raise ValueError("reads sound: set features.kind to waveform, and let it be the first of the encoder")
@@ -84,7 +84,7 @@ def pretrained_stages(
 
 
 def _chosen(output: str | Sequence[int], mix: str, count: int) -> list[int]:
-    """The layers whose outputs are given, ascending."""
+    """The layers whose outputs are used, ascending."""
     if isinstance(output, str):
         chosen = [count] if output == "last" else list(range(count + 1))
     else:
@@ -101,7 +101,7 @@ def _chosen(output: str | Sequence[int], mix: str, count: int) -> list[int]:
 def _taken_apart(
     network: Any, architecture: Mapping[str, Any], preprocessor: Mapping[str, Any]
 ) -> tuple[Frontend, list[Block], nn.Module]:
-    """The frontend, the layers, and the norm behind the last one."""
+    """The frontend, the layers, and the norm after the last one."""
     kind = architecture["model_type"]
     if kind == "whisper":
         windowed = WindowFrontend(encoder=network, features=LogMel(settings=preprocessor))
