@@ -27,8 +27,8 @@ from asr_topdown.data.dataset import SpeechDataset, Utterance
 from asr_topdown.features import ark
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.specaug_options import SpecAugmentOptions
+from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.text import Vocabulary
-from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.read_ahead import read_ahead
 from asr_topdown.train.speech_task import SpeechTask
 

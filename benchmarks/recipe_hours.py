@@ -32,7 +32,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
-from asr_topdown.train.allocator import keep_freed_memory
+from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
 sys.path.append(str(Path(__file__).parent / "peers"))

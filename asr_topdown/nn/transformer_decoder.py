@@ -36,10 +36,15 @@ class DecoderBlock(nn.Module):
         return self._rest(labels, memory, attn_mask)
 
     def step(
-        self, label: Tensor, cache: Tensor | None, memory: KeyValue, attn_mask: Tensor
+        self,
+        label: Tensor,
+        cache: Tensor | None,
+        rows: Tensor | None,
+        memory: KeyValue,
+        attn_mask: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """The newest label (N, 1, D) of k hypotheses per utterance -> (N, 1, D), longer cache."""
-        added, cache = self.attention.step(self.norms[0](label), cache)
+        added, cache = self.attention.step(self.norms[0](label), cache, rows)
         label = label + self.dropout(added)
         # An utterance's hypotheses look at its memory side by side, which then need not be copied for each.
         together = label.view(len(attn_mask), -1, label.shape[-1])
@@ -56,13 +61,16 @@ class TransformerState:
     """The state of each of N = B x k hypotheses.
 
     Attributes:
-        caches: per block, keys and values (N, L, 2 D) of the labels so far; empty at first.
+        caches: per block, keys and values (N', L, 2 D) of the labels so far; empty at first.
+        rows: (N,) which rows of the caches the hypotheses go on from; None = all, N' = N. They are copied
+            together with the next label.
         memory: per block, keys and values (B, heads, T, D / heads) of the encoder output.
         attn_mask: (B, 1, 1, T).
         position: how many labels have been read.
     """
 
     caches: tuple[Tensor, ...]
+    rows: Tensor | None
     memory: tuple[KeyValue, ...]
     attn_mask: Tensor
     position: int
@@ -143,7 +151,7 @@ class TransformerDecoder(nn.Module):
     def init_state(self, frames: Tensor, lengths: Tensor) -> TransformerState:
         """(B, T, D), (B,) lengths -> the state before any label, one hypothesis per utterance."""
         memory = tuple(block.cross.prepare(frames) for block in self._blocks())
-        return TransformerState((), memory, attention_mask(lengths, frames.shape[1]), 0)
+        return TransformerState((), None, memory, attention_mask(lengths, frames.shape[1]), 0)
 
     def step(self, state: TransformerState, tokens: Tensor) -> tuple[Tensor, TransformerState]:
         """Read one label (N,) per hypothesis -> (N, D) output, and the state after it."""
@@ -151,9 +159,9 @@ class TransformerDecoder(nn.Module):
         caches = []
         for index, block in enumerate(self._blocks()):
             past = state.caches[index] if state.caches else None
-            label, cache = block.step(label, past, state.memory[index], state.attn_mask)
+            label, cache = block.step(label, past, state.rows, state.memory[index], state.attn_mask)
             caches.append(cache)
-        after = TransformerState(tuple(caches), state.memory, state.attn_mask, state.position + 1)
+        after = TransformerState(tuple(caches), None, state.memory, state.attn_mask, state.position + 1)
         return label[:, 0], after
 
     def select(
@@ -163,12 +171,14 @@ class TransformerDecoder(nn.Module):
 
         With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
         """
-        caches = tuple(cache.index_select(0, rows) for cache in state.caches)
+        if state.rows is not None:
+            rows = state.rows.index_select(0, rows)
         memory, attn_mask = state.memory, state.attn_mask
         if utterances is not None:
             memory = tuple((key[utterances], value[utterances]) for key, value in memory)
             attn_mask = attn_mask[utterances]
-        return TransformerState(caches, memory, attn_mask, state.position)
+        kept = rows if state.caches else None
+        return TransformerState(state.caches, kept, memory, attn_mask, state.position)
 
     def _blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))

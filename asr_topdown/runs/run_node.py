@@ -13,6 +13,7 @@ from asr_topdown.data.inputs import read_utterances
 from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.runs import about, continuation, frozen_prefix, lora
 from asr_topdown.runs.dev_error import decoder_of, with_dev_error
 from asr_topdown.runs.experiment import Experiment
@@ -21,7 +22,6 @@ from asr_topdown.runs.layer_plan import layer_plan
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import LOWEST_LOSS_EPOCH, Node, Outcome
 from asr_topdown.train import distributed
-from asr_topdown.train.allocator import keep_freed_memory
 from asr_topdown.train.checkpoint import CheckpointPair
 from asr_topdown.train.epochs import EpochWeights
 from asr_topdown.train.language_task import LanguageTask

@@ -11,6 +11,7 @@ import torch
 
 from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.local import LocalPool
+from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.transcription.transcript import Failure, Transcript
 
@@ -72,6 +73,7 @@ def transcripts(request: Request, sounds: Sequence[str], nj: int) -> Generator[R
     if nj > 1:
         yield from _side_by_side(request, parts, nj)
         return
+    keep_freed_memory()
     recognizer = Recognizer.load(request.model, **request.settings)
     threads = torch.get_num_threads()
     torch.set_num_threads(1 if len(parts) > 1 else threads)
@@ -115,4 +117,5 @@ def _transcribe(request: Request, sounds: Sequence[str]) -> list[Result]:
 @functools.lru_cache(maxsize=1)
 def _recognizer(model: Path, settings: tuple[tuple[str, Any], ...]) -> Recognizer:
     torch.set_num_threads(1)
+    keep_freed_memory()
     return Recognizer.load(model, **dict(settings))

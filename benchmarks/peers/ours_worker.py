@@ -14,7 +14,7 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.models.recognizer import Recognizer
-from asr_topdown.train.allocator import keep_freed_memory
+from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
 BLSTM = {"kind": "blstm", "projection_size": 320}

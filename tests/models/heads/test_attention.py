@@ -4,6 +4,8 @@ import pytest
 import torch
 from networks import NETWORKS, SIZES, VOCAB, make, make_batch
 
+from asr_topdown.nn.attention import _longer
+
 WITH_ATTENTION = [name for name, model in NETWORKS.items() if "attention" in model]
 
 
@@ -47,3 +49,26 @@ def test_the_prior_is_of_the_labels_and_part_of_no_checkpoint() -> None:
     assert prior.sum().item() == pytest.approx(1)
     assert prior.argmax().item() == VOCAB  # each of the four sequences ends
     assert "prior" not in " ".join(model.state_dict())
+
+
+@pytest.mark.parametrize("gradient", [False, True])
+def test_selections_of_selections_are_copied_when_the_next_label_comes(gradient: bool) -> None:
+    """With a gradient or without, to the bit; a state that was read once can be read again."""
+    head = make("transformer").eval().attention
+    memory, lengths = torch.randn(2, 7, 8), torch.tensor([7, 4])
+    tokens = torch.tensor([1, 2, 3, 4, 5, 1])
+    with torch.set_grad_enabled(gradient):
+        state = head.scorer.select(head.scorer.init_state(memory, lengths), torch.tensor([0, 0, 0, 1, 1, 1]))
+        for _ in range(2):
+            _, state = head.scorer.score(state, tokens)
+        first, second = torch.tensor([2, 2, 0, 5, 3, 4]), torch.tensor([1, 0, 2, 5, 5, 3])
+        picked = head.scorer.select(head.scorer.select(state, first), second)
+        found = [head.scorer.score(picked, tokens)[0] for _ in range(2)]
+        expected, _ = head.scorer.score(head.scorer.select(state, first[second]), tokens)
+        other, _ = head.scorer.score(state, tokens)
+    assert torch.equal(found[0], expected)
+    assert torch.equal(found[1], expected)
+    assert not torch.equal(other, expected)
+    cache, rows, fresh = state.caches[0].detach(), first[second], torch.randn(6, 1, 16)
+    with torch.no_grad():
+        assert torch.equal(_longer(cache, rows, fresh), torch.cat([cache[rows], fresh], 1))

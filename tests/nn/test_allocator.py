@@ -9,7 +9,7 @@ import pytest
 PROGRAM = """
 import resource
 import torch
-from asr_topdown.train.allocator import keep_freed_memory
+from asr_topdown.nn.allocator import keep_freed_memory
 {call}
 faults = []
 for _ in range(40):
