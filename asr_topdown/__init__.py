@@ -23,17 +23,17 @@ def load(
     """Load a trained model: `asr_topdown.load(folder).transcribe(["a.wav"])[0].text`.
 
     Args:
-        model: a folder that `asr-topdown train` or `topdown` made.
+        model: a folder made by `asr-topdown train` or `topdown`.
         device: "cpu", "cuda", …
         beam: width of a beam search; by default the search of the model's configuration.
-        nbest: hypotheses for each sound; by default as many as the configuration says.
+        nbest: hypotheses per recording; by default as configured.
         precision: of matrix products, "float32", "bfloat16" or, on a CPU, "int8"; by default the
             configuration's.
-        channel: of sounds with several, counted from 0; by default they are mixed.
-        longest: seconds; longer sound is cut where it is quietest.
+        channel: of recordings with several, counted from 0; by default they are mixed.
+        longest: seconds; longer audio is cut where it is quietest.
 
     Raises:
-        ValueError: naming the file of the folder that is missing or does not fit, or a wrong argument.
+        ValueError: naming the missing or incompatible file of the folder, or a wrong argument.
     """
     # Imported here, so that `import asr_topdown` and the command line's help need no torch.
     from asr_topdown.transcription.recognizer import Recognizer

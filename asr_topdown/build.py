@@ -54,7 +54,7 @@ def build_model(config: Config, vocab_size: int) -> Model:
     """The network of `config`, with weights drawn from the global generator.
 
     Raises:
-        ValueError: naming the section whose settings do not fit each other or what is below.
+        ValueError: naming the section whose settings are incompatible.
     """
     if isinstance(config.model, AwdLstmConfig):
         return AwdLstm(vocab_size=vocab_size, **_settings(config.model))
@@ -63,7 +63,7 @@ def build_model(config: Config, vocab_size: int) -> Model:
 
 
 def fresh_model(config: Config, vocab_size: int, init_seed: int) -> Model:
-    """A network with the initial weights of `init_seed`; the global random state is left as it was."""
+    """A network with the initial weights of `init_seed`; the global random state is unchanged."""
     # The CPU's generator alone: weights are drawn there, and a GPU need not be touched.
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(init_seed)

@@ -1,4 +1,4 @@
-"""Files that are either whole or absent (written aside, fsynced, renamed), and texts as they are found."""
+"""Files that are either complete or absent (written aside, fsynced, renamed), and reading of text files."""
 
 import codecs
 import contextlib
@@ -17,12 +17,12 @@ from typing import Any
 
 @contextlib.contextmanager
 def written_aside(path: Path | str) -> Iterator[Path]:
-    """Yield a temporary path beside `path`; on success fsync it and rename it into place.
+    """Yield a temporary path next to `path`; on success fsync it and rename it into place.
 
-    Whatever happens (a kill, a full disk), `path` holds its old content or the whole new one.
+    Whatever happens (a kill, a full disk), `path` holds either its old or its complete new content.
 
     Raises:
-        OSError: naming `path`, when the disk is full or the folder cannot be written.
+        OSError: naming `path`, if the disk is full or the folder is not writable.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -48,21 +48,21 @@ def written_aside(path: Path | str) -> Iterator[Path]:
 
 
 def check_link(path: Path) -> None:
-    """Make sure that `link` could make `path`, before what it is to lead to is made.
+    """Check that `link` could create `path`, before its target is created.
 
     Raises:
-        FileExistsError: if `path` is there and no link.
+        FileExistsError: if `path` exists and is not a link.
     """
     if path.exists() and not path.is_symlink():
         raise FileExistsError(f"{path}: there, and not a symbolic link")
 
 
 def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
-    """Remove what killed processes of this machine were writing into `folder`; `written_aside` says where.
+    """Remove partial files of killed processes of this machine from `folder`; see `written_aside`.
 
     Args:
-        folder: looked through, but not the folders in it.
-        of_anybody: remove what any process was writing, because the caller holds the folder's lock.
+        folder: to search, without its subfolders.
+        of_anybody: remove partial files of any process, because the caller holds the folder's lock.
     """
     for path in folder.glob(".*.*.*.tmp"):
         owner = path.name.split(".")[-3]
@@ -73,7 +73,7 @@ def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
 
 
 def _owner(pid: int) -> str:
-    """Names a process among those of several machines; without a dot."""
+    """A name for this process that is unique across machines; without a dot."""
     return f"{socket.gethostname().replace('.', '_')}-{pid}"
 
 
@@ -88,7 +88,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def _system_error(error: BaseException) -> OSError | None:
-    """The operating system's error that `error` is or hides: PyTorch and safetensors wrap a full disk."""
+    """The operating system's error that `error` is or wraps: PyTorch and safetensors wrap a full disk."""
     if isinstance(error, OSError):
         return error
     if found := re.search(r"\(os error (\d+)\)", str(error)):
@@ -100,10 +100,10 @@ def _system_error(error: BaseException) -> OSError | None:
 
 
 def link(target: Path | str, path: Path | str) -> None:
-    """Make `path` a symbolic link to `target`, relative to where it is; an old link is replaced at once.
+    """Make `path` a relative symbolic link to `target`; an old link is replaced atomically.
 
     Raises:
-        FileExistsError: if `path` is there and no link.
+        FileExistsError: if `path` exists and is not a link.
         OSError: naming `path`, if it cannot be written.
     """
     path = Path(path)
@@ -119,13 +119,13 @@ def link(target: Path | str, path: Path | str) -> None:
 
 
 def write_text(path: Path | str, text: str) -> None:
-    """Write `text` (UTF-8) to `path`, whole or not at all."""
+    """Write `text` (UTF-8) to `path` atomically."""
     with written_aside(path) as aside:
         aside.write_text(text, encoding="utf-8", newline="\n")
 
 
 def write_json(path: Path | str, value: Any) -> None:
-    """Write `value` as indented JSON with sorted keys, whole or not at all."""
+    """Write `value` as indented JSON with sorted keys, atomically."""
     write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
 
 
@@ -148,12 +148,12 @@ def read_text(
 
     Args:
         path: the file.
-        encoding: of the text; None: UTF-8, or what a byte-order mark says.
-        otherwise: the encoding of a file that is not UTF-8 (`latin-1`, as NIST's are); None: an error.
-        hint: ends the message of that error.
+        encoding: of the text; None: UTF-8, or as indicated by a byte-order mark.
+        otherwise: fallback encoding of a file that is not UTF-8 (`latin-1` for NIST's); None: an error.
+        hint: end of that error's message.
 
     Raises:
-        ValueError: naming file and line, if it is encoded in another way; naming the file, if it is damaged.
+        ValueError: naming file and line, if the encoding is wrong; naming the file, if it is damaged.
         FileNotFoundError: if there is no such file.
     """
     content = Path(path).read_bytes()
@@ -176,9 +176,9 @@ def read_text(
 
 
 def read_lines(path: Path | str, *, otherwise: str | None = None) -> list[str]:
-    """The lines of a text, as `read_text` reads it, without line ends: of Unix, Windows or old Macs.
+    """The lines of a text file, read as by `read_text`, without line ends (Unix, Windows or old Mac).
 
-    Other characters at which `str.splitlines` cuts (form feeds, U+2028, U+0085) are part of a line.
+    Other characters at which `str.splitlines` splits (form feeds, U+2028, U+0085) are part of a line.
     """
     return lines_of(read_text(path, otherwise=otherwise))
 
@@ -191,7 +191,7 @@ def lines_of(text: str) -> list[str]:
 
 
 def umask() -> int:
-    """The permissions that new files do not get."""
+    """The umask."""
     mask = os.umask(0)
     os.umask(mask)
     return mask

@@ -2,10 +2,10 @@
 
 Everything that layer-scheduled training does to a network goes through this file. The rules behind it:
 
-* Each tensor of a model, parameter or buffer, belongs to exactly one layer, so that the frozen set and
-  the re-initialised set are complements of each other and nothing can be forgotten.
-* A network is never re-initialised in place. A *fresh* model is built and the frozen layers' tensors are
-  transplanted into it: custom initialisers, buffers and ties then come out right.
+* Each tensor of a model, parameter or buffer, belongs to exactly one layer, so that the frozen and the
+  reinitialised set are complements of each other and nothing can be forgotten.
+* A network is never reinitialised in place. A *fresh* model is built and the frozen layers' tensors are
+  transplanted into it, so that custom initialisers, buffers and ties are right.
 * Layers are selected by their exact name. A name that matches nothing is an error.
 """
 
@@ -19,7 +19,7 @@ from torch.nn.modules.dropout import _DropoutNd
 
 
 class Layer(NamedTuple):
-    """A named part of a model: what is frozen or retrained as one."""
+    """A named part of a model, frozen or retrained as a unit."""
 
     name: str
     modules: tuple[nn.Module, ...]
@@ -27,7 +27,7 @@ class Layer(NamedTuple):
 
 @runtime_checkable
 class Layered(Protocol):
-    """A model that can say what its layers are, from the input to the output."""
+    """A model that can list its layers, from input to output."""
 
     def layers(self) -> tuple[Layer, ...]: ...
 
@@ -97,17 +97,17 @@ def _check_random_modules(model: nn.Module) -> None:
 
 
 def is_random(module: nn.Module) -> bool:
-    """Whether the module itself, not what it holds, draws random numbers while training."""
+    """Whether the module itself, not its submodules, draws random numbers in training."""
     return (isinstance(module, _DropoutNd) and module.p > 0) or (
         isinstance(module, nn.RNNBase) and module.dropout > 0
     )
 
 
 def group_names(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> list[tuple[str, ...]]:
-    """Cut the ordered layer names into blocks, merging the neighbours that a group names.
+    """Divide the ordered layer names into blocks, merging the adjacent layers of a group.
 
-    `group_names(["a", "b", "c"], {"top": ["b", "c"]})` is `[("a",), ("b", "c")]`: what a schedule
-    freezes or retrains as one is part of the experiment, not of the model.
+    `group_names(["a", "b", "c"], {"top": ["b", "c"]})` is `[("a",), ("b", "c")]`: which layers a schedule
+    freezes or retrains as a unit is part of the experiment, not of the model.
 
     Raises:
         ValueError: if a group names an unknown layer, is empty, overlaps another or is not contiguous.
@@ -132,7 +132,7 @@ def group_names(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> li
 
 
 def select(known: Sequence[str], wanted: Iterable[str], *, what: str = "layers") -> tuple[str, ...]:
-    """`wanted` in the order of `known`.
+    """Sort `wanted` in the order of `known`.
 
     Raises:
         ValueError: if a wanted name matches no layer, so that a misspelt freeze is never silent.
@@ -150,7 +150,7 @@ def transplant(parent_state: Mapping[str, Tensor], child: nn.Module, names: Iter
     """Load the layers `names`, and nothing else, from `parent_state` into `child`.
 
     Args:
-        parent_state: a state dict. It may come from another architecture, as long as these layers fit.
+        parent_state: a state dict. It may come from another architecture, as long as these layers match.
         child: a freshly built model.
         names: layers of `child`.
 
@@ -167,7 +167,7 @@ def transplant(parent_state: Mapping[str, Tensor], child: nn.Module, names: Iter
 
 
 def check_fit(parent: Mapping[str, tuple[int, ...]], child: nn.Module, names: Iterable[str]) -> None:
-    """Refuse to transplant the layers `names` if they are not in the parent, or of other shapes there.
+    """Refuse to transplant the layers `names` if they are missing in the parent or have other shapes.
 
     Args:
         parent: the shapes of its tensors, by state-dict key.
@@ -189,15 +189,15 @@ def check_fit(parent: Mapping[str, tuple[int, ...]], child: nn.Module, names: It
 
 
 def freeze(model: nn.Module, names: Iterable[str], *, dropout: bool) -> None:
-    """Freeze the layers `names` for good: no gradient, no moving statistics, dropout as asked.
+    """Freeze the layers `names` permanently: no gradient, no updated statistics, dropout as specified.
 
-    The modules stay in train mode (cuDNN refuses the backward pass of an LSTM in eval mode), and frozen
-    batch normalisation stays in eval mode even after `model.train()`.
+    The modules stay in train mode (cuDNN refuses the backward pass of an LSTM in eval mode), except that
+    frozen batch normalisation stays in eval mode even after `model.train()`.
 
     Args:
         model: the model, before an optimiser or a DDP wrapper sees it.
         names: the layers to freeze.
-        dropout: whether dropout inside frozen layers stays active while training.
+        dropout: whether dropout inside frozen layers stays active in training.
     """
     layers = {layer.name: layer for layer in layers_of(model)}
     for name in select(list(layers), names):
@@ -211,9 +211,9 @@ def freeze(model: nn.Module, names: Iterable[str], *, dropout: bool) -> None:
 
 
 def freeze_all_but_norms_and_biases(model: nn.Module, names: Iterable[str]) -> frozenset[str]:
-    """Let only biases, and weights of normalisations, be trained in the layers `names` (BitFit).
+    """Train only biases, and weights of normalisations, in the layers `names` (BitFit).
 
-    Biases are what PyTorch and our modules call so, those of relative positions in attention among them.
+    Biases are all parameters named so, including those of relative positions in attention.
 
     Returns:
         The names of the parameters that are not trained.
@@ -240,7 +240,7 @@ def fingerprint(
 ) -> str:
     """SHA-256 over the parameters *and* buffers of the layers `names`, as a hexadecimal string.
 
-    Tensors with `ignore` in their name, if it is given, are left out, and so are those not in `only`.
+    Tensors with `ignore` in their name, if given, are excluded, and so are those not in `only`.
     """
     groups = tensors_by_layer(model)
     digest = hashlib.sha256()
@@ -258,7 +258,7 @@ def layers_of(model: nn.Module) -> tuple[Layer, ...]:
     """The model's layers, input first.
 
     Raises:
-        TypeError: if it cannot say.
+        TypeError: if the model cannot list them.
     """
     if not isinstance(model, Layered):
         raise TypeError(f"{type(model).__name__} has no layers()")
@@ -266,7 +266,7 @@ def layers_of(model: nn.Module) -> tuple[Layer, ...]:
 
 
 def _named_tensors(module: nn.Module, prefix: str) -> Iterable[tuple[str, Tensor]]:
-    """What `state_dict` would save of `module`: parameters and persistent buffers, not copies of them."""
+    """The tensors that `state_dict` would save: parameters and persistent buffers, without copying."""
     state = module.state_dict(prefix=f"{prefix}." if prefix else "", keep_vars=True)
     return state.items()
 

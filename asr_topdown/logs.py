@@ -1,4 +1,4 @@
-"""Where the package's log goes, lines beside a progress bar, and how much of a long list is shown."""
+"""The package's log, lines next to a progress bar, and abbreviation of long lists."""
 
 import logging
 import os
@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from typing import TextIO
 
 ONCE = "once"
-"""`extra={ONCE: key}` of a record: of several processes' records with the same key the first is enough."""
+"""`extra={ONCE: key}`: of several processes' records with the same key only the first is shown."""
 
 
 class _AboveBar(logging.StreamHandler[TextIO]):
-    """Writes lines that no progress bar runs into."""
+    """Writes lines that do not interfere with a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
@@ -21,7 +21,7 @@ class _AboveBar(logging.StreamHandler[TextIO]):
 
 
 def print_above(line: str, file: TextIO) -> None:
-    """Print a line; a progress bar that is being shown is drawn again below it."""
+    """Print a line; a visible progress bar is redrawn below it."""
     if (tqdm := sys.modules.get("tqdm")) is None:
         print(line, file=file, flush=True)
         return
@@ -53,6 +53,6 @@ def log_to_stderr(level: int = logging.INFO) -> None:
 
 
 def shortened(lines: Sequence[str], most: int = 10) -> list[str]:
-    """Keep the first lines of a list of culprits, and say how many more there are."""
+    """Keep the first lines of a list of problems, and say how many more there are."""
     more = [f"... and {len(lines) - most} more"] if len(lines) > most else []
     return [*lines[:most], *more]

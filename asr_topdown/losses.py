@@ -11,20 +11,20 @@ from torch import Tensor
 
 
 class ModelOutput(NamedTuple):
-    """What a network gives for a batch: all that training and the dev metrics need, from one pass.
+    """A network's output for a batch: everything that training and the dev metrics need, from one pass.
 
     Attributes:
-        loss: scalar that is minimised.
-        losses: (B,) of each utterance in nats, detached, to name the culprits of a non-finite `loss`;
-            infinite where CTC finds no alignment. Of a language model, (1,) the cross-entropy without
+        loss: scalar to minimise.
+        losses: (B,) loss of each utterance in nats, detached, to name the culprits of a non-finite `loss`;
+            infinite if CTC finds no alignment. For a language model, (1,) the cross-entropy without
             penalties.
-        hidden_state: of a language model, where it stopped reading, detached: its batches follow each other
+        hidden_state: of a language model at the end of the batch, detached: its batches follow one another
             in the text.
-        memory: (B, T', D) encoder output, which decoders read. None, as all below, of a language model.
+        memory: (B, T', D) encoder output, which decoders read. None, like all below, for a language model.
         lengths: (B,) frames of `memory`.
-        correct: (B,) labels, the end of the sequence included, that an attention decoder predicts right
-            after the true ones; None without such a decoder.
-        labels: (B,) how many there are.
+        correct: (B,) labels, including the end of the sequence, that an attention decoder predicts correctly
+            with teacher forcing; None without such a decoder.
+        labels: (B,) their number.
     """
 
     loss: Tensor
@@ -41,8 +41,8 @@ def ctc_loss(log_probs: Tensor, lengths: Tensor, targets: Tensor, target_lengths
 
     Args:
         log_probs: (B, T, V) log-probabilities; unit 0 is the blank.
-        lengths: (B,) frames of each utterance; see `ctc_frames_needed` for the least.
-        targets: (B, L) units, padded with anything.
+        lengths: (B,) frames of each utterance; see `ctc_frames_needed` for the minimum.
+        targets: (B, L) units, with arbitrary padding.
         target_lengths: (B,).
 
     Returns:
@@ -64,7 +64,7 @@ def overconfidence(log_probs: Tensor, mask: Tensor) -> Tensor:
         mask: (B, T) booleans, false on padding.
 
     Returns:
-        (B,) nats, float32: 0 where all units are equally likely, log V a frame where one is certain.
+        (B,) nats, float32: 0 if all units are equally likely, log V per frame if one is certain.
     """
     with torch.autocast(log_probs.device.type, enabled=False):
         log_probs = log_probs.float()
@@ -73,7 +73,7 @@ def overconfidence(log_probs: Tensor, mask: Tensor) -> Tensor:
 
 
 def ctc_frames_needed(units: Sequence[int]) -> int:
-    """Fewest frames that can carry `units`: one each, and a blank between equal neighbours."""
+    """Minimum number of frames for `units`: one each, and a blank between equal adjacent units."""
     return len(units) + sum(left == right for left, right in itertools.pairwise(units))
 
 
@@ -85,15 +85,15 @@ def label_loss(
     The target distribution is (1 - smoothing) on the label plus smoothing x `prior`, over all V units: with
     the uniform prior, 1 - s + s / V on the label and s / V on each other unit. ESPnet's LabelSmoothingLoss
     has 1 - s on the label and s / (V - 1) on each other, which is this with s V / (V - 1) in place of s; it
-    also subtracts the distribution's entropy, a constant. Sums, not means over the labels, keep the weight
-    between this loss and CTC, which is a sum as well, the same for long and short utterances.
+    also subtracts the distribution's entropy, a constant. Sums rather than means over the labels keep the
+    weight between this loss and CTC, which is also a sum, the same for long and short utterances.
 
     Args:
         log_probs: (B, L, V) log-probabilities.
-        targets: (B, L) units; any valid one in the padding.
+        targets: (B, L) units; the padding may hold any valid one.
         mask: (B, L) booleans, false on padding.
-        smoothing: share taken from the label, 0 to 1.
-        prior: (V,) what it is given to; None = all units alike.
+        smoothing: probability mass taken from the label, 0 to 1.
+        prior: (V,) its distribution; None = uniform.
 
     Returns:
         (B,) nats, float32.

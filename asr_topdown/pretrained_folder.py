@@ -1,7 +1,7 @@
-"""A pretrained encoder as it is published: a folder, or a name on the Hugging Face hub.
+"""A published pretrained encoder: a folder, or a name on the Hugging Face hub.
 
-It holds `config.json` (the architecture), `preprocessor_config.json` (what input the network wants) and the
-weights: `model.safetensors`, whole or in parts, or else `pytorch_model.bin`. Nothing here needs torch.
+It holds `config.json` (the architecture), `preprocessor_config.json` (the network's input) and the
+weights: `model.safetensors`, whole or sharded, or else `pytorch_model.bin`. Nothing here needs torch.
 """
 
 import functools
@@ -22,10 +22,10 @@ _NOT_OF_THE_INPUT = frozenset({"auto_map", "processor_class"})
 
 
 class Published(NamedTuple):
-    """What a folder says of its network.
+    """The description of a network in its folder.
 
     Attributes:
-        architecture: the content of config.json, without where it is from.
+        architecture: the content of config.json, without its origin.
         preprocessor: likewise of preprocessor_config.json.
         weights: 16 hex digits for the content of the files of weights.
     """
@@ -36,7 +36,7 @@ class Published(NamedTuple):
 
 
 def read(path: str) -> Published:
-    """What the folder or hub name `path` holds.
+    """Read the folder or hub name `path`.
 
     Raises:
         ValueError: in one line, if there is no such folder and no hub that has it, or a file is missing.
@@ -50,7 +50,7 @@ def read(path: str) -> Published:
 
 
 def locate(path: str) -> Path:
-    """The folder itself; of a hub name, the folder of the copy on this machine, fetched if it must be.
+    """The folder itself; for a hub name, the folder of the local copy, downloaded if necessary.
 
     Raises:
         ValueError: as `read`.
@@ -64,7 +64,7 @@ def locate(path: str) -> Path:
 
 
 def weight_files(folder: Path) -> list[Path]:
-    """The files of weights: safetensors if there are any, else PyTorch's own.
+    """The files of weights: safetensors if there are any, otherwise PyTorch's own.
 
     Raises:
         ValueError: naming the folder, if it has none.
@@ -90,7 +90,7 @@ def weights_hash(folder: Path) -> str:
 
 @functools.lru_cache(maxsize=64)
 def _file_hash(path: Path, state: tuple[int, ...]) -> str:
-    """`state` tells when the file has changed."""
+    """Cached by `state`, which changes with the file."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -106,7 +106,7 @@ def _settings(path: Path, left_out: frozenset[str]) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=8)
 def _snapshot(name: str) -> Path:
-    """Fetch what is needed of a hub's model; without a connection, what was fetched before."""
+    """Download the needed files of a hub model; without a connection, use those downloaded before."""
     try:
         from huggingface_hub import snapshot_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError

@@ -1,4 +1,4 @@
-"""One way to show progress, a bar on a terminal and a line now and then in a log file; and durations."""
+"""Progress, as a bar on a terminal or occasional lines in a log file; and durations."""
 
 import sys
 from collections.abc import Iterable
@@ -11,7 +11,7 @@ T = TypeVar("T")
 
 
 def duration(seconds: float) -> str:
-    """As a person says it: "45 s", "16.8 min", "2.3 h"."""
+    """A readable duration: "45 s", "16.8 min", "2.3 h"."""
     if seconds < 60:
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"
@@ -22,8 +22,8 @@ def progress(
 ) -> "tqdm[T]":
     """Iterate over `items` and show how many are done, the rate and the time left.
 
-    On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line every 15 s is enough,
-    since each redraw stays in the file. What is done within `delay` seconds shows nothing.
+    On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line is written every 15 s,
+    since each redraw stays in the file. Work that takes less than `delay` seconds shows nothing.
     """
     from tqdm import tqdm
 

@@ -1,4 +1,4 @@
-"""The weights of a network in a file: safetensors, whole or absent."""
+"""The weights of a network in a safetensors file, complete or absent."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -14,12 +14,12 @@ AVERAGE = "average.safetensors"  # in a model's folder: the mean of several epoc
 
 
 def weights_of_epoch(folder: Path, epoch: int) -> Path:
-    """Where a model's folder keeps the weights of one epoch."""
+    """The file with the weights of one epoch in a model's folder."""
     return folder / f"epoch-{epoch}.safetensors"
 
 
 def model_weights(folder: Path, best_epoch: int) -> Path:
-    """The weights that decoding takes from a model's folder: the average if there is one, else the best
+    """The weights in a model's folder that decoding uses: the average if there is one, else the best
     epoch's.
     """
     average = folder / AVERAGE
@@ -27,23 +27,23 @@ def model_weights(folder: Path, best_epoch: int) -> Path:
 
 
 def save_weights(model: nn.Module, path: Path) -> None:
-    """Write the parameters and buffers of `model`, whole or not at all; tied ones once each.
+    """Write the parameters and buffers of `model` atomically; tied ones once each.
 
-    A model with a method `plain_state` says by it what others are to load (`topdown.lora`).
+    A model with a method `plain_state` defines with it the tensors to save (`runs.lora`).
     """
     state = getattr(model, "plain_state", model.state_dict)
     save_state(state(), path)
 
 
 def save_state(state: Mapping[str, Tensor], path: Path) -> None:
-    """Write named tensors, whole or not at all."""
+    """Write named tensors atomically."""
     copies = {key: tensor.detach().cpu().contiguous().clone() for key, tensor in state.items()}
     with written_aside(path) as aside:
         safetensors.torch.save_file(copies, aside)
 
 
 def load_weights(path: Path) -> dict[str, Tensor]:
-    """Read what `save_weights` wrote.
+    """Read the output of `save_weights`.
 
     Raises:
         ValueError: naming the file, if it is missing, truncated or not a weights file.
@@ -57,7 +57,7 @@ def load_weights(path: Path) -> dict[str, Tensor]:
 
 
 def weights_hash(path: Path) -> str:
-    """16 hex digits for the content of a weights file, wherever it lies.
+    """16 hex digits for the content of a weights file, independent of its path.
 
     Raises:
         ValueError: naming the file, if it cannot be read.
@@ -70,7 +70,7 @@ def weights_hash(path: Path) -> str:
 
 
 def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """The names and shapes of the tensors in what `save_weights` wrote; the tensors are not read.
+    """The names and shapes of the tensors in a file from `save_weights`, without reading the tensors.
 
     Raises:
         ValueError: as `load_weights`.
@@ -85,10 +85,10 @@ def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
 
 
 def average_weights(paths: Sequence[Path]) -> dict[str, Tensor]:
-    """The mean of several networks' weights: of files that `save_weights` wrote, oldest first.
+    """The mean of several networks' weights, from files written by `save_weights`, oldest first.
 
-    Summed in float64, so that equal weights average to themselves, bit for bit. What is not a floating-point
-    number (batch normalisation counts its batches) is the last file's.
+    Summed in float64, so that equal weights average to themselves, bit for bit. Tensors that are not
+    floating-point (batch normalisation counts its batches) are taken from the last file.
 
     Raises:
         ValueError: naming the file that is missing or damaged, or has other tensors than the first.

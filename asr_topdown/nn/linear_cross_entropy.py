@@ -39,7 +39,7 @@ def linear_cross_entropy(
 
 
 class _LinearCrossEntropy(torch.autograd.Function):
-    """Computes the gradients of the unweighted loss in the forward pass, and scales them in the backward pass."""
+    """Computes the gradients in the forward pass, for a loss of weight 1; the backward pass scales them."""
 
     @staticmethod
     def forward(
