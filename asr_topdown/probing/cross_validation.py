@@ -9,7 +9,7 @@ from torch import Tensor
 
 from asr_topdown.probing.regression import fit_path
 
-PENALTIES = (1.0, 1e-1, 1e-2, 1e-3, 1e-4)
+PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
 """Of `regression.fit_path`, from which the training folds choose."""
 
 
