@@ -1,4 +1,4 @@
-"""Change a training batch at random: another tempo, masks."""
+"""Random augmentation of a training batch: tempo and masks."""
 
 import torch
 

@@ -11,11 +11,11 @@ from asr_topdown.nn.transfer import pinned
 
 
 class SpeechBatch(NamedTuple):
-    """Utterances side by side, padded with zeros.
+    """Utterances in a batch, padded with zeros.
 
     Attributes:
         ids: utterance ids.
-        feats: (B, T, D) float32: features, or what the encoder's stage `start` - 1 made of them.
+        feats: (B, T, D) float32: features, or the output of the encoder's stage `start` - 1.
         feat_lengths: (B,) frames.
         tokens: (B, L) unit ids.
         token_lengths: (B,).
@@ -47,13 +47,13 @@ class SpeechBatch(NamedTuple):
         return SpeechBatch(self.ids, feats, frames, tokens, units, self.start, self.host_lengths)
 
     def pinned(self, device: torch.device) -> "SpeechBatch":
-        """The same batch in memory from which `device` copies while it computes."""
+        """The same batch in pinned memory, from which `device` copies asynchronously."""
         feats, frames, tokens, units = (pinned(tensor, device) for tensor in self.inputs)
         return SpeechBatch(self.ids, feats, frames, tokens, units, self.start)
 
     def rows(self, which: Sequence[int]) -> "SpeechBatch":
-        """Some of the utterances, padded no further than they need (of a stage's output, which may be whole
-        windows, as they are).
+        """Some of the utterances, padded no more than necessary (a stage's output, which may be whole
+        windows, keeps its padding).
         """
         feats, frames, tokens, units = (tensor[list(which)] for tensor in self.inputs)
         return SpeechBatch(

@@ -1,4 +1,4 @@
-"""Utterances whose features have been computed beforehand, by the lowest stages of an encoder."""
+"""Utterances whose features have been precomputed by the lowest stages of an encoder."""
 
 import math
 import tempfile
@@ -15,16 +15,16 @@ from asr_topdown.data.dataset import SpeechDataset
 
 
 class Rows(Protocol):
-    """Sequences of frames, by the place of their utterance."""
+    """Sequences of frames, by the index of their utterance."""
 
     def __getitem__(self, index: int, /) -> Tensor: ...
 
 
 class RowsOnDisk:
-    """Sequences of frames in a file that is gone when this process ends, however it does.
+    """Sequences of frames in a file that disappears when this process ends, however it ends.
 
     Args:
-        folder: where there is room.
+        folder: with enough space.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -42,7 +42,7 @@ class RowsOnDisk:
         self._bytes = None
 
     def __getitem__(self, index: int) -> Tensor:
-        """The frames (T, H) of an utterance; may be called by several threads once all are there."""
+        """The frames (T, H) of an utterance; may be called by several threads once all are stored."""
         if self._bytes is None:
             self._file.flush()
             self._bytes = np.memmap(self._file, np.uint8, "r")
@@ -52,12 +52,12 @@ class RowsOnDisk:
 
 
 class ComputedDataset(SpeechDataset):
-    """The utterances of another data set; `frames` is still what went in, so the batches are the same.
+    """The utterances of another data set; `frames` is still that of the input, so the batches are the same.
 
     Args:
         source: the data set.
-        hidden: (T', H) of each utterance, what stage `start` - 1 gave, in any precision.
-        lengths: of each utterance; less than T' where the next stage reads whole windows.
+        hidden: (T', H) of each utterance, the output of stage `start` - 1, in any precision.
+        lengths: of each utterance; less than T' if the next stage reads whole windows.
         start: the stage at which batches enter the encoder.
     """
 
@@ -68,11 +68,11 @@ class ComputedDataset(SpeechDataset):
         self._start = start
 
     def load(self, index: int) -> Tensor:
-        """What the lowest stages make of one utterance."""
+        """The lowest stages' output for one utterance."""
         rows = self._hidden[index]
         return rows.float() if rows.dtype == torch.float16 else rows
 
     def batch(self, indices: Sequence[int]) -> SpeechBatch:
-        """As of any data set, entering the encoder at `start`."""
+        """As for any data set, entering the encoder at `start`."""
         lengths = torch.tensor([self._lengths[index] for index in indices])
         return super().batch(indices)._replace(feat_lengths=lengths, start=self._start)

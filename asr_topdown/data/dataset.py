@@ -19,7 +19,7 @@ from asr_topdown.text import Vocabulary
 
 
 class Utterance(NamedTuple):
-    """One utterance: where its features are, how many frames they have, and what was said."""
+    """One utterance: the location of its features, their number of frames, and its transcript."""
 
     id: str
     feats: str
@@ -31,7 +31,7 @@ class SpeechDataset:
     """The utterances of a data directory, in the order of their ids.
 
     Args:
-        folder: the data directory, where its features are looked for.
+        folder: the data directory, which is searched for its features.
         utterances: in the order of their ids.
         cmvn: global mean and variance normalisation of the features, or None.
     """
@@ -43,9 +43,9 @@ class SpeechDataset:
 
     @classmethod
     def read(cls, folder: Path | str, vocabulary: Vocabulary | None, cmvn: Cmvn | None) -> "SpeechDataset":
-        """Read text, feats.scp and utt2num_frames of `folder`; utterances without sound are left out.
+        """Read text, feats.scp and utt2num_frames of `folder`; utterances without audio are left out.
 
-        Without a vocabulary utterances have no units.
+        Without a vocabulary, utterances have no units.
 
         Raises:
             ValueError: naming the file and the utterance, if one is missing or empty.
@@ -80,7 +80,7 @@ class SpeechDataset:
 
     @property
     def input_lengths(self) -> list[int]:
-        """What the network takes for the length of each utterance: its frames."""
+        """The length of each utterance for the network: its frames."""
         return self.frames
 
     def subset(self, utterances: Sequence[Utterance]) -> "SpeechDataset":
@@ -121,15 +121,15 @@ class SpeechDataset:
         frames_needed: Callable[[Sequence[int]], int] = ctc_frames_needed,
         max_frames: int | None = None,
     ) -> tuple["SpeechDataset", list[str]]:
-        """Leave out the utterances that the network cannot align or that are too long, and say which.
+        """Leave out the utterances that the network cannot align or that are too long, and report them.
 
         Args:
             output_length: (N,) `input_lengths` -> numbers of the network's output frames.
-            frames_needed: fewest such frames that can carry these units.
-            max_frames: most input frames of an utterance; None for any number.
+            frames_needed: minimum number of such frames for these units.
+            max_frames: maximum input frames of an utterance; None = no limit.
 
         Returns:
-            the dataset of the others, and a line for each utterance left out.
+            the dataset of the others, and one line per utterance left out.
         """
         lengths = output_length(torch.tensor(self.input_lengths)).tolist()
         kept, dropped = [], []
@@ -150,7 +150,7 @@ def encoded(vocabulary: Vocabulary | None, transcript: str, where: str) -> tuple
     """The units of a transcript; none without a vocabulary.
 
     Raises:
-        ValueError: naming `where` it is from, if it cannot be cut into units.
+        ValueError: naming its origin `where`, if it cannot be split into units.
     """
     if vocabulary is None:
         return ()
@@ -162,5 +162,5 @@ def encoded(vocabulary: Vocabulary | None, transcript: str, where: str) -> tuple
 
 @functools.cache
 def say_once(message: str) -> None:
-    """A warning in the log, unless it has been given before."""
+    """Log a warning, once."""
     logging.getLogger(__name__).warning(message, extra={ONCE: message})

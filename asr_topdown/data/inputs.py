@@ -1,6 +1,6 @@
-"""What a network reads of a data directory or of new sound, whatever kind of features it wants.
+"""The input of a network from a data directory or from new audio, for all kinds of features.
 
-Everything that depends on `features.kind` once features have been made is here.
+Everything that depends on `features.kind` after feature extraction is here.
 """
 
 import hashlib
@@ -23,13 +23,13 @@ from asr_topdown.text import Vocabulary
 
 
 class WaveformDataset(SpeechDataset):
-    """Utterances whose samples are read from their sound files each time.
+    """Utterances whose samples are read from their audio files each time.
 
     Args:
         folder: the data directory.
         utterances: in the order of their ids; their frames are of 10 ms.
-        clips: utterance -> where its sound is.
-        samples: utterance -> how many samples it has at `rate`.
+        clips: utterance -> location of its audio.
+        samples: utterance -> number of samples at `rate`.
         rate: Hz.
     """
 
@@ -71,7 +71,7 @@ class WaveformDataset(SpeechDataset):
 def read_utterances(
     folder: Path | str, vocabulary: Vocabulary | None, features: FeaturesConfig, cmvn: Cmvn | None
 ) -> SpeechDataset:
-    """The utterances of a data directory, as a network reads them; without a vocabulary, without units.
+    """The utterances of a data directory as a network reads them; without units if there is no vocabulary.
 
     Raises:
         ValueError: naming the file and the utterance, if one is missing or damaged.
@@ -102,7 +102,7 @@ def content_hash(folder: Path, features: FeaturesConfig) -> str:
     """16 hex digits for what a training depends on: features, utterance ids and transcripts.
 
     Raises:
-        ValueError: naming the directory and what is missing, or what of the features differs from `features`.
+        ValueError: naming the directory and what is missing, or how its features differ from `features`.
     """
     if features.kind != "waveform":
         check(folder, features)
@@ -117,7 +117,7 @@ def content_hash(folder: Path, features: FeaturesConfig) -> str:
 
 
 def features_hash(folder: Path, features: FeaturesConfig) -> str:
-    """16 hex digits for a data directory's features, whatever was said.
+    """16 hex digits for a data directory's features, independent of the transcripts.
 
     Raises:
         ValueError, OSError: naming the directory that has none, or what cannot be read.
@@ -127,7 +127,7 @@ def features_hash(folder: Path, features: FeaturesConfig) -> str:
 
 
 def check(folder: Path, features: FeaturesConfig) -> None:
-    """Make sure that a data directory has what the configuration wants.
+    """Check that a data directory has what the configuration needs.
 
     Raises:
         ValueError: naming the directory, what differs and both values, or what cannot be read.
@@ -139,21 +139,21 @@ def check(folder: Path, features: FeaturesConfig) -> None:
 
 
 def left_out(folder: Path, features: FeaturesConfig) -> set[str]:
-    """The utterances that have no sound."""
+    """The utterances without audio."""
     if features.kind == "waveform":
         return set(sound_of(folder, features).dropped)
     return set(content.left_out(folder))
 
 
 def seconds(folder: Path, features: FeaturesConfig) -> float:
-    """How long all utterances of a data directory are together."""
+    """The total duration of a data directory's utterances."""
     if features.kind == "waveform":
         return sum(sound_of(folder, features).samples.values()) * features.step_seconds
     return sum(map(int, datadir.read_table(folder / "utt2num_frames").values())) * features.frame_seconds
 
 
 def sound_of(folder: Path, features: FeaturesConfig, nj: int = 1) -> Waveforms:
-    """What the sound of a data directory is; it is read once and kept beside it.
+    """The description of a data directory's audio, which is read once and cached next to it.
 
     Raises:
         ValueError: as `waveforms.examine`.
@@ -162,7 +162,7 @@ def sound_of(folder: Path, features: FeaturesConfig, nj: int = 1) -> Waveforms:
 
 
 def of_sound(samples: np.ndarray, features: FeaturesConfig, cmvn: Cmvn | None) -> tuple[Tensor, int]:
-    """What a network reads of a piece of sound: (T, D), and its frames as batches are measured.
+    """A network's input for a piece of audio, (T, D), and its number of frames for batching.
 
     Args:
         samples: (n,) at `features.sample_rate`.

@@ -1,7 +1,7 @@
-"""The text of a language model: columns of word ids side by side, and how they are cut for training.
+"""The text of a language model: parallel columns of word ids, and their segments for training.
 
 As published with the AWD-LSTM (Merity et al. 2018): the text is cut into as many equal columns as the batch
-is wide, the rest is dropped.
+size, the rest is dropped.
 """
 
 import hashlib
@@ -20,7 +20,7 @@ def content_hash(path: Path) -> str:
 
 
 def batchify(ids: Sequence[int] | Tensor, batch: int, *, where: Path | str) -> Tensor:
-    """Cut (N,) ids into `batch` texts that stand side by side: (N // batch, batch); the rest is dropped.
+    """Cut (N,) ids into `batch` parallel texts: (N // batch, batch); the rest is dropped.
 
     Raises:
         ValueError: naming `where`, if the columns would hold fewer than 3 words, too few to train on.
@@ -36,7 +36,7 @@ class Segment(NamedTuple):
 
     Attributes:
         start: the first row.
-        length: as drawn; the last segment's may reach beyond the end of the text.
+        length: as drawn; the last segment's may extend beyond the end of the text.
     """
 
     start: int
@@ -60,7 +60,7 @@ def bptt_segments(rows: int, bptt: int, *, seed: int, epoch: int) -> list[Segmen
 
 
 class LanguageModelBatch(NamedTuple):
-    """A segment of the columns, and what comes next in each.
+    """A segment of the columns, and the next word of each.
 
     Attributes:
         ids: which rows, in words.
@@ -74,7 +74,7 @@ class LanguageModelBatch(NamedTuple):
 
     @property
     def inputs(self) -> tuple[Tensor, ...]:
-        """What `model.loss` takes."""
+        """The arguments of `model.loss`."""
         return self.words, self.targets
 
     def to(self, device: torch.device) -> "LanguageModelBatch":
@@ -82,11 +82,11 @@ class LanguageModelBatch(NamedTuple):
         return LanguageModelBatch(self.ids, self.words.to(device), self.targets.to(device))
 
     def pinned(self, device: torch.device) -> "LanguageModelBatch":
-        """The batch itself: its text is on the device already."""
+        """The batch itself: its text is already on the device."""
         return self
 
 
 def get_batch(text: Tensor, start: int, length: int) -> LanguageModelBatch:
-    """The rows from `start` of (N, B) columns: `length`, or up to the last that has a next one."""
+    """The rows from `start` of (N, B) columns: `length`, or up to the last that has a successor."""
     end = min(start + length, len(text) - 1)
     return LanguageModelBatch((f"rows {start} to {end}",), text[start:end], text[start + 1 : end + 1])

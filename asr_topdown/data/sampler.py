@@ -1,6 +1,6 @@
-"""Batches of utterances of like length under a frame budget: a pure function of (seed, epoch).
+"""Batches of utterances of similar length under a frame budget: a pure function of (seed, epoch).
 
-Because nothing is remembered between epochs, a training that resumes at step k of an epoch just skips the
+Since there is no state between epochs, a training that resumes at step k of an epoch just skips the
 first k batches of that epoch's list.
 """
 
@@ -8,7 +8,7 @@ import random
 from collections.abc import Sequence
 
 JITTER = 0.1
-"""By which share lengths are changed before utterances are sorted by them."""
+"""Relative random change of lengths before utterances are sorted by them."""
 
 
 def length_batches(
@@ -18,12 +18,12 @@ def length_batches(
     utterances_per_batch: int,
     order: Sequence[int] | None = None,
 ) -> list[list[int]]:
-    """Cut utterances, sorted by length, into batches whose padded size fits the budget.
+    """Divide utterances, sorted by length, into batches whose padded size fits the budget.
 
     Args:
         frames: frames of each utterance.
-        frames_per_batch: most frames in a batch, padding included; a longer utterance is a batch of its own.
-        utterances_per_batch: most utterances in a batch.
+        frames_per_batch: maximum frames per batch, including padding; a longer utterance is a separate batch.
+        utterances_per_batch: maximum utterances per batch.
         order: the order in which to fill batches; by length if absent.
 
     Returns:
@@ -56,8 +56,8 @@ def epoch_batches(
 ) -> list[list[int]]:
     """The batches of one epoch of training, in order.
 
-    Lengths are changed at random by up to a tenth before sorting, so that an utterance meets other
-    neighbours in each epoch, and the batches are shuffled; but not in the first `sortagrad_epochs`, where
+    Lengths are perturbed randomly by up to a tenth before sorting, so that each utterance has different
+    batch mates in each epoch, and the batches are shuffled; but not in the first `sortagrad_epochs`, in which
     short utterances come first (SortaGrad, Amodei et al. 2016): CTC finds its first alignments sooner there.
     """
     # A string seed is hashed by a fixed algorithm: the same on every machine and Python version >= 3.2.

@@ -1,8 +1,8 @@
-"""Text in a recogniser's units: what a language model for shallow fusion is trained on.
+"""Text in a recogniser's units, the training data of a language model for shallow fusion.
 
-A sentence is a line of units with spaces between them, as `data.language_model` reads words; the recogniser
-and the language model then mean the same by a unit's name. `<eos>` at the end of each line is what the
-recogniser calls `<sos/eos>`.
+A sentence is a line of units separated by spaces, as `data.language_model` reads words, so that the
+recogniser and the language model share the names of units. `<eos>` at the end of each line is the
+recogniser's `<sos/eos>`.
 """
 
 import random
@@ -16,7 +16,7 @@ from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
 
 
 class TextSize(NamedTuple):
-    """How much `write_units` wrote; `<eos>` is counted among the units."""
+    """The size of the output of `write_units`; `<eos>` counts as a unit."""
 
     sentences: int
     units: int
@@ -24,10 +24,10 @@ class TextSize(NamedTuple):
 
 
 def unit_vocabulary(vocabulary: Vocabulary) -> WordVocabulary:
-    """What a language model over a recogniser's units knows: these but the blank, and `<eos>`.
+    """The vocabulary of a language model over a recogniser's units: these except the blank, and `<eos>`.
 
     Raises:
-        ValueError: if the recogniser has a unit of the name `<eos>`.
+        ValueError: if the recogniser has a unit named `<eos>`.
     """
     if EOS in vocabulary.units:
         raise ValueError(f"the recogniser has a unit {EOS}, which ends a sentence here")
@@ -38,7 +38,7 @@ def sentences(source: Path) -> Iterator[tuple[str, str]]:
     """(where, sentence) of a data directory's transcripts, or of the lines of a text.
 
     Raises:
-        ValueError, FileNotFoundError: naming file and line, if there is no such thing.
+        ValueError, FileNotFoundError: naming file and line, if there is none.
     """
     if source.is_dir():
         for name, text in datadir.read_transcripts(source / "text").items():
@@ -55,11 +55,11 @@ def sentences(source: Path) -> Iterator[tuple[str, str]]:
 def write_units(sources: Iterable[Path], vocabulary: Vocabulary, out: Path) -> TextSize:
     """Write the sentences of `sources` to `out` in the units of `vocabulary`; empty ones are left out.
 
-    The order is shuffled, the same way each time: a language model reads on from one sentence into the next,
-    and should find nothing there that helps, as when it scores a hypothesis.
+    The order is shuffled, in the same way each time: a language model reads from one sentence into the next,
+    which should not help it, just as when it scores a hypothesis.
 
     Raises:
-        ValueError: naming what cannot be cut into units, or that there is no sentence at all.
+        ValueError: naming what cannot be split into units, or if there is no sentence at all.
         FileNotFoundError: if a source is missing.
     """
     lines: list[str] = []

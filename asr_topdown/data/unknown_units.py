@@ -1,4 +1,4 @@
-"""How much of a text a vocabulary does not know: the units of another language give mostly `<unk>`."""
+"""The share of a text outside a vocabulary: the units of another language give mostly `<unk>`."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from asr_topdown import datadir
 from asr_topdown.text import SPACE, UNKNOWN, UNKNOWN_ID, Vocabulary, tokenise
 
 MOST = {"char": 0.2, "bpe": 0.2, "unigram": 0.2, "word": 0.5, "label": 0.0}
-"""Kind of unit -> share of unknown characters or words from which on the vocabulary cannot be meant."""
+"""Kind of unit -> share of unknown characters or words above which the vocabulary must be wrong."""
 
 _SHOWN = 8
 
@@ -22,7 +22,7 @@ def check_units(text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
 
     Raises:
         ValueError: naming both files and the characters (or words), if more than `MOST` do, or the text that
-            is no label.
+            is not a label.
     """
     try:
         unknown, total = unknown_units(datadir.read_table(text).values(), vocabulary)
@@ -42,7 +42,7 @@ def check_units(text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
 
 
 def unknown_units(texts: Iterable[str], vocabulary: Vocabulary) -> tuple[Counter[str], int]:
-    """Characters that the vocabulary does not know (of words or labels, these), and the number of all.
+    """Characters outside the vocabulary (or words, or labels), and the total number.
 
     Blanks between words do not count, a tag such as `<NOISE>` is one character, and `<unk>` is known.
     """

@@ -1,4 +1,4 @@
-"""New data directories from old ones. Nothing is written here: see `write`."""
+"""Create data directories from others. Nothing is written here: see `write`."""
 
 import dataclasses
 from collections.abc import Iterable, Mapping, Sequence
@@ -40,8 +40,8 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
     """All utterances of all `parts` as one directory at `path`.
 
     Raises:
-        ValueError: if an id means different things in two parts, only some of them have segments, or they
-            ask for different sampling rates.
+        ValueError: if an id has different meanings in two parts, only some of them have segments, or they
+            specify different sampling rates.
     """
     if not parts:
         raise ValueError(f"{path}: nothing to combine")
@@ -61,12 +61,12 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
 def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> DataDir:
     """`data` once per speed factor (Ko et al. 2015: 0.9, 1.0, 1.1), as one directory at `path`.
 
-    As in Kaldi, what is played f times faster gets the prefix `sp<f>-` on utterance and speaker, and 1.0
-    leaves the ids alone. Unlike there, segments stay in the time of the recording at its own speed, and
-    `utt2speed` says how fast it is played. Features are left out: they are others.
+    As in Kaldi, utterances and speakers played f times faster get the prefix `sp<f>-`, and 1.0
+    keeps the ids. Unlike in Kaldi, segments keep the times of the recording at its original speed, and
+    `utt2speed` has the speed factor. Features are left out, since they change.
 
     Raises:
-        ValueError: if a factor is not above 0 or stands there twice, or `data` is perturbed already.
+        ValueError: if a factor is not above 0 or occurs twice, or `data` is already perturbed.
     """
     if data.speed:
         raise ValueError(f"{data.path}: is speed-perturbed already (it has utt2speed)")

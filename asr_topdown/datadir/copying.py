@@ -1,4 +1,4 @@
-"""A data directory's tables once more, for features of other kinds that do not share a folder."""
+"""Copy a data directory's tables, so that other kinds of features need not share a folder."""
 
 import filecmp
 import shutil
@@ -9,13 +9,13 @@ from asr_topdown.datadir.directory import DERIVED
 
 
 def copy_tables(source: Path, target: Path) -> None:
-    """Make `target` hold the tables of the data directory `source`, and whatever else lies beside them.
+    """Copy the tables of the data directory `source`, and other files next to them, to `target`.
 
-    What is made from tables (features, statistics) is not copied; in `target` it stays where it is, since
-    `asr-topdown features` knows whether it is still right. Files that hold the same already are left alone.
+    Files derived from tables (features, statistics) are not copied; those in `target` are kept, since
+    `asr-topdown features` checks whether they are still valid. Identical files are left alone.
 
     Raises:
-        FileNotFoundError: if `source` is no data directory.
+        FileNotFoundError: if `source` is not a data directory.
         ValueError: if `target` is `source`.
     """
     if not (source / "utt2spk").is_file():

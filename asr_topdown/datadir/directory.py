@@ -1,11 +1,11 @@
-"""A Kaldi data directory in memory, and on disk.
+"""A Kaldi data directory in memory and on disk.
 
-Kaldi's contract: `wav.scp` (recording, where its sound is), `segments` (utterance, recording, start, end in
-seconds; absent when each recording is one utterance), `text`, `utt2spk`, `spk2utt`, `feats.scp`,
-`utt2num_frames`; each sorted by its first column in byte order. Ours alone is `utt2speed` (utterance,
-factor): the utterance is its recording played so many times faster; and `sample_rate` (a number): all sound
-is resampled to so many Hz. `reco2file_and_channel` (recording, file, A or B) tells which channel of a stereo
-file a recording is.
+Kaldi's contract: `wav.scp` (recording, location of its audio), `segments` (utterance, recording, start, end
+in seconds; absent when each recording is one utterance), `text`, `utt2spk`, `spk2utt`, `feats.scp`,
+`utt2num_frames`; each sorted by its first column in byte order. Our extensions are `utt2speed` (utterance,
+factor): the utterance is its recording played this many times faster; and `sample_rate` (a number): all audio
+is resampled to this rate in Hz. `reco2file_and_channel` (recording, file, A or B) tells which channel of a
+stereo file a recording is.
 """
 
 import hashlib
@@ -39,13 +39,13 @@ class DataDir:
         path: the folder.
         wavs: recording -> Kaldi rxfilename (a path, or a command that ends in `|`).
         text: utterance -> transcript, which may be empty.
-        utt2spk: utterance -> speaker; says which utterances there are.
+        utt2spk: utterance -> speaker; defines the set of utterances.
         segments: utterance -> (recording, start, end in seconds), or None if utterances are recordings.
-        speed: utterance -> speed factor, for those that are not played as they are.
-        feats: utterance -> where its features are (`ark:offset`).
+        speed: utterance -> speed factor, for those that are not played at their original speed.
+        feats: utterance -> location of its features (`ark:offset`).
         num_frames: utterance -> number of feature frames.
-        sides: recording -> which channel of which file it is (reco2file_and_channel).
-        sample_rate: Hz, to which all sound is resampled; None = as it is.
+        sides: recording -> its file and channel (reco2file_and_channel).
+        sample_rate: Hz, to which all audio is resampled; None = no resampling.
     """
 
     path: Path
@@ -71,11 +71,11 @@ class DataDir:
         return dict(sorted(spoken.items()))
 
     def recording(self, utterance: str) -> str:
-        """The recording that holds an utterance."""
+        """The recording that contains an utterance."""
         return utterance if self.segments is None else self._segment(utterance)[0]
 
     def clips(self) -> "dict[str, Clip]":
-        """Utterance -> where its sound is, sorted.
+        """Utterance -> location of its audio, sorted.
 
         Raises:
             ValueError: naming the directory and the utterance that has no segment or no recording, or the
@@ -85,7 +85,7 @@ class DataDir:
         return {utterance: self._clip(utterance, channels) for utterance in self.utterances()}
 
     def _channel(self, recording: str) -> int | None:
-        """The channel to read; None where there is one only: a command's output (as Kaldi has it), mono."""
+        """The channel to read; None if there is only one: a command's output (as in Kaldi), mono."""
         from asr_topdown.audio import num_channels
 
         source = self.wavs[recording]
@@ -123,11 +123,11 @@ class DataDir:
 
 
 def read(path: Path | str) -> DataDir:
-    """Read a data directory; `utt2spk` must be there, the other tables are empty if missing.
+    """Read a data directory; `utt2spk` must exist, the other tables are empty if missing.
 
     Raises:
         FileNotFoundError: if there is no such directory, or no `utt2spk` in it.
-        ValueError: naming file and line: a key that stands twice, a missing or surplus field, not a number.
+        ValueError: naming file and line: a duplicate key, a missing or extra field, not a number.
     """
     path = Path(path)
     if not (path / "utt2spk").is_file():
@@ -154,10 +154,10 @@ DERIVED = (
 
 
 def write(data: DataDir) -> None:
-    """Write a data directory, sorted, each file whole or absent.
+    """Write a data directory, sorted, each file atomically.
 
-    Files that hold the same already are left alone. If any differs, features and statistics that lie in the
-    directory and are not part of `data` are removed: they were made from something else.
+    Identical files are left alone. If any differs, features and statistics in the
+    directory that are not part of `data` are removed: they were made from something else.
 
     Raises:
         ValueError: naming the utterance, if an id or a transcript cannot stand in Kaldi's tables.

@@ -58,7 +58,7 @@ def fix(path: Path | str) -> Fixed:
 
 
 def _usable(path: Path) -> dict[str, str]:
-    """The lines that can stay, the first of each key."""
+    """The valid lines, the first of each key."""
     table: dict[str, str] = {}
     for row in read_rows(path):
         value = _repaired(path.name, row.value)

@@ -1,4 +1,4 @@
-"""The lines of a Kaldi table: a key, blanks, and what belongs to the key."""
+"""The lines of a Kaldi table: a key, blanks, and its value."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -36,7 +36,7 @@ def read_rows(path: Path) -> list[Row]:
 
 
 def fields(value: str) -> list[str]:
-    """The fields of a value: what stands between blanks and tabs."""
+    """The fields of a value, separated by blanks and tabs."""
     return _BLANKS.split(value) if value else []
 
 
@@ -50,10 +50,10 @@ def read_table(path: Path | str) -> dict[str, str]:
 
 
 def parse_table(path: Path | str, parse: Callable[[str], V]) -> dict[str, V]:
-    """Key -> what `parse` makes of the rest of its line.
+    """Key -> the rest of its line, parsed by `parse`.
 
     Raises:
-        ValueError: naming file and line, if a key stands there twice or `parse` raises ValueError.
+        ValueError: naming file and line, if a key occurs twice or `parse` raises ValueError.
         FileNotFoundError: if the file is missing.
     """
     path = Path(path)
@@ -75,5 +75,5 @@ def table_text(table: Mapping[str, object]) -> str:
 
 
 def write_table(path: Path | str, table: Mapping[str, object]) -> None:
-    """Write a table, sorted, whole or not at all."""
+    """Write a table, sorted, atomically."""
     files.write_text(path, table_text(table))

@@ -1,4 +1,4 @@
-"""What stands after the key in the lines of a data directory's tables."""
+"""Parsers of the values in a data directory's tables."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ Segment = tuple[str, float, float]  # recording, start, end in seconds
 
 
 class Side(NamedTuple):
-    """One channel of a call, as scoring knows it: the file's name, and A or B."""
+    """One channel of a call, as named in scoring: the file's name, and A or B."""
 
     file: str
     channel: str
@@ -21,7 +21,7 @@ def parse_segment(value: str) -> Segment:
     """`recording start end` of a segments line.
 
     Raises:
-        ValueError: without the place, which the caller knows.
+        ValueError: without the location, which the caller knows.
     """
     parts = fields(value)
     if len(parts) != 3:
@@ -47,7 +47,7 @@ def parse_positive(value: str) -> float:
 
 
 def parse_count(value: str) -> int:
-    """A whole number above 0."""
+    """An integer above 0."""
     if not (value.isascii() and value.isdigit() and int(value) > 0):
         raise ValueError(f"needs a whole number above 0, got {value!r}")
     return int(value)
@@ -77,7 +77,7 @@ def read_sample_rate(path: Path) -> int | None:
 
 
 def parse_source(value: str) -> str:
-    """A place: anything but nothing."""
+    """A location: any non-empty text."""
     if not value:
         raise ValueError("nothing stands after it")
     return value

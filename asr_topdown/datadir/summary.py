@@ -1,4 +1,4 @@
-"""How much a data directory holds."""
+"""Summaries of data directories."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from asr_topdown.datadir.directory import DataDir, read
 
 @dataclass(frozen=True)
 class Summary:
-    """The size of a data directory; `seconds` is None if headers do not tell (pipes)."""
+    """The size of a data directory; `seconds` is None if unknown from headers (pipes)."""
 
     path: Path
     utterances: int
@@ -34,7 +34,7 @@ def summarise(path: Path | str) -> Summary:
 
 
 def durations(data: DataDir) -> dict[str, float | None]:
-    """Utterance -> seconds, from segments or the headers of audio files; None where neither tells."""
+    """Utterance -> seconds, from segments or the headers of audio files; None if unknown from both."""
     seconds: dict[str, float | None] = {}
     for utterance in data.utterances():
         if data.segments is not None and utterance in data.segments:

@@ -1,4 +1,4 @@
-"""What a transcript may hold, and how it is read: always in the same form."""
+"""Valid transcripts, and reading them in a normal form."""
 
 import functools
 import logging
@@ -10,21 +10,21 @@ from asr_topdown.datadir.lines import parse_table
 
 _MARKS_OF_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _INVISIBLE = str.maketrans("", "", f"\u00ad\u200b\u2060\ufeff{_MARKS_OF_DIRECTION}")
-"""Soft hyphens, marks of direction, byte-order marks, spaces without width: no part of the spelling. Joiners
+"""Soft hyphens, directional marks, byte-order marks, zero-width spaces: not part of the spelling. Joiners
 and non-joiners (U+200D, U+200C), which Persian and Hindi need, are part of it."""
 
 
 def tidy(transcript: str) -> str:
-    """A transcript in the form in which all are read.
+    """Return a transcript in normal form.
 
-    In Unicode's composed form (NFC), so that the same letter is the same unit; with one blank between words,
-    whatever white space was there; without characters that cannot be seen and are no part of the spelling.
+    This is Unicode's composed form (NFC), so that equal letters are equal units; with one blank between
+    words, whatever the white space; without invisible characters that are not part of the spelling.
     """
     return " ".join(unicodedata.normalize("NFC", transcript).translate(_INVISIBLE).split())
 
 
 def problem_of(transcript: str) -> str | None:
-    """What keeps a tidy transcript out of a Kaldi `text` file; None if nothing does."""
+    """Why a tidy transcript is invalid in a Kaldi `text` file; None if it is valid."""
     for character in transcript:
         if unicodedata.category(character) in ("Cc", "Cs"):
             return f"unprintable character {character!r}"
@@ -33,10 +33,10 @@ def problem_of(transcript: str) -> str | None:
 
 
 def parse_transcript(value: str) -> str:
-    """A transcript as it stands in a table, tidy.
+    """A transcript from a table, tidied.
 
     Raises:
-        ValueError: without the place, if it cannot be one.
+        ValueError: without the location, if it is invalid.
     """
     transcript = tidy(value)
     problem = problem_of(transcript)
@@ -46,12 +46,12 @@ def parse_transcript(value: str) -> str:
 
 
 def read_transcripts(path: Path | str, parse: Callable[[str], str] = tidy) -> dict[str, str]:
-    """Utterance -> transcript, of a Kaldi `text` file, tidy.
+    """Utterance -> tidied transcript, of a Kaldi `text` file.
 
-    If some were not in Unicode's composed form, that is said once for each file.
+    Transcripts that were not in Unicode's composed form are reported once per file.
 
     Raises:
-        ValueError: naming file and line, if an utterance stands there twice or `parse` raises ValueError.
+        ValueError: naming file and line, if an utterance occurs twice or `parse` raises ValueError.
         FileNotFoundError: if the file is missing.
     """
     decomposed = 0

@@ -1,6 +1,7 @@
-"""Check a data directory as Kaldi's validate_data_dir.sh does, and say where each fault is.
+"""Check a data directory as Kaldi's validate_data_dir.sh does, with the location of each problem.
 
-Unlike there, spk2utt may be missing, which follows from utt2spk, and so may wav.scp where there are features.
+Unlike in Kaldi, spk2utt may be missing, since it follows from utt2spk, and so may wav.scp if there are
+features.
 """
 
 import functools
@@ -62,7 +63,7 @@ def _problems(path: Path, needed: set[str]) -> list[str]:
 
 
 def _lines(path: Path, rows: list[Row], parse: Callable[[str], object] | None) -> tuple[list[str], list[Row]]:
-    """What is wrong with a table in itself, and its rows; of a row that cannot be read, the key alone."""
+    """The problems of a single table, and its rows; for an unreadable row, only the key."""
     if not rows:
         return [f"{path}: empty"], []
     found = _bytes(path)
@@ -93,7 +94,7 @@ def _lines(path: Path, rows: list[Row], parse: Callable[[str], object] | None) -
 
 
 def _bytes(path: Path) -> list[str]:
-    """What Kaldi's programs trip over and our own do not: `fix` removes it."""
+    """Problems for Kaldi's programs but not for our own, which `fix` removes."""
     content, found = path.read_bytes(), []
     if content[:2] in (b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff"):
         return [f"{path}:1: compressed or UTF-16; `asr-topdown validate --fix` writes it anew"]

@@ -1,8 +1,8 @@
-r"""Kaldi's matrices and vectors on disk, read and written here so that no file is ever unpickled or run.
+r"""Kaldi's matrices and vectors on disk, read and written without ever unpickling or executing a file.
 
 Binary: `\0B`, then `FM `, `DM ` (float, double matrix), `FV `, `DV ` (vectors) or `CM `, `CM2 `, `CM3 `
-(compressed to one or two bytes a number), little endian. Text: `[ 1 2` line by line ` ]`. An archive (ark)
-holds `key value` again and again; an scp says where one is: `file`, `file:offset` or
+(compressed to one or two bytes per number), little endian. Text: `[ 1 2` line by line ` ]`. An archive (ark)
+is a sequence of `key value`; an scp gives locations: `file`, `file:offset` or
 `file:offset[rows,columns]`, whose ranges `first:last` include both ends (https://kaldi-asr.org/doc/io.html).
 """
 
@@ -20,11 +20,11 @@ _TYPES: Mapping[bytes, np.dtype] = {b"F": np.dtype("<f4"), b"D": np.dtype("<f8")
 _PLACE = re.compile(r"(?P<path>.*?)(?::(?P<offset>\d{1,18}))?(?:\[(?P<ranges>[\d:,]*)\])?", re.DOTALL)
 _TOKEN_BYTES = 4
 _KEY_BYTES = 1 << 12
-"""No key is longer; what has no blank for so long is no archive."""
+"""Maximum length of a key; a file without a blank within it is not an archive."""
 
 
 class Place(NamedTuple):
-    """Where a matrix is: a file, how far into it, and which rows and columns of what is there."""
+    """The location of a matrix: a file, an offset, and ranges of rows and columns."""
 
     path: str
     offset: int = 0
@@ -47,11 +47,12 @@ def parse_place(entry: str) -> Place:
 
 
 def load(entry: str) -> np.ndarray:
-    """The matrix (rows, columns) or vector (n,) at a place that an scp names, as float32 or float64.
+    """The matrix (rows, columns) or vector (n,) at a location from an scp, as float32 or float64.
 
     Raises:
         FileNotFoundError: naming the file, if there is none.
-        ValueError: naming the place, if it is a command, or holds no whole matrix or vector, or fewer rows.
+        ValueError: naming the location, if it is a command, or has no complete matrix or vector, or fewer
+            rows.
     """
     place = parse_place(entry)
     with _open(place.path) as file:
@@ -63,10 +64,10 @@ def load(entry: str) -> np.ndarray:
 
 
 def load_archive(path: Path | str) -> Iterator[tuple[str, np.ndarray]]:
-    """Key and matrix or vector, one after the other, of a whole ark; of a file of one matrix the key is "".
+    """Iterate over (key, matrix or vector) of an ark; in a file of one matrix the key is "".
 
     Raises:
-        as `load`, at the place that is damaged.
+        as `load`, naming the damaged location.
     """
     with _open(str(path)) as file:
         while True:
@@ -81,7 +82,7 @@ def load_archive(path: Path | str) -> Iterator[tuple[str, np.ndarray]]:
 
 
 def save(file: BinaryIO, key: str, values: np.ndarray) -> int:
-    """Append a float32 or float64 matrix or vector to an open ark; return its offset, which an scp names."""
+    """Append a float32 or float64 matrix or vector to an open ark; return its offset for an scp."""
     kind = {np.dtype(np.float32): b"F", np.dtype(np.float64): b"D"}[values.dtype]
     file.write(f"{key} ".encode())
     offset = file.tell()
@@ -98,7 +99,7 @@ def _open(path: str) -> BinaryIO:
 
 
 def _read_key(file: BinaryIO) -> str | None:
-    """The key before the next matrix; None at the end; "" where a matrix stands without one."""
+    """The key before the next matrix; None at the end; "" for a matrix without a key."""
     start = file.tell()
     head = file.read(_KEY_BYTES)
     if not head.strip():
@@ -147,20 +148,20 @@ def _read_token(file: BinaryIO) -> bytes:
 
 
 def _size(file: BinaryIO) -> int:
-    """A length: a byte that says 4, and so many bytes."""
+    """A length: a byte with the value 4, and that many bytes."""
     if _exactly(file, 1) != b"\4":
         raise ValueError("no length of 4 bytes where one must stand")
     return int.from_bytes(_exactly(file, 4), "little", signed=True)
 
 
 def _exactly(file: BinaryIO, count: int) -> bytes:
-    """So many bytes."""
+    """Read this many bytes."""
     _check_left(file, count)
     return file.read(count)
 
 
 def _check_left(file: BinaryIO, count: int) -> None:
-    """Refuse to read more than there is: a damaged length may be any number."""
+    """Refuse to read beyond the end of the file: a damaged length may be any number."""
     left = os.fstat(file.fileno()).st_size - file.tell()
     if not 0 <= count <= left:
         raise ValueError(f"{count} bytes must follow, {max(0, left)} do")
@@ -178,9 +179,9 @@ def _array(file: BinaryIO, kind: np.dtype, shape: tuple[int, ...]) -> np.ndarray
 def _read_compressed(file: BinaryIO, token: bytes) -> np.ndarray:
     """A compressed matrix, as float32.
 
-    The header holds the least number, the range of all, rows and columns. CM2 and CM3 spread 16 and 8 bits
-    evenly over that range, row by row. CM says of each column (they are stored one by one) its least number,
-    two quartiles and its largest as 16 bits of the range; its bytes are linear in three pieces between those.
+    The header holds the minimum, the range, rows and columns. CM2 and CM3 spread 16 and 8 bits
+    evenly over that range, row by row. CM stores for each column (column by column) its minimum,
+    two quartiles and its maximum as 16 bits of the range; its bytes are piecewise linear between those.
     """
     low, extent = np.frombuffer(_exactly(file, 8), "<f4")
     rows, columns = (int(size) for size in np.frombuffer(_exactly(file, 8), "<i4"))
@@ -230,7 +231,7 @@ def _read_text(file: BinaryIO) -> np.ndarray:
 
 
 def _ranged(values: np.ndarray, ranges: str) -> np.ndarray:
-    """Rows and columns `first:last` of a matrix, both ends included; nothing stands for all."""
+    """Rows and columns `first:last` of a matrix, both ends included; an empty range means all."""
     parts = ranges.split(",") if ranges else []
     if len(parts) > values.ndim:
         raise ValueError(f"a range [{ranges}] of values with {values.ndim} dimensions")

@@ -17,7 +17,7 @@ _KEY = "global"
 
 
 class Cmvn:
-    """Sums of features and of their squares, and the normalisation they give.
+    """Sums of features and of their squares, and the resulting normalisation.
 
     Args:
         stats: (2, D + 1) float64 as in Kaldi: sums, last the number of frames; sums of squares, last 0.
@@ -44,7 +44,7 @@ class Cmvn:
 
     @classmethod
     def of(cls, features: Iterable[Tensor | np.ndarray]) -> "Cmvn":
-        """Statistics over all frames of all `features`, (T, D) each, summed in float64 in the order given.
+        """Statistics over all frames of all `features`, (T, D) each, summed in float64 in the given order.
 
         Raises:
             ValueError: if there is no frame, dimensions differ, or a feature is not finite.
@@ -74,7 +74,7 @@ class Cmvn:
         return self.stats.shape[1] - 1
 
     def apply(self, feats: Tensor) -> Tensor:
-        """Features (..., D) with mean 0 and variance 1 over the frames that were counted, in float32.
+        """Features (..., D) with mean 0 and variance 1 over the counted frames, in float32.
 
         Raises:
             ValueError: if the number of dimensions differs.
@@ -84,13 +84,13 @@ class Cmvn:
         return (feats - self.mean.to(feats.device)).mul_(self.scale.to(feats.device))
 
     def save(self, path: Path | str) -> None:
-        """Write a Kaldi ark with one matrix of doubles under the key `global`, whole or not at all."""
+        """Write a Kaldi ark with one matrix of doubles under the key `global`, atomically."""
         with written_aside(path) as aside, open(aside, "wb") as file:
             ark.save(file, _KEY, self.stats)
 
     @classmethod
     def load(cls, path: Path | str) -> "Cmvn":
-        """Read what `save`, or Kaldi's compute-cmvn-stats for one speaker, has written.
+        """Read the output of `save`, or of Kaldi's compute-cmvn-stats for one speaker.
 
         Raises:
             FileNotFoundError: if there is no such file.

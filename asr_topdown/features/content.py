@@ -1,8 +1,8 @@
-"""What the features of a data directory are: their settings, and one hash that names their content.
+"""The content of a data directory's features: their settings, and one hash that identifies them.
 
-Features that `features.dump` has made are named by their settings and the sound that they were made from;
-features.json, beside feats.scp, keeps both. Other features (Kaldi's, a subset's) are named by their numbers,
-which are read once and the hash kept in feats_hash.json for as long as the archives stay as they are.
+Features made by `features.dump` are identified by their settings and source audio;
+features.json, next to feats.scp, stores both. Other features (Kaldi's, a subset's) are identified by their
+numbers, which are read once; the hash is cached in feats_hash.json as long as the archives do not change.
 """
 
 import contextlib
@@ -21,12 +21,12 @@ RECORD, FOREIGN = "features.json", "feats_hash.json"
 
 @dataclass(frozen=True)
 class Content:
-    """What features are.
+    """The identity of features.
 
     Attributes:
         hash: 16 hex digits; equal for equal features.
-        dim: numbers in a frame.
-        settings: name -> value, as `described` gives them; None if they were made elsewhere.
+        dim: values per frame.
+        settings: name -> value, as returned by `described`; None if they were made elsewhere.
     """
 
     hash: str
@@ -43,7 +43,7 @@ def described(fbank: FbankOptions, deltas: int) -> dict[str, object]:
 
 
 def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
-    """The content of the features that `feats` (utterance -> entry of feats.scp) of `folder` names.
+    """The content of the features in `feats` (utterance -> entry of feats.scp) of `folder`.
 
     Raises:
         ValueError, OSError: naming the folder that has none, or an entry that cannot be read.
@@ -69,7 +69,7 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
 
 
 def left_out(folder: Path | str) -> dict[str, str]:
-    """Utterance -> why it has no features though it is in the tables: it has no sound, says `dump`."""
+    """Utterance -> why it has no features although it is in the tables: no audio, according to `dump`."""
     dropped = _record(Path(folder) / RECORD).get("dropped")
     return {str(key): str(value) for key, value in dropped.items()} if isinstance(dropped, dict) else {}
 
@@ -77,14 +77,14 @@ def left_out(folder: Path | str) -> dict[str, str]:
 def check(
     folder: Path | str, feats: Mapping[str, str], fbank: FbankOptions, deltas: int, given: int = 0
 ) -> None:
-    """Make sure that the features of `folder` are those of these settings; of foreign ones, their size.
+    """Check that the features of `folder` have these settings, or for foreign ones, this size.
 
     Args:
         folder: the data directory.
         feats: utterance -> entry of its feats.scp.
         fbank: the filter bank.
         deltas: how many derivatives were appended.
-        given: numbers in a frame that data directories bring in place of filter banks; 0 = none.
+        given: values per frame of features supplied by data directories instead of filter banks; 0 = none.
 
     Raises:
         ValueError: naming the folder, the settings that differ and both values of each.
@@ -105,13 +105,13 @@ def check(
 
 
 def entries_hash(feats: Mapping[str, str]) -> str:
-    """Hash of which utterance is where, whatever the archives' folder is called."""
+    """Hash of the utterances' locations, independent of the archives' folder name."""
     lines = (f"{utterance} {entry.rpartition('/')[2]}\n" for utterance, entry in sorted(feats.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
 
 
 def state_of(path: Path | str) -> list[int] | None:
-    """Size and times of a file, which change when it does; None if it is not there."""
+    """Size and times of a file, which change with it; None if it does not exist."""
     try:
         state = Path(path).stat()
     except OSError:
@@ -158,7 +158,7 @@ def _settings(record: Mapping[str, Any]) -> dict[str, object] | None:
 
 
 def _common_settings(archives: Iterable[str]) -> dict[str, object] | None:
-    """The settings of archives that `features.dump` made, in whatever folder; None if they differ."""
+    """The settings of archives made by `features.dump`, in any folder; None if they differ."""
     from asr_topdown.features import store
 
     records = {folder: _record(folder / RECORD) for folder in {Path(path).parent.parent for path in archives}}

@@ -11,11 +11,11 @@ def add_deltas(feats: Tensor, order: int) -> Tensor:
     """Append the first `order` derivatives to each frame.
 
     The filter of order k is the regression filter [-2 -1 0 1 2] / 10 convolved k times with itself, on the
-    static features. Beyond the ends stands the first or the last frame.
+    static features. The ends are padded with the first and the last frame.
 
     Args:
         feats: (T, D).
-        order: 0 gives `feats` back.
+        order: 0 returns `feats`.
 
     Returns:
         (T, D * (order + 1)): static features, then first derivatives, then second, ...

@@ -1,7 +1,7 @@
 """Features of a whole data directory, written to Kaldi archives by several processes.
 
-Nothing half-written is left by a kill: each archive is written aside and renamed, feats.scp comes after all
-of them, and features.json, which says what they were made from (`features.content`), is last.
+A kill leaves no partial files: each archive is written aside and renamed, feats.scp is written after all
+of them, and features.json, which records their source (`features.content`), is last.
 """
 
 import dataclasses
@@ -25,19 +25,19 @@ from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.logs import shortened
 
 _VERSION = 1
-"""Raised when the same options give other features than before."""
+"""Raise this when the same options give different features."""
 
 _ATTEMPT = "attempt"
 
 
 class Dumped(NamedTuple):
-    """What a folder holds after `dump`.
+    """The result of `dump`.
 
     Attributes:
         utterances, frames: how many.
-        fresh: whether they were computed just now, not found there.
+        fresh: whether they were newly computed rather than found.
         dropped: utterance -> why it was left out.
-        remarks: what is wrong with sound that was used all the same.
+        remarks: problems of audio that was used nevertheless.
     """
 
     utterances: int
@@ -59,22 +59,22 @@ def dump(
 ) -> Dumped:
     """Write feats.scp, utt2num_frames and the archives of all `clips`, sorted by utterance.
 
-    The result does not depend on `nj`, but for how many archives it is spread over. Features already there
+    The result does not depend on `nj`, except for the number of archives. Existing features
     that were made with the same options from the same files (by name, size and times) are kept. They are also
-    kept if it turns out that the sound is the same, byte for byte; what a command gives is always looked at.
+    kept if the audio turns out to be identical, byte for byte; the output of commands is always read.
 
     Args:
-        clips: utterance -> where its sound is.
+        clips: utterance -> location of its audio.
         folder: the data directory.
         fbank: the filter bank.
         deltas: how many derivatives to append.
         nj: number of processes, of one thread each; 1 = this process.
         engine: where the processes run; None = here.
-        strict: refuse what is otherwise cut, left out or remarked on.
+        strict: refuse what is otherwise cut, left out or reported.
 
     Raises:
-        ValueError: with a line for each utterance that cannot be read or has another sampling rate, at most
-            ten and how many more; or if none has sound.
+        ValueError: with one line per utterance that cannot be read or has another sampling rate, at most
+            ten and the number of others; or if none has audio.
         OSError: if a file cannot be written, or a process died.
     """
     folder = Path(folder)
@@ -110,7 +110,7 @@ def dump(
 
 
 def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
-    """Publish the features, unless the folder holds the same; `record` says what they were made with."""
+    """Publish the features, unless the folder has the same; `record` describes how they were made."""
     entries = found.entries
     record |= {
         "entries": content.entries_hash({entry.utterance: entry.place for entry in entries}),
@@ -126,9 +126,9 @@ def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
 
 
 def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Path) -> str:
-    """Hash of all that is known beforehand of what decides the features: 16 hex digits.
+    """Hash of everything known in advance that determines the features: 16 hex digits.
 
-    What a command reads is not known: where there is one, a random number takes its place, which
+    What a command reads is unknown: it is represented by a random number, which
     `folder` keeps until the features are done.
     """
     sources = {clip.source for clip in clips.values()}
@@ -148,7 +148,7 @@ def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Pa
 
 
 def _content(entries: Sequence[Entry], fbank: FbankOptions, deltas: int) -> str:
-    """The name of the features: options that are not their defaults, and all sound; no path is in it."""
+    """The name of the features: options that differ from their defaults, and all audio, but no path."""
     default = content.described(FbankOptions(), 0)
     settings = {
         name: value for name, value in content.described(fbank, deltas).items() if value != default[name]
@@ -160,7 +160,7 @@ def _content(entries: Sequence[Entry], fbank: FbankOptions, deltas: int) -> str:
 
 
 def _known(folder: Path, key: str) -> Dumped | None:
-    """What the folder holds already, if that was made from the same."""
+    """The folder's existing features, if they were made from the same source."""
     record = folder / content.RECORD
     if not all(path.is_file() for path in (record, folder / "feats.scp", folder / "utt2num_frames")):
         return None
@@ -176,7 +176,7 @@ def _known(folder: Path, key: str) -> Dumped | None:
 def _jobs(
     clips: Sequence[tuple[str, Clip]], folder: Path, key: str, fbank: FbankOptions, deltas: int, nj: int
 ) -> list[Part]:
-    """Runs of neighbouring utterances, equally many in each (±1)."""
+    """Runs of adjacent utterances, of equal size (±1)."""
     nj = min(nj, len(clips))
     cuts = [len(clips) * job // nj for job in range(nj + 1)]
     return [
@@ -188,7 +188,7 @@ def _jobs(
 def _refuse(
     faults: Mapping[str, str], dropped: Mapping[str, str], remarks: Sequence[str], *, strict: bool
 ) -> None:
-    """Raise a ValueError that lists all culprits, if there are any."""
+    """Raise a ValueError that lists all problems, if there are any."""
     lines = [f"utterance {utterance}: {reason}" for utterance, reason in faults.items()]
     if strict:
         lines += [f"utterance {utterance}: {reason}" for utterance, reason in dropped.items()]
@@ -204,7 +204,7 @@ def _check_any(folder: Path, found: Extracted) -> None:
 
 
 def _keep(folder: Path, record: dict[str, Any]) -> bool:
-    """Return whether the folder holds these very features already; if so, record the new key and remarks."""
+    """Return whether the folder already has exactly these features; if so, record the new key and remarks."""
     scp = folder / "feats.scp"
     try:
         old = files.read_json(folder / content.RECORD)
@@ -233,7 +233,7 @@ def _publish(folder: Path, entries: Sequence[Entry], record: dict[str, Any]) -> 
 
 
 def _clear(folder: Path, arks: Sequence[str]) -> None:
-    """Remove what is no longer of use: other archives, engines' jobs, the number of an attempt."""
+    """Remove what is no longer needed: other archives, engines' jobs, the number of an attempt."""
     shutil.rmtree(folder / "jobs", ignore_errors=True)
     for old in (*folder.glob("feats.*.ark"), *folder.glob(".feats.*.tmp"), folder / _ATTEMPT):
         if old.name not in arks:

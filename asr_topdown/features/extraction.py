@@ -1,4 +1,4 @@
-"""The features of some utterances, in one archive; and what is wrong with the others, all of it at once."""
+"""Extract the features of some utterances into one archive, and collect all problems with the others."""
 
 import hashlib
 import zlib
@@ -19,7 +19,7 @@ from asr_topdown.features.front_end import front_end
 
 
 class Part(NamedTuple):
-    """What one process does: an archive, and the utterances that go there."""
+    """The work of one process: an archive and its utterances."""
 
     ark: Path
     clips: Sequence[tuple[str, Clip]]
@@ -38,11 +38,11 @@ class Entry(NamedTuple):
 
 @dataclass
 class Extracted:
-    """What came of a part's utterances.
+    """The result for a part's utterances.
 
     Attributes:
         entries: those that have features.
-        dropped: utterance -> why it has none: as in Kaldi, those behind the end of their recording or shorter
+        dropped: utterance -> why it has none: as in Kaldi, those after the end of their recording or shorter
             than a frame are left out.
         remarks: what is wrong with sound that was used all the same.
         faults: utterance -> why it cannot be read.
@@ -82,7 +82,7 @@ def extract(part: Part, tick: Tick) -> Extracted:
 
 
 def joined(parts: Sequence[Extracted]) -> Extracted:
-    """All parts as one, in their order; each remark once."""
+    """Merge all parts, in order; each remark once."""
     whole = Extracted()
     for part in parts:
         whole.entries += part.entries

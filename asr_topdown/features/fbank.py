@@ -16,13 +16,13 @@ from asr_topdown.audio import NoSoundError
 from asr_topdown.features.fbank_options import FbankOptions
 
 INT16_SCALE = 32768.0
-"""Kaldi reads 16-bit samples as they are; ours lie in [-1, 1]."""
+"""Kaldi reads 16-bit samples unscaled; ours are in [-1, 1]."""
 
 LOG_FLOOR = torch.finfo(torch.float32).eps
-"""Smallest energy before the logarithm, Kaldi's."""
+"""Minimum energy before the logarithm, as in Kaldi."""
 
 _BLOCK = 512
-"""Frames worked on at a time on a CPU: their spectra (1 MB) stay in its cache."""
+"""Frames processed at a time on a CPU: their spectra (1 MB) stay in its cache."""
 
 _MEL_GROUPS = 4
 """The mel matrix is a band: multiplied in this many parts, each over its own frequencies."""
@@ -36,7 +36,7 @@ def fbank(waveform: Tensor, options: FbankOptions, generator: torch.Generator | 
         waveform: (n,) samples in [-1, 1], at `options.sample_rate`.
         options: see `FbankOptions`.
         generator: draws the dither, on the CPU; the default is seeded with 0, so that the result depends
-            on the arguments only. Unlike Kaldi's, the noise is drawn per sample, not anew in each frame.
+            on the arguments only. Unlike in Kaldi, the noise is drawn per sample, not again in each frame.
 
     Returns:
         (T, options.dim) float32 on the waveform's device; the energy, if any, comes first.
@@ -63,7 +63,7 @@ def fbank(waveform: Tensor, options: FbankOptions, generator: torch.Generator | 
 
 
 def _log_mels(samples: Tensor, num_frames: int, options: FbankOptions) -> Tensor:
-    """Frames, spectra and filters, a block of frames after the other."""
+    """Frames, spectra and filters, block by block."""
     tables = _tables(options, samples.device)
     # The mean's share of a pre-emphasised frame is the same for all its samples, mean · (1 - c). So the
     # pre-emphasis can be done once on the signal, where each sample stands once, not in 2.5 frames.
@@ -93,7 +93,7 @@ def _log_mels(samples: Tensor, num_frames: int, options: FbankOptions) -> Tensor
 
 
 def _mirrored(samples: Tensor, num_frames: int, options: FbankOptions) -> Tensor:
-    """Audio continued at both ends by its mirror image, so that frame t is centred on (t + 1/2) shifts."""
+    """Audio mirrored at both ends, so that frame t is centred on (t + 1/2) shifts."""
     before = options.length // 2 - options.shift // 2
     after = max(0, (num_frames - 1) * options.shift + options.length - before - samples.numel())
 
@@ -108,7 +108,7 @@ def _mirrored(samples: Tensor, num_frames: int, options: FbankOptions) -> Tensor
 
 
 class _Tables(NamedTuple):
-    """What depends on the options alone."""
+    """Constants that depend only on the options."""
 
     fft_size: int
     window: Tensor  # (length,)

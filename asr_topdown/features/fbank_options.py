@@ -7,7 +7,7 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class FbankOptions:
-    """Options of the filter bank, with Kaldi's defaults but for 80 filters and no dither.
+    """Options of the filter bank, with Kaldi's defaults except for 80 filters and no dither.
 
     Args:
         sample_rate: of the audio, Hz.
@@ -15,11 +15,11 @@ class FbankOptions:
         frame_length_ms, frame_shift_ms: of the analysis window, milliseconds.
         low_freq: lower edge of the first filter, Hz.
         high_freq: upper edge of the last filter, Hz; zero or less is counted from half the sampling rate.
-        preemphasis: share of each sample that is subtracted from the next.
+        preemphasis: fraction of each sample that is subtracted from the next.
         window: shape of the analysis window.
-        energy: put the log energy of the frame before pre-emphasis in front (Kaldi's use_energy).
+        energy: prepend the frame's log energy before pre-emphasis (Kaldi's use_energy).
         dither: standard deviation of noise added to the samples, in 16-bit steps; 0 = none.
-        snip_edges: keep only frames that lie within the audio; else one frame per shift, edges mirrored.
+        snip_edges: keep only frames entirely within the audio; otherwise one frame per shift, edges mirrored.
 
     Raises:
         ValueError: naming the option and its value.
@@ -88,7 +88,7 @@ class FbankOptions:
 
     @property
     def fft_size(self) -> int:
-        """Samples of a frame and the zeros after it, a power of two."""
+        """Samples of a frame including zero padding, a power of two."""
         return 1 << (self.length - 1).bit_length()
 
     @property
@@ -102,7 +102,7 @@ class FbankOptions:
         return self.num_mels + int(self.energy)
 
     def num_frames(self, num_samples: int) -> int:
-        """How many frames `num_samples` samples give (Kaldi's NumFrames)."""
+        """Number of frames for `num_samples` samples (Kaldi's NumFrames)."""
         if self.snip_edges:
             return max(0, 1 + (num_samples - self.length) // self.shift)
         return (num_samples + self.shift // 2) // self.shift

@@ -1,4 +1,4 @@
-"""Features that data directories bring: their derivatives are appended, and all is written as `dump` does."""
+"""Features supplied by data directories: append derivatives, and write them like `dump`."""
 
 import hashlib
 import json
@@ -15,13 +15,13 @@ from asr_topdown.progress import progress
 
 RECORD = "features.json"
 _VERSION = 1
-"""Raised when the same features become others than before."""
+"""Raise this when the same input gives different features."""
 
 
 def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int, deltas: int) -> Dumped:
     """Write feats.scp, utt2num_frames and one archive to `folder`.
 
-    What is there already is kept if it was made from the same places in the same archives (by size and time).
+    Existing features are kept if they were made from the same places in the same archives (by size and time).
 
     Args:
         feats: utterance -> entry of feats.scp.
@@ -56,7 +56,7 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
 
 
 def _publish(folder: Path, archive: Path, found: Mapping[str, tuple[str, int]]) -> None:
-    """Put tables of what is in `archive` in the place of those that were there."""
+    """Replace the tables by those for the content of `archive`."""
     for stale in (RECORD, "feats.scp", "cmvn.ark"):
         (folder / stale).unlink(missing_ok=True)
     frames = (f"{utterance} {count}\n" for utterance, (_, count) in found.items())
@@ -76,7 +76,7 @@ def _read(utterance: str, place: str, dim: int) -> torch.Tensor:
 
 
 def _key(places: Mapping[str, str], dim: int, deltas: int) -> str:
-    """16 hex digits for all that decides the features."""
+    """16 hex digits for everything that determines the features."""
     states = {}
     for path in {ark.parse_place(place).path for place in places.values()}:
         state = Path(path).stat()

@@ -1,4 +1,4 @@
-"""SpecAugment (Park et al. 2019, arXiv:1904.08779): time warping and masks, drawn anew for each utterance."""
+"""SpecAugment (Park et al. 2019, arXiv:1904.08779): time warping and masks, drawn for each utterance."""
 
 import torch
 from torch import Tensor
@@ -13,7 +13,7 @@ def spec_augment(
 
     Args:
         feats: (B, T, D).
-        lengths: (B,) frames of each utterance; what lies beyond is left as it is.
+        lengths: (B,) frames of each utterance; the padding is unchanged.
         options: see `SpecAugmentOptions`.
         generator: a CPU generator; the same state gives the same masks on every device.
 
@@ -53,7 +53,7 @@ def _masks(number: int, largest: Tensor, extent: Tensor, size: int, generator: t
 def _time_warp(feats: Tensor, count: Tensor, window: int, generator: torch.Generator) -> Tensor:
     """Move one frame of each utterance by up to `window`, and stretch linearly what is before and after it.
 
-    Utterances of up to 2 · window frames are left alone, since the paper draws the frame at least `window`
+    Utterances of up to 2 · window frames are unchanged, since the paper draws the frame at least `window`
     away from both ends.
     """
     draws = torch.rand(2, len(count), 1, generator=generator)

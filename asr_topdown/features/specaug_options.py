@@ -6,15 +6,15 @@ from typing import Literal
 
 @dataclass(frozen=True, kw_only=True)
 class SpecAugmentOptions:
-    """How much is warped and masked. A width is drawn uniformly from 0 to the largest, then a place.
+    """The amount of warping and masking. A width is drawn uniformly from 0 to the maximum, then a position.
 
     Args:
-        freq_masks: number of masks over neighbouring feature dimensions (the paper's m_F).
-        freq_width: largest width of each, dimensions (F).
-        time_masks: number of masks over neighbouring frames (m_T).
-        time_width: largest width of each, frames (T).
-        time_ratio: no time mask is wider than this share of the utterance (p).
-        time_warp: largest shift of a random frame, frames (W); 0 = no warping.
+        freq_masks: number of masks over adjacent feature dimensions (the paper's m_F).
+        freq_width: maximum width of each, dimensions (F).
+        time_masks: number of masks over adjacent frames (m_T).
+        time_width: maximum width of each, frames (T).
+        time_ratio: maximum width of a time mask as a fraction of the utterance (p).
+        time_warp: maximum shift of a random frame, frames (W); 0 = no warping.
         replace_with: value inside a mask: zero (the mean of normalised features) or the utterance's mean.
 
     Raises:

@@ -1,9 +1,9 @@
-"""Where features lie on disk, and reading them.
+"""The location of features on disk, and reading them.
 
-`asr-topdown features data/train` writes arks into `data/train/feats/` and, as Kaldi does, their paths into
-`data/train/feats.scp` as the folder was named: relative to the recipe's folder if it was, where Kaldi's tools
-find them too. An ark's name holds a hash of what it was made from, so a file of the right name is the right
-one, and a moved data directory can be searched for it.
+`asr-topdown features data/train` writes arks into `data/train/feats/` and, like Kaldi, their paths into
+`data/train/feats.scp` in the form in which the folder was given: if relative to the recipe's folder, Kaldi's
+tools find them there too. An ark's name contains a hash of its source, so a file with the right name is the
+right one, and a moved data directory can be searched for it.
 """
 
 import re
@@ -18,10 +18,10 @@ ARKS = "feats"
 
 
 def locate(entry: str, folder: Path | str) -> str:
-    """An entry of feats.scp with the path at which its ark lies now.
+    """An entry of feats.scp with the current path of its ark.
 
-    Looked for first in `folder` (it was moved), then in a sibling of `folder` (a subset or a combination,
-    moved together with its source), then as written.
+    The ark is searched for first in `folder` (it was moved), then in a sibling of `folder` (a subset or a
+    combination, moved together with its source), then at the path as written.
 
     Args:
         entry: `ark:offset`, without the utterance.
@@ -40,11 +40,11 @@ def locate(entry: str, folder: Path | str) -> str:
 
 
 def load(entry: str, folder: Path | str) -> np.ndarray:
-    """Features (T, D), float32, in read-only memory or not.
+    """Features (T, D), float32, possibly in read-only memory.
 
     Raises:
-        FileNotFoundError: naming the ark, if it is nowhere.
-        ValueError: naming the entry, if there is no matrix at that place, or if it is a command.
+        FileNotFoundError: naming the ark, if it is not found.
+        ValueError: naming the entry, if there is no matrix at that location, or if it is a command.
     """
     place = locate(entry, folder)
     try:

@@ -1,4 +1,4 @@
-"""Speak faster or slower: stretch the time axis of features, a cheap stand-in for speed perturbation."""
+"""Stretch the time axis of features: a cheap alternative to speed perturbation."""
 
 import torch
 import torch.nn.functional as F

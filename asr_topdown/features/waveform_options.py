@@ -1,17 +1,17 @@
-"""The settings of sound that a network reads as it is; without torch, as all that a configuration holds."""
+"""The settings of waveform input; without torch, like all of the configuration."""
 
 from dataclasses import dataclass
 
 FRAMES_A_SECOND = 100
-"""In which batches and lengths are measured, as if the sound were features: 10 ms each."""
+"""Duration of the frames in which batches and lengths are measured, as for features: 10 ms."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class WaveformOptions:
-    """What the samples are.
+    """The format of the samples.
 
     Args:
-        sample_rate: Hz, to which all sound is resampled; what the pretrained encoder wants.
+        sample_rate: Hz, to which all audio is resampled; that of the pretrained encoder.
 
     Raises:
         ValueError: naming the option and its value.
@@ -26,5 +26,5 @@ class WaveformOptions:
             )
 
     def num_frames(self, num_samples: int) -> int:
-        """How many frames of 10 ms, at least one, so many samples count as."""
+        """Number of 10 ms frames, at least one, for this many samples."""
         return max(1, num_samples * FRAMES_A_SECOND // self.sample_rate)

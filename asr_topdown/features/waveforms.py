@@ -1,8 +1,8 @@
-"""The sound of a data directory as a network reads it that wants no other features.
+"""The audio of a data directory for networks that read waveforms.
 
-Nothing is written but `waveforms.json`: how many samples each utterance has, and one hash for all of them. It
-is made again whenever a file has another size or time than when it was read. The samples themselves are read
-from wav.scp while a network is trained.
+Only `waveforms.json` is written: the number of samples of each utterance, and one hash for all. It
+is recreated whenever the size or time of a file has changed since it was read. The samples themselves are
+read from wav.scp during training.
 """
 
 import contextlib
@@ -27,21 +27,21 @@ from asr_topdown.logs import shortened
 
 RECORD = "waveforms.json"
 _VERSION = 1
-"""Raised when the same sound becomes other samples than before."""
+"""Raise this when the same audio gives different samples."""
 
 _parts_of_files = threading.Lock()
 
 
 @dataclass(frozen=True)
 class Waveforms:
-    """What the sound of a data directory is.
+    """The description of a data directory's audio.
 
     Attributes:
-        hash: 16 hex digits; equal for equal sound at the same rate.
-        samples: utterance -> how many, at the rate that was asked for.
-        dropped: utterance -> why it is left out: as in Kaldi, it lies behind the end of its recording.
-        resampled: Hz of the sound -> how many utterances had another rate than was asked for.
-        remarks: what is wrong with sound that is used all the same.
+        hash: 16 hex digits; equal for equal audio at the same rate.
+        samples: utterance -> number of samples, at the requested rate.
+        dropped: utterance -> why it is left out: as in Kaldi, it is after the end of its recording.
+        resampled: original rate in Hz -> number of utterances that are resampled from it.
+        remarks: problems of audio that is used nevertheless.
     """
 
     hash: str
@@ -57,7 +57,7 @@ class _Part(NamedTuple):
 
 
 class _Heard(NamedTuple):
-    """Of a part's utterances: hash, samples and rate of the sound of each, and what is wrong with others."""
+    """For a part's utterances: hash, samples and rate of each one's audio, and problems with others."""
 
     found: dict[str, tuple[str, int, int]]
     dropped: dict[str, str]
@@ -66,17 +66,17 @@ class _Heard(NamedTuple):
 
 
 def examine(clips: Mapping[str, Clip], folder: Path, rate: int, *, nj: int = 1) -> Waveforms:
-    """What `folder` keeps, or else what reading all sound once tells, which is then kept there.
+    """The cached description in `folder`, or a new one from reading all audio once, which is then cached.
 
     Args:
-        clips: utterance -> where its sound is.
+        clips: utterance -> location of its audio.
         folder: the data directory.
-        rate: Hz, to which sound of another rate is resampled.
-        nj: processes; 1 = this one.
+        rate: Hz, to which audio of another rate is resampled.
+        nj: number of processes; 1 = this one.
 
     Raises:
-        ValueError: with a line for each utterance that cannot be read, at most ten and how many more; if
-            a recording is a command; or if no utterance has sound.
+        ValueError: with one line per utterance that cannot be read, at most ten and the number of others; if
+            a recording is a command; or if no utterance has audio.
     """
     if not clips:
         raise ValueError(f"{folder}: no utterances")
@@ -145,7 +145,7 @@ def _joined(parts: Sequence[_Heard], folder: Path, rate: int) -> Waveforms:
 
 
 def _key(clips: Mapping[str, Clip], folder: Path, rate: int) -> str:
-    """Hash of all that is known beforehand of what decides the samples."""
+    """Hash of everything known in advance that determines the samples."""
     sources = sorted({clip.source for clip in clips.values()})
     for source in sources:
         if source.rstrip().endswith("|"):
