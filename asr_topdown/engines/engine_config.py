@@ -1,4 +1,4 @@
-"""Which engine runs the jobs, as the command line says it."""
+"""The configuration of the engine that runs the jobs, from the command line."""
 
 import contextlib
 import os
@@ -22,11 +22,11 @@ class EngineConfig:
     Attributes:
         engine: one of `ENGINES`.
         workers: jobs at a time; None = here one per GPU, or one per `threads` CPUs; on a cluster no limit.
-        gpus: GPUs of this machine that the workers are spread over; with the engine ray, GPUs of each job.
-        threads: OpenMP threads of each job.
-        retries: how often a job that died (killed, out of memory, lost) is tried again.
-        slurm: what is asked of the cluster, with the engine slurm.
-        ray: address of the cluster, with the engine ray; "" = this machine alone.
+        gpus: GPUs of this machine over which to spread the workers; with the engine ray, GPUs per job.
+        threads: OpenMP threads per job.
+        retries: how often a job that died (killed, out of memory, lost) is retried.
+        slurm: options for the cluster, with the engine slurm.
+        ray: address of the cluster, with the engine ray; "" = only this machine.
     """
 
     engine: str = "local"
@@ -39,12 +39,12 @@ class EngineConfig:
 
     @property
     def in_process(self) -> bool:
-        """Whether jobs run in this very process."""
+        """Whether jobs run in this process."""
         return self.engine == "local" and self.local_workers <= 1
 
     @property
     def local_workers(self) -> int:
-        """How many processes work on this machine."""
+        """Number of processes on this machine."""
         if self.workers is not None:
             return self.workers
         return self.gpus or max(1, len(os.sched_getaffinity(0)) // self.threads)
@@ -52,11 +52,11 @@ class EngineConfig:
 
 @contextlib.contextmanager
 def open_engine(config: EngineConfig) -> Iterator[Engine]:
-    """The engine, while the block runs.
+    """A context with the engine.
 
-    Leaving the block, by Ctrl-C too, stops the processes of this machine and Ray's; Slurm's jobs stay in the
-    queue, and opened again for the same jobs the engine waits for them. With one worker of this machine a job
-    runs in this very process.
+    Leaving the block, also by Ctrl-C, stops the processes of this machine and Ray's; Slurm's jobs stay in the
+    queue, and when reopened for the same jobs the engine waits for them. With one worker on this machine,
+    jobs run in this process.
 
     Raises:
         ValueError: if the engine is not installed.

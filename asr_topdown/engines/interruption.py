@@ -1,8 +1,8 @@
-"""Asking a process to end: a training answers with a checkpoint first, so that it loses nothing.
+"""Requests to stop a process: a training first writes a checkpoint, so that nothing is lost.
 
-A command runs under `listening`, an engine's process calls `listen`. A loop that can save itself at any step
-wraps itself in `deferred` and looks at `requested` between its steps; elsewhere a request acts at once, but
-for imports, which an exception from nowhere would leave half done: some libraries then try again for ever.
+A command runs under `listening`, an engine's process calls `listen`. A loop that can save its state at any
+step wraps itself in `deferred` and checks `requested` between steps; elsewhere a request acts at once, except
+during imports, which an unexpected exception would leave half done: some libraries then retry for ever.
 """
 
 import contextlib
@@ -13,7 +13,7 @@ from types import FrameType
 from typing import NoReturn
 
 GRACE_SECONDS = 45
-"""How long a loop may take to its next look; less than what Slurm (90 s) leaves."""
+"""Maximum time until a loop's next check; less than Slurm allows (90 s)."""
 
 _RETRY_SECONDS = 0.05
 
@@ -24,10 +24,10 @@ _listening: tuple[int, ...] = ()
 
 
 class Interrupted(BaseException):
-    """This process was asked to end. No `Exception`, since it is no error: nothing may swallow it.
+    """This process was asked to stop. Not an `Exception`, since it is no error and must not be swallowed.
 
     Attributes:
-        signal: what asked.
+        signal: that requested it.
     """
 
     def __init__(self, number: int) -> None:
@@ -36,7 +36,7 @@ class Interrupted(BaseException):
 
 
 def listen(*signals: int) -> None:
-    """Take each of the signals for the request to end, unless it is ignored. In the main thread only."""
+    """Treat each of the signals as a request to stop, unless it is ignored. In the main thread only."""
     global _listening, _asked_by
     _asked_by = None
     # What `nohup` ignores stays ignored.
@@ -48,7 +48,7 @@ def listen(*signals: int) -> None:
 
 @contextlib.contextmanager
 def listening(*signals: int) -> Iterator[None]:
-    """`listen` while the block runs; in another thread than the main one nothing is done."""
+    """A context that listens; in threads other than the main one it does nothing."""
     global _asked_by, _listening
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -65,19 +65,19 @@ def listening(*signals: int) -> Iterator[None]:
 
 
 def requested() -> bool:
-    """Whether this process was asked to end."""
+    """Whether this process was asked to stop."""
     return _asked_by is not None
 
 
 def check() -> None:
-    """Raise `Interrupted` if this process was asked to end; to be called when everything is saved."""
+    """Raise `Interrupted` if this process was asked to stop. Call this when everything is saved."""
     if _asked_by is not None:
         _end(_asked_by)
 
 
 @contextlib.contextmanager
 def deferred() -> Iterator[None]:
-    """While the block runs, requests wait for its `check`, but no longer than `GRACE_SECONDS`."""
+    """A context in which requests wait for `check`, but no longer than `GRACE_SECONDS`."""
     global _deferring
     _deferring += 1
     try:
@@ -96,7 +96,7 @@ def _ask(number: int, frame: FrameType | None) -> None:
 
 
 def _remember(number: int, frame: FrameType | None) -> None:
-    """An import may be over, or patience is."""
+    """Act on the request if the import is over, or after the grace period."""
     global _importing
     if _importing and _deferring:
         _importing = False

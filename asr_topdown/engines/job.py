@@ -1,4 +1,4 @@
-"""What an engine runs: a job, which is a function without arguments, and what came of it."""
+"""Jobs for an engine, which are functions without arguments, and their results."""
 
 import logging
 import os
@@ -19,9 +19,9 @@ class Job:
     """A piece of work for an engine.
 
     Attributes:
-        name: what people call it.
-        work: does it, and gives its result; picklable (a function of a module, or a partial of one).
-        folder: the job's own, where its log is and an engine keeps what it must remember; None = it has none
+        name: for messages.
+        work: does it and returns its result; picklable (a module's function, or a partial of one).
+        folder: the job's own, with its log and an engine's records; None = it has none
             and writes to the terminal. Two jobs with one folder are the same job.
     """
 
@@ -31,7 +31,7 @@ class Job:
 
     @property
     def log(self) -> Path | None:
-        """The file that the job's output goes to."""
+        """The file for the job's output."""
         return log_of(self.folder) if self.folder else None
 
 
@@ -40,8 +40,8 @@ class JobError(ChildProcessError):
 
     Attributes:
         problem: why, without the job's name.
-        lost: it died of something else than its own doing (killed, out of memory, a broken machine), so that
-            another try may end well.
+        lost: whether it died of an external cause (killed, out of memory, a broken machine), so that
+            a retry may succeed.
     """
 
     def __init__(self, name: str, problem: str, *, lost: bool = False) -> None:
@@ -51,16 +51,16 @@ class JobError(ChildProcessError):
 
 
 class Engine(Protocol):
-    """Runs jobs somewhere. Used as a context by those who open it (`open_engine`)."""
+    """Runs jobs somewhere. Used as a context when opened (`open_engine`)."""
 
     def submit(self, job: Job) -> "Future[Any]":
-        """Promise the job's result; the future's exception is a `JobError`."""
+        """Submit the job and return a future of its result; the exception is a `JobError`."""
         ...
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What a job's process has to say: its result, or one line about the problem."""
+    """The answer of a job's process: its result, or one line about the problem."""
 
     result: Any = None
     problem: str = ""
@@ -94,7 +94,7 @@ def attempt(work: Callable[[], Any]) -> Answer:
 
 
 def no_memory(error: BaseException) -> str:
-    """A line about it, if `error` says that there was not enough memory, on the CPU or a GPU; else ""."""
+    """One line about `error` if it means that memory ran out, on the CPU or a GPU; otherwise ""."""
     said = " ".join(str(error).split())
     runtime = isinstance(error, RuntimeError) and any(words in said for words in _NO_MEMORY)
     if not runtime and not isinstance(error, MemoryError):
@@ -103,12 +103,12 @@ def no_memory(error: BaseException) -> str:
 
 
 def log_of(folder: Path) -> Path:
-    """Where the output of the job with this folder goes."""
+    """The log file of the job with this folder."""
     return folder / "worker.log"
 
 
 def log_to(log: Path | None) -> None:
-    """Send what this process prints, C libraries included, to the end of `log`, with the package's log."""
+    """Append this process's output, including that of C libraries and the package's log, to `log`."""
     if log is not None:
         log.parent.mkdir(parents=True, exist_ok=True)
         handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
@@ -134,7 +134,7 @@ def last_lines(path: Path, count: int) -> str:
 
 
 def log_hint(log: Path | None) -> str:
-    """For the end of an error message: where the log is and how it ends."""
+    """For the end of an error message: the log's path and its last lines."""
     if log is None:
         return ""
     lines = last_lines(log, LOG_LINES_SHOWN)
@@ -142,5 +142,5 @@ def log_hint(log: Path | None) -> str:
 
 
 def say(line: str) -> None:
-    """Print a line on stderr at once."""
+    """Print a line on stderr, unbuffered."""
     print(line, file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""This machine as the engine: jobs in processes of their own; one that dies takes no other with it."""
+"""This machine as the engine: jobs in separate processes; one that dies does not affect the others."""
 
 import logging
 import multiprocessing
@@ -20,14 +20,14 @@ from asr_topdown.engines.job import Answer, Job, JobError, attempt, say
 from asr_topdown.logs import ONCE
 
 _SECONDS_TO_STOP = GRACE_SECONDS + 5.0
-"""A job that is asked to end may take this long to save its state."""
+"""Time for a job to save its state when asked to stop."""
 
 
 class InProcess:
-    """Runs each job in this very process, when it is submitted."""
+    """Runs each job in this process, when it is submitted."""
 
     def submit(self, job: Job) -> "Future[Any]":
-        """The job's result or its `JobError`, there already."""
+        """Run the job and return a finished future of its result or `JobError`."""
         future: Future[Any] = Future()
         answer = attempt(job.work)
         if answer.problem:
@@ -40,13 +40,13 @@ class InProcess:
 class LocalPool:
     """Runs jobs in processes started with `spawn`, at most `workers` at a time.
 
-    A process takes one job after the other, since it needs seconds to start. A job whose process dies is
-    lost, and takes no other with it.
+    A process runs one job after another, since it needs seconds to start. A job whose process dies is
+    lost, without affecting others.
 
     Args:
-        workers: how many processes at a time.
-        threads: OpenMP threads of each process.
-        gpus: GPUs that the workers are spread over, by CUDA_VISIBLE_DEVICES; 0 leaves it as it is.
+        workers: number of processes at a time.
+        threads: OpenMP threads per process.
+        gpus: GPUs over which the workers are spread, by CUDA_VISIBLE_DEVICES; 0 leaves it unchanged.
     """
 
     def __init__(self, workers: int, *, threads: int = 1, gpus: int = 0) -> None:
@@ -69,13 +69,13 @@ class LocalPool:
 
         Args:
             job: what to run.
-            on_progress: called, in another thread, whenever the job says `worker.report_progress`.
+            on_progress: called, in another thread, whenever the job calls `worker.report_progress`.
         """
         # Pickled here: the worker reads it only when its environment is set, since it may bring torch in.
         return self._threads.submit(self._run, job, pickle.dumps(job.work), on_progress)
 
     def close(self) -> None:
-        """Forget what is queued, ask what runs to end, and wait until it has; Ctrl-C ends it at once."""
+        """Drop queued jobs, ask running ones to stop, and wait for them; Ctrl-C ends them at once."""
         with self._guard:  # nothing is started from now on
             self._closed.set()
         self._threads.shutdown(wait=False, cancel_futures=True)
@@ -98,7 +98,7 @@ class LocalPool:
                 say(f"waiting until {busy} of the workers have ended; Ctrl-C ends them at once")
 
     def _log(self, record: logging.LogRecord) -> None:
-        """Pass on what a process logs, unless another has said the same."""
+        """Pass on a process's log records, unless another has logged the same."""
         key = getattr(record, ONCE, None)
         logger = logging.getLogger(record.name)
         if logger.isEnabledFor(record.levelno) and (key is None or key not in self._said):
@@ -117,7 +117,7 @@ class LocalPool:
 
 
 class _Worker:
-    """A process that is started when the first job comes, and again when it has died."""
+    """A process that is started for the first job, and again after it has died."""
 
     def __init__(
         self,
@@ -134,7 +134,7 @@ class _Worker:
         self._connection: Connection | None = None
 
     def run(self, job: Job, work: bytes, on_progress: Callable[[], object]) -> Answer:
-        """Have the job done; `lost` if the process died of it."""
+        """Run the job; `lost` if the process died of it."""
         if self._connection is not None and not self._hand_over(job, work):
             self._reap()  # killed while it had nothing to do
         if self._connection is None:
@@ -155,7 +155,7 @@ class _Worker:
         return message
 
     def _hand_over(self, job: Job, work: bytes) -> bool:
-        """Give the process its job; False if it died before it took it, so that the job is not its end."""
+        """Send the process its job; False if it died before accepting it, so that the job is not to blame."""
         assert self._connection is not None
         try:
             self._connection.send((work, job.log))
@@ -164,12 +164,12 @@ class _Worker:
             return False
 
     def is_alive(self) -> bool:
-        """Whether there is a process."""
+        """Whether a process exists."""
         with self._guard:  # whoever looks at an ended process takes its exit code away
             return self._process is not None and self._process.is_alive()
 
     def ask_to_end(self) -> None:
-        """Ask the process to end: with what it has saved if it is at work."""
+        """Ask the process to stop, saving its state if it is working."""
         if (process := self._process) is not None:
             process.terminate()
 
@@ -181,7 +181,7 @@ class _Worker:
                 process.join()
 
     def kill(self) -> None:
-        """End the process now, if it has not ended."""
+        """Kill the process, if it is still running."""
         if (process := self._process) is not None:
             process.kill()
 
@@ -201,7 +201,7 @@ class _Worker:
         return True
 
     def _reap(self) -> int | None:
-        """Let go of the process, which may end now, and return its exit code."""
+        """Release the process, which may now exit, and return its exit code."""
         assert self._connection is not None
         assert self._process is not None
         self._connection.close()

@@ -1,9 +1,9 @@
 """A lock on a folder that survives crashes and works across machines.
 
-Two kinds together. The operating system's `flock` ends with its process, at once, however that dies; but on
-a network disk it may be unavailable, or known to one machine only. So the holder also keeps a lease: a file
-that names it and whose time it renews. A lease that is not renewed any more, by the watch of the one who
-waits (no two machines' clocks are compared), is given up and may be taken over.
+It combines two kinds. The operating system's `flock` is released as soon as its process ends, in any way; but
+on a network disk it may be unavailable, or known to one machine only. So the holder also keeps a lease: a
+file that names it and whose time it renews. A lease that is no longer renewed, by the clock of the waiting
+process (clocks of different machines are never compared), has expired and may be taken over.
 
     lock     flock; empty, stays
     lease    who holds the folder: machine, process, a random token; gone when nobody does
@@ -27,7 +27,7 @@ from asr_topdown.files import write_text
 
 RENEW_SECONDS = 20.0
 STALE_SECONDS = 120.0
-"""A holder that is stopped for longer loses the lock to another machine, and ends when it goes on."""
+"""A holder paused for longer loses the lock to another machine, and exits when it resumes."""
 
 _SETTLE_SECONDS = 2.0
 _POLL_SECONDS = 1.0
@@ -36,11 +36,11 @@ _NO_FLOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)
 
 @contextlib.contextmanager
 def held(folder: Path, name: str) -> Iterator[None]:
-    """Hold `folder` for this thread alone; wait, and say so, while another has it.
+    """Lock `folder` for this thread; wait, with a message, while another holds it.
 
     Args:
-        folder: made if it is not there.
-        name: what people call it.
+        folder: created if it does not exist.
+        name: for messages.
     """
     folder.mkdir(parents=True, exist_ok=True)
     with (folder / "lock").open("ab") as handle:
@@ -50,12 +50,12 @@ def held(folder: Path, name: str) -> Iterator[None]:
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process holds `folder`, or has been killed while it did."""
+    """Whether a process holds `folder`, or was killed while holding it."""
     return (folder / "lease").exists()
 
 
 def _flock(handle: IO[bytes], name: str) -> bool:
-    """Whether this machine's processes are locked out; False where the disk cannot do that."""
+    """Whether this machine's processes are locked out; False if the disk does not support it."""
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -87,7 +87,7 @@ def _lease(path: Path, name: str, *, locked: bool) -> Iterator[None]:
 
 
 def _take(path: Path, own: str, name: str, *, locked: bool) -> None:
-    """Wait until there is no lease, or only a dead one, and put our own there."""
+    """Wait until there is no lease, or only an expired one, and write our own."""
     while True:
         if _create(path, own):
             return
@@ -112,7 +112,7 @@ def _create(path: Path, own: str) -> bool:
 
 
 def _wait_until_dead(path: Path, name: str, *, locked: bool) -> None:
-    """Return when the lease is gone, or has not been renewed for `STALE_SECONDS`."""
+    """Return when the lease is removed, or has not been renewed for `STALE_SECONDS`."""
     said, seen, since = False, _state(path), time.monotonic()
     while seen is not None:
         # On our own machine flock, if it works, has told already: its holder is dead.
@@ -131,7 +131,7 @@ def _wait_until_dead(path: Path, name: str, *, locked: bool) -> None:
 
 
 def _renew(path: Path, own: str, name: str, ended: threading.Event) -> None:
-    """Keep the lease alive; if another has taken it over, end this process before it does any harm."""
+    """Renew the lease; if another process has taken it over, exit before doing any harm."""
     while not ended.wait(RENEW_SECONDS):
         try:
             if _read(path) != own:
@@ -150,7 +150,7 @@ def _read(path: Path) -> str | None:
 
 
 def _state(path: Path) -> tuple[str, int] | None:
-    """Content and time of the lease. It is opened, since NFS shows a stale time to those who only look."""
+    """Content and time of the lease. The file is opened, since NFS shows a stale time without opening."""
     try:
         with path.open(encoding="utf-8") as handle:
             return handle.read(), os.fstat(handle.fileno()).st_mtime_ns
@@ -159,7 +159,7 @@ def _state(path: Path) -> tuple[str, int] | None:
 
 
 def boot_id() -> str:
-    """Names this machine and its current run; "" where that is not known."""
+    """A name of this machine and its current boot; "" if unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="utf-8").strip()
     except OSError:

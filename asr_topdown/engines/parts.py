@@ -1,4 +1,4 @@
-"""A piece of work in parts that know nothing of each other, with one progress bar for all."""
+"""Work in independent parts, with one progress bar for all."""
 
 import contextlib
 import functools
@@ -18,7 +18,7 @@ from asr_topdown.progress import progress
 Part = TypeVar("Part")
 Result = TypeVar("Result")
 Tick = Callable[[], object]
-"""To be called once per item that is done."""
+"""Call this once per finished item."""
 
 SHOWN_AFTER = 2.0
 """Seconds after which a progress bar is worth its line."""
@@ -37,23 +37,24 @@ def run_parts(
     folders: Sequence[Path] = (),
     faults: dict[int, str] | None = None,
 ) -> Generator[tuple[int, Result], None, None]:
-    """`work(part, tick)` for each part in processes of one thread; in this one if there is no other to be.
+    """Run `work(part, tick)` for each part in single-threaded processes, or in this one if one is enough.
 
     Args:
-        work: a function of a module, so that other processes can find it; runs on one thread.
-        parts: plain values, which can be pickled.
-        total: items in all parts together.
+        work: a module's function, so that other processes can find it; runs on one thread.
+        parts: plain values that can be pickled.
+        total: number of items in all parts.
         what: text of the progress bar.
-        at_once: processes of this machine side by side; None = as many as parts.
+        at_once: parallel processes on this machine; None = one per part.
         engine: where the parts run; None = processes of this machine.
         folders: with an engine, a folder for each part's job (`Job.folder`).
-        faults: index of a part that failed -> why, to be filled; the others go on. None: the first ends all.
+        faults: filled with index of a failed part -> why, while the others continue. None: the first failure
+            ends all.
 
     Yields:
-        (index of the part, its result), as they come.
+        (index of the part, its result), as they finish.
 
     Raises:
-        ValueError, OSError: what a part raises first; the others are ended (those of an engine, with it).
+        ValueError, OSError: the first raised by a part; the others are stopped (those of an engine, with it).
             OSError also if a process died.
     """
     at_once = min(at_once or len(parts), len(parts))

@@ -1,9 +1,9 @@
 """Ray as the engine: `pip install 'asr_topdown[ray]'`.
 
-Without an address the machines are this one; with one, those of a running Ray cluster, which must all see the
-disk with the data and the experiments and have this package installed. A job is a task of its own process. It
-ends with the program that submitted it, by Ctrl-C too; started again, that program submits what is not
-finished, and each training goes on from its last checkpoint.
+Without an address only this machine is used; with one, those of a running Ray cluster, which must all share
+the disk with the data and experiments and have this package installed. A job is a task in its own process. It
+ends with the program that submitted it, also by Ctrl-C; when restarted, that program submits what is not
+finished, and each training resumes from its last checkpoint.
 """
 
 import os
@@ -18,10 +18,10 @@ class Ray:
     """Runs jobs as tasks of Ray.
 
     Args:
-        address: of a running cluster ("auto" finds this machine's); "" starts one of this machine alone.
-        at_once: most jobs at a time; 0 = as many as the cluster has CPUs and GPUs for.
-        threads: CPUs that a job asks for, and its OpenMP threads.
-        gpus: GPUs that a job asks for; a part of one, too.
+        address: of a running cluster ("auto" finds this machine's); "" starts one on only this machine.
+        at_once: maximum number of jobs at a time; 0 = as many as the cluster has CPUs and GPUs for.
+        threads: CPUs requested per job, and its OpenMP threads.
+        gpus: GPUs requested per job, possibly a fraction.
 
     Raises:
         ValueError: if Ray is not installed or the cluster does not answer.
@@ -53,7 +53,7 @@ class Ray:
         self._room = threading.Semaphore(at_once) if at_once else None
 
     def submit(self, job: Job) -> "Future[Any]":
-        """Promise the job's result; the future's exception is a `JobError`."""
+        """Submit the job and return a future of its result; the exception is a `JobError`."""
         promise: Future[Any] = Future()
         promise.set_running_or_notify_cancel()
         threading.Thread(target=self._wait_for, args=(job, promise), daemon=True).start()
@@ -89,7 +89,7 @@ class Ray:
 
 
 def _run(job: Job, folder: str) -> Answer:
-    """What runs on the cluster, in the folder that relative paths are meant from."""
+    """Run a job on the cluster, in the folder to which paths are relative."""
     os.chdir(folder)
     log_to(job.log)
     return attempt(job.work)

@@ -1,4 +1,4 @@
-"""A job that dies is tried again: it goes on from its last checkpoint, if it keeps any."""
+"""Retry jobs that die: they resume from their last checkpoint, if any."""
 
 from concurrent.futures import Future
 from typing import Any
@@ -7,14 +7,14 @@ from asr_topdown.engines.job import Engine, Job, JobError, say
 
 
 class Retrying:
-    """An engine that submits a lost job to another engine again.
+    """An engine that resubmits lost jobs to another engine.
 
     A job that fails by itself (a missing file, a bug) would fail again and is not retried. A retried
-    job queues behind the others, so that what made it die (too many at a time for the memory) has time to go.
+    job queues behind the others, so that the cause (too many at a time for the memory) has time to pass.
 
     Args:
         engine: runs the jobs.
-        retries: how often a job is tried again.
+        retries: how often a job is retried.
     """
 
     def __init__(self, engine: Engine, retries: int) -> None:
@@ -22,7 +22,7 @@ class Retrying:
         self._retries = retries
 
     def submit(self, job: Job) -> "Future[Any]":
-        """Promise the job's result; the exception of the last try is the future's."""
+        """Submit the job and return a future of its result; the exception is that of the last attempt."""
         promise: Future[Any] = Future()
         promise.set_running_or_notify_cancel()
         self._try(job, promise, 1)

@@ -1,10 +1,10 @@
 """A Slurm cluster as the engine, through submitit: `pip install 'asr_topdown[cluster]'`.
 
-A job is told some time before its time limit, or when it is preempted; it saves its state, goes back to the
-queue and goes on from there. A job that leaves the queue without a result (cancelled, its node lost) is a
-lost one, which `Retrying` submits again. The program that submits may end meanwhile, by Ctrl-C too: the jobs
-stay, and when it is started again it waits for them instead of submitting them twice. All of a job's files
-must be on a disk that the whole cluster sees.
+A job is warned some time before its time limit, or when it is preempted; it saves its state, is requeued
+and resumes from there. A job that leaves the queue without a result (cancelled, its node lost) is
+lost, and `Retrying` submits it again. The submitting program may end meanwhile, also by Ctrl-C: the jobs
+stay, and when restarted it waits for them instead of submitting them twice. All of a job's files
+must be on a disk shared by the whole cluster.
 """
 
 import logging
@@ -32,7 +32,7 @@ _ACTIVE = frozenset((
     "RESIZING", "REQUEUED", "REQUEUE_FED", "REQUEUE_HOLD", "RESV_DEL_HOLD", "SPECIAL_EXIT",
 ))  # fmt: skip
 _RESULT_SECONDS = 10.0
-"""How long a network disk may take to show the result of a job that has left the queue."""
+"""Maximum time for a network disk to show the result of a job that has left the queue."""
 
 
 @dataclass
@@ -44,11 +44,11 @@ class _Submitted:
 
 
 class Slurm:
-    """Submits each job to the queue and watches all of them with one look at a time.
+    """Submits each job to the queue and watches all of them with one query at a time.
 
     Args:
-        options: what is asked of the cluster.
-        at_once: most jobs in the queue at a time; 0 = all that there are.
+        options: for the cluster.
+        at_once: maximum number of jobs in the queue; 0 = no limit.
         threads: of each job, which gets as many CPUs unless the options say otherwise.
 
     Raises:
@@ -70,7 +70,7 @@ class Slurm:
         self._watcher.start()
 
     def submit(self, job: Job) -> "Future[Any]":
-        """Promise the job's result; the future's exception is a `JobError`."""
+        """Submit the job and return a future of its result; the exception is a `JobError`."""
         assert job.folder is not None, f"{job.name}: a job for a cluster needs a folder"
         if self._closed:
             raise RuntimeError("the engine is closed")
@@ -81,7 +81,7 @@ class Slurm:
         return promise
 
     def close(self) -> None:
-        """Stop watching; jobs in the queue stay there, and a line says how to end them."""
+        """Stop watching; jobs in the queue stay there, and a message says how to cancel them."""
         self._closed = True
         self._news.set()
         self._watcher.join()
@@ -139,7 +139,7 @@ class Slurm:
             one.promise.set_exception(error)
 
     def _start(self, states: dict[tuple[str, str], str]) -> bool:
-        """Submit what waits, as far as there is room in the queue."""
+        """Submit waiting jobs, as far as there is room in the queue."""
         started = False
         while self._waiting and not (self._at_once and len(self._submitted) >= self._at_once):
             job, promise = self._waiting[0]
@@ -199,7 +199,7 @@ class Slurm:
         return parameters
 
     def _states(self) -> dict[tuple[str, str], str] | None:
-        """(number, name) -> state, of every job of this user that Slurm knows; None if it does not answer."""
+        """(number, name) -> state, for every job of this user known to Slurm; None if it does not answer."""
         command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i|%j|%T|%r"]
         # `sacct`, which submitit itself would ask, is not there on clusters without an accounting database.
         try:
@@ -229,7 +229,7 @@ class Slurm:
 
 
 class _Task:
-    """What runs on the cluster. submitit pickles it, and asks it to `checkpoint` when it is put off."""
+    """The work on the cluster. submitit pickles it, and calls `checkpoint` when it is requeued."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -271,7 +271,7 @@ def _name(job: Job) -> str:
 
 
 def _memory(job: Job) -> Path:
-    """Where the number of the job's latest submission is kept."""
+    """The file with the number of the job's latest submission."""
     assert job.folder is not None
     return job.folder / "slurm" / "job"
 
@@ -286,7 +286,7 @@ def _still_there(job: Job, states: dict[tuple[str, str], str]) -> str | None:
 
 
 def _answer(one: _Submitted) -> Answer | None:
-    """What the job left behind; None while there is nothing."""
+    """The job's answer on disk; None while there is none."""
     path = _memory(one.job).parent / f"{one.number}_0_result.pkl"
     try:
         with path.open("rb") as handle:

@@ -1,4 +1,4 @@
-"""How jobs are submitted to Slurm: `key=value` on the command line, or a YAML file of the same keys."""
+"""Slurm options: `key=value` on the command line, or a YAML file of the same keys."""
 
 import math
 import re
@@ -11,17 +11,17 @@ _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
 @dataclass(frozen=True, kw_only=True)
 class SlurmOptions:
-    """What is asked of the cluster for each job.
+    """The options of each job.
 
     Attributes:
-        time: time limit in minutes. Reaching it costs nothing but the queueing: the job saves its state, goes
-            back to the queue and goes on from there; so a short limit, which starts sooner, is a good one.
+        time: time limit in minutes. Reaching it costs only queueing time: the job saves its state, is
+            requeued and resumes; so a short limit, with which jobs start sooner, is a good choice.
         gpus: GPUs per job.
-        cpus: CPUs per job; 0 = as many as it has threads.
-        mem: memory per job, as sbatch takes it (8G).
-        notice: seconds before the limit at which the job is told to save its state.
+        cpus: CPUs per job; 0 = one per thread.
+        mem: memory per job, in sbatch's format (8G).
+        notice: seconds before the limit at which the job is warned to save its state.
         requeues: how often a job may reach its limit.
-        poll: most seconds between two looks at the queue, one look for all jobs.
+        poll: maximum seconds between two queries of the queue, one query for all jobs.
         setup: shell lines to run before the job (module load …).
         sbatch: every other option of sbatch, by its long name without the dashes.
     """
@@ -41,7 +41,7 @@ def parse(given: Sequence[str]) -> SlurmOptions:
     """The options in `given`, each a YAML file or `key=value[,key=value…]`; later ones win.
 
     Raises:
-        ValueError: naming the option that cannot be.
+        ValueError: naming the invalid option.
         FileNotFoundError: if a file is missing.
     """
     values: dict[str, str | tuple[str, ...]] = {}
@@ -101,7 +101,7 @@ def _whole(key: str, value: str) -> int:
 
 
 def _minutes(value: str) -> int:
-    """Slurm's own forms: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; rounded up."""
+    """Parse Slurm's time formats: M, M:S, H:M:S, D-H, D-H:M, D-H:M:S; rounded up to minutes."""
     match = _TIME.fullmatch(value)
     if match is None:
         raise ValueError(f"--slurm time={value}: must be minutes, H:M:S or D-H:M:S")

@@ -1,4 +1,4 @@
-"""What runs in a process of `local.LocalPool`: one job after the other, until the pool is closed or dies."""
+"""The loop of a process of `local.LocalPool`: one job after another, until the pool is closed or dies."""
 
 import logging
 import logging.handlers
@@ -19,19 +19,19 @@ from asr_topdown.engines import interruption
 from asr_topdown.engines.job import Answer, attempt, log_to
 
 TAKEN = "taken"
-"""What the pool is told when a job has arrived; what happens from then on is the job's doing."""
+"""The message to the pool when a job has arrived; from then on, failures are the job's."""
 
 _pool: Connection | None = None
 
 
 def report_progress() -> None:
-    """Tell the pool that one more item of the running job is done; without a pool nobody is told."""
+    """Report one more finished item of the running job to the pool, if there is one."""
     if _pool is not None:
         _pool.send(1)
 
 
 class _ToPool(logging.handlers.QueueHandler):
-    """Sends the log to the pool, whose process alone writes to the terminal, so that lines stay whole."""
+    """Sends log records to the pool, the only process that writes to the terminal, to keep lines intact."""
 
     def enqueue(self, record: logging.LogRecord) -> None:
         assert _pool is not None
@@ -39,14 +39,14 @@ class _ToPool(logging.handlers.QueueHandler):
 
 
 def serve(pool: Connection, environment: Mapping[str, str]) -> None:
-    """Answer what comes from the pool, (pickled work, log or None), with `TAKEN` and an `Answer` each.
+    """Answer each message from the pool, (pickled work, log or None), with `TAKEN` and an `Answer`.
 
-    In between goes a number for each item that is done and, of jobs without a log of their own, each record
+    In between, send a number for each finished item and, for jobs without their own log, each record
     of the package's log.
 
     Args:
-        pool: the other end is closed when there is no more work.
-        environment: what this process sees, besides what it has inherited.
+        pool: its other end is closed when there is no more work.
+        environment: variables in addition to the inherited ones.
     """
     global _pool
     _pool = pool
@@ -89,7 +89,7 @@ def _log_to(log: Path | None, terminal: tuple[int, int]) -> None:
 
 
 def _end_with_parent() -> None:
-    """Without this, workers would train on after the parent is killed. They save and tidy up first."""
+    """Stop this worker when its parent is killed; it saves its state and cleans up first."""
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()

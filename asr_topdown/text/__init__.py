@@ -1,4 +1,4 @@
-"""Text and the units a network puts out: characters, words, or pieces of words."""
+"""Text and the output units of a network: characters, words, or subwords."""
 
 from asr_topdown.text.vocabulary import (
     BLANK,

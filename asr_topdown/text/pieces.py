@@ -1,7 +1,7 @@
-"""Units that are pieces of words, by SentencePiece: byte-pair encoding and the unigram model.
+"""Subword units by SentencePiece: byte-pair encoding and the unigram model.
 
-A piece that begins a word begins with "▁". Training is a function of the set of transcripts alone: they are
-sorted, and one thread counts.
+A piece at the start of a word starts with "▁". Training depends only on the set of transcripts: they are
+sorted, and counted by one thread.
 """
 
 import io
@@ -26,13 +26,14 @@ _SMALLEST_SIZE = re.compile(r"required_chars\D*\d+ vs (\d+)|required_chars.*?(\d
 
 
 def train(texts: Iterable[str], kind: Kind, size: int) -> bytes:
-    """A SentencePiece model of `size` pieces, `<blank>` (id 0) and `<unk>` (id 1) among them.
+    """Train a SentencePiece model of `size` pieces, including `<blank>` (id 0) and `<unk>` (id 1).
 
-    A tag in angle brackets, such as `<NOISE>`, is one piece, whatever stands beside it. The text is taken as
-    it is, but for white space: no Unicode normalisation.
+    A tag in angle brackets, such as `<NOISE>`, is one piece in any context. The text is used
+    as it is, except for white space: no Unicode normalisation.
 
     Raises:
-        ValueError: if `texts` are all empty, hold `<blank>` or "▁", or do not have so many or so few pieces.
+        ValueError: if `texts` are all empty, contain `<blank>` or "▁", or cannot have this many or this few
+            pieces.
     """
     # `<unk>` teaches nothing; a text of nothing else is left out with it.
     lines = sorted(line for text in texts if (line := _clean(text).replace(UNKNOWN, " ").strip()))
@@ -65,7 +66,7 @@ def train(texts: Iterable[str], kind: Kind, size: int) -> bytes:
 
 
 def _size_problem(message: str, kind: Kind, size: int) -> str:
-    """SentencePiece's complaint about a size in our words; anything else as it is."""
+    """Reword SentencePiece's error about a size; leave others unchanged."""
     given = f"text.vocab_size {size}"
     if largest := _LARGEST_SIZE.search(message):
         return f"{given} is too large: these transcripts have {largest[1]} {kind} units at most"
@@ -79,10 +80,10 @@ class Pieces:
     """A trained SentencePiece model.
 
     Args:
-        model: what `train` gives.
+        model: the output of `train`.
 
     Raises:
-        ValueError: if it is none.
+        ValueError: if it is invalid.
     """
 
     def __init__(self, model: bytes) -> None:
@@ -98,10 +99,10 @@ class Pieces:
         return tuple(self._processor.id_to_piece(i) for i in range(self._processor.get_piece_size()))
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a transcript's pieces; a stretch of characters that the model does not know is one `<unk>`.
+        """Ids of a transcript's pieces; a run of unknown characters is one `<unk>`.
 
         Raises:
-            ValueError: if the transcript holds `<blank>` or "▁".
+            ValueError: if the transcript contains `<blank>` or "▁".
         """
         return list(self._processor.encode(_clean(text).replace(UNKNOWN, _NO_CHARACTER)))
 

@@ -22,18 +22,18 @@ _HEADER = "# unit: "
 
 
 def model_file(tokens: Path | str) -> Path:
-    """Where the SentencePiece model of a vocabulary's file is: beside it, `tokens.model` of `tokens.txt`."""
+    """The path of a vocabulary's SentencePiece model, next to it: `tokens.model` for `tokens.txt`."""
     return Path(tokens).with_suffix(".model")
 
 
 def tokenise(text: str, unit: Literal["char", "word", "label"]) -> list[str]:
-    """Cut a transcript into characters or words, or take it for a label.
+    """Split a transcript into characters or words, or take it as a label.
 
-    Words are what white space parts, and a label is one word. As characters, a run of white space is one
+    Words are separated by white space, and a label is one word. As characters, a run of white space is one
     `<space>`, none at either end, and a token in angle brackets (`<NOISE>`) is one unit.
 
     Raises:
-        ValueError: if the transcript holds `<blank>` or, as characters, `<space>`, or is no label.
+        ValueError: if the transcript contains `<blank>` or, as characters, `<space>`, or is not a label.
     """
     words = text.split()
     if unit == "label" and len(words) != 1:
@@ -47,13 +47,13 @@ def tokenise(text: str, unit: Literal["char", "word", "label"]) -> list[str]:
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """The units of a network's output; a unit's id is its place.
+    """The units of a network's output; a unit's id is its index.
 
     Attributes:
         units: `<blank>`, `<unk>`, then the others: characters, words and labels in the order of their code
-            points, pieces of words as SentencePiece orders them.
-        unit: what they are.
-        model: the SentencePiece model, of pieces only.
+            points, subwords in SentencePiece's order.
+        unit: their kind.
+        model: the SentencePiece model, for subwords only.
     """
 
     units: tuple[str, ...]
@@ -70,7 +70,7 @@ class Vocabulary:
 
     @classmethod
     def build(cls, texts: Iterable[str], unit: Unit, size: int = 0) -> "Vocabulary":
-        """All units of `texts`; of pieces, as many as `size` says, `<blank>` and `<unk>` among them.
+        """All units of `texts`; for subwords, `size` of them, including `<blank>` and `<unk>`.
 
         Raises:
             ValueError: if there is none, as `tokenise`, or as `pieces.train`.
@@ -88,7 +88,7 @@ class Vocabulary:
         return cls((BLANK, UNKNOWN, *sorted(found - {UNKNOWN})), unit)
 
     def encode(self, text: str) -> list[int]:
-        """Ids of a transcript's units; those that are not in the vocabulary get the id of `<unk>`.
+        """Ids of a transcript's units; unknown ones get the id of `<unk>`.
 
         Raises:
             ValueError: as `tokenise` or `Pieces.encode`.
@@ -98,9 +98,10 @@ class Vocabulary:
         return [self._ids.get(token, UNKNOWN_ID) for token in tokenise(text, self.unit)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of units; blanks are left out, and of spaces only single ones between words stay.
+        """The text of units; blanks are omitted, and only single spaces between words are kept.
 
-        That is what a Kaldi `text` file can hold, so an error rate is the same before and after one.
+        This is what a Kaldi `text` file can represent, so an error rate is the same before and after writing
+        one.
         """
         tokens = [self.units[i] for i in ids if i != BLANK_ID]
         if self.unit in ("word", "label"):
@@ -110,9 +111,9 @@ class Vocabulary:
         return " ".join("".join(" " if t == SPACE else t for t in tokens).split())
 
     def save(self, path: Path | str) -> None:
-        """Write `path`: a comment that tells the kind of unit, then `unit id` in each line.
+        """Write `path`: a comment with the kind of unit, then `unit id` in each line.
 
-        The SentencePiece model of pieces goes beside it (`model_file`).
+        The SentencePiece model of subwords goes next to it (`model_file`).
         """
         if self.model:
             with files.written_aside(model_file(path)) as part:
@@ -122,11 +123,11 @@ class Vocabulary:
 
     @classmethod
     def load(cls, path: Path | str) -> "Vocabulary":
-        """Read what `save` wrote.
+        """Read the output of `save`.
 
         Raises:
             ValueError: naming file and line, if it is anything else.
-            FileNotFoundError: if there is no such file, or no model beside it that it needs.
+            FileNotFoundError: if the file, or the model that it needs, does not exist.
         """
         header, *lines = files.read_lines(path) or [""]
         unit = header.removeprefix(_HEADER)
@@ -154,7 +155,7 @@ class Vocabulary:
 
 
 def _read_model(tokens: Path | str, units: Sequence[str]) -> bytes:
-    """The model beside a vocabulary's file, which must have its pieces."""
+    """The model next to a vocabulary's file, which must have the same pieces."""
     file = model_file(tokens)
     if not file.exists():
         raise FileNotFoundError(f"{file}: not there; {tokens} lists pieces of words and needs it")
@@ -169,7 +170,7 @@ def _read_model(tokens: Path | str, units: Sequence[str]) -> bytes:
 
 
 def _line_problem(line: str, before: Sequence[str], *, in_order: bool) -> str | None:
-    """Why `line` cannot be the next one of a vocabulary that begins with `before`."""
+    """Why `line` cannot follow `before` in a vocabulary."""
     unit, _, number = line.partition(" ")
     if not unit or number != str(len(before)):
         return f"needs a unit and its id, {len(before)}; got {line!r}"

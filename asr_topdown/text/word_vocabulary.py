@@ -1,7 +1,7 @@
 """The words of a language model, and a text as their ids.
 
-As published with the AWD-LSTM (Merity et al. 2018): words are what white space parts, each line (blank ones
-too) ends in `<eos>`.
+As published with the AWD-LSTM (Merity et al. 2018): words are separated by white space, each line (including
+blank ones) ends in `<eos>`.
 """
 
 from collections.abc import Iterable, Iterator
@@ -37,7 +37,7 @@ def words_of(path: Path) -> Iterator[tuple[int, str]]:
 
 @dataclass(frozen=True)
 class WordVocabulary:
-    """The words that a language model knows; a word's id is its place."""
+    """The words of a language model; a word's id is its index."""
 
     words: tuple[str, ...]
 
@@ -46,7 +46,7 @@ class WordVocabulary:
 
     @classmethod
     def build(cls, paths: Iterable[Path]) -> "WordVocabulary":
-        """All words of the texts, in the order of their first occurrence.
+        """All words of the texts, in order of first occurrence.
 
         Raises:
             ValueError, FileNotFoundError: as `words_of`.
@@ -55,7 +55,7 @@ class WordVocabulary:
 
     @classmethod
     def load(cls, path: Path | str) -> "WordVocabulary":
-        """Read what `save` wrote.
+        """Read the output of `save`.
 
         Raises:
             ValueError: naming file and line, if it is anything else.
@@ -70,7 +70,7 @@ class WordVocabulary:
         return cls(tuple(lines))
 
     def save(self, path: Path | str) -> None:
-        """Write one word in each line."""
+        """Write one word per line."""
         files.write_text(path, "".join(f"{word}\n" for word in self.words))
 
     def read(self, path: Path | str) -> list[int]:
