@@ -27,6 +27,13 @@ class DataSet:
         default_factory=dict, compare=False, repr=False
     )
 
+    @functools.cached_property
+    def utterances(self) -> int:
+        """Number of its transcripts."""
+        from asr_topdown import datadir
+
+        return len(datadir.read_transcripts(self.folder / "text"))
+
     def content(self, features: "FeaturesConfig") -> str:
         """Hash of its features and transcripts."""
         from asr_topdown.data import inputs
@@ -104,11 +111,9 @@ class Decoding:
     @property
     def size(self) -> Size:
         """How much that is."""
-        from asr_topdown import datadir
         from asr_topdown.decode.recognize import UTTERANCES_PER_BATCH
 
-        features = self.config.features
-        utterances = len(datadir.read_transcripts(self.data.folder / "text"))
+        features, utterances = self.config.features, self.data.utterances
         seconds = self.data.seconds(features)
         frames = seconds / features.frame_seconds
         batches = max(frames / self.decode.frames_per_batch, utterances / UTTERANCES_PER_BATCH)
@@ -136,10 +141,7 @@ class Decoding:
 
         if (self.target / "utt2spk").exists():
             raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
-        try:
-            inputs.check(self.data.folder, self.config.features)
-        except ValueError as error:
-            raise ValueError(f"{error} (the configuration is {self.model / 'config.yaml'})") from None
+        inputs.check_for_model(self.data.folder, self.config.features, self.model)
 
     def is_done(self) -> bool:
         """Whether the target holds what would come out; the name of the reference is brought up to date."""

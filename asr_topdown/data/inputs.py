@@ -138,6 +138,18 @@ def check(folder: Path, features: FeaturesConfig) -> None:
         datadir.check_features(folder, features.fbank, features.deltas, features.dim)
 
 
+def check_for_model(folder: Path, features: FeaturesConfig, model: Path) -> None:
+    """Check that a data directory has what the network in the folder `model` reads.
+
+    Raises:
+        ValueError: as `check`, and naming the network's configuration.
+    """
+    try:
+        check(folder, features)
+    except ValueError as error:
+        raise ValueError(f"{error} (the configuration is {model / 'config.yaml'})") from None
+
+
 def left_out(folder: Path, features: FeaturesConfig) -> set[str]:
     """The utterances without audio."""
     if features.kind == "waveform":

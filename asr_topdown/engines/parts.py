@@ -74,22 +74,28 @@ def run_parts(
                 faults[index] = str(result)
 
 
-def _here(
-    work: Callable[[Part, Tick], Result], parts: Sequence[Part], total: int, what: str
-) -> _Attempts[Result]:
+@contextlib.contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute on one thread within the block."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        with progress((), what, total=total, unit="utt", delay=SHOWN_AFTER) as bar:
-            for index, part in enumerate(parts):
-                try:
-                    result = work(part, bar.update)
-                except (ValueError, OSError) as error:
-                    yield index, error
-                else:
-                    yield index, result
+        yield
     finally:
         torch.set_num_threads(threads)
+
+
+def _here(
+    work: Callable[[Part, Tick], Result], parts: Sequence[Part], total: int, what: str
+) -> _Attempts[Result]:
+    with one_thread(), progress((), what, total=total, unit="utt", delay=SHOWN_AFTER) as bar:
+        for index, part in enumerate(parts):
+            try:
+                result = work(part, bar.update)
+            except (ValueError, OSError) as error:
+                yield index, error
+            else:
+                yield index, result
 
 
 def _side_by_side(

@@ -69,10 +69,7 @@ def read(model: TrainedModel, folders: Sequence[Path]) -> list[SpeechDataset]:
     """
     found, seen = [], set[str]()
     for folder in folders:
-        try:
-            inputs.check(folder, model.config.features)
-        except ValueError as error:
-            raise ValueError(f"{error} (the configuration is {model.folder / 'config.yaml'})") from None
+        inputs.check_for_model(folder, model.config.features, model.folder)
         data = inputs.read_utterances(folder, None, model.config.features, model.cmvn)
         sizes = model.network.output_lengths(torch.tensor(data.input_lengths)).tolist()
         kept = [one for one, size in zip(data.utterances, sizes, strict=True) if size]

@@ -66,7 +66,8 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
 
 def correct(differences: Differences) -> Differences:
     """Correct the p-values for all comparisons that are shown together, each counted once."""
-    corrected = dict(zip(distinct(differences), holm(list(distinct(differences).values())), strict=True))
+    known = distinct(differences)
+    corrected = dict(zip(known, holm(list(known.values())), strict=True))
     return {
         baseline: {
             system: one and dataclasses.replace(one, corrected=corrected[_key(one)])

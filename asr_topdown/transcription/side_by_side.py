@@ -11,6 +11,7 @@ import torch
 
 from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.local import LocalPool
+from asr_topdown.engines.parts import one_thread
 from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.transcription.transcript import Failure, Transcript
@@ -75,13 +76,9 @@ def transcripts(request: Request, sounds: Sequence[str], nj: int) -> Generator[R
         return
     keep_freed_memory()
     recognizer = Recognizer.load(request.model, **request.settings)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1 if len(parts) > 1 else threads)
-    try:
+    with one_thread() if len(parts) > 1 else contextlib.nullcontext():
         for part in parts:
             yield from recognizer.stream(part)
-    finally:
-        torch.set_num_threads(threads)
 
 
 def _side_by_side(request: Request, parts: Sequence[Sequence[str]], nj: int) -> Generator[Result, None, None]:

@@ -5,7 +5,6 @@ from collections.abc import Sequence
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr_topdown.layers import Layer
 from asr_topdown.losses import ctc_frames_needed, ctc_loss, overconfidence
 from asr_topdown.models.heads.head import Head, HeadOutput
 from asr_topdown.nn.lengths import mask
@@ -43,10 +42,6 @@ class CtcHead(Head):
             sure = overconfidence(log_probs, frames)
             losses = (1 - self.label_smoothing) * losses + self.label_smoothing * sure
         return HeadOutput(losses)
-
-    def layers(self) -> tuple[Layer, ...]:
-        """None: there is only the output layer."""
-        return ()
 
     @property
     def output_layer(self) -> nn.Linear:

@@ -44,9 +44,9 @@ class Head(nn.Module, abc.ABC):
             token_lengths: (B,).
         """
 
-    @abc.abstractmethod
     def layers(self) -> tuple[Layer, ...]:
-        """Its layers between the encoder and the layer `softmax`, input first."""
+        """Its layers between the encoder and the layer `softmax`, input first; by default none."""
+        return ()
 
     @property
     @abc.abstractmethod

@@ -6,7 +6,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from asr_topdown.layers import Layer
 from asr_topdown.losses import label_loss
 from asr_topdown.models.heads.head import Head, HeadOutput
 from asr_topdown.nn.lengths import mask
@@ -51,10 +50,6 @@ class LabelHead(Head):
             prior=None,
         )
         return HeadOutput(torch.where(possible, losses, torch.inf))
-
-    def layers(self) -> tuple[Layer, ...]:
-        """None: there is only the output layer."""
-        return ()
 
     @property
     def output_layer(self) -> nn.Linear:
