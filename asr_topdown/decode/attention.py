@@ -1,4 +1,4 @@
-"""Decoding by the attention decoder alone, and a language model if there is one."""
+"""Decoding with the attention decoder alone, and a language model if configured."""
 
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode import joint_beam

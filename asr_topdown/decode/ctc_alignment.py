@@ -1,4 +1,4 @@
-"""Which frames a CTC network gives to which label of a given sequence: the best alignment (Viterbi)."""
+"""The best CTC alignment of given labels with a network's frames (Viterbi)."""
 
 import itertools
 import math
@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-_CELLS = 1 << 26  # frames times states whose way is kept whole; of more, some rows are computed twice
+_CELLS = 1 << 26  # maximum frames x states for one backtrace in memory; beyond it, rows are computed twice
 
 
 class Span(NamedTuple):
@@ -15,8 +15,8 @@ class Span(NamedTuple):
 
     Attributes:
         label: its id.
-        start, end: its first frame and the one after its last.
-        confidence: mean of the label's probability over these frames, in [0, 1].
+        start, end: its first frame, and the frame after its last.
+        confidence: mean of the label's probability over its frames, in [0, 1].
     """
 
     label: int
@@ -33,10 +33,7 @@ class Alignment(NamedTuple):
 
 
 def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> Alignment:
-    """The most probable of all CTC alignments of `labels` (Graves et al. 2006; Viterbi in place of the sum).
-
-    An alignment gives each frame a label or the blank; equal neighbours merge, then blanks go.
-
+    """Return the most probable CTC alignment of `labels` (Graves et al. 2006, with a maximum for the sum).
     Args:
         log_probs: (T, V) natural logarithms.
         labels: ids, without blanks.
@@ -63,11 +60,14 @@ def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> A
 
 
 def _best_path(values: np.ndarray, states: np.ndarray) -> tuple[float, np.ndarray]:
-    """The best path's log-probability and its state in each frame, (T,)."""
+    """Return the best path's log-probability and its state in each frame, (T,).
+
+    A long path keeps only every sqrt(T)-th row of scores, and computes the rows between them again.
+    """
     frames, size = len(values), len(states)
     if not frames:
         return 0.0, np.empty(0, dtype=int)
-    # A blank may be left out between two labels that differ.
+    # The blank between two different labels may be skipped.
     skip = np.zeros(size, dtype=bool)
     skip[3::2] = states[3::2] != states[1:-2:2]
     start = np.full(size, -np.inf)
@@ -95,7 +95,7 @@ def _best_path(values: np.ndarray, states: np.ndarray) -> tuple[float, np.ndarra
 def _forward(
     values: np.ndarray, states: np.ndarray, skip: np.ndarray, scores: np.ndarray, frames: range
 ) -> tuple[np.ndarray, np.ndarray]:
-    """From the states' scores before `frames` to those after them, and how far back each step came from."""
+    """Advance the states' scores over `frames`; return them and each step's jump back, 0 to 2 states."""
     size = len(states)
     steps = np.zeros((len(frames), size), dtype=np.int8)
     came = np.full((3, size), -np.inf)

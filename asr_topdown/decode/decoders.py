@@ -1,4 +1,4 @@
-"""From the section `decode` of a configuration to a decoder: memory in, hypotheses out."""
+"""Building a decoder from the configuration's section `decode`."""
 
 import importlib
 from collections.abc import Callable
@@ -11,17 +11,16 @@ from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
 
 Decoder = Callable[[Tensor, Tensor], list[DecodeResult]]
-"""(B, T, D) memory, what `Recognizer.encode` gives, and its (B,) lengths -> a result for each utterance."""
+"""(B, T, D) memory, the output of `Recognizer.encode`, and its (B,) lengths -> a result per utterance."""
 
 
 def build_decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
-    """The decoder that `config` names, with `model` on the device that it is on.
+    """Build the decoder that `config` names, on the model's device.
 
-    It is made by the function `decoder` in the module of this package that has the method's name.
+    Calls the function `decoder` in this package's module with the method's name.
 
     Raises:
-        ValueError: for a decoder that reads a head that this model has not, or a language model that does not
-            fit.
+        ValueError: if the model lacks a head that the decoder reads, or the language model does not fit.
     """
     config.check_heads(tuple(model.heads))
     module = importlib.import_module(f"asr_topdown.decode.{config.method}")
@@ -30,9 +29,9 @@ def build_decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabular
 
 
 def with_beam(model: Recognizer, config: DecodeConfig, beam: int) -> DecodeConfig:
-    """`config` with a beam search of this width: its own, or if it is greedy the model's usual one.
+    """Return `config` with a beam search of this width: its own, or if it is greedy, the model's usual one.
 
-    Of labels there are no sequences to search: these stay greedy.
+    A label head has no sequences to search and stays greedy.
     """
     method = config.method
     if method == "greedy" and model.label is None:

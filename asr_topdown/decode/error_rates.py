@@ -1,4 +1,4 @@
-"""How well a network recognises a data set: its error rates, decoded as a configuration says."""
+"""A network's error rates on a data set."""
 
 from collections.abc import Mapping
 
@@ -18,17 +18,17 @@ def error_rates(
     vocabulary: Vocabulary,
     config: DecodeConfig,
 ) -> dict[str, float]:
-    """Character and word error rates, "cer" and "wer", or of labels "label_error", as fractions.
+    """Decode a data set; return the error rates "cer" and "wer", or for labels "label_error", as fractions.
 
     Args:
         model: in eval mode.
-        data: what is decoded.
-        references: utterance id -> what was said; of those alone that are in `data`.
-        vocabulary: the units that the network puts out.
-        config: how to decode, and which tags do not count.
+        data: the utterances.
+        references: utterance id -> transcript, at least for those in `data`.
+        vocabulary: the network's output units.
+        config: how to decode, and which symbols do not count.
 
     Raises:
-        ValueError: for a decoder that this model has not the heads for.
+        ValueError: if the model lacks a head that the decoder reads.
     """
     found = recognize(model, data, vocabulary, config)
     references = {name: references[name] for name in found}

@@ -1,6 +1,6 @@
-"""Greedy decoding: no hypothesis but the one that looks best at each step.
+"""Greedy decoding: only the best hypothesis at each step.
 
-Of CTC it is the best label of each frame, repeats merged and blanks dropped (Graves et al. 2006).
+With CTC, the best label of each frame, repeats merged and blanks dropped (Graves et al. 2006).
 """
 
 import torch
@@ -17,7 +17,7 @@ from asr_topdown.text import Vocabulary
 
 
 def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
-    """`decode.method: greedy`: of labels, the transducer, else of CTC, else of the attention decoder."""
+    """`decode.method: greedy`, on the label, transducer, CTC or attention head, the first that exists."""
     transducer, ctc, label = model.transducer, model.ctc, model.label
     if label is not None:
         return lambda memory, lengths: best_labels(label.log_probs(memory, lengths), lengths, config.nbest)
@@ -36,15 +36,15 @@ def ctc_greedy(log_probs: Tensor, lengths: Tensor) -> list[DecodeResult]:
     """Decode each utterance along its single most probable alignment.
 
     Args:
-        log_probs: (B, T, V) natural logarithms; frames at or after an utterance's length are not looked at.
-        lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
+        log_probs: (B, T, V) natural logarithms; padding frames are ignored.
+        lengths: (B,) frames per utterance, 0 allowed (an empty hypothesis).
 
     Returns:
-        One hypothesis per utterance. Its score is the sum over frames of the largest log-probability, i.e.
-        of the best alignment, not of the label sequence (that is what `ctc_prefix_beam` sums up).
+        One hypothesis per utterance. Its score is the best alignment's log-probability, not the label
+        sequence's (which `ctc_prefix_beam` computes).
 
     Raises:
-        ValueError: when a frame holds NaN.
+        ValueError: if a frame holds NaN.
     """
     counts = check_ctc_input(log_probs, lengths)
     values, labels = log_probs.float().max(2)
@@ -62,15 +62,15 @@ def ctc_greedy(log_probs: Tensor, lengths: Tensor) -> list[DecodeResult]:
 
 @torch.no_grad()
 def best_labels(log_probs: Tensor, lengths: Tensor, nbest: int) -> list[DecodeResult]:
-    """The most probable labels of whole utterances, which are no more than hypotheses of one unit.
+    """Return the most probable labels of each utterance, as hypotheses of one unit.
 
     Args:
-        log_probs: (B, labels) of `LabelHead.log_probs`.
-        lengths: (B,) frames of each utterance; without any, the hypothesis is empty.
-        nbest: most hypotheses of an utterance.
+        log_probs: (B, labels) from `LabelHead.log_probs`.
+        lengths: (B,) frames per utterance; 0 gives an empty hypothesis.
+        nbest: maximum number of hypotheses per utterance.
 
     Raises:
-        ValueError: when one of an utterance's is not a number.
+        ValueError: if a log-probability is NaN.
     """
     counts = check_ctc_input(log_probs[:, None], lengths.clamp(max=1))
     scores, labels = log_probs.topk(min(nbest, log_probs.shape[1]))

@@ -1,17 +1,17 @@
-"""What a search on a GPU knows about its utterances, told to the host without stopping the device."""
+"""Flags of a search on a GPU, sent to the host without stalling the device."""
 
 import torch
 from torch import Tensor
 
-# On a GPU flags are sent off with one label and read with the second after it.
+# Steps between sending flags from a GPU and reading them.
 AFTER = 2
 
 
 class HostFlags:
-    """Flags of one loop: at once on a CPU, those of an earlier step on a GPU.
+    """Reads the flags of a loop: on a CPU at once, on a GPU those of an earlier step.
 
-    There a copy is sent off and read some steps later, when it is likely to have arrived; which steps that
-    are does not depend on how fast the device is, so that a search is the same every time.
+    From a GPU a copy is sent and read a fixed number of steps later, when it has probably arrived. Since the
+    number is fixed, a search does not depend on the device's speed.
 
     Args:
         device: where the flags are.
@@ -23,7 +23,7 @@ class HostFlags:
         self._steps = 0
 
     def read(self, flags: Tensor) -> list[bool] | None:
-        """Once in each step: the step's flags (B,), or earlier ones, or None where none are there yet."""
+        """Return this step's flags (B,), earlier ones, or None if none have arrived. Call once per step."""
         if self._at_once:
             now: list[bool] = flags.tolist()
             return now

@@ -1,4 +1,4 @@
-"""A network that recognises: from features to results, in the precision that `decode:` names."""
+"""Recognition of a batch: from features to results, in the configured precision."""
 
 from typing import NamedTuple
 
@@ -16,12 +16,12 @@ from asr_topdown.text import Vocabulary
 
 
 class Inferred(NamedTuple):
-    """What was found in a batch.
+    """A batch's results.
 
     Attributes:
-        results: for each utterance.
-        lengths: (B,) frames of the memory.
-        ctc_log_probs: (B, T, V) float32, what the CTC head says; None without one.
+        results: one per utterance.
+        lengths: (B,) in frames of the encoder's output.
+        ctc_log_probs: (B, T, V) float32; None without a CTC head.
     """
 
     results: list[DecodeResult]
@@ -30,19 +30,19 @@ class Inferred(NamedTuple):
 
 
 class Inference:
-    """Encoder, decoder and CTC's output, one after the other.
+    """Runs the encoder and the decoder, and computes the CTC head's output.
 
-    Matrix products and LSTMs are computed as `decode.precision` says; scores, log-softmax and a language
-    model stay in float32 at least.
+    Matrix products and LSTMs use `decode.precision`; scores, log-softmax and a language model stay in at
+    least float32.
 
     Args:
         model: in eval mode; it is not changed.
         config: how to decode.
-        vocabulary: the units that the network puts out.
+        vocabulary: the network's output units.
 
     Raises:
-        ValueError: for a decoder that this model has not the heads for, a language model that does not fit,
-            or int8 on another device than a CPU.
+        ValueError: if the model lacks a head that the decoder reads, if the language model does not fit, or
+            for int8 on a device other than a CPU.
     """
 
     def __init__(self, model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> None:
@@ -60,9 +60,9 @@ class Inference:
         """Recognise a batch.
 
         Args:
-            feats: (B, T, D), or for `start` > 0 what stage `start` - 1 of the encoder gave.
+            feats: (B, T, D), or for `start` > 0 the output of the encoder's stage `start` - 1.
             lengths: (B,) frames.
-            start: the first stage.
+            start: the first stage to run.
             host_lengths: `lengths` on the CPU.
         """
         with autocast(self._precision, self.device):

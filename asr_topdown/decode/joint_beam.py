@@ -1,25 +1,24 @@
 """Joint CTC-attention beam search, vectorised over utterances and beam.
 
-After Watanabe et al. 2017 and Hori et al. 2017: hypotheses grow label by label, and the score of one, g, is
+After Watanabe et al. 2017 and Hori et al. 2017: hypotheses grow label by label, and the score of g is
 
     (1 - lambda) log p_attention(g) + lambda log p_CTC(g …) + beta log p_LM(g) + penalty x labels
 
-where the CTC part is the log-probability of all texts that begin with g (`decode.ctc_prefix_score`), and of g
-alone once it has ended. Of all labels after all hypotheses of an utterance, `<sos/eos>` among them, the best
-`beam` are kept; those with `<sos/eos>` are finished. Where labels and ends compete for places an end is given
-the penalty too, as in ESPnet, so that which of them stay does not depend on it. With lambda 0 this is plain
-attention decoding, with lambda 1 a search over CTC's prefix scores, for which no decoder is needed.
+where the CTC part is the log-probability of all texts that begin with g (`decode.ctc_prefix_score`), or of g
+alone once it has ended. Each hypothesis of an utterance is extended by each label and by `<sos/eos>`, and the
+best `beam` of all extensions are kept; those with `<sos/eos>` are finished. For this choice an end gets the
+penalty too, as in ESPnet, so that the penalty does not favour labels over ends. With lambda 0 this is plain
+attention decoding, with lambda 1 a search over CTC's prefix scores, which needs no decoder.
 
-An utterance is done when no hypothesis is left or has room to grow, or when
+An utterance is done when no hypothesis is left or may grow further, or when
 
-- no hypothesis can still beat the `nbest` best finished ones: each further label lowers a score, but for a
-  positive penalty that it may earn; or
-- of each of the last three lengths there are finished hypotheses, and the best of them is worse than the best
-  of all by more than 10 (Watanabe et al. 2017, eq. 50, with ESPnet's M = 3 and D_end = -10).
+- no hypothesis can still beat the `nbest` best finished ones: each further label lowers the score, except for
+  a positive penalty; or
+- hypotheses have finished at each of the last three lengths, and at each the best one is more than 10 below
+  the best of all (Watanabe et al. 2017, eq. 50, with ESPnet's M = 3 and D_end = -10).
 
-What is done is frozen on the device, so that results do not depend on when the host learns of it; then the
-utterance leaves the batch. On a GPU the host reads flags that were sent off some labels before, and so hardly
-ever waits.
+A finished utterance is frozen on the device, so that results do not depend on when the host learns of it, and
+then leaves the batch. On a GPU the host reads flags sent some labels earlier, and so hardly ever waits.
 """
 
 import torch
@@ -37,7 +36,7 @@ from asr_topdown.text import Vocabulary
 
 
 def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> Decoder:
-    """`decode.method: joint_beam`; a head whose scores have no weight may be missing."""
+    """`decode.method: joint_beam`; a head whose scores have weight 0 may be missing."""
     lm = configured_language_model(config, vocabulary, model.device)
     ctc = model.ctc if config.ctc_weight else None
     attention = model.attention if config.ctc_weight < 1 else None
@@ -70,20 +69,20 @@ def joint_beam(
     """Decode a batch.
 
     Args:
-        memory: (B, T, D) encoder output, as the decoder wants it.
-        lengths: (B,) its lengths; an utterance of 0 frames gets an empty hypothesis.
+        memory: (B, T, D) encoder output.
+        lengths: (B,) its lengths in frames; 0 gives an empty hypothesis.
         vocab_size: V; unit 0 is the blank, which is never chosen, and V is `<sos/eos>`.
-        config: how to search.
-        ctc_log_probs: (B, T, V) natural logarithms; needed where `config.ctc_weight` is not 0.
-        decoder: needed where `config.ctc_weight` is not 1.
+        config: settings of the search.
+        ctc_log_probs: (B, T, V) natural logarithms; required unless `config.ctc_weight` is 0.
+        decoder: required unless `config.ctc_weight` is 1.
         lm: a language model for shallow fusion, with the weight `config.lm_weight`.
 
     Returns:
-        Per utterance up to `nbest` hypotheses, best first, with different labels and their scores; one
-        without labels and with score -inf where nothing was possible.
+        Per utterance up to `nbest` hypotheses with different labels, best first; if none is possible, one
+        without labels and with score -inf.
 
     Raises:
-        ValueError: where CTC's log-probabilities hold NaN.
+        ValueError: if CTC's log-probabilities hold NaN.
     """
     weighted = ((decoder, 1 - config.ctc_weight), (lm, config.lm_weight))
     scorers = [(scorer, weight) for scorer, weight in weighted if scorer is not None and weight]

@@ -1,4 +1,4 @@
-"""The label-synchronous beam search of `decode.joint_beam`, which says what it looks for and when it ends."""
+"""The label-synchronous beam search; `decode.joint_beam` defines its scores and when it ends."""
 
 from collections.abc import Sequence
 from typing import Any, NamedTuple
@@ -13,16 +13,16 @@ from asr_topdown.decode.result import IMPOSSIBLE, DecodeResult, Hypothesis
 from asr_topdown.decode.scorer import Scorer
 from asr_topdown.nn.transfer import to_device
 
-# A hypothesis with less is none. The weight of an impossible part may be small.
+# Hypotheses with lower scores are impossible; far above IMPOSSIBLE, whose weight in a sum may be small.
 POSSIBLE = IMPOSSIBLE * 1e-10
 END_LENGTHS, END_DISTANCE = 3, -10.0
 
 
 class Beam(NamedTuple):
-    """The K growing hypotheses of each of B utterances; N = B x K rows side by side for the scorers."""
+    """The K growing hypotheses of each of B utterances; for the scorers N = B x K rows."""
 
     score: Tensor  # (B, K) float64; IMPOSSIBLE where there is no hypothesis
-    summed: Tensor  # (B, K) what the scorers and the penalty have given so far, without CTC; likewise
+    summed: Tensor  # (B, K) the scorers' weighted scores and the penalty, without CTC; likewise
     last: Tensor  # (B, K) last label
     ctc: CtcPrefixState | None
     states: list[Any]  # of the scorers
@@ -32,12 +32,12 @@ class Finished(NamedTuple):
     """The best finished hypotheses of each of B utterances."""
 
     score: Tensor  # (B, nbest) float64 with one penalty too many, best first; IMPOSSIBLE where there is none
-    where: Tensor  # (B, nbest) labels x K + place in the beam of that many labels
-    recent: Tensor  # (B, 3) the best score of each of the last lengths
+    where: Tensor  # (B, nbest) number of labels x K + place in the beam at that length
+    recent: Tensor  # (B, 3) the best score at each of the last lengths
 
 
 class LabelSearch:
-    """The search in one batch; a row is an utterance that is still in it."""
+    """The search in one batch; a row is an utterance that has not left it."""
 
     def __init__(
         self,
@@ -51,18 +51,18 @@ class LabelSearch:
     ) -> None:
         self.end, self.config, self.ctc, self.scorers = vocab_size, config, ctc, scorers
         self.results: dict[int, DecodeResult] = {}
-        self.rows = list(range(len(counts)))  # which utterances they are
+        self.rows = list(range(len(counts)))  # the rows' utterances
         self.device = lengths.device
         limits = [length_limits(config, count) for count in counts]
         self.shortest, self.longest = to_device(torch.tensor(limits), self.device).unbind(1)
         self.no_end_before = max(shortest for shortest, _ in limits)
         self.some_end_at = min(longest for _, longest in limits)
         self.all_end_at = max(longest for _, longest in limits)
-        self.trail: list[Tensor] = []  # per label: (B, K) place in the beam before x (V + 1) + label
+        self.trail: list[Tensor] = []  # per label: (B, K) place in the previous beam x (V + 1) + label
         self.beam, self.finished = self._start(memory, lengths)
 
     def run(self) -> list[DecodeResult]:
-        """Search to the end."""
+        """Search to the end; return the results in the order of the batch."""
         flags = HostFlags(self.device)
         for length in range(self.all_end_at + 1):
             over = flags.read(self._grow(length))
@@ -76,7 +76,7 @@ class LabelSearch:
         return [self.results[row] for row in sorted(self.results)]
 
     def _start(self, memory: Tensor, lengths: Tensor) -> tuple[Beam, Finished]:
-        """One empty hypothesis, and room for all others."""
+        """Return a beam with one empty hypothesis per utterance, and no finished ones."""
         size = batch, beam = len(memory), self.config.beam
         score = torch.full(size, IMPOSSIBLE, dtype=torch.float64, device=self.device)
         none = score[:, :1].clone()
@@ -91,7 +91,7 @@ class LabelSearch:
         )
 
     def _grow(self, length: int) -> Tensor:
-        """From hypotheses of `length` labels to those of one more and to finished ones; (B,) who is done."""
+        """Extend the hypotheses of `length` labels by a label or the end; return (B,) which rows are done."""
         summed, states = self._next_labels()
         total, summed, labels = self._with_ctc(summed)
         self._keep_to_limits(total, length)
@@ -115,7 +115,7 @@ class LabelSearch:
         return over
 
     def _next_labels(self) -> tuple[Tensor, list[Any]]:
-        """(B, K, V + 1) sums of all scores but CTC's with each label appended, and the scorers' states."""
+        """Return (B, K, V + 1) sums with each label appended, without CTC, and the scorers' new states."""
         summed = self.beam.summed[:, :, None].repeat(1, 1, self.end + 1)
         states = []
         for (scorer, weight), state in zip(self.scorers, self.beam.states, strict=True):
@@ -128,7 +128,10 @@ class LabelSearch:
         return summed, states
 
     def _with_ctc(self, summed: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """(B, K, C + 1) scores with CTC and sums without, of C labels and the end; which, if not all."""
+        """Return (B, K, C + 1) scores with CTC and sums without, of C labels and the end, and the C + 1 ids.
+
+        The ids are None if C = V.
+        """
         if self.ctc is None:
             return summed, summed, None
         assert self.beam.ctc is not None
@@ -144,7 +147,7 @@ class LabelSearch:
         return summed.add(ctc, alpha=self.config.ctc_weight), summed, labels
 
     def _keep_to_limits(self, total: Tensor, length: int) -> None:
-        """No end before the fewest labels, nothing but the end after the most."""
+        """Forbid the end below the minimum number of labels, and all else at the maximum."""
         if length < self.no_end_before:
             total[:, :, -1].masked_fill_((length < self.shortest)[:, None], IMPOSSIBLE)
         if length >= self.some_end_at:
@@ -156,7 +159,7 @@ class LabelSearch:
         return self.ctc.extend(self.beam.ctc, origin, label.clamp(max=self.end - 1))
 
     def _finish(self, score: Tensor, origin: Tensor, length: int) -> None:
-        """Take in finished hypotheses of `length` labels: (B, K) scores, and their places in the beam."""
+        """Add finished hypotheses of `length` labels, given their (B, K) scores and places in the beam."""
         old = self.finished
         best, pick = torch.cat([old.score, score], 1).topk(self.config.nbest, dim=1)
         where = torch.cat([old.where, origin + length * self.config.beam], 1).gather(1, pick)
@@ -164,17 +167,17 @@ class LabelSearch:
         self.finished = Finished(best, where, recent)
 
     def _is_over(self, score: Tensor, length: int) -> Tensor:
-        """(B,) which utterances are done, by the rules above; (B, K) scores of the hypotheses that go on."""
+        """Return (B,) which rows are done by `joint_beam`'s rules, given growing hypotheses' (B, K) scores."""
         best, recent = self.finished.score, self.finished.recent
         hope = score.amax(1)
         penalty, more = self.config.length_penalty, (self.longest - length - 1).clamp(min=0)
-        if penalty:  # at least the end's, at most also that of every label that there is room for
+        if penalty:  # the end's, and if it is positive also that of every further label
             hope = hope + penalty * (1 + more if penalty > 0 else 1)
         worse = (recent > POSSIBLE) & (recent < best[:, :1] + END_DISTANCE)
         return (hope <= best[:, -1].clamp(min=POSSIBLE)) | worse.all(1)
 
     def _leave(self, over: Sequence[bool]) -> None:
-        """Note the results of the rows that are done, and go on with the others."""
+        """Store the results of the rows that are done, and remove them from the batch."""
         trail = torch.stack(self.trail)
         out, stay = (
             to_device(torch.tensor([row for row, one in enumerate(over) if one is is_out]), self.device)
@@ -204,7 +207,7 @@ class LabelSearch:
 
 
 def length_limits(config: DecodeConfig, frames: int) -> tuple[int, int]:
-    """Fewest and most labels of an utterance of `frames` encoder frames; with CTC never more than these."""
+    """Return the minimum and maximum number of labels for `frames` encoder frames, with CTC at most these."""
     longest = round(config.max_length_ratio * frames) if config.max_length_ratio else frames
     longest = max(longest, min(frames, 1))
     if config.ctc_weight:
@@ -213,12 +216,12 @@ def length_limits(config: DecodeConfig, frames: int) -> tuple[int, int]:
 
 
 def _worth_leaving(over: Sequence[bool]) -> bool:
-    """Whether a quarter is done: to take them out copies the states of all others."""
+    """Whether at least a quarter is done: removing them copies the states of all others."""
     return 4 * sum(over) >= len(over)
 
 
 def _trace(trail: Tensor, finished: Finished, width: int, penalty: float) -> list[DecodeResult]:
-    """From (L, B, K) places and labels, and where B utterances' hypotheses ended, to these."""
+    """Trace B utterances' finished hypotheses back through the (L, B, K) trail."""
     codes = trail.cpu().numpy()
     results = []
     for row, (scores, ends) in enumerate(zip(finished.score.tolist(), finished.where.tolist(), strict=True)):

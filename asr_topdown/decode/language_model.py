@@ -1,4 +1,4 @@
-"""A trained language model over a recogniser's units, as a search sees it (`decode.scorer.Scorer`)."""
+"""A trained language model over a recogniser's units, as a `decode.scorer.Scorer`."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -18,31 +18,31 @@ from asr_topdown.text import Vocabulary
 from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
 
 State = tuple[Tensor, ...]
-"""Output and cells of each LSTM, (1, N, size) each."""
+"""Output and cell state of each LSTM, each (1, N, size)."""
 
 
 @dataclass(frozen=True)
 class LanguageModelScorer:
-    """Log-probabilities of the next unit after what an LSTM language model has read.
+    """Scores the next unit with an LSTM language model.
 
-    A sentence begins with `<eos>` read in the model's initial state, and ends with it: the scores of a
-    sentence's units and of its end add up to the model's own log-probability of them.
+    A sentence starts with `<eos>`, read in the model's initial state, and ends with it: the scores of its
+    units and of its end add up to the model's log-probability of the sentence.
 
     Attributes:
         network: the language model, in eval mode.
-        words: (V + 1,) the model's words for the recogniser's units 0 … V - 1 and `<sos/eos>`.
+        words: (V + 1,) the model's word ids for the recogniser's units 0 … V - 1 and `<sos/eos>`.
     """
 
     network: AwdLstm
     words: Tensor
 
     def init_state(self, memory: Tensor, lengths: Tensor) -> State:
-        """The state before any label; of `memory` and `lengths` (B,) only the number of rows matters."""
+        """Return the state before any label; only the length of `lengths` (B,) matters."""
         return self.network.init_state(len(lengths))
 
     @torch.no_grad()
     def score(self, state: State, tokens: Tensor) -> tuple[Tensor, State]:
-        """Append `tokens` (N,) -> (N, V + 1) log-probabilities of the next, -inf for the blank; new state."""
+        """Append `tokens` (N,); return (N, V + 1) log-probabilities (-inf for the blank) and the new state."""
         _, hidden, after = self.network(self.words[tokens][None], state)
         log_probs = F.log_softmax(self.network.softmax(hidden[0]).float(), dim=-1)
         log_probs = log_probs.index_select(1, self.words)
@@ -50,25 +50,25 @@ class LanguageModelScorer:
         return log_probs, after
 
     def select(self, state: State, rows: Tensor, utterances: Tensor | None = None) -> State:
-        """The hypotheses `rows` (N',); nothing is kept per utterance."""
+        """Return the state of the hypotheses `rows` (N',)."""
         return tuple(part.index_select(1, rows) for part in state)
 
     def join(self, states: Sequence[State]) -> State:
-        """The hypotheses of several states in one, those of the first state first."""
+        """Concatenate the hypotheses of several states."""
         return tuple(torch.cat(parts, 1) for parts in zip(*states, strict=True))
 
 
 def load_language_model(
     folder: Path | str, vocabulary: Vocabulary, device: torch.device | str = "cpu"
 ) -> LanguageModelScorer:
-    """Read a language model's folder, for a recogniser with the units `vocabulary`.
+    """Read a language model's folder for a recogniser with the units `vocabulary`.
 
     Raises:
-        ValueError: naming the folder, if it holds no finished language model, or one over other units.
+        ValueError: naming the folder, if it has no finished language model, or one with other units.
     """
     folder = Path(folder)
     if not (folder / "config.yaml").exists():
-        raise ValueError(f"{folder}: no model's folder (no config.yaml)")
+        raise ValueError(f"{folder}: not a model folder (no config.yaml)")
     config = configuration.load(folder / "config.yaml")
     if not config.is_language_model:
         raise ValueError(f"{folder}: not a language model")
@@ -82,20 +82,20 @@ def load_language_model(
 def configured_language_model(
     config: DecodeConfig, vocabulary: Vocabulary, device: torch.device
 ) -> LanguageModelScorer | None:
-    """The language model that `decode:` names, for a recogniser with the units `vocabulary`."""
+    """Load the configured language model, if it has a weight, for a recogniser with these units."""
     return load_language_model(config.lm, vocabulary, device) if config.lm and config.lm_weight else None
 
 
 def _places(dictionary: WordVocabulary, vocabulary: Vocabulary, folder: Path) -> list[int]:
-    """The model's words for the recogniser's units (the blank, which it never reads, is any) and the end."""
+    """Return the model's word ids for the recogniser's units and the end; the blank, never read, gets any."""
     wanted, known = unit_vocabulary(vocabulary).words, {word: i for i, word in enumerate(dictionary.words)}
     lacking = [word for word in wanted if word not in known]
     surplus = sorted(set(known) - set(wanted))
-    for words, problem in ((lacking, "lacks"), (surplus, "has, but not the recogniser,")):
+    for words, problem in ((lacking, "lacks"), (surplus, "also has")):
         if words:
             some = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
             raise ValueError(
-                f"{folder}: a language model over other units than the recogniser's: it {problem} {some}; "
-                "`asr-topdown prepare lm-text --tokens` with the recogniser's list makes a text for one"
+                f"{folder}: the language model's units must be the recogniser's, but it {problem} {some}; "
+                "`asr-topdown prepare lm-text --tokens` with the recogniser's list makes a training text"
             )
     return [known[EOS], *(known[word] for word in wanted)]

@@ -1,4 +1,4 @@
-"""A trained model's folder: everything that recognition needs, in one place."""
+"""A trained model's folder: everything that recognition needs."""
 
 import functools
 import hashlib
@@ -26,7 +26,7 @@ _SHOWN = 6
 
 @dataclass(frozen=True)
 class TrainedModel:
-    """A network with what surrounds it, in eval mode."""
+    """A network in eval mode, with its configuration, units and normalisation."""
 
     folder: Path
     config: Config
@@ -56,7 +56,7 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
 
 
 def content_hash(folder: Path | str) -> str:
-    """16 hex digits for all of a model's folder that decides what it gives, wherever the folder is.
+    """Hash everything in a model's folder that affects its output, not its path: 16 hex digits.
 
     Raises:
         ValueError: naming the file that is missing or damaged.
@@ -68,14 +68,14 @@ def content_hash(folder: Path | str) -> str:
         if path.exists():
             parts.append(_file_hash(path.resolve(), str(state_of(path))))
         elif path in (weights, units):
-            raise ValueError(f"{path}: not there")
+            raise ValueError(f"{path}: missing")
         else:
             parts.append("")
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()[:16]
 
 
 def decoder_hash(config: DecodeConfig) -> str:
-    """16 hex digits for how a network is decoded: the settings, and the content of the language model.
+    """Hash how a network is decoded, the settings and the language model's content: 16 hex digits.
 
     Raises:
         ValueError: naming the folder, if it holds no finished language model.
@@ -86,15 +86,13 @@ def decoder_hash(config: DecodeConfig) -> str:
 
 @functools.lru_cache(maxsize=256)
 def _file_hash(path: Path, state: str) -> str:
-    """`state` tells when the file has changed."""
+    """Hash a file; `state` is part of the cache's key, so that a changed file is read again."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def load_best(folder: Path, network: Model) -> Model:
-    """Put a model folder's weights into `network`, and return it: the average if there is one, else the best
-    epoch's.
-
+    """Load a model folder's weights, the averaged or else the best epoch's, into `network`; return it.
     Raises:
         ValueError: naming the file that is missing or does not fit.
     """
@@ -107,9 +105,7 @@ def load_best(folder: Path, network: Model) -> Model:
 
 
 def models_below(folder: Path) -> list[Path]:
-    """The finished models in an experiment's folder, or in several below `folder`: by the names that studies
-    give them, else by their ids.
-    """
+    """List the finished models of the experiments in or below `folder`: by study name, or else by node id."""
     for name in ("models", "nodes"):
         patterns = [f"{above}{name}/{below}" for above in ("", "*/", "*/*/") for below in ("*", "*/*")]
         found = {
@@ -121,10 +117,10 @@ def models_below(folder: Path) -> list[Path]:
 
 
 def best_epoch(folder: Path) -> int:
-    """The epoch that was chosen, from 1.
+    """Return the number of the chosen epoch, from 1.
 
     Raises:
-        ValueError: naming the folder, if it holds no finished model, and those below it.
+        ValueError: if the folder has no finished model; names it and the finished models below it.
     """
     done = folder / "done.json"
     if not done.exists():

@@ -1,4 +1,4 @@
-"""Decoding in parts: some batches of a data set by one model, in a process that may be anywhere."""
+"""Decoding in parts: a share of a data set's batches by one model, in one process."""
 
 import functools
 import time
@@ -15,7 +15,7 @@ from asr_topdown.nn.allocator import keep_freed_memory
 
 
 class Part(NamedTuple):
-    """A share of `data`'s batches, for one model."""
+    """A share of the batches of `data`, for one model."""
 
     model: Path
     data: Path
@@ -25,7 +25,7 @@ class Part(NamedTuple):
 
 
 class Decoded(NamedTuple):
-    """What was found for each utterance, the seconds that it took, and the input frames of them all."""
+    """The result for each utterance, the seconds taken, and the number of input frames."""
 
     found: dict[str, DecodeResult]
     seconds: float
@@ -36,7 +36,7 @@ def decode_part(part: Part, tick: Tick) -> Decoded:
     """Decode a part; `tick` is called for each utterance.
 
     Raises:
-        ValueError: naming the file that is missing or does not fit, or the head that the decoder lacks.
+        ValueError: naming the file that is missing or does not fit, or the head that the model lacks.
     """
     keep_freed_memory()
     model = _model(part.model, part.device)
@@ -55,7 +55,7 @@ def decode_part(part: Part, tick: Tick) -> Decoded:
 
 
 def joined(parts: list[Decoded]) -> Decoded:
-    """The parts as one: utterances in the order of their ids, the seconds of all together."""
+    """Merge the parts: utterances in the order of their ids, seconds and frames summed."""
     found = {name: result for part in parts for name, result in part.found.items()}
     return Decoded(
         dict(sorted(found.items())), sum(part.seconds for part in parts), sum(part.frames for part in parts)

@@ -1,4 +1,4 @@
-"""How well a language model foretells a text: perplexity as published with the AWD-LSTM."""
+"""Perplexity of a language model, computed as published with the AWD-LSTM."""
 
 import math
 import time
@@ -20,22 +20,22 @@ from asr_topdown.text.word_vocabulary import WordVocabulary
 
 @torch.no_grad()
 def perplexity(model: AwdLstm, text: Tensor, bptt: int) -> dict[str, float]:
-    """Cross-entropy in nats per word ("loss") and its exponential ("ppl"), in the mode that `model` is in.
+    """Compute the cross-entropy in nats per word ("loss") and its exponential ("ppl").
 
-    The text is read from top to bottom, `bptt` rows at a time, the state handed on. The sum of the losses of
-    the N - 1 predictions is divided by N, the number of rows, as in Merity et al.'s `main.py`.
+    The text is read `bptt` rows at a time, carrying the state over. The summed losses of a column's N - 1
+    predictions are divided by N, the number of rows, as in Merity et al.'s `main.py`.
 
     Args:
-        model: a language model (`models.awd_lstm`), on the device of `text`.
+        model: a language model (`models.awd_lstm`), on the device of `text`; its mode is left as it is.
         text: (N, B) columns of word ids (`data.language_model.batchify`).
-        bptt: rows at a time; changes nothing but rounding and memory.
+        bptt: rows at a time; affects only rounding and memory.
     """
     return _from_loss(span_losses(model, text, bptt).sum().item() / text.numel())
 
 
 @torch.no_grad()
 def span_losses(model: AwdLstm, text: Tensor, bptt: int) -> Tensor:
-    """The parts of that sum: (spans,) nats in float64, each the loss of all predictions of `bptt` rows."""
+    """Return that sum's parts, (spans,) nats in float64, each over the predictions of `bptt` rows."""
     losses = []
     state: tuple[Tensor, ...] = ()
     for start in range(0, len(text) - 1, bptt):
@@ -46,9 +46,10 @@ def span_losses(model: AwdLstm, text: Tensor, bptt: int) -> Tensor:
 
 
 def span_words(text: Tensor, bptt: int) -> list[int]:
-    """How many words each of those spans answers for; together all that the loss is divided by.
+    """Count the words of each of those spans; their sum is what the loss is divided by.
 
-    They are its predictions, and of the first span also the columns' first words, which nothing predicts.
+    These are the span's predictions, and in the first span also the columns' first words, which are not
+    predicted.
     """
     rows, width = text.shape
     words = [width * min(bptt, rows - 1 - start) for start in range(0, rows - 1, bptt)]
@@ -56,27 +57,27 @@ def span_words(text: Tensor, bptt: int) -> list[int]:
 
 
 def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> dict[str, Any]:
-    """Perplexity of a trained language model on `text`; kept in `target`, which answers the next time.
+    """Compute the perplexity of a trained language model on `text`, or read it from `target` if unchanged.
 
-    Beside it, spans.json keeps the loss of each span of the text ("nats") and its "words": of two models,
-    paired tests compare these.
+    `spans.json` next to `target` gets the loss of each span of the text ("nats") and its "words", for paired
+    tests of two models.
 
     Args:
         folder: of the finished model.
-        text: read in as many columns as the model's configuration says for a test text.
+        text: read in the number of columns that the model's configuration sets for a test text.
         target: a JSON file.
         device: where to compute.
 
     Returns:
-        "loss", "ppl", and what they were made of.
+        "loss", "ppl", and what they were computed from.
 
     Raises:
-        ValueError: naming the file: no finished language model, a text that is empty or too short, a word
-            that is not in the vocabulary.
+        ValueError: naming the file, if there is no finished language model, the text is empty or too short,
+            or a word is not in the vocabulary.
     """
     config = configuration.load(folder / "config.yaml")
     if not config.is_language_model:
-        raise ValueError(f"{folder}: not a language model, it has no perplexity")
+        raise ValueError(f"{folder}: not a language model, so it has no perplexity")
     wanted = {
         "model": model_hash(folder),
         "content": content_hash(text),

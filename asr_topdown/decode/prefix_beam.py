@@ -1,12 +1,12 @@
 """CTC prefix beam search, vectorised over utterances and beam.
 
-A prefix is a label sequence; its score sums over all its alignments, where those that end in a blank
-(`blank`) and those that end in its last label (`label`) are kept apart (Graves, PhD thesis 2008, section
-7.5; Hannun et al. 2014, arXiv 1408.2873, algorithm 1, without a language model).
+A prefix is a label sequence; its score sums over all its alignments. Those that end in a blank (`blank`) and
+those that end in its last label (`label`) are kept apart (Graves, PhD thesis 2008, section 7.5; Hannun et al.
+2014, arXiv 1408.2873, algorithm 1, without a language model).
 
-Two prefixes of the beam meet when one, extended by a label, becomes the other; their alignments must then be
-summed. Which prefix begins which other is kept exactly, as a (beam, beam) table updated with every frame, so
-neither hashes nor comparisons of whole label sequences are needed.
+If a prefix of the beam, extended by a label, equals another one, their alignments must be summed. A
+(beam, beam) table of which prefix begins which other, updated in every frame, finds these pairs exactly,
+without hashes or comparisons of whole label sequences.
 """
 
 from collections.abc import Iterator
@@ -46,15 +46,15 @@ class Beam(NamedTuple):
     total: Tensor  # (B, K) of both
     last: Tensor  # (B, K) last label; the blank's id for the empty prefix
     length: Tensor  # (B, K) labels
-    labels: Tensor  # (B, K, >= length + 1) the labels from position 1 on; position 0 holds the blank's id
-    begins: Tensor  # (B, K, K) [b, i, j]: prefix i begins prefix j or equals it, and both are possible
+    labels: Tensor  # (B, K, >= length + 1) labels from position 1; position 0 holds the blank's id
+    begins: Tensor  # (B, K, K) [b, i, j]: prefix i begins or equals prefix j, and both are possible
 
 
 class Frame(NamedTuple):
-    """One frame of B utterances: all that the search needs to know of its log-probabilities."""
+    """One frame of B utterances: the log-probabilities that the search needs."""
 
     log_probs: Tensor  # (B, V)
-    top: Tensor  # (B, C) the most probable labels, blank left out
+    top: Tensor  # (B, C) the most probable labels, without the blank
     top_log_probs: Tensor  # (B, C)
 
 
@@ -62,21 +62,21 @@ class Frame(NamedTuple):
 def ctc_prefix_beam(log_probs: Tensor, lengths: Tensor, *, beam: int, nbest: int = 1) -> list[DecodeResult]:
     """Decode each utterance into its most probable label sequences.
 
-    After every frame the `beam` best prefixes of each utterance are kept. The result does not depend on what
-    else is in the batch, nor on padding, bit for bit on the CPU.
+    After every frame the `beam` best prefixes of each utterance are kept. The result does not depend on the
+    rest of the batch or on padding; on the CPU bit for bit.
 
     Args:
-        log_probs: (B, T, V) natural logarithms, on any device; float64 is kept, all else becomes float32.
-        lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis with score 0).
+        log_probs: (B, T, V) natural logarithms, on any device; float64 stays, other types become float32.
+        lengths: (B,) frames per utterance, 0 allowed (an empty hypothesis with score 0).
         beam: prefixes kept per utterance, at least 1.
-        nbest: hypotheses returned per utterance, at most `beam`; fewer come back where fewer are possible.
+        nbest: maximum number of hypotheses returned per utterance, at most `beam`.
 
     Returns:
-        Per utterance, hypotheses with different labels; a score is the natural logarithm of the sequence's
-        probability, summed over its alignments within the beam.
+        Per utterance, hypotheses with different labels, best first; a score is the natural logarithm of the
+        sequence's probability, summed over its alignments within the beam.
 
     Raises:
-        ValueError: for a frame that holds NaN.
+        ValueError: if a frame holds NaN.
     """
     counts = check_ctc_input(log_probs, lengths)
     log_probs = log_probs.to(torch.float64 if log_probs.dtype == torch.float64 else torch.float32)
@@ -84,7 +84,7 @@ def ctc_prefix_beam(log_probs: Tensor, lengths: Tensor, *, beam: int, nbest: int
 
 
 def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int) -> list[DecodeResult]:
-    """`ctc_prefix_beam` of utterances in order of falling length."""
+    """Decode utterances in order of falling length."""
     state = _start(log_probs, beam)
     results: list[DecodeResult] = []
     for time, frame in enumerate(_frames(log_probs, max(lengths, default=0), beam)):
@@ -97,7 +97,7 @@ def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int) -> lis
 
 
 def _start(log_probs: Tensor, beam: int) -> Beam:
-    """The empty prefix, and `beam` - 1 impossible ones."""
+    """Return a beam of the empty prefix and `beam` - 1 impossible ones."""
     batch = log_probs.shape[0]
     label = log_probs.new_full((batch, beam), IMPOSSIBLE)
     total = label.clone()
@@ -109,10 +109,10 @@ def _start(log_probs: Tensor, beam: int) -> Beam:
 
 
 def _frames(log_probs: Tensor, frames: int, beam: int) -> Iterator[Frame]:
-    """Cut (B, T, V) into frames, each with its beam + 1 best labels.
+    """Split (B, T, V) into frames, each with its beam + 1 best labels.
 
-    More labels cannot matter: whatever the prefix, all but one of them (its own last label) give extensions
-    that are at least as good as any label left out, so `beam` candidates come first.
+    More labels cannot matter: for any prefix, each of them except its own last label gives an extension at
+    least as good as any other label does, which makes `beam` better candidates.
     """
     log_probs = log_probs[:, :frames].clamp(min=IMPOSSIBLE)
     others = log_probs.clone()
@@ -123,7 +123,7 @@ def _frames(log_probs: Tensor, frames: int, beam: int) -> Iterator[Frame]:
 
 
 def _advance(state: Beam, frame: Frame) -> Beam:
-    """Take in one frame: each prefix stays or grows by a label, and the best `beam` of all these are kept."""
+    """Process one frame: each prefix stays or grows by a label, and the best `beam` of all are kept."""
     beam, choices = state.total.shape[1], frame.top.shape[1]
     is_parent = state.begins & (state.length[:, None, :] == state.length[:, :, None] + 1)
     stay_blank = state.total + frame.log_probs[:, BLANK, None]
@@ -151,14 +151,14 @@ def _advance(state: Beam, frame: Frame) -> Beam:
 
 
 def _stay_label(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
-    """(B, K) log-probability of ending in the prefix's last label at this frame.
+    """Return (B, K) log-probabilities of alignments that end in the prefix's last label at this frame.
 
-    Either the label goes on, or it is new here: then the frame before was at the prefix's parent (the prefix
-    less its last label). Where the parent is in the beam, that is where the two meet.
+    Either the label continues, or it is new: then the previous frame was at the prefix's parent (the prefix
+    without its last label), if that is in the beam.
     """
     emitted = frame.log_probs.gather(1, state.last)
     parent = is_parent.to(torch.uint8).argmax(1)
-    # A repeated label is a new one only after a blank.
+    # A repeated label is new only after a blank.
     repeats = state.last.gather(1, parent) == state.last
     before = torch.where(repeats, state.blank.gather(1, parent), state.total.gather(1, parent))
     before = before.masked_fill(~is_parent.any(1), IMPOSSIBLE)
@@ -166,14 +166,14 @@ def _stay_label(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
 
 
 def _grow(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
-    """(B, K, C) log-probability of each prefix grown by each of the frame's best labels.
+    """Return (B, K, C) log-probabilities of each prefix extended by each of the frame's best labels.
 
-    Where the grown prefix is already in the beam it is impossible here: `_stay_label` has counted it.
+    An extended prefix that is already in the beam is IMPOSSIBLE: `_stay_label` counts it.
     """
     repeats = frame.top[:, None, :] == state.last[:, :, None]
     before = torch.where(repeats, state.blank[:, :, None], state.total[:, :, None])
     grown = before + frame.top_log_probs[:, None, :]
-    # repeats[b, j, c] reads here: label c ends prefix j. Is there such a j whose parent is i?
+    # repeats[b, j, c]: label c ends prefix j. Is there such a j whose parent is i?
     counted = torch.bmm(is_parent.to(grown.dtype), repeats.to(grown.dtype)) > 0
     return grown.masked_fill(counted, IMPOSSIBLE)
 
@@ -181,10 +181,10 @@ def _grow(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
 def _begins(
     begins: Tensor, origin: Tensor, score: Tensor, last: Tensor, length: Tensor, labels: Tensor
 ) -> Tensor:
-    """(B, K, K) the table `Beam.begins` of the prefixes just picked; `begins` is the one before this frame.
+    """Return the (B, K, K) table `Beam.begins` of the chosen prefixes, from `begins` before this frame.
 
-    n (= i, or i + a label) begins m (= j, or j + a label) exactly when i began j and m has n's last label
-    where n ends.
+    n (= i, or i + a label) begins m (= j, or j + a label) if and only if i begins j and m has n's last label
+    at n's last position.
     """
     began = _rows(begins, origin).gather(2, origin[:, None, :].expand_as(begins))
     same_label = labels.gather(2, length[:, None, :].expand_as(begins)).mT == last[:, :, None]
@@ -194,21 +194,21 @@ def _begins(
 
 
 def _rows(values: Tensor, origin: Tensor) -> Tensor:
-    """Row k of (B, K, N) becomes row origin[k], origin (B, K)."""
+    """Gather rows `origin` (B, K) of (B, K, N)."""
     return values.gather(1, origin[:, :, None].expand(-1, -1, values.shape[2]))
 
 
 def _log_add(first: Tensor, second: Tensor) -> Tensor:
-    """log(exp(first) + exp(second)).
+    """Compute log(exp(first) + exp(second)).
 
-    Not torch.logaddexp: on the CPU that computes the elements left over from whole SIMD registers by other
-    means, so that results differ in the last bit with the size of the batch. These functions do not.
+    torch.logaddexp on the CPU computes the elements that do not fill a SIMD register differently, so that the
+    last bit depends on the size of the batch.
     """
     return torch.maximum(first, second) + (first - second).abs().neg().exp().log1p()
 
 
 def _results(state: Beam, nbest: int) -> list[DecodeResult]:
-    """What finished utterances end with, in three transfers to the CPU."""
+    """Return finished utterances' hypotheses, with three transfers to the CPU."""
     score = state.total[:, :nbest].tolist()
     length = state.length[:, :nbest].tolist()
     labels = state.labels[:, :nbest, 1:].tolist()
@@ -219,6 +219,6 @@ def _results(state: Beam, nbest: int) -> list[DecodeResult]:
             for ids, count, value in zip(*row, strict=True)
             if value > IMPOSSIBLE / 2
         ]
-        # Log-probabilities of minus infinity can leave nothing possible.
+        # With log-probabilities of -inf nothing may be possible.
         results.append(DecodeResult(tuple(found) or (Hypothesis((), float("-inf")),)))
     return results

@@ -1,4 +1,4 @@
-"""From features to text, batch by batch: dev metrics while training, transcripts afterwards."""
+"""From features to text, batch by batch: dev metrics during training, transcripts afterwards."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -25,10 +25,10 @@ UTTERANCES_PER_BATCH = 64
 
 
 class Share(NamedTuple):
-    """Every `of`-th batch of a data set, from the `number`-th on (from 0).
+    """Every `of`-th batch of a data set, from batch `number` (from 0).
 
-    Batches are cut before they are divided: who an utterance is computed with decides how numbers are
-    rounded, and how many processes decode a set must decide nothing.
+    Batches are formed before they are divided: rounding depends on which utterances share a batch, and the
+    number of processes must not affect results.
     """
 
     number: int = 0
@@ -39,7 +39,7 @@ WHOLE = Share()
 
 
 def batches(dataset: SpeechDataset, frames_per_batch: int, share: Share = WHOLE) -> Iterator[SpeechBatch]:
-    """The data set, longest utterances first, so that memory is short at once or never."""
+    """Iterate over the share's batches, longest utterances first, so that a lack of memory shows at once."""
     plan = length_batches(
         dataset.frames, frames_per_batch=frames_per_batch, utterances_per_batch=UTTERANCES_PER_BATCH
     )
@@ -50,12 +50,11 @@ def batches(dataset: SpeechDataset, frames_per_batch: int, share: Share = WHOLE)
 def dev_metrics(
     model: Recognizer, dataset: SpeechDataset, vocabulary: Vocabulary, *, frames_per_batch: int
 ) -> Mapping[str, float]:
-    """Mean loss per utterance, and character error rate (a fraction) of the model's greedy search.
+    """Compute the mean `loss` per utterance and the error rate of greedy decoding, a fraction.
 
-    Of labels it is `label_error`, the share of wrong ones.
-
-    An utterance that CTC cannot align (too short) has no loss but counts in the error rate. Where the model
-    has an attention decoder, `accuracy` is the share of labels that it predicts right after the true ones.
+    The rate is `cer`, of characters, or for a label head `label_error`. An utterance that is too short for
+    CTC counts in the error rate, not in the loss. With an attention decoder, `accuracy` is the share of
+    labels that it predicts correctly given the true previous ones.
     """
     device = model.device
     greedy = build_decoder(model, DecodeConfig(), vocabulary)
@@ -98,18 +97,18 @@ def recognize(
     share: Share = WHOLE,
     tick: Callable[[], object] = lambda: None,
 ) -> dict[str, DecodeResult]:
-    """Utterance id -> what the decoder that `config` names finds, in the order of the ids; and the CTC path.
+    """Decode a data set; return utterance id -> result, with the CTC path, in the order of the ids.
 
     Args:
         model: in eval mode.
         dataset: the utterances.
-        vocabulary: the units that the network puts out.
+        vocabulary: the network's output units.
         config: how to decode.
-        share: of the batches, which are decoded.
-        tick: called for each utterance that is done.
+        share: the batches to decode.
+        tick: called after each utterance.
 
     Raises:
-        ValueError: for a decoder that this model has not the heads for.
+        ValueError: if the model lacks a head that the decoder reads.
     """
     infer = Inference(model, config, vocabulary)
     found: dict[str, DecodeResult] = {}
@@ -128,15 +127,15 @@ def recognize(
 def write_nbest(
     folder: Path, found: Mapping[str, DecodeResult], vocabulary: Vocabulary, config: DecodeConfig
 ) -> None:
-    """Where more than one hypothesis is wanted, write `text.nbest` and `score.nbest` into `folder`.
+    """Write `text.nbest` and `score.nbest` into `folder`, if `config.nbest` is more than 1.
 
-    Both are Kaldi tables whose keys are UTTERANCE-1 for the best hypothesis, UTTERANCE-2 and so on, as in
-    Kaldi's n-best lists; a score is a natural logarithm, the higher the better.
+    Both are Kaldi tables with the keys UTTERANCE-1 for the best hypothesis, UTTERANCE-2 and so on, as in
+    Kaldi's n-best lists; a score is a natural logarithm, higher is better.
     """
     targets = folder / "text.nbest", folder / "score.nbest"
     if config.nbest == 1:
         for target in targets:
-            target.unlink(missing_ok=True)  # of an earlier decoding
+            target.unlink(missing_ok=True)  # from an earlier decoding
         return
     ranked = {
         f"{name}-{rank}": one

@@ -1,4 +1,4 @@
-"""What every decoder returns, and what every CTC decoder asks of its input."""
+"""Results of decoding, and the check of a CTC decoder's input."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from asr_topdown.nn.transfer import to_device
 from asr_topdown.score.calibration import GreedyPath
 
 BLANK = 0
-"""The unit that is no label."""
+"""The id of the blank."""
 IMPOSSIBLE = -1e30
-"""Stands for log 0: finite, so that differences of two of them are numbers, and lower than any real score."""
+"""Replaces log 0: lower than any score, and finite, so that the difference of two of them is not NaN."""
 
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """One label sequence and its score, a natural logarithm: higher is better."""
+    """A label sequence and its score, a natural logarithm; higher is better."""
 
     ids: tuple[int, ...]
     score: float
@@ -25,11 +25,11 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class DecodeResult:
-    """What was found for one utterance.
+    """The result for one utterance.
 
     Attributes:
         hypotheses: best first; never empty.
-        ctc_path: the greedy path of the CTC head, whatever the decoder; None without one.
+        ctc_path: the CTC head's greedy path, with any decoder; None without a CTC head.
     """
 
     hypotheses: tuple[Hypothesis, ...]
@@ -44,7 +44,7 @@ def check_ctc_input(log_probs: Tensor, lengths: Tensor) -> list[int]:
     """Check the shapes of (B, T, V) CTC log-probabilities; return the lengths in frames.
 
     Raises:
-        ValueError: naming the row of the batch, when a frame within its length is not a number.
+        ValueError: naming the row of the batch, if a frame within its length holds NaN.
     """
     batch, frames, _ = log_probs.shape
     assert lengths.shape == (batch,), f"{batch} utterances but lengths of shape {tuple(lengths.shape)}"
@@ -60,9 +60,9 @@ def check_ctc_input(log_probs: Tensor, lengths: Tensor) -> list[int]:
 def longest_first(
     search: Callable[[Tensor, list[int]], list[DecodeResult]], inputs: Tensor, counts: Sequence[int]
 ) -> list[DecodeResult]:
-    """`search` of (B, T, …) inputs in order of falling length; its results in the order of `inputs`.
+    """Search (B, T, …) inputs in order of falling length; return the results in the order of `inputs`.
 
-    So the utterances that are still running are always the first rows.
+    Within `search`, the utterances that have not ended are thus always the first rows.
     """
     order = sorted(range(len(counts)), key=lambda row: -counts[row])
     rows = to_device(torch.tensor(order, dtype=torch.long), inputs.device)

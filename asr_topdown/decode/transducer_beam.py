@@ -1,16 +1,16 @@
 """Transducer beam search, frame by frame, vectorised over utterances and beam.
 
 Time-synchronous decoding (Saon et al. 2020, "Alignment-length synchronous decoding for RNN transducer",
-section 2.2): in each frame a hypothesis puts out 0, 1, … `max_symbols` labels, the best `beam` of each number
-go on, and then a blank ends the frame. Hypotheses with the same labels, which come to it by other alignments,
-are then one: their probabilities are added. So a wide enough beam sums over all alignments with at most so
-many labels in a frame.
+section 2.2): in each frame a hypothesis emits 0, 1, … `max_symbols` labels, the best `beam` of each number
+are kept, and then a blank ends the frame. Hypotheses with the same labels and different alignments are then
+merged, adding their probabilities. So a wide enough beam sums over all alignments with at most `max_symbols`
+labels per frame.
 
-Which hypotheses are the same is told by a key of 62 bits, two polynomials of the labels modulo two primes:
-two different sequences of n labels share it with a probability of about (n / 2 ** 31) ** 2.
+Equal hypotheses are found by a key of 62 bits, two polynomials of the labels modulo two primes: two different
+sequences of n labels share it with a probability of about (n / 2 ** 31) ** 2.
 
-Labels are not carried along: each frame leaves a note of where its hypotheses came from, and what the best at
-the end have said is read back from these notes. Nothing is sent to the host before.
+Labels are not stored with the hypotheses: each frame keeps backpointers, from which the labels of the final
+hypotheses are read. Nothing is sent to the host before that.
 """
 
 import math
@@ -43,28 +43,28 @@ def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> 
 
 
 class Rows(NamedTuple):
-    """What N = B x K hypotheses have read; each of them is a function of its labels alone."""
+    """The states of N = B x K hypotheses, which depend on their labels alone."""
 
     outputs: Tensor  # (N, H) of the predictor
     state: PredictorState
-    lm_log_probs: Tensor | None  # (N, V + 1) of what the language model expects next
+    lm_log_probs: Tensor | None  # (N, V + 1) of the next label, by the language model
     lm_state: Any
 
 
 class Level(NamedTuple):
-    """Hypotheses that have put out equally many labels in this frame."""
+    """Hypotheses that have emitted equally many labels in this frame."""
 
-    score: Tensor  # (B, K); IMPOSSIBLE where there is none
+    score: Tensor  # (B, K); IMPOSSIBLE where there is no hypothesis
     key: Tensor  # (B, K, 2) the two polynomials
     rows: Rows
 
 
 class Note(NamedTuple):
-    """What a frame did: which of its hypotheses were kept, and where those of each level came from."""
+    """A frame's backpointers."""
 
-    kept: Tensor  # (B, K) level x K + place
-    origins: list[Tensor]  # of level 1, 2, …: (B, K) places in the level before
-    labels: list[Tensor]  # (B, K) the labels that led there
+    kept: Tensor  # (B, K) level x K + place of the hypotheses kept
+    origins: list[Tensor]  # of levels 1, 2, …: (B, K) places in the previous level
+    labels: list[Tensor]  # likewise: (B, K) the labels appended
 
 
 @torch.no_grad()
@@ -81,8 +81,8 @@ def transducer_beam(
     Args:
         head: a transducer in eval mode.
         memory: (B, T, D) encoder output.
-        lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
-        config: how to search; `beam` hypotheses are kept after each frame and each label.
+        lengths: (B,) frames per utterance, 0 allowed (an empty hypothesis).
+        config: settings of the search; `beam` hypotheses are kept after each frame and each label.
         lm: a language model for shallow fusion: its log-probabilities of the labels and of the end are added.
 
     Returns:
@@ -90,7 +90,7 @@ def transducer_beam(
         sequence's probability, summed over the alignments within the beam, plus the other terms.
 
     Raises:
-        ValueError: for log-probabilities that are NaN.
+        ValueError: naming the row of the batch, if its log-probabilities hold NaN.
     """
     search = _Search(head, config, lm if config.lm_weight else None)
     ordered = longest_first(search.run, memory, lengths.tolist())
@@ -108,14 +108,14 @@ class _Search:
         self.config, self.beam = config, config.beam
         self.lm = lm
         self.sos_eos = self.joiner.output.out_features
-        # Once, not for each label: on a GPU each of these is a copy that the host waits for.
+        # Copied once, since on a GPU the host waits for each copy.
         device = self.predictor.embedding.weight.device
         self.factors, self.primes = (to_device(torch.tensor(two), device) for two in (FACTORS, PRIMES))
 
     def run(self, memory: Tensor, lengths: list[int]) -> list[DecodeResult]:
-        """Results in the order of `lengths`."""
+        """Search the batch; return results in its order."""
         level, notes = self._start(memory), []
-        done: list[Tensor] = []  # final scores of those that have left, the shortest first
+        done: list[Tensor] = []  # final scores of ended utterances, the shortest first
         for time in range(max(lengths, default=0)):
             active = sum(length > time for length in lengths)
             if active < len(level.score):
@@ -129,7 +129,7 @@ class _Search:
         return _results(score[:, :nbest], _read_back(notes, place[:, :nbest]))
 
     def _start(self, memory: Tensor) -> Level:
-        """The empty hypothesis, and `beam` - 1 impossible ones."""
+        """Return the empty hypothesis and `beam` - 1 impossible ones."""
         batch = len(memory)
         dtype = torch.float64 if memory.dtype == torch.float64 else torch.float32
         score = torch.full((batch, self.beam), IMPOSSIBLE, dtype=dtype, device=memory.device)
@@ -146,7 +146,7 @@ class _Search:
         return Level(score, key, Rows(*self.predictor.start(rows), lm_log_probs, lm_state))
 
     def _frame(self, level: Level, memory: Tensor) -> tuple[Level, Note]:
-        """Take in one frame, (B, D)."""
+        """Process one frame, (B, D)."""
         levels, ended = [level], []
         origins, labels = [], []
         for symbols in range(self.config.max_symbols + 1):
@@ -167,7 +167,7 @@ class _Search:
         )
 
     def _grow(self, level: Level, log_probs: Tensor) -> tuple[Level, Tensor, Tensor]:
-        """The best hypotheses with one label more, (B, K, V - 1) log-probabilities; whence and with which."""
+        """Append a label by (B, K, V - 1) log-probabilities; return the best, their origins and labels."""
         grown = level.score[..., None] + log_probs + self.config.length_penalty
         if level.rows.lm_log_probs is not None:
             expected = level.rows.lm_log_probs[:, BLANK + 1 : self.sos_eos].unflatten(0, level.score.shape)
@@ -194,7 +194,7 @@ class _Search:
         return Rows(outputs, state, rows.lm_log_probs[index], self.lm.select(rows.lm_state, index))
 
     def _choose(self, levels: list[Level], kept: Tensor) -> Rows:
-        """The rows of the hypotheses `kept` (B, K), level x K + place."""
+        """Return the states of the hypotheses `kept` (B, K), level x K + place."""
         batch = len(kept)
         offset = torch.arange(batch, device=kept.device)[:, None] * self.beam
         index = (kept // self.beam * (batch * self.beam) + offset + kept % self.beam).flatten()
@@ -209,12 +209,12 @@ class _Search:
         return self._select(Rows(outputs, state, expected, lm_state), index)
 
     def _keep_first(self, level: Level, active: int) -> Level:
-        """The first utterances, which are still running."""
+        """Keep only the first `active` utterances, which have not ended."""
         index = torch.arange(active * self.beam, device=level.score.device)
         return Level(level.score[:active], level.key[:active], self._select(level.rows, index))
 
     def _final(self, level: Level) -> Tensor:
-        """(B, K) scores with the language model's of the end."""
+        """Return (B, K) scores, with the language model's score of the end."""
         if level.rows.lm_log_probs is None:
             return level.score
         return level.score + self.config.lm_weight * level.rows.lm_log_probs[:, self.sos_eos].view_as(
@@ -223,13 +223,13 @@ class _Search:
 
 
 def _flat(origin: Tensor, beam: int) -> Tensor:
-    """(B, K) places -> (B x K,) rows."""
+    """Convert (B, K) places to (B x K,) rows."""
     return (origin + torch.arange(len(origin), device=origin.device)[:, None] * beam).flatten()
 
 
 def _merge(score: Tensor, key: Tensor) -> Tensor:
-    """(B, M) scores: the first of equal hypotheses gets the sum of their probabilities."""
-    possible = ~(score <= IMPOSSIBLE / 2)  # NaN is, so that it comes to light
+    """Give the first of equal hypotheses the sum of their probabilities; (B, M) scores."""
+    possible = ~(score <= IMPOSSIBLE / 2)  # true for NaN, so that it is reported
     same = (key[:, :, None] == key[:, None, :]).all(-1) & possible[:, :, None] & possible[:, None, :]
     summed = score[:, None, :].masked_fill(~same, IMPOSSIBLE).logsumexp(-1)
     first = ~same.tril(-1).any(-1)
@@ -237,7 +237,7 @@ def _merge(score: Tensor, key: Tensor) -> Tensor:
 
 
 def _read_back(notes: list[Note], place: Tensor) -> Tensor:
-    """What the hypotheses at `place` (B, n) of the last frame's beam have said: (B, n, L), 0 for nothing."""
+    """Return the labels of the hypotheses at `place` (B, n) of the last beam: (B, n, L), 0 for no label."""
     batch, nbest = place.shape
     place, said = place.clone(), []
     for note in reversed(notes):

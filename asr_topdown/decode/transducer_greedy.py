@@ -1,4 +1,4 @@
-"""Greedy transducer decoding: at each node of the lattice the likelier way on (Graves 2012)."""
+"""Greedy transducer decoding: the most probable step at each node of the lattice (Graves 2012)."""
 
 from typing import NamedTuple
 
@@ -15,23 +15,23 @@ from asr_topdown.nn.predictor import PredictorState
 def transducer_greedy(
     head: TransducerHead, memory: Tensor, lengths: Tensor, *, max_symbols: int
 ) -> list[DecodeResult]:
-    """Decode each utterance along the likeliest next step, again and again.
+    """Decode each utterance, always taking the most probable next label or blank.
 
-    All utterances go on at once, each in a frame of its own: a step is one joiner and one predictor for
-    the whole batch, and there are as many steps as the longest utterance has frames and labels.
+    Utterances advance together, each at its own frame: a step calls joiner and predictor once for the whole
+    batch, and there are as many steps as the longest utterance has frames and labels.
 
     Args:
         head: a transducer in eval mode.
         memory: (B, T, D) encoder output.
-        lengths: (B,) frames of each utterance, 0 allowed (an empty hypothesis).
-        max_symbols: after so many labels in one frame the next frame is forced, so that a search ends.
+        lengths: (B,) frames per utterance, 0 allowed (an empty hypothesis).
+        max_symbols: maximum number of labels per frame, after which a blank is forced.
 
     Returns:
-        One hypothesis per utterance. Its score is the log-probability of the alignment found, forced blanks
-        included.
+        One hypothesis per utterance. Its score is the log-probability of its alignment, including forced
+        blanks.
 
     Raises:
-        ValueError: naming the row of the batch, when its log-probabilities hold NaN.
+        ValueError: naming the row of the batch, if its log-probabilities hold NaN.
     """
     frames = memory.shape[1]
     state = _start(head, memory, max_symbols)
@@ -45,15 +45,15 @@ def transducer_greedy(
 
 
 class State(NamedTuple):
-    """Where each of B utterances stands."""
+    """The state of B utterances."""
 
-    time: Tensor  # (B,) the frame
-    in_frame: Tensor  # (B,) labels put out in it
-    size: Tensor  # (B,) labels in all
-    labels: Tensor  # (B, most) they themselves
+    time: Tensor  # (B,) current frame
+    in_frame: Tensor  # (B,) labels emitted in it
+    size: Tensor  # (B,) labels emitted in total
+    labels: Tensor  # (B, T x max_symbols + 1)
     score: Tensor  # (B,)
     outputs: Tensor  # (B, H) of the predictor
-    read: PredictorState  # what it has read
+    read: PredictorState  # after the labels so far
 
 
 def _start(head: TransducerHead, memory: Tensor, max_symbols: int) -> State:
@@ -65,7 +65,7 @@ def _start(head: TransducerHead, memory: Tensor, max_symbols: int) -> State:
 
 
 def _step(head: TransducerHead, memory: Tensor, lengths: Tensor, state: State, max_symbols: int) -> State:
-    """One label or one blank for each utterance that is not at its end."""
+    """Emit one label or blank for each utterance that has not ended."""
     running = state.time < lengths
     rows = torch.arange(len(memory), device=memory.device)
     frame = memory[rows, state.time.clamp(max=memory.shape[1] - 1)]
@@ -81,7 +81,7 @@ def _step(head: TransducerHead, memory: Tensor, lengths: Tensor, state: State, m
         time=state.time + (running & ~emits),
         in_frame=(state.in_frame + 1).where(emits, 0),
         size=state.size + emits,
-        # What no label is is written too, and then over.
+        # A blank is written too, and overwritten by the next label.
         labels=state.labels.scatter_(1, state.size[:, None], label[:, None]),
         score=state.score + log_probs.gather(1, label[:, None])[:, 0].where(running, 0.0),
         outputs=kept[0],

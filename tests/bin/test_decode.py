@@ -152,7 +152,7 @@ def test_what_a_model_cannot_do_is_one_line(
         ("ctc", ["method=attention"], "attention reads model.attention, and this model has ctc: use greedy"),
         ("attention", ["nbest=7"], "nbest 7 is more than the beam, 6"),
         ("attention", ["lm_weight=0.5"], "an lm_weight of 0.5 and no lm"),
-        ("attention", ["lm=x", "lm_weight=0.5"], "x: no model's folder"),
+        ("attention", ["lm=x", "lm_weight=0.5"], "x: not a model folder"),
         ("attention", ["method=greedy", f"lm={lm}"], "not greedy"),
     ):
         assert decode(models[name], data, tmp_path, *settings) == 1
