@@ -34,6 +34,7 @@ class Alignment(NamedTuple):
 
 def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> Alignment:
     """Return the most probable CTC alignment of `labels` (Graves et al. 2006, with a maximum for the sum).
+
     Args:
         log_probs: (T, V) natural logarithms.
         labels: ids, without blanks.

@@ -115,6 +115,6 @@ def _log_of_product(logs: Tensor, factors: Tensor) -> Tensor:
 
 
 def _scan(enters: Tensor, sums: Tensor) -> Tensor:
-    """Compute log x_t of x_t = (x_{t-1} + u_t) p_t from log u_{t+1} and log P_t, all (B, K, T + 1); x_0 = 0."""
+    """Solve x_t = (x_{t-1} + u_t) p_t, x_0 = 0: (B, K, T + 1) log x_t from log u_{t+1} and log P_t."""
     scanned = sums[..., 1:] + (enters - sums)[..., :-1].logcumsumexp(-1)
     return torch.nn.functional.pad(scanned, (1, 0), value=IMPOSSIBLE)

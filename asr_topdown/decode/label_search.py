@@ -167,7 +167,7 @@ class LabelSearch:
         self.finished = Finished(best, where, recent)
 
     def _is_over(self, score: Tensor, length: int) -> Tensor:
-        """Return (B,) which rows are done by `joint_beam`'s rules, given growing hypotheses' (B, K) scores."""
+        """Return (B,) which rows are done by `joint_beam`'s rules, given the beam's (B, K) scores."""
         best, recent = self.finished.score, self.finished.recent
         hope = score.amax(1)
         penalty, more = self.config.length_penalty, (self.longest - length - 1).clamp(min=0)

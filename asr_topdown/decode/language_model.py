@@ -42,7 +42,7 @@ class LanguageModelScorer:
 
     @torch.no_grad()
     def score(self, state: State, tokens: Tensor) -> tuple[Tensor, State]:
-        """Append `tokens` (N,); return (N, V + 1) log-probabilities (-inf for the blank) and the new state."""
+        """Append `tokens` (N,); return (N, V + 1) log-probabilities (blank: -inf) and the new state."""
         _, hidden, after = self.network(self.words[tokens][None], state)
         log_probs = F.log_softmax(self.network.softmax(hidden[0]).float(), dim=-1)
         log_probs = log_probs.index_select(1, self.words)

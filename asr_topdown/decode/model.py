@@ -93,6 +93,7 @@ def _file_hash(path: Path, state: str) -> str:
 
 def load_best(folder: Path, network: Model) -> Model:
     """Load a model folder's weights, the averaged or else the best epoch's, into `network`; return it.
+
     Raises:
         ValueError: naming the file that is missing or does not fit.
     """

@@ -1,11 +1,10 @@
-"""Alignment of a reference and a hypothesis, the same as sclite's, ties included.
+"""Alignment of a reference and a hypothesis, identical to sclite's, including ties.
 
-sclite (NIST SCTK) looks for the alignment of least cost, where an insertion costs 3, a deletion 3, a
-substitution 4 and a correct unit nothing. Of several it takes the one that, read from the end, prefers a
-pair (correct or substituted) to an insertion, and an insertion to a deletion. That choice matters:
-alignments of one cost can differ in their number of errors, since three substitutions cost as much as two
-insertions and two deletions. kaldialign's `sclite_mode` has these costs but breaks ties the other way
-round, so that its counts differ a little.
+sclite (NIST SCTK) finds the alignment with the lowest cost, where an insertion costs 3, a deletion 3, a
+substitution 4 and a correct unit 0. It breaks ties, from the end, by preferring a pair (correct or
+substituted) to an insertion, and an insertion to a deletion. This matters: alignments with equal costs can
+have different numbers of errors, since three substitutions cost as much as two insertions and two deletions.
+kaldialign's `sclite_mode` has these costs but breaks ties the other way, so that its counts differ slightly.
 """
 
 import itertools
@@ -21,16 +20,16 @@ from asr_topdown.score.long_align import align_long, fill_diagonal
 Units = Sequence[str]
 
 _CORRECT, _SUBSTITUTION, _DELETION, _INSERTION = b"CSDI"
-# How many scores a batch may have: 16 MB of them. A pair that needs more is aligned as a long one.
+# Maximum number of scores in a batch: 16 MB. A pair that needs more is aligned by `align_long`.
 _BATCH_CELLS = 8_000_000
 
 
 @dataclass(frozen=True)
 class Alignment:
-    """A reference and a hypothesis, unit by unit.
+    """An alignment of a reference and a hypothesis.
 
-    operations: one letter for each step, as sclite names them: C (correct), S (substitution), D (deletion: a
-        reference unit alone) or I (insertion: a hypothesis unit alone).
+    operations: one letter per step, as in sclite: C (correct), S (substitution), D (deletion: a reference
+        unit alone) or I (insertion: a hypothesis unit alone).
     """
 
     reference: tuple[str, ...]
@@ -38,7 +37,7 @@ class Alignment:
     operations: str
 
     def pairs(self) -> list[tuple[str | None, str | None]]:
-        """(reference unit, hypothesis unit) of each step; None where an insertion or deletion has none."""
+        """Return each step's (reference unit, hypothesis unit), with None for a missing one."""
         left: list[str | None] = list(self.reference)
         right: list[str | None] = list(self.hypothesis)
         for place, operation in enumerate(self.operations):
@@ -55,9 +54,9 @@ def align(reference: Units, hypothesis: Units) -> Alignment:
 
 
 def align_all(pairs: Iterable[tuple[Units, Units]]) -> list[Alignment]:
-    """`align` each (reference, hypothesis), many at a time: a hundred times faster than one by one.
+    """Align each (reference, hypothesis) in batches, a hundred times faster than one by one.
 
-    Pairs that occur more than once are aligned once.
+    Repeated pairs are aligned once.
     """
     units = [(tuple(reference), tuple(hypothesis)) for reference, hypothesis in pairs]
     distinct = list(dict.fromkeys(units))
@@ -65,7 +64,7 @@ def align_all(pairs: Iterable[tuple[Units, Units]]) -> list[Alignment]:
     known |= {
         pair: _align_long(*pair) for pair in distinct if pair not in known and _cells(*pair) > _BATCH_CELLS
     }
-    # Sorted by length, so that what is aligned together is nearly of one length.
+    # Sorted by length, so that a batch has little padding.
     rest = sorted((pair for pair in distinct if pair not in known), key=lambda pair: [*map(len, pair)])
     start = 0
     while start < len(rest):
@@ -76,12 +75,12 @@ def align_all(pairs: Iterable[tuple[Units, Units]]) -> list[Alignment]:
 
 
 def _cells(reference: Units, hypothesis: Units) -> int:
-    """How many scores a batch holds for such a pair."""
+    """Return the number of scores that a batch needs for a pair."""
     return (len(reference) + 1) * (len(reference) + len(hypothesis) + 1)
 
 
 def _batch_end(pairs: Sequence[tuple[Units, Units]], start: int) -> int:
-    """Where the batch that starts at `start` ends, so that it has at most _BATCH_CELLS scores."""
+    """Return the end of the batch that starts at `start` and has at most _BATCH_CELLS scores."""
     longest: Units = ()
     for end in range(start, len(pairs)):
         reference, hypothesis = pairs[end]
@@ -92,7 +91,7 @@ def _batch_end(pairs: Sequence[tuple[Units, Units]], start: int) -> int:
 
 
 def _operations(batch: Sequence[tuple[Units, Units]]) -> list[str]:
-    """The operations of each pair's alignment."""
+    """Return the operations of each pair's alignment."""
     numbers = _numbers(batch)
     references = _numbered([reference for reference, _ in batch], numbers)
     hypotheses = _numbered([hypothesis for _, hypothesis in batch], numbers)
@@ -108,13 +107,13 @@ def _align_long(reference: Units, hypothesis: Units) -> str:
 
 
 def _numbers(pairs: Sequence[tuple[Units, Units]]) -> dict[str, int]:
-    """A number for each unit that occurs."""
+    """Assign an id to each unit that occurs."""
     units = itertools.chain.from_iterable(itertools.chain.from_iterable(pairs))
     return {unit: number for number, unit in enumerate(dict.fromkeys(units))}
 
 
 def _numbered(sequences: Sequence[Units], numbers: Mapping[str, int]) -> NDArray[np.int32]:
-    """(longest, N) the number of each unit, zeros after a sequence's end."""
+    """Return (longest, N) unit ids, padded with zeros."""
     array = np.zeros((max(map(len, sequences)), len(sequences)), np.int32)
     for column, sequence in enumerate(sequences):
         array[: len(sequence), column] = list(map(numbers.__getitem__, sequence))
@@ -122,7 +121,7 @@ def _numbered(sequences: Sequence[Units], numbers: Mapping[str, int]) -> NDArray
 
 
 def _scores(references: NDArray[np.int32], hypotheses: NDArray[np.int32]) -> NDArray[Any]:
-    """Best scores [i + j, i, pair] of the first i reference units against the first j hypothesis units."""
+    """Compute the best scores [i + j, i, pair] of the first i reference and the first j hypothesis units."""
     (rows, pairs), columns = references.shape, len(hypotheses)
     kind = _score_type(min(rows, columns))
     scores = np.zeros((rows + columns + 1, rows + 1, pairs), kind)
@@ -137,7 +136,7 @@ def _scores(references: NDArray[np.int32], hypotheses: NDArray[np.int32]) -> NDA
 
 
 def _score_type(shorter: int) -> type[np.signedinteger[Any]]:
-    """The smallest type that holds the scores of sequences of which the shorter has this many units."""
+    """Return the smallest type for the scores of sequences of which the shorter has this many units."""
     return np.int16 if 3 * shorter <= np.iinfo(np.int16).max else np.int32
 
 
@@ -148,14 +147,14 @@ def _trace(
     row: NDArray[Any],
     column: NDArray[Any],
 ) -> NDArray[np.uint8]:
-    """Operations (steps, N), as ASCII codes, from the ends (`row`, `column`) to the beginning; then zeros."""
+    """Trace back from (`row`, `column`); return (steps, N) ASCII codes of operations, padded with zeros."""
     pairs = np.arange(len(row))
     steps = np.zeros((int((row + column).max()), len(row)), np.uint8)
     for step in steps:
         if not (row.any() or column.any()):
             break
         here = scores[row + column, row, pairs]
-        # Before the first unit these indices wrap round; `inside` takes such values out.
+        # Before the first unit these indices are negative; `inside` masks such values.
         inside = (row > 0) & (column > 0)
         equal = _at(references, row - 1, pairs) == _at(hypotheses, column - 1, pairs)
         pair = inside & (here == scores[row + column - 2, row - 1, pairs] + 1 + 2 * equal)
@@ -171,5 +170,5 @@ def _trace(
 
 
 def _at(units: NDArray[np.int32], position: NDArray[Any], pairs: NDArray[Any]) -> NDArray[np.int32]:
-    """units[position, pairs]; zeros where there are no units at all."""
+    """Return units[position, pairs], or zeros if there are no units."""
     return units[position, pairs] if len(units) else np.zeros(len(pairs), np.int32)

@@ -1,10 +1,10 @@
-"""Is a CTC output as sure as it is right? Expected calibration error, and entropy along the greedy path.
+"""Calibration of a CTC output: expected calibration error, and entropy along the greedy path.
 
-A network is calibrated if, of the units to which it gives a probability of 0.9, nine in ten are right. The
-expected calibration error sorts the units of the greedy path into bins by confidence and averages, over all
-units, how far each bin's accuracy is from its mean confidence (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo,
+A network is calibrated if 90 % of the units to which it gives a probability of 0.9 are correct. The expected
+calibration error sorts the units of the greedy path into bins by confidence and averages, over all units, the
+distance between their bin's accuracy and mean confidence (Naeini, Cooper and Hauskrecht, AAAI 2015; Guo,
 Pleiss, Sun and Weinberger, ICML 2017, with 15 bins of equal width). A unit's confidence is its mean posterior
-over the frames that it takes up; it is right if `score.align` pairs it with an equal unit of the transcript.
+over its frames; it is correct if `score.align` pairs it with an equal unit of the transcript.
 """
 
 import math
@@ -26,12 +26,12 @@ class GreedyPath:
     """The most probable unit of each frame of an utterance, repeats merged and blanks dropped.
 
     Attributes:
-        units: their numbers.
-        confidences: the mean posterior of each over its frames.
-        frames: of the utterance.
-        entropy: of the frames' posterior distributions, summed, in nats.
-        unit_frames: frames whose most probable unit is not the blank.
-        unit_entropy: as `entropy`, of these frames only.
+        units: their ids.
+        confidences: each unit's mean posterior over its frames.
+        frames: number of frames of the utterance.
+        entropy: sum of the frames' entropies, in nats.
+        unit_frames: number of frames whose most probable unit is not the blank.
+        unit_entropy: sum of these frames' entropies, in nats.
     """
 
     units: tuple[int, ...]
@@ -44,12 +44,12 @@ class GreedyPath:
 
 @dataclass(frozen=True)
 class Calibration:
-    """Of all utterances of a set; NaN where there is nothing to average.
+    """Calibration over a data set; NaN where there is nothing to average.
 
     Attributes:
         error: expected calibration error of the units, between 0 and 1.
         confidence: their mean confidence.
-        accuracy: how many of them are right, a fraction; below `confidence` the network is too sure.
+        accuracy: share of correct units; below `confidence` the network is overconfident.
         frame_entropy: mean entropy of a frame, in nats.
         unit_entropy: mean entropy of a frame whose most probable unit is not the blank.
     """
@@ -61,7 +61,7 @@ class Calibration:
     unit_entropy: float
 
     def to_json(self) -> dict[str, float | None]:
-        """Plain values for a JSON file, null where there is nothing to average."""
+        """Convert to JSON values, null where there is nothing to average."""
         values = {**vars(self), "expected_calibration_error": self.error}
         del values["error"]
         return {name: None if math.isnan(value) else value for name, value in values.items()}
@@ -69,12 +69,12 @@ class Calibration:
 
 @torch.no_grad()
 def greedy_paths(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[GreedyPath]:
-    """The greedy path of each utterance.
+    """Return the greedy path of each utterance.
 
     Args:
-        log_probs: (B, T, V) natural logarithms that sum to one over V; padding is not looked at.
-        lengths: (B,) frames of each utterance.
-        blank: the number of the CTC blank.
+        log_probs: (B, T, V) normalised natural logarithms; padding is ignored.
+        lengths: (B,) frames per utterance.
+        blank: the id of the CTC blank.
     """
     values, best = log_probs.float().max(2)
     entropies = -torch.xlogy(log_probs.float().exp(), log_probs.float().exp()).sum(2)
@@ -83,7 +83,7 @@ def greedy_paths(log_probs: Tensor, lengths: Tensor, blank: int = 0) -> list[Gre
 
 
 def _path(columns: NDArray[np.float64], blank: int) -> GreedyPath:
-    """The path of one utterance: (3, T) each frame's most probable unit, its posterior, and the entropy."""
+    """Return an utterance's path from (3, T): each frame's most probable unit, its posterior, the entropy."""
     best, posteriors, entropies = columns
     starts = np.flatnonzero(np.diff(best, prepend=-1))
     frames = np.diff(starts, append=len(best))
@@ -101,7 +101,7 @@ def _path(columns: NDArray[np.float64], blank: int) -> GreedyPath:
 
 
 def calibrate(paths: Iterable[tuple[GreedyPath, Sequence[int]]]) -> Calibration:
-    """The calibration over utterances, each a greedy path and the units of its transcript."""
+    """Compute the calibration over utterances, each with its greedy path and its transcript's units."""
     pairs = list(paths)
     alignments = align_all((list(map(str, units)), list(map(str, path.units))) for path, units in pairs)
     correct = [step == "C" for one in alignments for step in one.operations if step != "D"]
@@ -118,12 +118,12 @@ def calibrate(paths: Iterable[tuple[GreedyPath, Sequence[int]]]) -> Calibration:
 
 
 def expected_calibration_error(confidences: ArrayLike, correct: ArrayLike, bins: int = BINS) -> float:
-    """Mean distance of accuracy from confidence over bins of equal width; NaN of nothing.
+    """Compute the mean distance between accuracy and confidence over bins of equal width; NaN for N = 0.
 
     Args:
         confidences: (N,) between 0 and 1; bin k holds those above k / bins, up to (k + 1) / bins.
-        correct: (N,) whether each was right.
-        bins: how many.
+        correct: (N,) whether each is correct.
+        bins: number of bins.
     """
     sure, right = np.asarray(confidences, np.float64), np.asarray(correct, np.float64)
     if not len(sure):

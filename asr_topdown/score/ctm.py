@@ -1,7 +1,7 @@
-"""NIST's conversation time marks (ctm): a system's words with their times; and how to make one without times.
+"""NIST's conversation time marks (ctm): a system's words with times.
 
-The recipes' networks give words without times. As in ESPnet the words of a segment share it equally, which
-is exact enough: a word only has to fall into its segment.
+The recipes' decoders give no times. As in ESPnet, the words of a segment share its time equally, which
+suffices: a word only has to fall into its segment.
 """
 
 import math
@@ -14,12 +14,12 @@ from asr_topdown import files
 
 _ID = re.compile(r"(?P<file>.+)-(?P<channel>[AB])_(?P<start>[0-9]{1,12})-(?P<end>[0-9]{1,12})")
 
-# What hubscr makes optional in the reference; leaving it out of a hypothesis never hurts (Kaldi, ESPnet).
+# Optional in hubscr's references, so omitting them from a hypothesis costs nothing (Kaldi, ESPnet).
 _HESITATIONS = {"UH", "UM", "EH", "MM", "HM", "AH", "HUH", "HA", "ER", "OOF", "HEE", "ACH", "EEE", "EW"}
 _LAUGHTER = re.compile(r"[\[<]?LAUGHTER(-.*)?[\]>]?")
 _NOISES = re.compile(r"[\[<]NOISE|LAUGHTER|VOCALIZED-NOISE[\]>]|<UNK>")
 
-# sclite crashes on a brace inside a word, and takes these for marks of its own. `*` only ends a word so.
+# sclite crashes on a brace inside a word, and gives the others a meaning (`*` at the end of a word).
 _RESERVED = {
     "{": "<lbrace>",
     "}": "<rbrace>",
@@ -35,7 +35,7 @@ _MARK = re.compile(r"<(/?)(ALT(?:_BEGIN|_END)?)>", re.IGNORECASE)
 
 
 class Word(NamedTuple):
-    """One line: a word that starts at `start` s in `channel` of `file`, and lasts `duration` s."""
+    """A line: a word in `channel` of `file`, with `start` and `duration` in seconds."""
 
     file: str
     channel: str
@@ -45,7 +45,7 @@ class Word(NamedTuple):
 
 
 class Place(NamedTuple):
-    """Where an utterance is, in centiseconds."""
+    """An utterance's file, channel, and times in centiseconds."""
 
     file: str
     channel: str
@@ -54,12 +54,12 @@ class Place(NamedTuple):
 
 
 def place(utterance: str) -> Place:
-    """Where an utterance is, from its id: `sw_4390-A_000029-000202`.
+    """Parse an utterance's id such as `sw_4390-A_000029-000202`.
 
-    The id, and not `segments`, because that may be padded.
+    The times in `segments` are not used because they may be padded.
 
     Raises:
-        ValueError: naming the utterance, if its id has another form, or tells an end before its start.
+        ValueError: naming the utterance, if its id has another form, or its end is before its start.
     """
     found = _ID.fullmatch(utterance)
     if not found or int(found["end"]) < int(found["start"]):
@@ -68,12 +68,12 @@ def place(utterance: str) -> Place:
 
 
 def from_transcripts(transcripts: Mapping[str, str]) -> list[Word]:
-    """Words in capitals, escaped; those of an utterance share its time, in whole centiseconds, rounded down.
+    """Convert transcripts to escaped words in upper case that share the utterance's time equally.
 
-    The last word takes the rest.
+    Durations are whole centiseconds, rounded down; the last word gets the rest.
 
     Raises:
-        ValueError: as `place`.
+        ValueError: as in `place`.
     """
     words: list[Word] = []
     for utterance, transcript in sorted(transcripts.items()):
@@ -88,15 +88,16 @@ def from_transcripts(transcripts: Mapping[str, str]) -> list[Word]:
 
 
 def without_noise(words: Iterable[Word]) -> list[Word]:
-    """The hypothesis filter: without noises, hesitations and words that break off (`some-`).
+    """Remove noises, hesitations and partial words (`some-`) from a hypothesis.
 
-    As in Kaldi, whose filter looks for LAUGHTER anywhere in a line, slaughter goes too; see `mistaken`.
+    As in Kaldi, whose filter looks for LAUGHTER anywhere in a line, "slaughter" is removed too; see
+    `mistaken`.
     """
     return [word for word in words if not _is_noise(word.word.upper())]
 
 
 def mistaken(words: Iterable[Word]) -> list[str]:
-    """The words, in capitals, that `without_noise` leaves out for what they hold though they are words."""
+    """List the real words, in upper case, that `without_noise` removes because they contain LAUGHTER."""
     held = (word.word.upper() for word in words)
     return sorted({word for word in held if "LAUGHTER" in word and not _LAUGHTER.fullmatch(word)})
 
@@ -106,20 +107,20 @@ def _is_noise(word: str) -> bool:
 
 
 def escape(word: str) -> str:
-    """A word that sclite takes as it is: no braces, slashes, `@` or other marks of its own in it."""
+    """Replace the characters with a meaning in sclite: braces, slashes, `@` and others."""
     escaped = "".join(_RESERVED.get(character, character) for character in word)
     return _MARK.sub(r"<\1escaped_\2>", escaped)
 
 
 def read(path: Path | str) -> list[Word]:
-    """The words of a file, in its order; confidences and comments are left out.
+    """Read the words of a file, in its order, without confidences and comments.
 
-    A file that is not UTF-8 is Latin-1, as NIST's are.
+    A file that is not UTF-8 is read as Latin-1, which NIST uses.
 
     Raises:
-        ValueError: naming file and line, if one is not `file channel start duration word [confidence]`;
-            alternatives (`<ALT_BEGIN>`) are not read.
-        FileNotFoundError: if there is no such file.
+        ValueError: naming file and line, if a line is not `file channel start duration word [confidence]`;
+            alternatives (`<ALT_BEGIN>`) are not supported.
+        FileNotFoundError: if the file does not exist.
     """
     path = Path(path)
     words = []
@@ -136,13 +137,13 @@ def read(path: Path | str) -> list[Word]:
             words.append(Word(fields[0], fields[1], start, duration, fields[4]))
         except ValueError:
             raise ValueError(
-                f"{path}:{number}: needs file, channel, start, duration and word, got {line.strip()!r}"
+                f"{path}:{number}: must have file, channel, start, duration and word, got {line.strip()!r}"
             ) from None
     return words
 
 
 def write(path: Path | str, words: Iterable[Word]) -> None:
-    """Write a file that `read` reads back, sorted by file, channel and start."""
+    """Write words sorted by file, channel and start."""
     ordered = sorted(words, key=lambda word: word[:3])
     files.write_text(
         path, "".join(f"{w.file} {w.channel} {w.start:.2f} {w.duration:.2f} {w.word}\n" for w in ordered)

@@ -22,17 +22,17 @@ _CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
 
 
 def words(text: str, nlsyms: Collection[str] = ()) -> list[str]:
-    """Split at white space; the tags `nlsyms` are taken out first, wherever they stand."""
+    """Split at white space, after removing the symbols `nlsyms` wherever they occur."""
     for tag in nlsyms:
         text = text.replace(tag, "")
     return text.split()
 
 
 def characters(text: str, nlsyms: Collection[str] = ()) -> list[str]:
-    """Split into characters; a run of white space is one "<space>", none at either end.
+    """Split into characters; a run of white space inside the text is one "<space>".
 
-    A tag in angle brackets without white space in it (<unk>, <NOISE>) is one unit. Those that are `nlsyms`
-    are left out then, but the spaces beside them stay: ESPnet's way with its non-linguistic symbols.
+    A tag in angle brackets without white space (<unk>, <NOISE>) is one unit. Those in `nlsyms` are then
+    removed, but not the spaces around them, as ESPnet does with its non-linguistic symbols.
     """
     units = _CHARACTERS.findall(" ".join(text.split()))
     return [SPACE if unit == " " else unit for unit in units if unit not in nlsyms]
@@ -43,13 +43,13 @@ SPLITTERS: Mapping[Unit, Splitter] = MappingProxyType({"word": words, "char": ch
 
 
 def counted(unit: str) -> tuple[Unit, ...]:
-    """What is counted where units are `unit` (`text.unit`): characters and words, or labels."""
+    """Return the units of the error rates for a model with `text.unit: unit`."""
     return ("label",) if unit == "label" else ("char", "word")
 
 
 @dataclass(frozen=True)
 class ErrorCounts:
-    """Counts of one utterance, or with `+` and `sum(counts, ErrorCounts())` of a corpus."""
+    """Error counts of an utterance or, summed with `sum(counts, ErrorCounts())`, of a corpus."""
 
     correct: int = 0
     substitutions: int = 0
@@ -62,20 +62,20 @@ class ErrorCounts:
 
     @property
     def reference(self) -> int:
-        """Units in the reference."""
+        """Number of units in the reference."""
         return self.correct + self.substitutions + self.deletions
 
     @property
     def hypothesis(self) -> int:
-        """Units in the hypothesis."""
+        """Number of units in the hypothesis."""
         return self.correct + self.substitutions + self.insertions
 
     @property
     def rate(self) -> float:
         """Errors per reference unit, a fraction that can exceed 1.
 
-        Without reference units it is infinite if there are insertions, and 0 if there is nothing at all. An
-        utterance with an empty reference takes part in a corpus's sums as any other: insertions are errors.
+        Without reference units it is infinite if there are insertions, otherwise 0. In a corpus's sums, an
+        utterance with an empty reference counts like any other: its insertions are errors.
         """
         if self.reference:
             return self.errors / self.reference
@@ -91,12 +91,12 @@ class ErrorCounts:
 
 
 def count_alignment(alignment: Alignment) -> ErrorCounts:
-    """The counts of an alignment."""
+    """Count the operations of an alignment."""
     return ErrorCounts(*(alignment.operations.count(operation) for operation in "CSDI"))
 
 
 def count_all(pairs: Iterable[tuple[Sequence[str], Sequence[str]]]) -> list[ErrorCounts]:
-    """`count_errors` for each (reference, hypothesis): much faster than one by one."""
+    """Align and count each (reference, hypothesis); much faster than `count_errors` one by one."""
     return [count_alignment(alignment) for alignment in align_all(pairs)]
 
 
@@ -106,10 +106,9 @@ def count_errors(reference: Sequence[str], hypothesis: Sequence[str]) -> ErrorCo
 
 
 def distance(reference: Sequence[Hashable], hypothesis: Sequence[Hashable]) -> int:
-    """Levenshtein distance: the fewest substitutions, deletions and insertions that turn one into the other.
+    """Compute the Levenshtein distance of two strings or sequences of units.
 
-    Of strings or of any sequences of units, and fast: with it training follows an error rate. It is never
-    more than `count_errors(...).errors`, mostly the same: sclite looks for the least cost, not the fewest
-    errors.
+    It is at most `count_errors(...).errors` and usually equal: sclite minimises a cost, not the number of
+    errors. Faster, for error rates during training.
     """
     return Levenshtein.distance(reference, hypothesis)

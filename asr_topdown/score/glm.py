@@ -1,9 +1,9 @@
-"""NIST's global mapping rules (glm): which spellings count as the same when Hub-5 is scored.
+"""NIST's global mapping rules (glm): spellings that count as equal in Hub-5 scoring.
 
-A rule is `A => B / left __ right`: A becomes B between `left` and `right`; each may stand in `[ ]` or quotes,
-to keep blanks. As in NIST's rfilter1, the text is read from left to right, the first rule that matches wins,
-and what it puts in is not read again. Rules after `;; INPUT_DEPENDENT_APPLICATION = "REGEX"` hold only for
-inputs whose type (`stm`, `ctm`) or purpose (`ref`, `hyp`) matches.
+A rule is `A => B / left __ right`: A becomes B between `left` and `right`; each may be in `[ ]` or quotes, to
+keep blanks. As in NIST's rfilter1, the text is processed from left to right, the first rule that matches is
+applied, and its output is not processed again. Rules after `;; INPUT_DEPENDENT_APPLICATION = "REGEX"` apply
+only to inputs whose type (`stm`, `ctm`) or purpose (`ref`, `hyp`) matches.
 """
 
 import functools
@@ -21,7 +21,7 @@ _CONTEXT = re.compile(r"^(?P<left>.*?)\s*_+\s*(?P<right>.*)$")
 
 
 class Rule(NamedTuple):
-    """`before` becomes `after` where `left` stands in front of it and `right` behind."""
+    """`before` becomes `after` between `left` and `right`."""
 
     before: str
     after: str
@@ -37,7 +37,7 @@ class Rules:
     case_sensitive: bool = True
 
     def apply(self, text: str) -> str:
-        """`text`, which should begin and end with a blank, with the rules applied."""
+        """Apply the rules to `text`, which should begin and end with a blank."""
         folded = self._fold(text)
         pieces: list[str] = []
         position = 0
@@ -52,7 +52,7 @@ class Rules:
 
     @functools.cached_property
     def _by_first(self) -> dict[str, list[Rule]]:
-        """First character -> rules that begin with it, to look at few of them."""
+        """First character -> rules that begin with it, to try only few at each position."""
         by_first: dict[str, list[Rule]] = {}
         for rule in self.rules:
             before, left, right = map(self._fold, (rule.before, rule.left, rule.right))
@@ -61,17 +61,17 @@ class Rules:
 
 
 def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
-    """The rules of a file that apply to an input.
+    """Read the rules of a file that apply to an input.
 
     Args:
-        path: the glm; its first line only says what marks comments (`;;`), as rfilter1 has it. One that is
-            not UTF-8 is Latin-1, as NIST's are.
+        path: the glm; its first line only declares the comment marker (`;;`), as in rfilter1. A file that is
+            not UTF-8 is read as Latin-1, which NIST uses.
         type_: `stm` or `ctm`.
         purpose: `ref` or `hyp`.
 
     Raises:
-        ValueError: naming file and line, if a line is no rule.
-        FileNotFoundError: if there is no such file.
+        ValueError: naming file and line, if a line is not a rule.
+        FileNotFoundError: if the file does not exist.
     """
     path = Path(path)
     rules = []
@@ -81,7 +81,7 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
         condition = _CONDITION.match(line)
         if condition:
             try:
-                with warnings.catch_warnings(action="ignore"):  # of what a later Python may read otherwise
+                with warnings.catch_warnings(action="ignore"):  # FutureWarning about the pattern's syntax
                     wanted = re.compile(condition[1].lower())
             except (re.error, OverflowError) as error:
                 raise ValueError(f"{path}:{number}: not a regular expression: {error}") from None
@@ -101,7 +101,7 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
 
 
 def parse(line: str) -> Rule:
-    """`A => B / left __ right` as a rule.
+    """Parse the rule `A => B / left __ right`.
 
     Raises:
         ValueError: if there is no arrow, or nothing before it.
@@ -110,14 +110,14 @@ def parse(line: str) -> Rule:
     if not arrow or not before.strip():
         raise ValueError(f"not a rule `A => B / left __ right`: {line.strip()!r}")
     after, slash, context = rest.rpartition("/")
-    # A slash inside [ ] parts alternatives; the last one outside begins the context.
+    # A slash inside [ ] separates alternatives; the last one outside begins the context.
     inside = "]" in context and "[" not in context.partition("]")[0]
     if not slash or inside:
         after, context = rest, ""
     sides = _CONTEXT.match(context.strip())
     left, right = (sides["left"], sides["right"]) if sides else ("", "")
     if not _bare(before):
-        raise ValueError(f"nothing stands before the arrow: {line.strip()!r}")
+        raise ValueError(f"nothing before the arrow: {line.strip()!r}")
     return Rule(_bare(before), _bare(after), _bare(left), _bare(right))
 
 
@@ -136,7 +136,7 @@ def _first_match(rules: Sequence[Rule], text: str, position: int) -> Rule | None
 
 
 def _bare(part: str) -> str:
-    """Without blanks around it, or what stands in the brackets or quotes around it."""
+    """Remove the brackets or quotes around `part`, or else the blanks."""
     part = part.strip()
     enclosed = len(part) > 1 and (part[0], part[-1]) in (("[", "]"), ('"', '"'))
     return part[1:-1] if enclosed else part

@@ -1,8 +1,8 @@
-"""Word errors as NIST counts them for Hub-5 (hubscr.pl -l english -h hub5), without NIST's programs.
+"""Word errors as counted by NIST for Hub-5 (hubscr.pl -l english -h hub5), without NIST's programs.
 
-Reference (stm) and hypothesis (ctm) go through the same steps as in csrfilt.sh: capitals, the mapping rules
-(glm), hyphens inside words to blanks, `(a b)` to `(a) (b)`; a word of the hypothesis belongs to the segment
-that holds its middle; each segment is aligned by `network.count`.
+Reference (stm) and hypothesis (ctm) are processed as in csrfilt.sh: upper case, mapping rules (glm), hyphens
+inside words to blanks, `(a b)` to `(a) (b)`. A word of the hypothesis belongs to the segment that contains
+its middle. Each segment is aligned by `network.count`.
 """
 
 import re
@@ -17,7 +17,7 @@ from asr_topdown.score import ctm, glm, network, stm
 from asr_topdown.score.errors import ErrorCounts
 
 PARTS: Mapping[str, str] = MappingProxyType({"SWBD": "sw_", "CallHome": "en_", "Fisher": "fsh_"})
-"""Part of a test set -> how the names of its files begin (eval2000, rt03)."""
+"""Part of a test set -> prefix of its files' names (eval2000, rt03)."""
 ALL = "all"
 
 _BALANCED = re.compile(r"\([^()]+\)")
@@ -27,7 +27,7 @@ _SECOND_OPTIONAL = re.compile(r"(\(\s+[^()\s]+\s+)([^()\s]+)")
 
 @dataclass(frozen=True)
 class ScoredSegment:
-    """One segment of the reference and its counts."""
+    """A segment of the reference and its counts."""
 
     segment: stm.Segment
     reference: str
@@ -42,7 +42,7 @@ class Hub5Score:
     segments: tuple[ScoredSegment, ...]
 
     def parts(self) -> dict[str, "Hub5Score"]:
-        """SWBD, CallHome, Fisher: those that are there; and `all`."""
+        """Return the scores of those of SWBD, CallHome and Fisher that exist, and of `all`."""
         found = {
             name: Hub5Score(tuple(one for one in self.segments if one.segment.file.startswith(prefix)))
             for name, prefix in PARTS.items()
@@ -55,15 +55,15 @@ class Hub5Score:
 
     @property
     def wrong_segments(self) -> int:
-        """Segments with any error."""
+        """Number of segments with an error."""
         return sum(one.counts.errors > 0 for one in self.segments)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file."""
+        """Convert to JSON values."""
         return {name: _json(part) for name, part in self.parts().items()}
 
     def table(self) -> str:
-        """Error rates of the parts, a line each, as sclite's summary has them."""
+        """Format the error rates of the parts, one per line, as in sclite's summary."""
         lines = [f"{'':10} segments   words   Corr    Sub    Del    Ins    Err  S.Err"]
         for name, part in self.parts().items():
             total = part.total
@@ -93,8 +93,8 @@ def score(segments: Sequence[stm.Segment], words: Iterable[ctm.Word], rules: Glm
     """Score a hypothesis against a reference.
 
     Raises:
-        ValueError: naming the segment or the word, if its parentheses or braces do not match; naming the
-            file and channel, if the hypothesis has words where there is no reference; if nothing is scored.
+        ValueError: naming file, channel and time, if parentheses or braces do not match; naming file and
+            channel, if the hypothesis has words on a channel without reference; if no segment is scored.
     """
     references: dict[tuple[str, str], list[stm.Segment]] = defaultdict(list)
     for segment in segments:
@@ -115,7 +115,7 @@ def score(segments: Sequence[stm.Segment], words: Iterable[ctm.Word], rules: Glm
 
 
 def normalise(text: str, rules: glm.Rules) -> str:
-    """A text as csrfilt.sh -dh leaves it.
+    """Normalise a text as `csrfilt.sh -dh` does.
 
     Raises:
         ValueError: if parentheses do not match.
@@ -127,7 +127,7 @@ def normalise(text: str, rules: glm.Rules) -> str:
     found = 1
     while found:
         text, found = _SECOND_OPTIONAL.subn(r"\1) ( \2", text, count=1)
-    # Rules may give small letters, which sclite takes for capitals.
+    # Rules may give lower case, and sclite ignores case.
     return " ".join(re.sub(r"\s+\)", ")", re.sub(r"\(\s+", "(", text)).upper().split())
 
 
@@ -139,7 +139,7 @@ def _score_side(
     position = 0
     for number, segment in enumerate(segments):
         end = position
-        # As in sclite: what lies between two segments belongs to the later one, what follows the last to it.
+        # As in sclite: words between two segments belong to the later one, words after the last to the last.
         last = number == len(segments) - 1
         while end < len(heard) and (last or heard[end].middle < segment.end):
             end += 1
@@ -159,14 +159,14 @@ def _score_segment(segment: stm.Segment, hypothesis: str, rules: glm.Rules) -> S
 
 
 class _Heard(NamedTuple):
-    """A word, or alternatives of words, and the latest middle of one of them."""
+    """A word or alternatives, and the middle of the (latest) word in seconds."""
 
     text: str
     middle: float
 
 
 def _expanded(words: Iterable[ctm.Word], rules: glm.Rules) -> list[_Heard]:
-    """Each word after the rules, which may make several of it: they share its time."""
+    """Apply the rules to each word; if they give several words, these share its time."""
     heard = []
     for word in sorted(words, key=lambda word: word.start):
         try:
@@ -183,7 +183,7 @@ def _expanded(words: Iterable[ctm.Word], rules: glm.Rules) -> list[_Heard]:
 
 
 def _middle(word: ctm.Word, number: int, position: int) -> float:
-    """The middle of the word at `position` of `number` that share a word's time, as csrfilt prints times."""
+    """Return the middle of word `position` of `number` that share a word's time, rounded as in csrfilt."""
     if number == 1:
         return word.start + word.duration / 2
     share = word.duration / max(1, number)

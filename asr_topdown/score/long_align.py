@@ -1,10 +1,9 @@
-"""Scores of alignments by anti-diagonals, and the alignment of two long sequences.
+"""Alignment scores by anti-diagonals, and the alignment of two long sequences.
 
-A matrix of all scores of 50,000 against 50,000 units would take ten gigabytes. `align_long` keeps three of
-its anti-diagonals and, every so often, two neighbours as a checkpoint. On its way back it computes the scores
-between two checkpoints again, but only those that the path can still reach: from a cell on diagonal d it
-climbs at most d - c rows before it meets diagonal c. So the second pass costs next to nothing, and memory
-grows with the shorter sequence.
+The matrix of scores of 50,000 and 50,000 units would take ten gigabytes. `align_long` keeps three of its
+anti-diagonals and, at intervals, two adjacent ones as a checkpoint. The backtrace recomputes the scores
+between two checkpoints, but only those that the path can reach: from a cell on diagonal d it climbs at most d
+- c rows to diagonal c. So the second pass costs little, and memory grows with the shorter sequence.
 """
 
 from typing import Any, NamedTuple
@@ -19,18 +18,18 @@ Units = NDArray[np.int32]
 def fill_diagonal(
     current: Scores, previous: Scores, older: Scores, equal: NDArray[np.bool_], rows: slice
 ) -> None:
-    """Best scores on a diagonal from those on the two before it.
+    """Compute the best scores on a diagonal from those on the two before it.
 
-    Score = (3 i + 3 j - cost) / 2 of the first i reference units against the first j hypothesis units: a
-    correct unit scores 3, a substitution 1, an insertion or deletion nothing. Cells of a diagonal, where
-    i + j is the same, do not depend on each other.
+    The score of the first i reference units and the first j hypothesis units is (3 i + 3 j - cost) / 2: a
+    correct unit scores 3, a substitution 1, an insertion or deletion 0. The cells of a diagonal, which have
+    the same i + j, do not depend on each other.
 
     Args:
-        current: (rows, ...) where the scores go: index i, or i less one constant for all three.
-        previous: (rows, ...) scores where i + j is one less.
-        older: (rows, ...) scores where i + j is two less.
-        equal: (rows to fill, ...) whether unit i of the reference is unit j of the hypothesis.
-        rows: which to fill; what it starts with is not 0.
+        current: (rows, ...) output, with index i, or i minus a constant that is the same for all three.
+        previous: (rows, ...) scores for i + j - 1.
+        older: (rows, ...) scores for i + j - 2.
+        equal: (rows to fill, ...) whether unit i of the reference equals unit j of the hypothesis.
+        rows: rows to fill; must not start with 0.
     """
     above = slice(rows.start - 1, rows.stop - 1)
     best = current[rows]
@@ -42,7 +41,7 @@ def fill_diagonal(
 
 
 class _Block(NamedTuple):
-    """Scores of the diagonals from `first` on: values[d - first, i - top] is that of row i on diagonal d."""
+    """Scores of diagonals from `first` on: values[d - first, i - top] belongs to row i on diagonal d."""
 
     first: int
     top: int
@@ -50,14 +49,14 @@ class _Block(NamedTuple):
 
 
 class _Pair(NamedTuple):
-    """A reference and a hypothesis of numbered units; `backwards` is the hypothesis from its end."""
+    """A reference and a hypothesis of unit ids; `backwards` is the hypothesis reversed."""
 
     reference: Units
     hypothesis: Units
     backwards: Units
 
     def fill(self, current: Units, previous: Units, older: Units, diagonal: int, top: int = 0) -> None:
-        """Fill the scores of a diagonal, of which index i - top is that of row i, below its first index."""
+        """Fill a diagonal's scores except the first; index i - top belongs to row i."""
         rows, columns = len(self.reference), len(self.hypothesis)
         low, high = max(1, diagonal - columns, top + 1), min(rows, diagonal - 1, top + len(current) - 1) + 1
         if low >= high:
@@ -68,10 +67,10 @@ class _Pair(NamedTuple):
 
 
 def align_long(reference: Units, hypothesis: Units) -> str:
-    """The alignment that `score.align` describes, as its operations, one letter each."""
+    """Align two sequences as `score.align` defines it; return the operations, one letter each."""
     pair = _Pair(reference, hypothesis, np.ascontiguousarray(hypothesis[::-1]))
     row, column = len(reference), len(hypothesis)
-    # Checkpoints and the block between two of them take about the same memory then.
+    # With this distance, the checkpoints and the block between two of them take about the same memory.
     distance = max(2, round((2 * (row + column) * min(row, column)) ** (1 / 3)))
     checkpoints = _checkpoints(pair, distance)
     steps = bytearray()
@@ -83,9 +82,9 @@ def align_long(reference: Units, hypothesis: Units) -> str:
 
 
 def _checkpoints(pair: _Pair, distance: int) -> list[_Block]:
-    """Of all scores, diagonals 0 and 1, `distance` and `distance` + 1, and so on."""
+    """Compute all scores, but keep only diagonals 0 and 1, `distance` and `distance` + 1, and so on."""
     rows, columns = len(pair.reference), len(pair.hypothesis)
-    # What is never filled are the scores of no reference or no hypothesis units: zeros.
+    # Cells with i = 0 or j = 0 are never filled: their score is zero.
     ring = np.zeros((3, rows + 1), np.int32)
     found = []
     for diagonal in range(1, rows + columns + 1):
@@ -98,7 +97,7 @@ def _checkpoints(pair: _Pair, distance: int) -> list[_Block]:
 
 
 def _block(pair: _Pair, start: _Block, row: int, last: int) -> _Block:
-    """Scores from a checkpoint to diagonal `last`, as far as a path from `row` there can reach them."""
+    """Compute the scores from a checkpoint to diagonal `last` that a path from `row` there can reach."""
     top = max(start.top, row - (last - start.first))
     values = np.zeros((last - start.first + 1, row - top + 1), np.int32)
     known = start.values[:, top - start.top : row + 1 - start.top]
@@ -109,7 +108,7 @@ def _block(pair: _Pair, start: _Block, row: int, last: int) -> _Block:
 
 
 def _trace(pair: _Pair, block: _Block, row: int, column: int, steps: bytearray) -> tuple[int, int]:
-    """Add the operations, from the end to the beginning, until the block or a sequence is used up."""
+    """Append the operations, backwards, until the path leaves the block or reaches a sequence's start."""
     reference, hypothesis = pair.reference, pair.hypothesis
     while row and column and row + column - 2 >= block.first:
         place, i = row + column - block.first, row - block.top

@@ -1,16 +1,18 @@
-"""The matched-pair sentence-segment word error test (MAPSSWE), as NIST's sc_stats does it.
+"""The matched-pair sentence-segment word error test (MAPSSWE), as in NIST's sc_stats.
 
 From Gillick and Cox, "Some statistical issues in the comparison of speech recognition algorithms", ICASSP
-1989. The details are those of SCTK (sc_stats version 1.3, min_good = 2), with which the numbers here agree:
+1989. The details follow SCTK (sc_stats version 1.3, min_good = 2), and the numbers agree with it:
 
-* Both systems' alignments with the same reference are read in step, reference word by reference word. A word
-  is *good* if both systems have it correct.
-* Each utterance is cut into segments. A segment opens with the first error of either system. It closes with
-  the second of two good words in a row with nothing inserted between them, or with the end of the utterance.
-  What is inserted belongs to the reference word after it, or to the utterance's end.
-* x = errors of the first system - errors of the second, in a segment. Segments are taken as independent. With
+* Both systems' alignments with the same reference are read in parallel, by reference word. A word is *good*
+if
+  both systems have it correct.
+* Each utterance is cut into segments. A segment starts with the first error of either system. It ends with
+the
+  second of two consecutive good words without an insertion between them, or with the utterance. An insertion
+  belongs to the next reference word, or to the utterance's end.
+* x = errors of the first system - errors of the second, in a segment. Segments are assumed independent. With
   the mean m and the standard deviation s (divisor n - 1) of x over n segments, Z = m / (s / sqrt(n)). If both
-  systems err equally often, Z is normally distributed for large n: p = P(|N(0, 1)| >= |Z|).
+  systems have the same error rate, Z is normally distributed for large n: p = P(|N(0, 1)| >= |Z|).
 * If all x are equal, Z = 0 and p = 1, as in sc_stats.
 """
 
@@ -20,7 +22,7 @@ from dataclasses import dataclass
 
 from asr_topdown.score.align import Alignment
 
-# Good words that part two segments: sc_stats's fixed value.
+# Number of good words between two segments, fixed in sc_stats.
 BOUNDARY = 2
 
 
@@ -28,10 +30,10 @@ BOUNDARY = 2
 class MatchedPairs:
     """Result of the test.
 
-    segments: how many there are.
-    first, second: errors of each system, all of which lie in segments.
+    segments: number of segments.
+    first, second: errors of each system, all of them in segments.
     mean, deviation: of the differences (first - second) per segment.
-    z: positive when the second system errs less.
+    z: positive if the second system is better.
     p_value: two-tailed.
     """
 
@@ -45,13 +47,13 @@ class MatchedPairs:
 
 
 def mapsswe(alignments: Iterable[tuple[Alignment, Alignment]]) -> MatchedPairs:
-    """Test whether two systems err equally often.
+    """Test whether two systems have the same error rate.
 
     Args:
-        alignments: for each utterance, the first and the second system's alignment with one reference.
+        alignments: for each utterance, the first and the second system's alignment with its reference.
 
     Raises:
-        ValueError: when the two alignments of an utterance have different references.
+        ValueError: if the two alignments of an utterance have different references.
     """
     found = [segment for first, second in alignments for segment in segments(first, second)]
     differences = [first - second for first, second in found]
@@ -72,7 +74,7 @@ def mapsswe(alignments: Iterable[tuple[Alignment, Alignment]]) -> MatchedPairs:
 
 
 def segments(first: Alignment, second: Alignment) -> list[tuple[int, int]]:
-    """Errors (first system's, second system's) in each segment of one utterance."""
+    """Return the errors (first system's, second system's) in each segment of an utterance."""
     if first.reference != second.reference:
         left, right = " ".join(first.reference), " ".join(second.reference)
         raise ValueError(f"cannot compare alignments with different references: {left!r} and {right!r}")
@@ -96,7 +98,7 @@ def segments(first: Alignment, second: Alignment) -> list[tuple[int, int]]:
 
 
 def _by_reference(alignment: Alignment) -> list[tuple[int, bool]]:
-    """(words inserted before it, whether it is wrong) of each reference word and, last, of the end."""
+    """Return (words inserted before it, whether it is wrong) for each reference word, and finally the end."""
     steps = []
     inserted = 0
     for operation in alignment.operations:

@@ -1,9 +1,9 @@
-"""Alignment of a reference and a hypothesis in which words have alternatives, as sclite does it.
+"""Alignment of a reference and a hypothesis with alternatives, as in sclite.
 
-`{ it is / it has / @ }` are alternatives, `@` is nothing; `(uh)` may be left out; `frag-` is right if the
-other word begins so, `-ment` if it ends so (but not `(-ment)`). Costs of sclite -D -F: a correct word 0, a
-substitution 4, an insertion or deletion 3, of an optional word 2, of `@` 0.001. Ties as in `align`: a pair
-before an insertion before a deletion, the first alternative before the others.
+`{ it is / it has / @ }` are alternatives, `@` is the empty word; `(uh)` is optional; `frag-` is correct if
+the other word begins with it, `-ment` if it ends with it (but not `(-ment)`). Costs as in `sclite -D -F`: a
+correct word 0, a substitution 4, an insertion or deletion 3, of an optional word 2, of `@` 0.001. Ties as in
+`align`: a pair before an insertion before a deletion, the first alternative before the others.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ _MAX_DEPTH = 50
 
 
 class Arc(NamedTuple):
-    """A word of a network, and the arcs that can come before it (0 is its beginning)."""
+    """A word of a network, and the arcs that can precede it (0 is the start)."""
 
     word: str
     optional: bool
@@ -27,14 +27,14 @@ class Arc(NamedTuple):
 
 
 class Network(NamedTuple):
-    """Words in an order in which each comes after those before it; `ends`: which may be the last."""
+    """Arcs in topological order, and those that can be last."""
 
     arcs: tuple[Arc, ...]
     ends: tuple[int, ...]
 
 
 def parse(text: str) -> Network:
-    """The network of a text.
+    """Parse a text into a network.
 
     Raises:
         ValueError: if braces do not match.
@@ -49,7 +49,7 @@ def parse(text: str) -> Network:
 def _parse(
     tokens: Sequence[str], position: int, ends: tuple[int, ...], arcs: list[Arc], *, depth: int
 ) -> tuple[int, tuple[int, ...]]:
-    """Read until `}` or `/` of this depth; (position after what was read, last arcs)."""
+    """Read until `}` or `/` of this depth; return the position there and the last arcs."""
     while position < len(tokens):
         word = tokens[position]
         if depth and word in ("}", "/"):
@@ -69,14 +69,14 @@ def _parse(
 def _alternatives(
     tokens: Sequence[str], position: int, before: tuple[int, ...], arcs: list[Arc], *, depth: int
 ) -> tuple[int, tuple[int, ...]]:
-    """Read `a b / c }`; (position after it, last arcs of all branches)."""
+    """Read `a b / c }`; return the position after it and the last arcs of all branches."""
     if depth > _MAX_DEPTH:
         raise ValueError(f"braces within braces, more than {_MAX_DEPTH} deep")
     ends: tuple[int, ...] = ()
     while True:
         size = len(arcs)
         position, last = _parse(tokens, position, before, arcs, depth=depth)
-        if len(arcs) > size:  # sclite overlooks an alternative in which nothing stands, not even `@`
+        if len(arcs) > size:  # sclite ignores an empty alternative, without even `@`
             ends += last
         position += 1
         if tokens[position - 1] == "}":
@@ -86,12 +86,12 @@ def _alternatives(
 def _arc(word: str, before: tuple[int, ...]) -> Arc:
     optional = len(word) > 2 and word[0] == "(" and word[-1] == ")"
     word = word[1:-1] if optional else word
-    # sclite takes a star at the end of a word for a mark of its own.
+    # sclite removes a star at the end of a word.
     return Arc(word[:-1] if len(word) > 1 and word.endswith("*") else word, optional, before)
 
 
 def same(left: Arc, right: Arc) -> bool:
-    """Whether two words count as the same; fragments as in sclite -F."""
+    """Whether two words count as equal; fragments as in `sclite -F`."""
     for fragment, other in ((left, right), (right, left)):
         if len(fragment.word) > 1 and fragment.word.startswith("-") and not fragment.optional:
             return other.word.endswith(fragment.word[1:])
@@ -101,10 +101,10 @@ def same(left: Arc, right: Arc) -> bool:
 
 
 def count(reference: str, hypothesis: str) -> ErrorCounts:
-    """Align two texts with alternatives and count.
+    """Align two texts with alternatives and count errors.
 
-    An optional word counts as correct where it has no counterpart, in the hypothesis too; of alternatives
-    only those that were chosen count.
+    An optional word without counterpart counts as correct, in the hypothesis too; of alternatives only the
+    chosen ones count.
 
     Raises:
         ValueError: if braces do not match.
@@ -119,7 +119,7 @@ def count(reference: str, hypothesis: str) -> ErrorCounts:
     return ErrorCounts(*counts)
 
 
-_Cell = tuple[int, int, int, int]  # cost, kind of step, the cell before: reference arc, hypothesis arc
+_Cell = tuple[int, int, int, int]  # cost, kind of step, previous cell: reference arc, hypothesis arc
 _Cells = list[list[_Cell]]
 
 
@@ -134,7 +134,7 @@ def _fill(left: Network, right: Network) -> _Cells:
 
 
 def _best(cells: _Cells, a: int, b: int, arc: Arc, other: Arc) -> _Cell:
-    """The cheapest way to end with reference arc `a` and hypothesis arc `b`."""
+    """Find the cheapest way to end with reference arc `a` and hypothesis arc `b`."""
     options: list[_Cell] = []
     if a and b:
         cost, x, y = min(
@@ -167,7 +167,7 @@ def _last(left: Network, right: Network, cells: _Cells) -> tuple[int, int]:
 
 
 def _trace(cells: _Cells, a: int, b: int) -> list[tuple[int, int, int]]:
-    """(kind of step, reference arc, hypothesis arc), from the end to the beginning."""
+    """Return each step's (kind, reference arc, hypothesis arc), backwards."""
     steps = []
     while a or b:
         _, kind, before_a, before_b = cells[a][b]
@@ -177,7 +177,7 @@ def _trace(cells: _Cells, a: int, b: int) -> list[tuple[int, int, int]]:
 
 
 def _kind(step: int, arc: Arc, other: Arc) -> int | None:
-    """Which of correct (0), substitution (1), deletion (2), insertion (3) a step is; None: of nothing."""
+    """Classify a step: correct 0, substitution 1, deletion 2, insertion 3, None if only of empty words."""
     if step == _PAIR:
         return None if arc.word == other.word == _NOTHING else int(not same(arc, other))
     alone = arc if step == _DELETION else other

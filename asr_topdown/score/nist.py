@@ -1,4 +1,4 @@
-"""NIST's own scoring program, hubscr.pl of the sctk package, where it is installed."""
+"""NIST's scoring program, hubscr.pl of the sctk package, if it is installed."""
 
 import os
 import re
@@ -13,7 +13,7 @@ from asr_topdown.score import ctm, stm
 from asr_topdown.score.errors import ErrorCounts
 
 FOLDERS = (Path(__file__).parents[2] / "tools" / "sctk" / "bin", Path("/usr/lib/sctk/bin"))
-"""Where hubscr.pl is looked for besides PATH: what tools/install_sctk.sh unpacks, Debian's package."""
+"""Where to look for hubscr.pl besides PATH: from tools/install_sctk.sh, and Debian's package."""
 
 _NOTHING = "@"
 _ROW = re.compile(r"^\s*\|\s*(\S+)\s*\|[^|]*\|\s*(\d+) +(\d+) +(\d+) +(\d+) [^|]*\|\s*$", re.MULTILINE)
@@ -21,36 +21,36 @@ _SUM = "Sum"
 
 
 def find_hubscr() -> Path | None:
-    """hubscr.pl, or None where there is none."""
+    """Return the path of hubscr.pl, or None if it is not installed."""
     found = shutil.which("hubscr.pl", path=os.pathsep.join([os.environ.get("PATH", ""), *map(str, FOLDERS)]))
     return Path(found) if found else None
 
 
 def hubscr(segments: Sequence[stm.Segment], words: Iterable[ctm.Word], rules: Path | str) -> ErrorCounts:
-    """Sums over all segments, as `hubscr_rows`."""
+    """Score with hubscr.pl as `hubscr_rows` does; return the sums over all segments."""
     return hubscr_rows(segments, words, rules)[_SUM]
 
 
 def hubscr_rows(
     segments: Sequence[stm.Segment], words: Iterable[ctm.Word], rules: Path | str
 ) -> dict[str, ErrorCounts]:
-    """Counts of each speaker (in small letters) and of all (`Sum`), by `hubscr.pl -V -l english -h hub5`.
+    """Count errors per speaker (in lower case) and in total (`Sum`) with `hubscr.pl -V -l english -h hub5`.
 
     Args:
-        segments: the reference, as its stm file has it.
+        segments: the reference, as in its stm file.
         words: the hypothesis.
         rules: the glm file.
 
     Raises:
-        OSError: if hubscr.pl is not installed, or fails: the line holds the end of what it says. Its rfilter1
-            fails without a word and leaves its error message in place of the texts; that is seen here.
+        OSError: if hubscr.pl is not installed or fails; the line has the end of its output. If its rfilter1
+            fails, hubscr.pl does not notice and scores the error message; this is detected.
     """
     program = find_hubscr()
     if program is None:
         raise OSError("hubscr.pl is not installed; tools/install_sctk.sh gets it")
     with tempfile.TemporaryDirectory(prefix="hubscr.") as folder:
         reference, hypothesis = Path(folder, "ref.stm"), Path(folder, "hyp.ctm")
-        # Without labels: each would have to be declared, or no report is made.
+        # Without labels: undeclared ones would prevent the report.
         stm.write(reference, [s._replace(labels="", text=_capitals(s.text)) for s in segments])
         heard = [word._replace(word=_capitals(word.word)) for word in words]
         ctm.write(hypothesis, heard + _silent_sides(segments, heard))
@@ -67,7 +67,7 @@ def hubscr_rows(
 
 
 def _run(program: Path, folder: str) -> "subprocess.CompletedProcess[str]":
-    """hubscr.pl on the files that have been written to `folder`."""
+    """Run hubscr.pl on the files in `folder`."""
     path = f"{program.parent}{os.pathsep}{os.environ.get('PATH', '')}"
     command = [
         str(program),
@@ -96,19 +96,19 @@ def _run(program: Path, folder: str) -> "subprocess.CompletedProcess[str]":
 
 
 def _capitals(text: str) -> str:
-    """Text with letters beyond ASCII, which NIST's programs leave as they are, in capitals."""
+    """Convert non-ASCII letters, which NIST's programs leave unchanged, to upper case."""
     return "".join(letter if letter.isascii() else letter.upper() for letter in text)
 
 
 def _check_filtered(folder: Path) -> None:
-    """Make sure that rfilter1, which applies the rules, has not left an error message in place of texts."""
+    """Check that rfilter1, which applies the rules, has not written an error message instead of texts."""
     for path in sorted(folder.glob("*.filt")):
         error = re.search(r"\*ERR:.*", path.read_text(errors="replace"))
         if error:
-            raise OSError(f"hubscr.pl failed: rfilter1 says {' '.join(error[0].split())!r} of the rules")
+            raise OSError(f"hubscr.pl failed: rfilter1 rejects the rules: {' '.join(error[0].split())!r}")
 
 
 def _silent_sides(segments: Sequence[stm.Segment], words: Sequence[ctm.Word]) -> list[ctm.Word]:
-    """A word that is nothing for each channel without words: sclite would refuse the file."""
+    """Return an empty word for each channel without words, since sclite would reject the file."""
     heard = {(word.file, word.channel) for word in words}
     return [ctm.Word(*side, 0.0, 0.01, _NOTHING) for side in sorted({s[:2] for s in segments} - heard)]

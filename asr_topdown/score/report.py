@@ -22,7 +22,7 @@ class ScoredUtterance:
 
 @dataclass(frozen=True)
 class ScoreReport:
-    """All utterances of one system, in the order of their ids, and what follows from them."""
+    """All utterances of one system, in the order of their ids, and statistics of them."""
 
     unit: Unit
     utterances: tuple[ScoredUtterance, ...]
@@ -44,16 +44,16 @@ class ScoreReport:
 
     @property
     def wrong_sentences(self) -> int:
-        """Utterances with any error."""
+        """Number of utterances with an error."""
         return sum(one.counts.errors > 0 for one in self.utterances)
 
     @property
     def sentence_error_rate(self) -> float:
-        """Share of utterances with any error."""
+        """Share of utterances with an error."""
         return self.wrong_sentences / len(self.utterances)
 
     def speakers(self) -> dict[str, tuple[ScoredUtterance, ...]]:
-        """Speaker -> utterances, sorted; empty when speakers were not given."""
+        """Speaker -> utterances, sorted; empty if the speakers are not known."""
         groups: dict[str, list[ScoredUtterance]] = {}
         for one in self.utterances:
             if one.speaker is not None:
@@ -65,26 +65,26 @@ class ScoreReport:
         return {speaker: _sum(utterances) for speaker, utterances in self.speakers().items()}
 
     def worst(self, number: int) -> list[ScoredUtterance]:
-        """At most `number` utterances with most errors, of equals those with the higher rate first."""
+        """Return at most `number` utterances with the most errors, ties by the higher rate."""
         wrong = [one for one in self.utterances if one.counts.errors]
         return sorted(wrong, key=lambda one: (-one.counts.errors, -one.counts.rate, one.utterance))[:number]
 
     def confusions(self) -> Counter[tuple[str, str]]:
-        """(reference unit, hypothesis unit) -> how often the one was substituted by the other."""
+        """(reference unit, hypothesis unit) -> number of substitutions."""
         return Counter(
             (left, right) for left, right in self._pairs("S") if left is not None and right is not None
         )
 
     def deleted(self) -> Counter[str]:
-        """Reference unit -> how often it was deleted."""
+        """Reference unit -> number of deletions."""
         return Counter(left for left, _ in self._pairs("D") if left is not None)
 
     def inserted(self) -> Counter[str]:
-        """Hypothesis unit -> how often it was inserted."""
+        """Hypothesis unit -> number of insertions."""
         return Counter(right for _, right in self._pairs("I") if right is not None)
 
     def to_json(self) -> dict[str, Any]:
-        """Plain values for a JSON file: sums, rates (null where infinite), speakers, counts per utterance."""
+        """Convert to JSON values: sums, rates (null if infinite), speakers, counts per utterance."""
         return {
             "unit": self.unit,
             "utterances": len(self.utterances),
@@ -113,19 +113,19 @@ def score(
 ) -> ScoreReport:
     """Score transcripts, joined by utterance id.
 
-    Units must be equal to the letter to be correct (sclite ignores case unless told not to).
+    Case matters (sclite ignores it by default).
 
     Args:
         references: utterance id -> transcript, which may be empty.
         hypotheses: utterance id -> transcript, which may be empty (all deletions).
-        unit: what is counted: words, characters, or labels, which are texts of one word.
+        unit: the unit to count: words, characters, or labels, which are texts of one word.
         utt2spk: utterance id -> speaker, for every reference.
-        missing_as_empty: count a missing hypothesis as an empty one.
-        nlsyms: tags (<NOISE>) that count neither in the reference nor in the hypothesis.
+        missing_as_empty: treat a missing hypothesis as an empty one.
+        nlsyms: symbols (<NOISE>) to remove from references and hypotheses.
 
     Raises:
         ValueError: for a reference without hypothesis (unless `missing_as_empty`), a hypothesis without
-            reference, an utterance without speaker, or no reference unit at all: then there is no rate.
+            reference, an utterance without speaker, or references that are all empty.
     """
     if not missing_as_empty:
         _refuse(references.keys() - hypotheses.keys(), "no hypothesis for")
@@ -149,7 +149,7 @@ def score(
 
 
 def _refuse(names: Iterable[str], problem: str) -> None:
-    """Raise a ValueError that lists the first few `names`, if there are any."""
+    """Raise a ValueError that lists the first `names`, if there are any."""
     listed = sorted(names)
     if listed:
         shown = ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")

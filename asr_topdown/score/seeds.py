@@ -1,14 +1,14 @@
-"""Compare two ways of training, each run with several seeds, on one test set.
+"""Comparison of two ways of training, each run with several seeds, on one test set.
 
 Such a difference is uncertain for two reasons: other seeds would give other networks, and another test set
-would hold other utterances. All seeds are tested on the same utterances, so that more seeds do not average
-the second away. Let d[s, u] be what utterance u contributes to the difference of seed s (the two networks of
-a seed are a pair), with S seeds and N utterances. The variance of the mean difference has two parts, which
-are estimated as in a two-way analysis of variance:
+would have other utterances. All seeds are tested on the same utterances, so that more seeds do not reduce the
+second uncertainty. Let d[s, u] be the contribution of utterance u to the difference of seed s (the two
+networks of a seed are a pair), with S seeds and N utterances. The variance of the mean difference has two
+parts, which are estimated as in a two-way analysis of variance:
 
     V_S  variance of the seeds' differences / S
     V_U  variance of the utterances' mean differences / N
-    V_E  variance of what is left of d without its means over seeds and over utterances, / (S N);
+    V_E  residual variance of d after subtracting its means over seeds and over utterances, / (S N);
          it is in V_S and in V_U, so V_U - V_E is what the choice of utterances adds to V_S
 
 The confidence interval is the mean difference plus or minus
@@ -16,12 +16,11 @@ The confidence interval is the mean difference plus or minus
     h = max( sqrt( t(S-1)^2 V_S + t(N-1)^2 max(V_U - V_E, 0) ),  t(N-1) sqrt(V_U) )
 
 where t(f) is Student's quantile with f degrees of freedom at the interval's level. The first term is
-Banerjee's bound (Sankhya A 23, 1961): with two estimated variances this interval covers the mean at least as
-often as it says, whichever of the two is the larger. (A t-test whose degrees of freedom follow Satterthwaite
-is not safe with three seeds: up to 8 % false alarms at 0.05, 3.6 % at 0.01.) The second term takes the
-networks as given; it guards the first on small test sets, where the seeds can agree by accident.
-p is one minus the largest level at which the interval leaves zero out. `docs/statistics.md` shows how often
-it is wrong, and what it detects.
+Banerjee's bound (Sankhya A 23, 1961): with two estimated variances this interval has at least its nominal
+coverage, whichever of the two is larger. (A t-test with Satterthwaite's degrees of freedom is not safe with
+three seeds: up to 8 % false alarms at 0.05, 3.6 % at 0.01.) The second term takes the networks as given; it
+protects against small test sets, where the seeds can agree by accident. p is one minus the largest level at
+which the interval excludes zero. `docs/statistics.md` gives the rate of false alarms and the power.
 """
 
 import math
@@ -36,23 +35,23 @@ from asr_topdown.score import student
 from asr_topdown.score.significance import block_sums
 
 Floats = NDArray[np.float64]
-# Maps each seed's error rate to what is compared: np.exp makes perplexities of nats per word.
+# Maps each seed's error rate to the quantity to compare: np.exp turns nats per word into perplexities.
 Measure = Callable[[Floats], Floats]
 
-# With fewer seeds than this there is no p-value and no interval.
+# With fewer seeds there is no p-value and no interval.
 MIN_SEEDS = 3
 _SMALLEST_P = 1e-9
 
 
 @dataclass(frozen=True)
 class SeedDifference:
-    """Error of a first system minus that of a second.
+    """Error rate of a first system minus that of a second.
 
     Attributes:
-        difference: of the means over the seeds; positive: the second system errs less.
+        difference: of the means over the seeds; positive if the second system is better.
         interval: its confidence interval; None with fewer than `MIN_SEEDS` seeds or two utterances (blocks).
-        p_value: two-sided, of the same estimate as the interval; None where that is.
-        seeds: how many pairs there are.
+        p_value: two-sided, from the same estimate as the interval; None if that is.
+        seeds: number of pairs.
     """
 
     difference: float
@@ -63,14 +62,14 @@ class SeedDifference:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean differences and their estimated variance by source: arrays of one shape, or single numbers.
+    """Mean differences and their estimated variances by source: arrays of one shape, or numbers.
 
     Attributes:
         difference: mean over seeds.
         seeds: V_S.
         utterances: V_U.
         residual: V_E.
-        shape: (S, N), how many seeds and utterances (or blocks) there are.
+        shape: (S, N), the numbers of seeds and of utterances (or blocks).
     """
 
     difference: Floats
@@ -80,7 +79,7 @@ class Spread:
     shape: tuple[int, int]
 
     def half_width(self, level: float = 0.95) -> Floats:
-        """Half the width of the confidence interval."""
+        """Compute half the width of the confidence interval."""
         seeds, utterances = (_quantile(1 - level, count - 1) for count in self.shape)
         added = np.maximum(self.utterances - self.residual, 0)
         both = np.sqrt(seeds**2 * self.seeds + utterances**2 * added)
@@ -102,13 +101,13 @@ def compare_seeds(
         first: (S, N) errors; row s of both systems belongs to one seed.
         second: (S, N) errors.
         references: (N,) reference units of each utterance.
-        measure: what is compared of each seed's error rate instead of the rate itself.
-        blocks: (N,) utterances with equal values, one speaker's for example, count as one: then the
-            interval says what other speakers would give.
+        measure: function of each seed's error rate to compare instead of the rate itself.
+        blocks: (N,) utterances with equal values count as one; with speakers, the interval allows for the
+            choice of speakers.
         level: of confidence.
 
     Raises:
-        ValueError: when there is no reference unit.
+        ValueError: if there are no reference units.
     """
     rows_first, rows_second = np.atleast_2d(np.asarray(first)), np.atleast_2d(np.asarray(second))
     assert rows_first.shape == rows_second.shape, f"{rows_first.shape} and {rows_second.shape} are not pairs"
@@ -135,7 +134,7 @@ def spread(first: Floats, second: Floats, references: Floats, measure: Measure |
     differences, changes = _changes(first, references, measure)
     subtracted, changes_subtracted = _changes(second, references, measure)
     differences, changes = differences - subtracted, changes - changes_subtracted
-    # What each utterance adds to the difference of each seed; the sum over utterances is zero.
+    # Each utterance's contribution to the difference of each seed; they sum to zero over utterances.
     changes -= changes.mean(-1, keepdims=True)
     mean = changes.mean(-2)
     left = np.square(changes - mean[..., None, :]).sum((-2, -1))
@@ -149,7 +148,7 @@ def spread(first: Floats, second: Floats, references: Floats, measure: Measure |
 
 
 def p_value(found: Spread) -> float:
-    """Two-sided p of a single difference: one minus the largest level whose interval leaves zero out."""
+    """Return the two-sided p of a difference: one minus the largest level whose interval excludes zero."""
     size = abs(float(found.difference))
     if size <= found.half_width(0.0):
         return 1.0
@@ -166,9 +165,9 @@ def p_value(found: Spread) -> float:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """Correct p-values for being many (Holm, Scandinavian Journal of Statistics 6, 1979); None stays None.
+    """Correct p-values for multiple testing (Holm, Scand. J. of Statistics 6, 1979); None stays None.
 
-    The chance that any true null hypothesis among them has a corrected p below a level is at most that level.
+    The probability that any true null hypothesis has a corrected p below a level is at most that level.
     """
     order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
@@ -180,9 +179,9 @@ def holm(p_values: Sequence[float | None]) -> list[float | None]:
 
 
 def _changes(errors: Floats, references: Floats, measure: Measure | None) -> tuple[Floats, Floats]:
-    """(..., S) each seed's measure, and (..., S, N) how much each utterance raises it.
+    """Return (..., S) each seed's measure, and (..., S, N) by how much each utterance raises it.
 
-    The infinitesimal jackknife: to first order an utterance moves a ratio of sums by (errors - rate *
+    The infinitesimal jackknife: to first order an utterance changes a ratio of sums by (errors - rate *
     references) / all references.
     """
     total = references.sum(-1)[..., None]
@@ -195,7 +194,7 @@ def _changes(errors: Floats, references: Floats, measure: Measure | None) -> tup
 
 
 def _variance(values: Floats) -> Floats:
-    """Sample variance over the last axis; 0 of a single value."""
+    """Compute the sample variance over the last axis; 0 for a single value."""
     return values.var(-1, ddof=1) if values.shape[-1] > 1 else np.zeros(values.shape[:-1])
 
 

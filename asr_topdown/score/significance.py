@@ -1,12 +1,12 @@
 """Bootstrap confidence intervals and paired bootstrap comparisons of error rates.
 
 An error rate is a ratio of sums, so whole utterances (or all of a speaker's at once) are drawn with
-replacement and both sums are taken anew (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
-performance evaluation", ICASSP 2004). Of two systems, both are scored on the same draw. Intervals are
-percentile intervals; with less than some dozens of utterances they are too narrow and p-values too small. A
-single utterance (or speaker) says nothing of others: its interval is infinite, its p-value 1.
+replacement and both sums are recomputed (Bisani and Ney, "Bootstrap estimates for confidence intervals in ASR
+performance evaluation", ICASSP 2004). Two systems are scored on the same draws. Intervals are percentile
+intervals; with fewer than some dozens of utterances they are too narrow and p-values too small. A single
+utterance (or speaker) gives an infinite interval and a p-value of 1.
 
-Differences are the first system minus the second everywhere: positive means that the second errs less.
+Differences are the first system minus the second: positive means that the second is better.
 """
 
 import math
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
-# (draws, columns) sums of each draw -> (draws,) values
+# (draws, columns) sums -> (draws,) values
 Statistic = Callable[[Floats], Floats]
 
 _DRAWS_AT_ONCE = 2_000_000
@@ -37,9 +37,9 @@ class RateInterval:
 class RateDifference:
     """Error rate of a first system minus that of a second, as fractions.
 
-    p_value: two-sided, twice the smaller share of draws on either side of zero (ties on both sides). It is
-        below 1 - level when the interval leaves zero out. Its smallest value is 2 / (resamples + 1).
-    second_better: share of draws in which the second system errs less (Bisani and Ney's "probability of
+    p_value: two-sided, twice the smaller share of draws on either side of zero (ties count on both). It is
+        below 1 - level if the interval excludes zero. Its smallest value is 2 / (resamples + 1).
+    second_better: share of draws in which the second system is better (Bisani and Ney's "probability of
         improvement"; draws without a difference do not count).
     """
 
@@ -59,19 +59,19 @@ def bootstrap_rate(
     level: float = 0.95,
     seed: int = 0,
 ) -> RateInterval:
-    """Confidence interval of sum(errors) / sum(references).
+    """Compute the confidence interval of sum(errors) / sum(references).
 
     Args:
         errors: (N,) errors of each utterance.
         references: (N,) reference units of each utterance.
-        blocks: (N,) utterances with equal values, a speaker's say, are drawn together; None: one by one. With
-            speakers the interval says what other speakers would give; it needs many of them, ten at least.
-        resamples: draws.
+        blocks: (N,) utterances with equal values are drawn together; None: one by one. With speakers, of
+            which there should be at least ten, the interval allows for the choice of speakers.
+        resamples: number of draws.
         level: of confidence.
         seed: of the draws.
 
     Raises:
-        ValueError: when there is no reference unit.
+        ValueError: if there are no reference units.
     """
     sums = block_sums([errors], references, blocks)
     rate = float(sums[:, 0].sum() / sums[:, 1].sum())
@@ -93,10 +93,10 @@ def paired_bootstrap(
 ) -> RateDifference:
     """Compare two systems on the same utterances.
 
-    `first` and `second` are the (N,) errors of each; the rest is as in `bootstrap_rate`.
+    `first` and `second` are the (N,) errors of each; the other arguments are as in `bootstrap_rate`.
 
     Raises:
-        ValueError: when there is no reference unit.
+        ValueError: if there are no reference units.
     """
     sums = block_sums([first, second], references, blocks)
     errors_first, errors_second, reference = sums.sum(0)
@@ -108,7 +108,7 @@ def paired_bootstrap(
 
 
 def block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Hashable] | None) -> Floats:
-    """(blocks, columns) sums of each column of errors and, last, of the references."""
+    """Return (blocks, columns) sums of each column of errors and, last, of the references."""
     columns = np.stack([np.asarray(column, np.float64) for column in (*errors, references)], 1)
     if not columns[:, -1].sum() > 0:
         raise ValueError(f"no reference words in {len(columns)} utterances; there is no error rate")
@@ -122,7 +122,7 @@ def block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Ha
 
 
 def _resample(sums: Floats, resamples: int, seed: int, statistic: Statistic) -> Floats:
-    """`statistic` of each draw's column sums; draws without reference units have none and are left out."""
+    """Compute `statistic` of each draw's column sums, except for draws without reference units."""
     generator = np.random.default_rng(seed)
     blocks = len(sums)
     values = []

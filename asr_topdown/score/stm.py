@@ -1,4 +1,4 @@
-"""NIST's segment time marks (stm): what was said when, on which channel of which file."""
+"""NIST's segment time marks (stm): reference transcripts with times, by file and channel."""
 
 import math
 import re
@@ -9,11 +9,11 @@ from typing import NamedTuple
 from asr_topdown import files
 
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
-"""Text of a segment that is not scored, nor what a system found there."""
+"""Text of a segment that is not scored; the hypothesis there is ignored."""
 
 
 class Segment(NamedTuple):
-    """One line: seconds in `channel` of `file`; `labels` as they stand (`<o,f0,m>`), or ""."""
+    """A line: times in seconds, in `channel` of `file`; `labels` verbatim (`<o,f0,m>`), or ""."""
 
     file: str
     channel: str
@@ -29,14 +29,14 @@ class Segment(NamedTuple):
 
 
 def read(path: Path | str) -> list[Segment]:
-    """The segments of a file, in its order; comments (`;;`) are left out.
+    """Read the segments of a file, in its order, without comments (`;;`).
 
-    A file that is not UTF-8 is Latin-1, as NIST's are.
+    A file that is not UTF-8 is read as Latin-1, which NIST uses.
 
     Raises:
-        ValueError: naming file and line, if one has fewer than five fields, times that are no numbers, or an
-            end that is before its start; naming the file, if there is no segment in it.
-        FileNotFoundError: if there is no such file.
+        ValueError: naming file and line, for fewer than five fields, times that are not numbers, or an end
+            before the start; naming the file, if it has no segments.
+        FileNotFoundError: if the file does not exist.
     """
     path = Path(path)
     segments = []
@@ -52,20 +52,20 @@ def read(path: Path | str) -> list[Segment]:
 
 
 def parse(line: str) -> Segment:
-    """`file channel speaker start end [<labels>] text`; as in sclite, what begins a text in `<>` is labels.
+    """Parse `file channel speaker start end [<labels>] text`; as in sclite, a first word in `<>` is labels.
 
     Raises:
-        ValueError: if it is anything else.
+        ValueError: for any other form.
     """
     fields = line.split(maxsplit=5)
     if len(fields) < 5:
-        raise ValueError(f"needs file, channel, speaker, start and end, has {len(fields)} fields")
+        raise ValueError(f"must have file, channel, speaker, start and end, got {len(fields)} fields")
     try:
         start, end = float(fields[3]), float(fields[4])
     except ValueError:
         raise ValueError(f"start {fields[3]!r} and end {fields[4]!r} must be seconds") from None
     if not 0 <= start <= end < math.inf:
-        raise ValueError(f"a segment from {fields[3]} to {fields[4]} s")
+        raise ValueError(f"times must be 0 <= start <= end, got {fields[3]} and {fields[4]} s")
     text = fields[5].strip() if len(fields) > 5 else ""
     labels, _, rest = text.partition(" ")
     if re.fullmatch(r"<[^<>]+>", labels) is None:
@@ -75,7 +75,7 @@ def parse(line: str) -> Segment:
 
 
 def write(path: Path | str, segments: Iterable[Segment]) -> None:
-    """Write a file that `read` reads back, sorted as sclite wants it: by file, channel and start."""
+    """Write segments sorted by file, channel and start, as sclite requires."""
     lines = [
         " ".join(filter(None, (s.file, s.channel, s.speaker, str(s.start), str(s.end), s.labels, s.text)))
         for s in sorted(segments, key=lambda s: (s.file, s.channel, s.start))

@@ -1,8 +1,8 @@
 """Student's t distribution for whole degrees of freedom: two-sided tail areas and their inverse.
 
 The tail area is the finite series of Abramowitz and Stegun, "Handbook of Mathematical Functions", 26.7.3 and
-26.7.4; the inverse is Newton's method, which from a normal quantile climbs to the root without overshooting
-because the density falls.
+26.7.4; the inverse is Newton's method, which rises from a normal quantile to the root without overshooting
+because the density decreases.
 """
 
 import math
@@ -12,11 +12,11 @@ from statistics import NormalDist
 import numpy as np
 from numpy.typing import NDArray
 
-_STEPS = 200  # far more than any tail area above 1e-12 needs
+_STEPS = 200  # far more than needed for any tail area above 1e-12
 
 
 def tail(t: float, freedom: int) -> float:
-    """P(|T| >= |t|) with `freedom` degrees of freedom; the absolute error is some 1e-15."""
+    """Compute P(|T| >= |t|) with `freedom` degrees of freedom, to an absolute error of about 1e-15."""
     angle = math.atan(abs(t) / math.sqrt(freedom))
     powers = _coefficients(freedom) * math.cos(angle) ** np.arange(freedom % 2, freedom - 1, 2)
     inside = math.sin(angle) * float(powers.sum())
@@ -26,7 +26,7 @@ def tail(t: float, freedom: int) -> float:
 
 
 def quantile(area: float, freedom: int) -> float:
-    """The t >= 0 with `tail(t, freedom) == area`, for 1e-12 <= area <= 1.
+    """Find the t >= 0 with `tail(t, freedom) == area`, for 1e-12 <= area <= 1.
 
     Raises:
         ValueError: for an area outside that range.
@@ -50,7 +50,7 @@ def _density(t: float, freedom: int) -> float:
 
 @lru_cache(maxsize=256)
 def _coefficients(freedom: int) -> NDArray[np.float64]:
-    """Of the powers of the cosine: 1, 1/2, 1*3/2*4, ... (even) or 1, 2/3, 2*4/3*5, ... (odd)."""
+    """Return the cosine powers' coefficients: 1, 1/2, 1*3/2*4, ... (even) or 1, 2/3, 2*4/3*5, ... (odd)."""
     factors = np.arange(freedom % 2, freedom - 1, 2, dtype=np.float64)
     factors[1:] = (factors[1:] - 1) / factors[1:]
     factors[:1] = 1

@@ -1,4 +1,4 @@
-"""Score reports as text: the summary a terminal shows, and the full report with every alignment."""
+"""Score reports as text: a summary for the terminal, and the full report with every alignment."""
 
 import unicodedata
 from collections import Counter
@@ -10,21 +10,21 @@ from asr_topdown.score.mapsswe import MatchedPairs
 from asr_topdown.score.report import ScoredUtterance, ScoreReport
 from asr_topdown.score.significance import RateDifference, RateInterval
 
-# Columns after which an alignment goes on below.
+# Columns after which an alignment is continued below.
 _WIDTH = 100
 _PLURAL: dict[Unit, str] = {"word": "words", "char": "characters", "label": "labels"}
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What the tests say of a first system against a second one."""
+    """The tests' results for a first system against a second one."""
 
     bootstrap: RateDifference
     matched_pairs: MatchedPairs
 
 
 def summary(reports: Sequence[ScoreReport], intervals: Sequence[RateInterval], level: float = 0.95) -> str:
-    """A table, a row per report: counts, rate with its confidence interval, sentence error rate."""
+    """Format a table with a row per report: counts, rate with confidence interval, sentence error rate."""
     header = [
         "",
         "units",
@@ -51,7 +51,7 @@ def summary(reports: Sequence[ScoreReport], intervals: Sequence[RateInterval], l
 
 
 def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level: float = 0.95) -> str:
-    """Two systems: their rates, the difference with its confidence interval, and both tests."""
+    """Format the comparison of two systems: rates, difference with confidence interval, and both tests."""
     bootstrap, pairs = tests.bootstrap, tests.matched_pairs
     if bootstrap.difference == 0:
         verdict = "no difference"
@@ -73,7 +73,7 @@ def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level
 
 
 def full_report(report: ScoreReport, *, top: int = 20) -> str:
-    """Everything: sums, speakers, confusions, what is deleted and inserted, worst utterances, all alignments.
+    """Format sums, speakers, confusions, deletions, insertions, worst utterances and all alignments.
 
     Args:
         report: of one system.
@@ -98,7 +98,7 @@ def full_report(report: ScoreReport, *, top: int = 20) -> str:
 
 
 def aligned(one: ScoredUtterance) -> str:
-    """An utterance as sclite's .pra shows it: gaps are stars. Case is kept, and <space> shown as _."""
+    """Format an alignment as in sclite's .pra, with stars for gaps; case is kept, and <space> shown as _."""
     counts = one.counts
     steps: list[tuple[str, str, str]] = []
     for (left, right), operation in zip(one.alignment.pairs(), one.alignment.operations, strict=True):
@@ -123,7 +123,7 @@ def aligned(one: ScoredUtterance) -> str:
 
 
 def _chunks(steps: Iterable[tuple[str, str, str]]) -> Iterable[list[tuple[str, str, str]]]:
-    """Break an alignment into lines; one without any steps has one, empty."""
+    """Break an alignment into lines; an empty alignment has one, empty."""
     chunk: list[tuple[str, str, str]] = []
     used = 0
     for step in steps:
@@ -149,7 +149,7 @@ def _speakers(report: ScoreReport) -> str:
 
 
 def _ranking(title: str, counts: "Counter[str] | Counter[tuple[str, str]]", top: int) -> str:
-    """The most frequent entries, equal counts in the order of their names."""
+    """List the most frequent entries, ties in the order of their names."""
     ranked = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
     lines = [f"{title}: {sum(counts.values())}, {len(counts)} different"]
     for entry, count in ranked[:top]:
@@ -177,7 +177,7 @@ def _counts(counts: ErrorCounts) -> list[str]:
 
 
 def _table(rows: Sequence[Sequence[str]]) -> str:
-    """Columns lined up: the first to the left, numbers to the right."""
+    """Align columns: the first to the left, numbers to the right."""
     widths = [max(map(_width, column)) for column in zip(*rows, strict=True)]
     lines = []
     for first, *rest in rows:
@@ -191,7 +191,7 @@ def _shown(unit: str | None) -> str:
 
 
 def _width(text: str) -> int:
-    """Columns on a terminal: wide East Asian characters take two, combining marks none."""
+    """Return the width on a terminal: wide East Asian characters take two columns, combining marks none."""
     return sum(
         0 if unicodedata.combining(character) else 1 + (unicodedata.east_asian_width(character) in "WF")
         for character in text

@@ -131,7 +131,7 @@ def test_pem_and_stm_must_have_the_same_segments(folders, tmp_path):
     with pytest.raises(ValueError, match="1 segments of the pem are not in the stm: en_4156-A_009000-009100"):
         eval2000.prepare(tmp_path / "out", folders=[tmp_path / "speech", folders[1]])
     pem.write_text("en_4156 A unknown_speaker\n")
-    with pytest.raises(ValueError, match=r"hub5e_00\.pem:1: needs file, channel, speaker, start and end"):
+    with pytest.raises(ValueError, match=r"hub5e_00\.pem:1: must have file, channel, speaker, start and end"):
         eval2000.prepare(tmp_path / "out", folders=[tmp_path / "speech", folders[1]])
 
 

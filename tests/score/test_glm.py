@@ -122,8 +122,8 @@ def test_rfilter1_agrees(path):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("[] => [HI]", "nothing stands before the arrow"),
-        ('"" => "HI"', "nothing stands before the arrow"),
+        ("[] => [HI]", "nothing before the arrow"),
+        ('"" => "HI"', "nothing before the arrow"),
         (" => HI", "not a rule"),
         ("A B", "not a rule"),
         (';; INPUT_DEPENDENT_APPLICATION = "(ctm"', "not a regular expression"),

@@ -39,11 +39,11 @@ def test_what_begins_a_text_in_angle_brackets_is_labels(labels):
 @pytest.mark.parametrize(
     ("line", "problem"),
     [
-        ("f A s 1.0", "needs file, channel, speaker, start and end, has 4 fields"),
+        ("f A s 1.0", "must have file, channel, speaker, start and end, got 4 fields"),
         ("f A s one 2", "start 'one' and end '2' must be seconds"),
-        ("f A s 2 1 x", "a segment from 2 to 1 s"),
-        ("f A s nan 1 x", "a segment from nan to 1 s"),
-        ("f A s 1 inf x", "a segment from 1 to inf s"),
+        ("f A s 2 1 x", "times must be 0 <= start <= end, got 2 and 1 s"),
+        ("f A s nan 1 x", "times must be 0 <= start <= end, got nan and 1 s"),
+        ("f A s 1 inf x", "times must be 0 <= start <= end, got 1 and inf s"),
     ],
 )
 def test_stm_problems_have_their_line(line, problem, tmp_path):
@@ -110,7 +110,7 @@ def test_ctm_lines(tmp_path):
     assert (tmp_path / "hyp.ctm").read_text() == "sw_1 A 12.00 1.00 A\nsw_1 B 0.50 0.25 B\n"
     assert ctm.read(tmp_path / "hyp.ctm") == words[::-1]
     (tmp_path / "hyp.ctm").write_text(";; comment\nsw_1 A 12.0 1.0 A 0.99\n\nsw_1 A * * <ALT_BEGIN>\n")
-    with pytest.raises(ValueError, match=r"hyp\.ctm:4: needs file, channel, start, duration and word"):
+    with pytest.raises(ValueError, match=r"hyp\.ctm:4: must have file, channel, start, duration and word"):
         ctm.read(tmp_path / "hyp.ctm")
 
 
