@@ -178,9 +178,16 @@ def _add_mboshi(corpora: Subparsers) -> None:
     parser.add_argument(
         "--partial", action="store_true", help="accept a copy with fewer utterances or different transcripts"
     )
+    parser.add_argument(
+        "--sample-rate", type=int, metavar="HZ", help="resample the audio (default: 16000, as recorded)"
+    )
     parser.set_defaults(
         prepare=lambda args: mboshi.prepare(
-            args.out, mboshi=args.mboshi, downloads=args.downloads, partial=args.partial
+            args.out,
+            mboshi=args.mboshi,
+            downloads=args.downloads,
+            partial=args.partial,
+            sample_rate=args.sample_rate,
         )
     )
 

@@ -32,7 +32,12 @@ _PARTS = {"train": 0.9, "dev": 0.1}
 
 
 def prepare(
-    out: Path, *, mboshi: Path | None = None, downloads: Path | None = None, partial: bool = False
+    out: Path,
+    *,
+    mboshi: Path | None = None,
+    downloads: Path | None = None,
+    partial: bool = False,
+    sample_rate: int | None = None,
 ) -> list[DataDir]:
     """Write `out/train`, `out/dev` and `out/test`.
 
@@ -41,6 +46,7 @@ def prepare(
         mboshi: folder with `full_corpus_newsplit`, or that itself, or one above; None downloads it.
         downloads: where downloads go; None is `downloads` beside `out`.
         partial: whether a copy with fewer utterances or other transcripts will do.
+        sample_rate: Hz to which the audio is resampled when it is read; None = 16 kHz, as recorded.
 
     Raises:
         OSError: if the data are not there or cannot be downloaded, with what was tried.
@@ -50,7 +56,8 @@ def prepare(
     root = find_root(fetch(downloads or out.parent / "downloads") if mboshi is None else mboshi)
     if not partial:
         check(root)
-    whole, test = _read(root / "train", out), _read(root / "dev", out / "test")
+    whole = _read(root / "train", out, sample_rate)
+    test = _read(root / "dev", out / "test", sample_rate)
     parts = [*split.split(whole, split.Division(_PARTS)), test]
     for part in parts:
         datadir.write(part)
@@ -105,7 +112,7 @@ def _is_whole(folder: Path) -> None:
         raise OSError(str(error)) from None
 
 
-def _read(folder: Path, path: Path) -> DataDir:
+def _read(folder: Path, path: Path, sample_rate: int | None) -> DataDir:
     """One part of the corpus, as a data directory at `path`.
 
     Raises:
@@ -119,7 +126,7 @@ def _read(folder: Path, path: Path) -> DataDir:
         wavs[utterance] = str(_sound(transcript, utterance).resolve())
     if not text:
         raise ValueError(f"{folder}: no transcripts *{_TRANSCRIPT} in it")
-    return DataDir(path=path, wavs=wavs, text=text, utt2spk=utt2spk)
+    return DataDir(path=path, wavs=wavs, text=text, utt2spk=utt2spk, sample_rate=sample_rate)
 
 
 def _speaker(transcript: Path) -> str:

@@ -8,17 +8,20 @@ cd "$(dirname "$0")"
 
 option mboshi "" "folder with full_corpus_newsplit; empty = download" path
 option partial 0 "1 = accept a copy with fewer utterances" number
+option sample_rate "" "8000 = resample the audio, for conf/source_8k.yaml; empty = 16000, as recorded" name
 start_recipe "$@"
+data=data${sample_rate:+/$sample_rate}
 
 # 0 · Data: 4,156 training utterances, 460 dev, 514 test; the audio stays where it is. 10 s, and a download of 0.7 GB.
-log=data/log
+log=$data/log
 if ((partial)); then copy=(--partial); else copy=(); fi
-stage 0 data ${mboshi:+--in "$mboshi"} --out data/{train,dev,test}/text -- \
-    asr-topdown prepare mboshi --out data --downloads downloads ${mboshi:+--mboshi "$mboshi"} "${copy[@]}"
-stage 0 validate -- asr-topdown validate data/train data/dev data/test
+stage 0 data ${mboshi:+--in "$mboshi"} --out "$data"/{train,dev,test}/text -- \
+    asr-topdown prepare mboshi --out "$data" --downloads downloads ${mboshi:+--mboshi "$mboshi"} \
+    ${sample_rate:+--sample-rate "$sample_rate"} "${copy[@]}"
+stage 0 validate -- asr-topdown validate "$data/train" "$data/dev" "$data/test"
 
 # 1 · Features: log mel filter banks, computed once because every training of the study reads them. 1 min and 0.5 GB.
-make_features data train dev test
+make_features "$data" train dev test
 
 # 2 · Tokens: the characters of the training transcripts. 1 s.
 make_tokens
