@@ -32,7 +32,7 @@ def write_cards(experiment: Experiment) -> list[Path]:
 def card(experiment: Experiment, key: str, name: str) -> str:
     """The card of a node's network, called `name` within the experiment folder."""
     training = experiment.trainings[key]
-    role = experiment.roles().get(key, "")
+    role = experiment.roles.get(key, "")
     lines = [f"# {experiment.name}: {name.removeprefix('models/')}", ""]
     lines += [f"{_kind(training)}, trained with asr_topdown {asr_topdown.__version__}.", ""]
     if training.kind is not LANGUAGE:
@@ -49,7 +49,7 @@ def _kind(training: Training) -> str:
 
 
 def _errors(experiment: Experiment, key: str, training: Training) -> Iterable[str]:
-    score, dev = experiment.scores.get(key), experiment.dev().get(key)
+    score, dev = experiment.scores.get(key), experiment.dev.get(key)
     dev_name = experiment.dev_name.removeprefix("dev ")
     yield f"| set | {training.kind.error} | 95 % interval |"
     yield "| :-- | --: | --: |"

@@ -93,8 +93,8 @@ def depth_figures(experiment: Experiment, results: Sequence[Result], name: str) 
         return []
     whole = sweeps[0]
     sides: list[tuple[str, ValueOf]] = [
-        (experiment.dev_name, experiment.dev().get),
-        (experiment.test_name, experiment.test().get),
+        (experiment.dev_name, experiment.dev.get),
+        (experiment.test_name, experiment.test.get),
     ]
     sides = [(title, value_of) for title, value_of in sides if _any(whole, value_of)]
     if not sides:

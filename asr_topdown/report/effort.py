@@ -32,7 +32,7 @@ def effort_figure(experiment: Experiment, results: Sequence[Result], name: str) 
 
     Dev and, if decoded, the reported set. None if there is only joint training.
     """
-    sides = ((experiment.dev_name, experiment.dev()), (experiment.test_name, experiment.test()))
+    sides = ((experiment.dev_name, experiment.dev), (experiment.test_name, experiment.test))
     charts = []
     for title, errors in sides:
         series = _lines(experiment, results, errors)

@@ -124,8 +124,8 @@ def intervals(
 
 def cascade(experiment: Experiment, results: Sequence[Result], name: str) -> Figure:
     """Error by step of the top-down search against the controls, on dev and, if decoded, on the set."""
-    on_dev = experiment.dev()
-    on_test = experiment.test()
+    on_dev = experiment.dev
+    on_test = experiment.test
     sides = [(experiment.dev_name, on_dev)]
     if any(result.search == "greedy" and _is_covered(result, on_test) for result in results):
         sides.append((experiment.test_name, on_test))

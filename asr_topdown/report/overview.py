@@ -32,7 +32,7 @@ def verdict(experiment: Experiment, rows: Sequence[System], differences: Differe
 
 def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
     """For a sweep over another corpus's network: the error for each number of frozen blocks."""
-    errors = experiment.test() or experiment.dev()
+    errors = experiment.test or experiment.dev
     found, source = {}, ""
     for row in rows:
         point = row.point
@@ -52,7 +52,7 @@ _BASELINE = {**BASELINES, JOINT: "joint training"}
 
 def _rates(experiment: Experiment, main: System, joint: System) -> str:
     """As "test CER 15.00 %, joint training 21.00 %"; on dev if one of the two is not decoded."""
-    test, dev = experiment.test(), experiment.dev()
+    test, dev = experiment.test, experiment.dev
     known, name, note = test, experiment.test_name, ""
     if not all(any(node in test for node in row.nodes.values()) for row in (main, joint)):
         known, name, note = dev, experiment.dev_name, " (the set is not decoded yet)"

@@ -78,7 +78,7 @@ def build(experiment: Experiment) -> list[Part]:
         parts += [Heading(2, title, "others")]
         parts += _tree(experiment, "tree", _having(trees, others), shown)
         parts.append(Curves("curves", [(key, "") for key in others]))
-    parts += [Heading(2, "All trainings", "trainings"), trainings_table(experiment, experiment.roles())]
+    parts += [Heading(2, "All trainings", "trainings"), trainings_table(experiment, experiment.roles)]
     if experiment.scores:
         parts.append(Text(_speed(experiment)))
     parts += [Heading(2, "Words", "words"), GLOSSARY]
@@ -202,7 +202,7 @@ def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
 
 def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
     """The systems where something ended, and of the others those with the lowest dev errors."""
-    dev = experiment.dev()
+    dev = experiment.dev
 
     def error(row: System) -> float:
         values = [dev[node] for node in row.nodes.values() if node in dev]

@@ -32,5 +32,5 @@ def score_experiment(root: Path, text: Path, device: str = "cpu") -> str:
         f"## Study `{tag}`\n\n" + markdown.table(systems_table(experiment.of_study(tag), systems(results)))
         for tag, results in experiment.studies.items()
     ]
-    trainings = markdown.table(trainings_table(experiment, experiment.roles()))
+    trainings = markdown.table(trainings_table(experiment, experiment.roles))
     return "\n".join([*parts, "## All trainings\n\n" + trainings])

@@ -84,4 +84,4 @@ def _join(scores: Sequence[Score]) -> Score:
 
 def _dev_error(experiments: Sequence[Experiment], rows: Sequence[System], seed: int) -> float:
     pairs = zip(experiments, rows, strict=True)
-    return statistics.fmean(experiment.dev()[row.nodes[seed]] for experiment, row in pairs)
+    return statistics.fmean(experiment.dev[row.nodes[seed]] for experiment, row in pairs)

@@ -183,7 +183,7 @@ def cell_name(experiment: Experiment, paper: Published | None) -> str:
 def _sides(experiment: Experiment, paper: Published | None) -> dict[str, dict[str, float]]:
     """The two numbers of a cell: name -> node -> error."""
     if paper is None or not paper.parts:
-        return {experiment.dev_name: experiment.dev(), experiment.test_name: experiment.test()}
+        return {experiment.dev_name: experiment.dev, experiment.test_name: experiment.test}
     names = [f"{part} WER %" for part in paper.parts]
     scores = experiment.scores.items()
     return {name: {node: one.others[name] for node, one in scores if name in one.others} for name in names}

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -198,7 +199,8 @@ class Experiment:
         found = {result.criterion for results in self.studies.values() for result in results}
         return "loss" if found == {"loss"} else "error"
 
-    def roles(self) -> dict[str, str]:
+    @cached_property
+    def roles(self) -> Mapping[str, str]:
         """Node id -> its role in the first search that has it, for existing nodes."""
         roles: dict[str, str] = {}
         for results in self.studies.values():
@@ -208,7 +210,8 @@ class Experiment:
                         roles.setdefault(step.node, f"{step_name(result.search, step)}, seed {result.seed}")
         return roles
 
-    def dev(self) -> dict[str, float]:
+    @cached_property
+    def dev(self) -> Mapping[str, float]:
         """Node id -> dev error of the finished ones, as it is shown (`dev_name`)."""
         finished = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
         # The results still have the error of a training whose folder was removed.
@@ -221,12 +224,14 @@ class Experiment:
         }
         return known | {key: self._dev(outcome) for key, outcome in finished.items()}
 
-    def dev_loss(self) -> dict[str, float]:
+    @cached_property
+    def dev_loss(self) -> Mapping[str, float]:
         """Node id -> dev loss of the best epoch, in nats, if recorded."""
         outcomes = {key: one.outcome for key, one in self.trainings.items() if one.outcome is not None}
         return {key: one.metrics[LOSS] for key, one in outcomes.items() if LOSS in one.metrics}
 
-    def test(self) -> dict[str, float]:
+    @cached_property
+    def test(self) -> Mapping[str, float]:
         """Node id -> error on the reported set, as it is shown (`test_name`)."""
         return {key: self.kind.shown(score.rate) for key, score in self.scores.items()}
 

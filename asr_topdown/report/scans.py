@@ -31,7 +31,7 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
     on_paper = experiment.corpus == "wsj"
     header = ["percent", "data", "utterances", "seeds", experiment.dev_name, experiment.test_name]
     header += ["paper, CER dev93/eval92"] if on_paper else []
-    dev, test = experiment.dev(), experiment.test()
+    dev, test = experiment.dev, experiment.test
     rows = []
     for percent, own in sorted(by_percent.items()):
         (point, _), nodes = own[0], [node for _, node in own]
@@ -147,4 +147,4 @@ def _thinned(places: Sequence[float]) -> Sequence[float]:
 
 def _sides(experiment: Experiment) -> list[tuple[str, ErrorOf]]:
     """Name and value of a node's error on the dev set and on the scored set."""
-    return [(experiment.dev_name, experiment.dev().get), (experiment.test_name, experiment.test().get)]
+    return [(experiment.dev_name, experiment.dev.get), (experiment.test_name, experiment.test.get)]

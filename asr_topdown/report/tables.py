@@ -103,7 +103,7 @@ def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
     """One row per training; `roles` has each node's role in a search."""
     header = ["node", "role", "what was trained", "epochs", "best", experiment.dev_name, "dev loss"]
     header += [experiment.test_name, "minutes"]
-    dev, test, loss = experiment.dev(), experiment.test(), experiment.dev_loss()
+    dev, test, loss = experiment.dev, experiment.test, experiment.dev_loss
     known = [node_id for node_id in roles if node_id in experiment.trainings]
     rows = []
     for node_id in known + sorted(experiment.trainings.keys() - roles.keys()):
@@ -133,7 +133,7 @@ def scores_of(experiment: Experiment, system: System) -> dict[int, Score]:
 
 def main_row(experiment: Experiment, systems: Sequence[System]) -> System | None:
     """Where the study's first search ended; if it has rows for its trainings only, the best on dev."""
-    dev = experiment.dev()
+    dev = experiment.dev
     own = [system for system in systems if system.search in SEARCHES and system.search != JOINT]
     first = [system for system in own if system.search == own[0].search]
     ends = [system for system in first if system.is_end]
@@ -182,9 +182,9 @@ def error_values(
 
 def _errors(experiment: Experiment) -> dict[str, dict[str, float]]:
     """Column -> node -> error: on the set, on dev, and the set's other errors."""
-    columns = {experiment.test_name: experiment.test(), experiment.dev_name: experiment.dev()}
+    columns = {experiment.test_name: experiment.test, experiment.dev_name: experiment.dev}
     if experiment.criterion == "loss" and experiment.dev_name != "dev loss (nats)":
-        columns["dev loss (nats)"] = experiment.dev_loss()
+        columns["dev loss (nats)"] = experiment.dev_loss
     for node, score in experiment.scores.items():
         for name, value in score.others.items():
             columns.setdefault(f"{experiment.set_name} {name}", {})[node] = value

@@ -62,7 +62,7 @@ def forest(experiment: Experiment) -> list[Branch]:
         else:
             roots.append(key)
     roles, taken = _roles(experiment), _taken(experiment)
-    dev, test = experiment.dev(), experiment.test()
+    dev, test = experiment.dev, experiment.test
     schedules: dict[str, tuple[int, ...] | None] = {}
 
     def order(key: str) -> tuple[int, int, str]:

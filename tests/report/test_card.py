@@ -15,7 +15,7 @@ from asr_topdown.score.significance import bootstrap_rate
 def named(experiment):
     """The experiment with its networks' names; name -> its node."""
     found = collect(experiment)
-    roles = {role: key for key, role in found.roles().items()}
+    roles = {role: key for key, role in found.roles.items()}
     names = {"joint_seed1": roles["joint, seed 1"], "final_seed1": roles["step 1, seed 1"]}
     for name, key in names.items():
         link(experiment / "nodes" / key, experiment / "models" / name)

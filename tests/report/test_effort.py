@@ -33,30 +33,30 @@ def of_search(found, search: str, seed: int) -> Result:
 
 def test_a_search_is_followed_step_by_step(found) -> None:
     """conftest: seed 1 goes 20, 16, 12 % on test; seed 2 goes 22, 18, and its second step is not taken."""
-    first, second = (stairs(found, of_search(found, "greedy", seed), found.test()) for seed in (1, 2))
+    first, second = (stairs(found, of_search(found, "greedy", seed), found.test) for seed in (1, 2))
     assert (list(first.places), list(first.values)) == ([8, 16, 24], [20, 16, 12])
     assert (list(second.places), list(second.values)) == ([9, 18, 27], [22, 18, 18])
     assert [first.at(place) for place in (8, 15, 16, 23, 24, 99)] == [20, 20, 16, 16, 12, 12]
 
 
 def test_of_one_retraining_both_ends_are_shown(found) -> None:
-    keep = stairs(found, of_search(found, "keep", 1), found.test())
+    keep = stairs(found, of_search(found, "keep", 1), found.test)
     assert (list(keep.places), list(keep.values)) == ([8, 16], [20, 21])
 
 
 def test_a_training_that_needs_no_joint_one_costs_its_own_epochs_only(found) -> None:
     joint, other = (of_search(found, "scratch", 1).steps[place].node for place in (0, 1))
     long = Result("joint_long", 1, (Step(joint, 0.3, True), Step(other, 0.2, True, Only())), other)
-    one = stairs(found, long, found.test())
-    assert (list(one.places), list(one.values)) == ([8], [found.test()[other]])
+    one = stairs(found, long, found.test)
+    assert (list(one.places), list(one.values)) == ([8], [found.test[other]])
 
 
 def test_a_training_that_is_not_finished_or_decoded_is_not_drawn(found) -> None:
     result = of_search(found, "greedy", 1)
-    errors = {key: value for key, value in found.test().items() if key != result.steps[1].node}
+    errors = {key: value for key, value in found.test.items() if key != result.steps[1].node}
     assert stairs(found, result, errors) is None
     rest = {key: one for key, one in found.trainings.items() if key != result.steps[2].node}
-    assert stairs(dataclasses.replace(found, trainings=rest), result, found.test()) is None
+    assert stairs(dataclasses.replace(found, trainings=rest), result, found.test) is None
 
 
 def test_lines_are_means_and_bands_standard_deviations(found, tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ def test_lines_are_means_and_bands_standard_deviations(found, tmp_path: Path) ->
     series = {one.name.partition(":")[0]: one for one in figure.charts[1].series if one.name}
     assert set(series) >= {"top-down", "from scratch, best of as many trainings"}
     line = series["top-down"]
-    own = [stairs(found, of_search(found, "greedy", seed), found.test()) for seed in (1, 2)]
+    own = [stairs(found, of_search(found, "greedy", seed), found.test) for seed in (1, 2)]
     reached = dict(line.points)  # of the two points at one place the last one: the value from there on
     bands = {place: (low, high) for place, low, high in line.ranges}
     # From the first retraining on; seed 1's joint training ends with epoch 8, seed 2's with epoch 9.

@@ -128,7 +128,7 @@ def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Pat
     first, second = (line for line in text.splitlines() if line.startswith("`"))
     assert first.startswith("`english`: Top-down: test CER ")
     assert second.startswith("`french`: The best of the depth sweep: test CER ")
-    errors = found.test()
+    errors = found.test
     by_depth = [errors[step.node] for step in sweep[0].steps[1:] if step.point.start == "keep"]
     told = second.partition(
         " From english (joint), by number of frozen lowest blocks, the others trained further: "
