@@ -180,7 +180,7 @@ def cell_name(experiment: Experiment, paper: Published | None) -> str:
     return " / ".join(_sides(experiment, paper))
 
 
-def _sides(experiment: Experiment, paper: Published | None) -> dict[str, dict[str, float]]:
+def _sides(experiment: Experiment, paper: Published | None) -> Mapping[str, Mapping[str, float]]:
     """The two numbers of a cell: name -> node -> error."""
     if paper is None or not paper.parts:
         return {experiment.dev_name: experiment.dev, experiment.test_name: experiment.test}

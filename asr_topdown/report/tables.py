@@ -182,9 +182,9 @@ def error_values(
 
 def _errors(experiment: Experiment) -> dict[str, dict[str, float]]:
     """Column -> node -> error: on the set, on dev, and the set's other errors."""
-    columns = {experiment.test_name: experiment.test, experiment.dev_name: experiment.dev}
+    columns = {experiment.test_name: dict(experiment.test), experiment.dev_name: dict(experiment.dev)}
     if experiment.criterion == "loss" and experiment.dev_name != "dev loss (nats)":
-        columns["dev loss (nats)"] = experiment.dev_loss
+        columns["dev loss (nats)"] = dict(experiment.dev_loss)
     for node, score in experiment.scores.items():
         for name, value in score.others.items():
             columns.setdefault(f"{experiment.set_name} {name}", {})[node] = value
