@@ -127,6 +127,11 @@ class TrainConfig(Section):
         0, ge=0, description="first epochs whose batches are sorted from short to long (SortaGrad)"
     )
     optimizer: OptimizerConfig = OptimizerConfig()
+    layer_l2: dict[str, Annotated[float, Field(ge=0)]] = Field(
+        {},
+        description="layers: beta of a penalty beta / 2 |w|^2 on their weights, e.g. {softmax: 1e-3}; "
+        "optimizer.weight_decay is for all layers",
+    )
     lr_schedule: LrScheduleConfig = LrScheduleConfig()
     grad_clip: float = Field(
         5.0, gt=0, allow_inf_nan=True, description="maximum gradient norm; .inf = no clipping"

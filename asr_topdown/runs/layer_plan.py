@@ -1,20 +1,38 @@
 """Translate a node's tuning into a plan for each layer of its network."""
 
+from collections.abc import Mapping
+
 from asr_topdown import layers
 from asr_topdown.models.model import Model
 from asr_topdown.runs.parents import taken_layers
+from asr_topdown.schedule import layer_patterns
 from asr_topdown.schedule.node import Node
 from asr_topdown.train.layerwise import Layerwise
 
 
-def layer_plan(node: Node, model: Model) -> Layerwise:
-    """The rates, starting times and penalties of the layers of `model`, a network of `node`."""
+def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float] | None = None) -> Layerwise:
+    """The rates, starting times and penalties of the layers of `model`, a network of `node`.
+
+    Args:
+        node: what is trained.
+        model: its network.
+        layer_l2: the experiment's `train.layer_l2`: patterns of layers -> strength; of several that match a
+            layer, the last counts.
+
+    Raises:
+        ValueError: if one of its patterns matches no layer.
+    """
     tuning = node.tuning
     names, taken = layers.layer_names(model), taken_layers(node, model)
     new = [name for name in names if name not in (*taken.frozen, *taken.kept)]
     # What is not held from the start: the new layers, or the topmost of those that are trained on.
     later = taken.kept[::-1] if new else taken.kept[-2::-1]
     rates = {name: tuning.layer_decay**above for above, name in enumerate(reversed(names)) if name not in new}
+    penalties = {
+        name: strength
+        for pattern, strength in (layer_l2 or {}).items()
+        for name in layer_patterns.match(names, [pattern], what="train.layer_l2")
+    }
     return Layerwise(
         rates=rates if tuning.layer_decay < 1 else {},
         from_epoch={
@@ -24,5 +42,5 @@ def layer_plan(node: Node, model: Model) -> Layerwise:
         },
         from_step={name: 1 + tuning.freeze_steps for name in later if tuning.freeze_steps},
         towards_start={name: tuning.l2_sp for name in taken.kept if tuning.l2_sp},
-        towards_zero={name: tuning.l2_new for name in new if tuning.l2_new},
+        towards_zero=penalties | {name: tuning.l2_new for name in new if tuning.l2_new},
     )

@@ -86,7 +86,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         seed=node.init_seed,
         folder=folder,
         device=distributed.local_device(experiment.device),
-        layerwise=layer_plan(node, model),
+        layerwise=layer_plan(node, model, config.layer_l2),
     )
     for epoch in trainer.epochs():
         now = _frozen(model, node, still)

@@ -57,6 +57,16 @@ def test_penalties_are_of_what_is_trained() -> None:
     assert both.towards_zero == {"softmax": 0.25}
 
 
+def test_penalties_by_the_experiment() -> None:
+    experiments = {"blstm.*": 0.1, "blstm.1": 0.0, "softmax": 0.5}
+    found = layer_plan(replace(KEPT, tuning=PLAIN), MODEL, experiments)
+    assert found.towards_zero == {"blstm.0": 0.1, "blstm.1": 0.0, "blstm.2": 0.1, "softmax": 0.5}
+    new = layer_plan(replace(NEW_TOP, tuning=Tuning(l2_new=0.25)), MODEL, experiments)
+    assert new.towards_zero["softmax"] == 0.25
+    with pytest.raises(ValueError, match=r"train\.layer_l2: no layer matches 'sofmax'; the layers are blstm\.0"):
+        layer_plan(KEPT, MODEL, {"sofmax": 0.1})
+
+
 @pytest.mark.parametrize("node", [KEPT, LOWEST_FROZEN, replace(KEPT, parent=None, start="reinit")])
 def test_nothing_is_said_of_a_plain_training(node: Node) -> None:
     assert layer_plan(replace(node, tuning=PLAIN), MODEL) == Layerwise()

@@ -362,6 +362,24 @@ def test_a_random_top_keeps_its_initial_weights(experiment: Experiment, tmp_path
     assert not equal(of_layer(weights(store, outcome), "blstm.0"), of_layer(new, "blstm.0"))
 
 
+def test_a_layers_penalty_shrinks_it_and_names_another_training(
+    experiment: Experiment, joint: Outcome, store: Store, tmp_path: Path
+) -> None:
+    train = experiment.config.train.model_copy(update={"layer_l2": {"softmax": 1.0}})
+    config = experiment.config.model_copy(update={"train": train})
+    pulled = dataclasses.replace(experiment, config=config)
+    assert pulled.joint(1).id != joint.node.id
+    other = Store(tmp_path)
+    found = run_node(pulled.joint(1), pulled, other)
+
+    def norm(state: dict[str, torch.Tensor], layer: str) -> float:
+        return sum(float(one.norm()) for one in of_layer(state, layer).values())
+
+    before, after = weights(store, joint, 5), weights(other, found, found.epochs)
+    assert norm(after, "softmax") < 0.5 * norm(before, "softmax")
+    assert norm(after, "blstm.0") > 0.5 * norm(before, "blstm.0")
+
+
 def test_adapters_are_trained_resumed_and_left_as_a_plain_model(
     experiment: Experiment, store: Store, joint: Outcome
 ) -> None:
