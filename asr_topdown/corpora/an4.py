@@ -1,10 +1,10 @@
 """`an4`: CMU's alphanumeric database, addresses, names and numbers spoken and spelled by 84 speakers.
 
-50 minutes, 16 kHz, 16 bit, mono, NIST SPHERE; 948 utterances to train and 130 to test. As ESPnet has it, the
-first 100 training utterances (in byte order of their ids) are the dev set: mostly speakers of their own.
+50 minutes, 16 kHz, 16 bit, mono, NIST SPHERE; 948 training utterances and 130 test utterances. As in ESPnet,
+the first 100 training utterances (in byte order of their ids) are the dev set, mostly of separate speakers.
 
-The database also comes as 13 mel cepstra a frame, without sound (`from_features`): then nine of the 74
-training speakers are the dev set, so that dev and test are both of speakers that training has not heard.
+The database also exists as 13 mel cepstra per frame, without sound (`from_features`): then nine of the 74
+training speakers are the dev set, so that the dev and test speakers are not in the training set.
 """
 
 import dataclasses
@@ -21,7 +21,7 @@ ARCHIVES = (
     "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
     "https://www.speech.cs.cmu.edu/databases/an4/an4_sphere.tar.gz",
 )
-SHA256 = "a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12"  # as NVIDIA NeMo publishes it
+SHA256 = "a0525579493735d32b60fb6fa5975dd0eaacde087b0a4eeb7f13b7ef33077b12"  # from NVIDIA NeMo
 ADVICE = "Download an4_sphere.tar.gz elsewhere, unpack it and name the folder with --an4 DIR"
 UTTERANCES = {"train": 948, "test": 130}
 DEV_UTTERANCES = 100
@@ -35,13 +35,13 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
     """Write `out/train`, `out/dev` and `out/test`.
 
     Args:
-        out: where the three data directories go.
-        an4: folder with `etc` and `wav`, or one above it; None downloads them.
-        downloads: where downloads go; None is `downloads` beside `out`.
+        out: folder for the three data directories.
+        an4: folder with `etc` and `wav` at any depth; None downloads them.
+        downloads: folder for downloads; None is `downloads` next to `out`.
 
     Raises:
-        OSError: if the data are not there or cannot be downloaded, with what was tried.
-        ValueError: naming file and line of what cannot be read, or the set that is empty.
+        OSError: if the data are missing or cannot be downloaded, with what was tried.
+        ValueError: naming file and line of what cannot be read, or the empty set.
     """
     if an4 is None:
         an4 = fetch(downloads or out.parent / "downloads")
@@ -60,10 +60,10 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
 
 
 def from_features(out: Path, feats: Path) -> list[DataDir]:
-    """Write `out/train`, `out/dev` and `out/test` from data directories that hold features and no sound.
+    """Write `out/train`, `out/dev` and `out/test` from data directories with features and without sound.
 
     Args:
-        out: where the three data directories go.
+        out: folder for the three data directories.
         feats: folder with the data directories `train` and `test`: `text`, `utt2spk` and `feats.scp`.
 
     Raises:
@@ -96,7 +96,7 @@ def _with_features(source: Path, path: Path) -> DataDir:
 
 
 def _absolute(entry: str, folder: Path) -> str:
-    """An entry of feats.scp with the whole path of its archive."""
+    """Make the archive's path in an entry of feats.scp absolute."""
     from asr_topdown.features import store
 
     place = store.locate(entry, folder)
@@ -104,14 +104,14 @@ def _absolute(entry: str, folder: Path) -> str:
 
 
 def fetch(downloads: Path) -> Path:
-    """The folder with the corpus under `downloads`, filled if it is not there."""
+    """Return the folder with the corpus under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / "an4_sphere"
     download.archive(folder, ARCHIVES, "AN4", ADVICE, checksum=SHA256)
     return folder
 
 
 def find_root(folder: Path) -> Path:
-    """The folder that holds `etc/an4_train.transcription`: `folder` or one below it."""
+    """Find the folder with `etc/an4_train.transcription`: `folder` or one below it."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
     wanted = "etc/an4_train.transcription"
@@ -122,12 +122,12 @@ def find_root(folder: Path) -> Path:
 
 
 def utterance_id(file: str) -> tuple[str, str]:
-    """Utterance and speaker of a recording: `an251-fash-b` is (`fash-an251-b`, `fash`).
+    """Return a recording's utterance id and speaker: (`fash-an251-b`, `fash`) for `an251-fash-b`.
 
-    The speaker comes first so that utterances sort by speaker, as Kaldi wants it.
+    The speaker comes first so that utterances sort by speaker, as Kaldi requires.
 
     Raises:
-        ValueError: if the name has not three parts.
+        ValueError: if the name does not have three parts.
     """
     found = _FILE.fullmatch(file)
     if found is None:
@@ -136,10 +136,10 @@ def utterance_id(file: str) -> tuple[str, str]:
 
 
 def read_transcription(path: Path) -> dict[str, str]:
-    """Recording -> text, from lines `<s> TEXT </s> (recording)`; the tags may be missing.
+    """Read recording -> text from lines `<s> TEXT </s> (recording)`; the tags may be missing.
 
     Raises:
-        ValueError: naming file and line of what is something else.
+        ValueError: naming file and line of any other line.
     """
     texts = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):

@@ -1,4 +1,4 @@
-"""Telephone calls with a speaker on each channel, as Switchboard, eval2000 and RT-03 have them."""
+"""Telephone calls with a speaker on each channel: what Switchboard, eval2000 and RT-03 share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
@@ -11,7 +11,7 @@ SIDES = ("A", "B")
 
 
 class Utterance(NamedTuple):
-    """What is said in one segment of a side (`sw02001-A`); times in seconds."""
+    """A segment of a side (`sw02001-A`); times in seconds."""
 
     side: str
     start: float
@@ -20,7 +20,7 @@ class Utterance(NamedTuple):
 
 
 class Expected(NamedTuple):
-    """A count that a copy of the corpus is compared with; `tolerance` is a share of it."""
+    """A count of the corpus, expected and found; `tolerance` is relative to the expected one."""
 
     what: str
     expected: float
@@ -33,11 +33,11 @@ class Expected(NamedTuple):
 
 
 def find_calls(folder: Path) -> dict[str, Path]:
-    """Call -> its SPHERE file, from all `*.sph` below `folder`, in capitals or not.
+    """Find call -> its SPHERE file, from all `*.sph` below `folder`, ignoring case.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or no such file in it.
-        ValueError: naming two files of one name.
+        FileNotFoundError: if the folder does not exist or has no such file.
+        ValueError: naming two files with the same name.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
@@ -54,7 +54,7 @@ def find_calls(folder: Path) -> dict[str, Path]:
 
 
 def find_file(folders: Iterable[Path], name: str) -> Path:
-    """The file of that name below one of the folders, in capitals or not.
+    """Find the file with this name, ignoring case, below one of the folders.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -68,26 +68,26 @@ def find_file(folders: Iterable[Path], name: str) -> Path:
 
 
 def half_up(seconds: float) -> int:
-    """Centiseconds, half a one rounded up: as Kaldi makes Switchboard's utterance ids."""
+    """Round to centiseconds, halves up, as in Kaldi's utterance ids for Switchboard."""
     return int(100 * seconds + 0.5)
 
 
 def truncated(seconds: float) -> int:
-    """Centiseconds, cut off (0.29 s is 28, for 100 × 0.29 falls short of 29): as for eval2000 and RT-03."""
+    """Truncate to centiseconds, as in Kaldi's ids for eval2000 and RT-03 (0.29 s is 28: 100 × 0.29 < 29)."""
     return int(seconds * 100)
 
 
 def segment_id(side: str, start: int, end: int) -> str:
-    """`sw02001-A_000098-001156`, from centiseconds."""
+    """Return an utterance id such as `sw02001-A_000098-001156`, from centiseconds."""
     return f"{side}_{start:06d}-{end:06d}"
 
 
 def padded(
     segments: Mapping[str, tuple[str, float, float]], seconds: float
 ) -> dict[str, tuple[str, float, float]]:
-    """Segments (id -> side, start, end) made longer at both ends, by half of a gap at most; to 0.01 s.
+    """Extend segments (id -> side, start, end) at both ends, by at most half a gap; rounded to 0.01 s.
 
-    Two that overlap are left alone where they do.
+    Ends that overlap another segment stay.
     """
     result = dict(segments)
     sides: dict[str, list[str]] = {}
@@ -118,10 +118,10 @@ def data_dir(
     utt2spk: Mapping[str, str] | None = None,
     sample_rate: int | None = None,
 ) -> DataDir:
-    """A data directory whose recordings are the sides of calls; a speaker is a side, unless said otherwise.
+    """Make a data directory whose recordings are sides of calls; without `utt2spk`, sides are speakers.
 
     Raises:
-        ValueError: naming a side whose call has no SPHERE file, and how many there are.
+        ValueError: naming a side whose call has no SPHERE file, and their number.
     """
     sides = {segments[name][0] for name in text}
     missing = sorted(side for side in sides if side.rpartition("-")[0] not in calls)
@@ -142,7 +142,7 @@ def data_dir(
 
 
 def compare_counts(counts: Sequence[Expected]) -> None:
-    """Say whether a copy of a corpus is the known one: a table of all counts if one differs."""
+    """Print a warning with a table of all counts if one differs from the known copies' count."""
     if all(count.fits for count in counts):
         return
     width = max(len(count.what) for count in counts)

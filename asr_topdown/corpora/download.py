@@ -1,4 +1,4 @@
-"""Fetching corpora: by https, resumable, checked, and whole or absent."""
+"""Downloading corpora: by https, resumable, verified, and complete or absent."""
 
 import functools
 import hashlib
@@ -17,21 +17,21 @@ _MD5_DIGITS = 32
 
 
 def fetch(url: str, path: Path, checksum: str = "") -> None:
-    """Download `url` to `path`, unless it is there.
+    """Download `url` to `path`, unless it exists.
 
-    What has arrived waits in `path` + `.part`, so that the next call goes on where this one stopped.
+    A partial download is kept in `path` + `.part`, and the next call resumes it.
 
     Args:
-        url: an https address; http is for this machine only.
-        path: where it goes.
-        checksum: SHA-256, or MD5 where there is no other, hexadecimal; what is there or comes must have it.
-            "" = nobody has published one.
+        url: an https address; http only for this machine.
+        path: the target.
+        checksum: SHA-256, or MD5 if no other is published, in hexadecimal; the file, old or new, must have
+            it. "" = not checked.
 
     Raises:
-        OSError: naming the address, if it does not answer or stops in the middle, or is or leads to one
-            without https; naming the file, which is then removed, if its checksum is another.
+        OSError: naming the address, if the download fails or is interrupted, or if it is not https or
+            redirects elsewhere; naming the file, which is then removed, if its checksum differs.
     """
-    # As long as nothing is downloaded, nobody waits for their import.
+    # Imported here because it is slow.
     import urllib.error
     from http.client import HTTPException
 
@@ -46,7 +46,7 @@ def fetch(url: str, path: Path, checksum: str = "") -> None:
         except urllib.error.HTTPError as error:
             if error.code != _NOTHING_AFTER:
                 raise
-            part.unlink(missing_ok=True)  # it is whole already, or of another file than the one there now
+            part.unlink(missing_ok=True)  # already complete, or of an older file
             _receive(url, part)
     except (OSError, HTTPException) as error:
         raise OSError(f"cannot download {url}: {getattr(error, 'reason', None) or error}") from error
@@ -62,7 +62,7 @@ def _check_sum(path: Path, checksum: str, url: str) -> None:
         found = hashlib.file_digest(file, algorithm).hexdigest()
     if found != checksum:
         path.unlink()
-        raise OSError(f"{path}: removed, since its {name} is {found} and that of {url} is {checksum}")
+        raise OSError(f"{path}: removed, since its {name} must be {checksum} ({url}), got {found}")
 
 
 def _receive(url: str, part: Path) -> None:
@@ -81,19 +81,20 @@ def _receive(url: str, part: Path) -> None:
             for chunk in progress(chunks, part.stem, total=count, unit="chunk"):
                 file.write(chunk)
         if total is not None and part.stat().st_size < total:
-            raise OSError(f"stopped after {part.stat().st_size} of {total} bytes; run again to go on")
+            raise OSError(f"stopped after {part.stat().st_size} of {total} bytes; run again to resume")
 
 
 def unpack(archive: Path, folder: Path, check: Callable[[Path], None] | None = None) -> None:
-    """Unpack a tar archive to `folder`, which is whole or absent.
+    """Unpack a tar archive to `folder`, which is complete or absent.
 
     Args:
         archive: the file.
-        folder: what it becomes.
-        check: looks at the unpacked folder, and raises an OSError if something is missing in it.
+        folder: the target.
+        check: raises an OSError if something is missing in the unpacked folder.
 
     Raises:
-        OSError: naming the archive, if it is damaged (it is then removed, for a fresh download); of `check`.
+        OSError: naming the archive, if it is damaged (it is then removed, to be downloaded again); from
+            `check`.
     """
     with folder_aside(folder) as aside:
         try:
@@ -107,19 +108,19 @@ def unpack(archive: Path, folder: Path, check: Callable[[Path], None] | None = N
 
 
 def holds(count: int, pattern: str) -> Callable[[Path], None]:
-    """A check for `unpack`: at least `count` files with names like `pattern`, at any depth."""
+    """Make a check for `unpack`: at least `count` files that match `pattern`, at any depth."""
 
     def check(folder: Path) -> None:
         found = sum(1 for _ in folder.rglob(pattern))
         if found < count:
-            raise OSError(f"the download holds {found} files {pattern} instead of {count}")
+            raise OSError(f"the download must have {count} files {pattern}, got {found}")
 
     return check
 
 
 @contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder beside `folder`; on success it becomes `folder`."""
+    """Yield a temporary folder next to `folder`; on success it becomes `folder`."""
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
     try:
@@ -131,10 +132,10 @@ def folder_aside(folder: Path) -> Iterator[Path]:
 
 
 def first_that_works(what: str, sources: Sequence[Callable[[], None]], advice: str) -> None:
-    """Try ways to get something until one works.
+    """Try several sources until one works.
 
     Raises:
-        OSError: one line with why each failed, and `advice`.
+        OSError: one line with each failure's reason, and `advice`.
     """
     failures = []
     for attempt in sources:
@@ -154,10 +155,10 @@ def archive(
     checksum: str = "",
     check: Callable[[Path], None] | None = None,
 ) -> None:
-    """Fill `folder` from a .tar.gz at the first of `addresses` that works; nothing is done if it is there.
+    """Fill `folder`, unless it exists, from a .tar.gz at the first of `addresses` that works.
 
     Args:
-        folder: what is unpacked.
+        folder: the target.
         addresses: of the same archive.
         what: its name, for errors.
         advice: what to do if none works.
@@ -165,7 +166,7 @@ def archive(
         check: see `unpack`.
 
     Raises:
-        OSError: as `first_that_works`.
+        OSError: as in `first_that_works`.
     """
 
     def source(address: str) -> None:

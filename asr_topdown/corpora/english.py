@@ -1,4 +1,4 @@
-"""English text as it is spoken: lower-case words, digits written out, no punctuation."""
+"""Normalisation of English text: lower-case words, numbers written out, no punctuation."""
 
 import re
 from collections.abc import Mapping
@@ -29,15 +29,14 @@ SYMBOLS: Mapping[str, str] = {"&": "and", "%": "percent"}
 
 
 def normalise(text: str, symbols: Mapping[str, str] = SYMBOLS) -> str:
-    """Lower-case words parted by single spaces: letters and apostrophes only.
+    """Convert to lower-case words of letters and apostrophes, separated by single spaces.
 
     - Numbers become words, American style: `2000` two thousand, `1,234` one thousand two hundred thirty
-      four, `1st` first, `28.8` twenty eight point eight. Digit by digit are read: numbers with a leading zero
-      or more than twelve digits, and numbers joined to a letter, which are names (`3D` three d, `H.323` h
-      three two three).
+      four, `1st` first, `28.8` twenty eight point eight. Numbers with a leading zero or more than twelve
+      digits, and numbers next to a letter (`3D` three d, `H.323` h three two three), are read digit by digit.
     - A character in `symbols` becomes its word.
-    - All other characters but letters and apostrophes become spaces: `A.M.` is a m, `re-enter` re enter.
-    - An apostrophe stays where it touches a letter, unless a pair of them quotes a word.
+    - All other characters except letters and apostrophes become spaces: `A.M.` is a m, `re-enter` re enter.
+    - An apostrophe next to a letter stays, unless a pair of them quotes a word.
     """
     text = text.lower().replace("\N{RIGHT SINGLE QUOTATION MARK}", "'")
     text = _NUMBER.sub(lambda match: f" {_spoken(match)} ", text)
@@ -49,7 +48,7 @@ def normalise(text: str, symbols: Mapping[str, str] = SYMBOLS) -> str:
 
 
 def cardinal(number: int) -> str:
-    """`number` in words, without hyphens or "and": 1234 is one thousand two hundred thirty four.
+    """Write `number` in words, without hyphens or "and": 1234 is one thousand two hundred thirty four.
 
     Raises:
         ValueError: unless 0 <= number < 10**12.
@@ -65,7 +64,7 @@ def cardinal(number: int) -> str:
 
 
 def ordinal(number: int) -> str:
-    """The ordinal of `number` in words: 21 is twenty first."""
+    """Write the ordinal of `number` in words: 21 is twenty first."""
     *others, last = cardinal(number).split()
     if last in _ORDINALS:
         last = _ORDINALS[last]

@@ -1,7 +1,7 @@
 """`eval2000`: the 2000 Hub-5 English evaluation, 20 calls of Switchboard and 20 of CallHome.
 
-The sound is LDC2002S09, the transcripts are LDC2002T43. Besides the data directory it gets `stm`, `glm` and
-`pem`: what NIST's scoring needs.
+The sound is LDC2002S09, the transcripts are LDC2002T43. The data directory also gets `stm`, `glm` and `pem`,
+for NIST's scoring.
 """
 
 from collections.abc import Sequence
@@ -21,21 +21,22 @@ STM, GLM, PEM = "hub5e00.english.000405.stm", "en20000405_hub5.glm", "hub5e_00.p
 CALLS = 40
 SEGMENTS = {"sw_": 1831, "en_": 2628}
 WORDS = {"sw_": 21395, "en_": 21594}
-"""Of Switchboard and CallHome (ESPnet's RESULTS). Words depend a little on what a system recognises: of
-alternatives those count that it met."""
+"""Of Switchboard and CallHome (ESPnet's RESULTS). The number of words depends slightly on the hypothesis,
+which chooses between alternatives."""
 
 
 def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = None) -> list[DataDir]:
     """Write the data directory `out/eval2000`.
 
     Args:
-        out: where the data directory goes.
-        folders: the unpacked LDC2002S09 (or its hub5e_00) and LDC2002T43, or one that holds both.
-        sample_rate: Hz to which the sound is resampled when it is read; None = 8 kHz, as it is.
+        out: folder for the data directory.
+        folders: the unpacked LDC2002S09 (or its hub5e_00) and LDC2002T43, or a folder with both.
+        sample_rate: rate in Hz to which the sound is resampled when read; None = unchanged, 8 kHz.
 
     Raises:
-        OSError: if the sound, the stm, the glm or the pem is not there.
-        ValueError: naming file and line of what cannot be read; if pem and stm have other segments, or none.
+        OSError: if the sound, the stm, the glm or the pem is missing.
+        ValueError: naming file and line of what cannot be read; if pem and stm differ in their segments, or
+            no segment is scored.
     """
     from asr_topdown.score.hub5 import GlmRules, score
 
@@ -47,7 +48,7 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
     text = hub5.transcripts(segments)
     if not text:
         raise ValueError(f"{paths[STM]}: no segment in it is scored")
-    # Padded among all segments, those that are not scored too, as in Kaldi.
+    # Segments that are not scored limit the padding too, as in Kaldi.
     spans = calls.padded(_read_pem(paths[PEM]), hub5.PADDING)
     _compare(paths[PEM], set(spans), {hub5.name_of(segment) for segment in segments})
     data = calls.data_dir(out / "eval2000", sounds, spans, text, sample_rate=sample_rate)
@@ -58,7 +59,7 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
 
 
 def _read_pem(path: Path) -> dict[str, tuple[str, float, float]]:
-    """Utterance -> side, start and end, from lines `file side unknown_speaker start end`."""
+    """Read utterance -> side, start and end from lines `file side unknown_speaker start end`."""
     segments = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if ";;" in line or not line.strip():
@@ -80,7 +81,7 @@ def _compare(pem: Path, marked: set[str], transcribed: set[str]) -> None:
 
 
 def _check_counts(num_calls: int, unheard: "Hub5Score") -> None:
-    """Compare with the known counts; the words are those of a hypothesis without words."""
+    """Compare with the known counts; words are counted against an empty hypothesis."""
     from asr_topdown.score.hub5 import Hub5Score
 
     counts = [Expected("calls", CALLS, num_calls)]

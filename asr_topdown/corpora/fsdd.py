@@ -3,13 +3,13 @@
 The data set: 3000 recordings of single digits, `<digit>_<speaker>_<index>.wav`; 6 speakers x 10 digits x 50;
 8 kHz, 16 bit, mono; CC BY-SA 4.0.
 
-A string is recordings of one speaker, one after the other, as they are, with 50 to 250 ms between two. The
-gap holds white noise as loud as the quietest 10 ms beside it: digital silence would betray the joints, and
-lies far from anything a microphone gives. Each recording is used once (`repeats` times in training).
+A string is a sequence of one speaker's recordings, unchanged, with gaps of 50 to 250 ms. A gap has white
+noise at the level of the quietest 10 ms of its neighbours: digital silence would reveal the joints and is
+unlike any microphone's signal. Each recording is used once (`repeats` times in training).
 
-Speakers are disjoint: fold k tests on speaker k (in alphabetical order), takes the next one as dev set and
-trains on the other four. Order, lengths, gaps and noise are functions of the seed and of names alone, so they
-are the same on every machine, and a speaker's strings are the same in every fold that uses him as often.
+Speakers are disjoint: fold k tests on speaker k (in alphabetical order), uses the next one as dev set and
+trains on the other four. Order, lengths, gaps and noise depend only on the seed and on names, so they are the
+same on every machine, and a speaker's strings are the same in every fold with the same `repeats`.
 """
 
 import hashlib
@@ -40,7 +40,7 @@ Recordings = Mapping[str, Mapping[str, Path]]  # speaker -> name without suffix 
 
 @dataclass(frozen=True)
 class DigitString:
-    """One utterance: which recordings, and the milliseconds between them."""
+    """An utterance: its recordings, and the gaps between them in milliseconds."""
 
     utterance: str
     names: tuple[str, ...]
@@ -63,16 +63,16 @@ def prepare(
     """Write `out/train`, `out/dev`, `out/test`, and the strings' sound under `out/wav/<speaker>`.
 
     Args:
-        out: where everything goes.
-        fsdd: folder with the recordings, or the one that holds `recordings`; None downloads it.
-        downloads: where downloads go; None is `downloads` beside `out`.
-        fold: 0 to 5, the speaker to test on.
-        seed: another seed joins other recordings.
-        repeats: how often a training recording is used, each time among others.
+        out: target folder.
+        fsdd: folder with the recordings, or one with `recordings` at any depth; None downloads it.
+        downloads: folder for downloads; None is `downloads` next to `out`.
+        fold: 0 to 5, the test speaker.
+        seed: determines which recordings are joined.
+        repeats: how often a training recording is used, each time with different neighbours.
 
     Raises:
-        OSError: if the data are not there or cannot be downloaded, with what was tried.
-        ValueError: if a speaker or digit is missing, or naming a file that is not what it should be.
+        OSError: if the data are missing or cannot be downloaded, with what was tried.
+        ValueError: if a speaker or digit is missing, or naming an invalid file.
     """
     if fsdd is None:
         fsdd = fetch(downloads or out.parent / "downloads")
@@ -92,7 +92,7 @@ def prepare(
 
 
 def fetch(downloads: Path) -> Path:
-    """The folder with the data set under `downloads`, filled if it is not there."""
+    """Return the folder with the data set under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / "free-spoken-digit-dataset"
     check = download.holds(len(SPEAKERS) * len(WORDS) * PER_DIGIT, "[0-9]_*_*.wav")
     download.archive(folder, [ARCHIVE], "the Free Spoken Digit Dataset", ADVICE, check=check)
@@ -100,11 +100,11 @@ def fetch(downloads: Path) -> Path:
 
 
 def find_recordings(folder: Path) -> dict[str, dict[str, Path]]:
-    """Speaker -> recording name -> wav. Prints a warning and a table when there are not 50 of every digit.
+    """Find speaker -> recording name -> wav. Print a warning and a table unless there are 50 of every digit.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
-        ValueError: naming the speaker, if one has no recording, or none of some digit.
+        FileNotFoundError: if the folder does not exist.
+        ValueError: naming the speaker who has no recording of some digit.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
@@ -130,7 +130,7 @@ def find_recordings(folder: Path) -> dict[str, dict[str, Path]]:
 
 
 def speakers_of(fold: int) -> dict[str, tuple[str, ...]]:
-    """Set -> its speakers.
+    """Return set -> its speakers.
 
     Raises:
         ValueError: unless 0 <= fold <= 5.
@@ -142,9 +142,9 @@ def speakers_of(fold: int) -> dict[str, tuple[str, ...]]:
 
 
 def plan(speaker: str, names: Sequence[str], seed: int, repeats: int = 1) -> list[DigitString]:
-    """Deal a speaker's recordings into strings; each is used `repeats` times.
+    """Divide a speaker's recordings into strings, using each recording `repeats` times.
 
-    Shuffling is sorting by SHA-256, so that it depends on no random generator's version.
+    They are shuffled by sorting by SHA-256, which does not depend on a random generator's version.
 
     Raises:
         ValueError: if there are fewer than three recordings.
@@ -165,7 +165,7 @@ def plan(speaker: str, names: Sequence[str], seed: int, repeats: int = 1) -> lis
 
 
 def join(digits: "Sequence[np.ndarray]", gaps_ms: Sequence[int], rate: int, noise_seed: int) -> "np.ndarray":
-    """Recordings one after the other with noise between them.
+    """Concatenate recordings with noise between them.
 
     Args:
         digits: sound in [-1, 1], each (samples,).
@@ -179,7 +179,7 @@ def join(digits: "Sequence[np.ndarray]", gaps_ms: Sequence[int], rate: int, nois
     import numpy as np
 
     assert len(gaps_ms) == len(digits) - 1
-    noise = np.random.RandomState(noise_seed)  # the one generator whose numbers NumPy never changes
+    noise = np.random.RandomState(noise_seed)  # the only generator whose numbers NumPy guarantees
     levels = [_quietest(digit, rate) for digit in digits]
     pieces = [digits[0]]
     for i, gap in enumerate(gaps_ms):
@@ -229,7 +229,7 @@ def _write_wav(path: Path, string: DigitString, wavs: Mapping[str, Path], seed: 
 
 
 def _remove_others(wav_folder: Path, parts: Sequence[DataDir]) -> None:
-    """Strings of another seed, or of more repeats, that were made here before."""
+    """Remove strings from an earlier call with another seed or more repeats."""
     used = {wav for part in parts for wav in part.wavs.values()}
     for wav in wav_folder.glob("*/*-[0-9][0-9][0-9][0-9].wav"):
         if str(wav.resolve()) not in used:
@@ -237,7 +237,7 @@ def _remove_others(wav_folder: Path, parts: Sequence[DataDir]) -> None:
 
 
 def _lengths(recordings: int, key: str) -> Iterator[int]:
-    """Numbers from 3 to 7 that sum to `recordings`, and leave no rest of one or two."""
+    """Draw numbers from 3 to 7 that sum to `recordings`."""
     draw = 0
     while recordings:
         fitting = [n for n in range(SHORTEST, LONGEST + 1) if recordings == n or recordings - n >= SHORTEST]
@@ -248,7 +248,7 @@ def _lengths(recordings: int, key: str) -> Iterator[int]:
 
 
 def _quietest(samples: "np.ndarray", rate: int) -> float:
-    """Root mean square of the quietest 10 ms."""
+    """Compute the root mean square of the quietest 10 ms."""
     import numpy as np
 
     frame = max(1, rate // 100)

@@ -1,8 +1,8 @@
-"""`fsdd --task digit` or `speaker`: recordings of the Free Spoken Digit Dataset one by one, labelled.
+"""`fsdd --task digit` or `speaker`: single recordings of the Free Spoken Digit Dataset, labelled.
 
-Of digits, fold k tests on speaker k and takes the next one as dev set, as connected digits do. Speakers must
-be heard in training to be told apart: there fold k tests on every sixth recording of each digit by each
-speaker, those whose index leaves k on division by six, and takes those after them as dev set.
+For digits, fold k tests on speaker k and uses the next one as dev set, as for connected digits. For speakers,
+who must all be in the training set, fold k tests on the recordings whose index modulo six is k, and uses
+those with the next index as dev set.
 """
 
 from collections.abc import Sequence
@@ -21,17 +21,17 @@ FOLDS = len(fsdd.SPEAKERS)
 def prepare(
     out: Path, *, task: Task, source: Path | None = None, downloads: Path | None = None, fold: int = 0
 ) -> list[DataDir]:
-    """Write `out/train`, `out/dev`, `out/test`; the sound stays where it is.
+    """Write `out/train`, `out/dev`, `out/test`; the sound is not copied.
 
     Args:
-        out: where everything goes.
-        task: what the label is: the digit in letters, or the speaker's name.
-        source: as of `fsdd.prepare`.
-        downloads: likewise.
+        out: folder for the three data directories.
+        task: the label: the digit as a word, or the speaker's name.
+        source: folder with the recordings, or one with `recordings` at any depth; None downloads it.
+        downloads: folder for downloads; None is `downloads` next to `out`.
         fold: 0 to 5.
 
     Raises:
-        OSError, ValueError: as `fsdd.prepare`; naming the fold, if one of its sets has no recording.
+        OSError, ValueError: as in `fsdd.prepare`; naming the fold, if one of its sets has no recording.
     """
     recordings = fsdd.find_recordings(source or fsdd.fetch(downloads or out.parent / "downloads"))
     found: dict[str, list[_Labelled]] = {name: [] for name in fsdd.speakers_of(fold)}
@@ -47,7 +47,7 @@ def prepare(
             found[_set_of(task, speaker, int(index), fold)].append(one)
     for name, utterances in found.items():
         if not utterances:
-            raise ValueError(f"--fold {fold}: no recording has an index for {name} (index % {FOLDS})")
+            raise ValueError(f"--fold {fold}: no recording belongs to {name} (by its index % {FOLDS})")
     parts = [_data(out / name, utterances) for name, utterances in found.items()]
     for part in parts:
         datadir.write(part)

@@ -1,4 +1,4 @@
-"""What eval2000 and RT-03 have in common: references in NIST's formats, for scoring and as transcripts."""
+"""What eval2000 and RT-03 share: references in NIST's formats, for scoring and as transcripts."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -9,7 +9,7 @@ from asr_topdown.corpora.calls import segment_id, truncated
 from asr_topdown.score import stm
 
 PADDING = 0.1
-"""Seconds that Kaldi adds to eval2000's segments at both ends."""
+"""Seconds added to eval2000's segments at both ends, as in Kaldi."""
 
 _ASIDE = re.compile(r"<[be]_aside>", re.IGNORECASE)
 _HESITATION = re.compile(r"\(%[^()]*\)")
@@ -17,25 +17,25 @@ _TAG = re.compile(r"<[^<>]*>")
 
 
 def repaired(line: str) -> str:
-    """A line of an stm without the mistakes that upset hubscr: `((`, and marks of asides."""
+    """Remove the errors that hubscr rejects from a line of an stm: `((`, and marks of asides."""
     return _ASIDE.sub("", line.replace("((", "("))
 
 
 def side_of(segment: stm.Segment) -> str:
-    """`sw_4390-A`."""
+    """Return a segment's side, such as `sw_4390-A`."""
     return f"{segment.file.lower()}-{segment.channel}"
 
 
 def name_of(segment: stm.Segment) -> str:
-    """`sw_4390-A_000029-000202`: the times are cut off, not rounded."""
+    """Return a segment's utterance id, such as `sw_4390-A_000029-000202`, with truncated times."""
     return segment_id(side_of(segment), truncated(segment.start), truncated(segment.end))
 
 
 def clean(text: str) -> str:
-    """A reference as a plain transcript, in small letters; NIST's marks stay in the stm, which is scored.
+    """Convert a reference to a plain lower-case transcript; scoring uses the stm, which keeps NIST's marks.
 
-    Hesitations `(%uh)` and tags `<…>` go, of alternatives the first stays, parentheses are taken off. Where
-    nothing would be left, hesitations stay. (ESPnet deletes from the first to the last hesitation.)
+    Hesitations `(%uh)`, tags `<…>`, parentheses and all alternatives except the first are removed.
+    Hesitations stay if nothing else is left. (ESPnet deletes from the first to the last hesitation.)
     """
     text = _TAG.sub(" ", text.lower())
     text = re.sub(r"\{([^{}/]*)[^{}]*\}", r"\1", text)
@@ -48,10 +48,10 @@ def clean(text: str) -> str:
 
 
 def transcripts(segments: Iterable[stm.Segment]) -> dict[str, str]:
-    """Utterance -> plain transcript, of the segments that are scored and have words.
+    """Return utterance -> plain transcript for the segments that are scored and have words.
 
     Raises:
-        ValueError: naming an utterance that is there twice.
+        ValueError: naming a duplicate utterance.
     """
     texts: dict[str, str] = {}
     for segment in segments:
@@ -59,18 +59,18 @@ def transcripts(segments: Iterable[stm.Segment]) -> dict[str, str]:
             continue
         name = name_of(segment)
         if name in texts:
-            raise ValueError(f"utterance {name} is there twice")
+            raise ValueError(f"utterance {name}: duplicate")
         texts[name] = clean(segment.text)
     return {name: text for name, text in texts.items() if text}
 
 
 def places(segments: Iterable[stm.Segment]) -> dict[str, tuple[str, float, float]]:
-    """Utterance -> side, start and end in seconds, of all segments."""
+    """Return utterance -> side, start and end in seconds, for all segments."""
     return {name_of(s): (side_of(s), s.start, s.end) for s in segments}
 
 
 def write_references(out: Path, lines: Iterable[str], copies: Mapping[str, Path]) -> None:
-    """Write `out/stm` from its (repaired) lines, and copy other files beside it, as UTF-8: name -> source."""
+    """Write `out/stm` from its (repaired) lines, and copies, name -> source, converted to UTF-8."""
     files.write_text(out / "stm", "".join(f"{line}\n" for line in lines))
     for name, source in copies.items():
         files.write_text(out / name, files.read_text(source, otherwise="latin-1"))

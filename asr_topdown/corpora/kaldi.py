@@ -1,4 +1,4 @@
-"""`kaldi`: a data directory that is there already, taken over with absolute paths."""
+"""`kaldi`: an existing data directory, copied with absolute paths."""
 
 import dataclasses
 from pathlib import Path
@@ -13,8 +13,8 @@ def prepare(out: Path, *, source: Path) -> list[DataDir]:
     """Write the recordings, segments, transcripts and speakers of `source` to `out`, sorted.
 
     Raises:
-        FileNotFoundError: if `source` is no data directory.
-        ValueError: as `read`.
+        FileNotFoundError: if `source` is not a data directory.
+        ValueError: as in `read`.
     """
     data = read(source, out)
     datadir.write(data)
@@ -22,14 +22,14 @@ def prepare(out: Path, *, source: Path) -> list[DataDir]:
 
 
 def read(source: Path, out: Path) -> DataDir:
-    """The data directory `source` as it will stand at `out`.
+    """Read the data directory `source`, to be written at `out`.
 
-    Relative paths in wav.scp are looked for from the current folder, as Kaldi does, then from `source`.
-    Commands stay as they are; features are left out, `asr-topdown features` computes ours. Without utt2spk,
+    Relative paths in wav.scp are resolved from the current folder, as in Kaldi, or else from `source`.
+    Commands stay as they are; features are dropped (`asr-topdown features` computes them). Without utt2spk,
     which ESPnet's tools do not need, each utterance is its own speaker.
 
     Raises:
-        FileNotFoundError: if `source` is no data directory.
+        FileNotFoundError: if `source` is not a data directory.
         ValueError: naming file and line of what cannot be read, or if `out` is `source`.
     """
     if out.resolve() == source.resolve():

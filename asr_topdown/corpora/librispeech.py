@@ -1,8 +1,8 @@
 """`librispeech`: English audio books read by volunteers, 16 kHz (Panayotov et al., ICASSP 2015), CC BY 4.0.
 
-Parts to train on, by their hours: `mini` (five), `100`, `460` and `960`; each has `dev` and `test` sets of
-other readers, `clean` and `other` (harder to recognise). Transcripts stay as they are: capital letters and
-the apostrophe. Speakers are the readers.
+Training sets by hours: `mini` (five), `100`, `460` and `960`; the `dev` and `test` sets have other readers,
+`clean` and `other` (harder to recognise). Transcripts stay unchanged: upper-case letters and the apostrophe.
+Speakers are the readers.
 """
 
 import functools
@@ -26,7 +26,7 @@ class Subset(NamedTuple):
 
 
 SUBSETS: Mapping[str, Subset] = {
-    # SHA-256 of resource 12 as torchaudio's dataset has them; MD5 of resource 31 as openslr.org's md5sum.txt.
+    # SHA-256 for resource 12, from torchaudio; MD5 for resource 31, from openslr.org's md5sum.txt.
     "train-clean-5": Subset(31, "5df7d4e78065366204ca6845bb08f490", 1519),
     "dev-clean-2": Subset(31, "6d7ab67ac6a1d2c993d050e16d61080d", 1089),
     "train-clean-100": Subset(12, "d4ddd1d5a6ab303066f14971d768ee43278a5f2a0aa43dc716b0e64ecbbbf6e2", 28539),
@@ -45,7 +45,7 @@ PARTS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "460": (("train-clean-100", "train-clean-360"), _FULL),
     "960": (("train-clean-100", "train-clean-360", "train-other-500"), _FULL),
 }
-"""What `--parts` may say -> the subsets that are trained on together, and the dev and test sets."""
+"""Value of `--parts` -> the subsets of the training set, and the dev and test sets."""
 
 _TRANSCRIPTS = "*.trans.txt"
 _SOUNDS = (".flac", ".wav")
@@ -59,19 +59,19 @@ def prepare(
     downloads: Path | None = None,
     partial: bool = False,
 ) -> list[DataDir]:
-    """Write `out/train` and a data directory for each dev and test set, as `out/dev_clean`.
+    """Write `out/train` and a data directory for each dev and test set, such as `out/dev_clean`.
 
     Args:
-        out: where the data directories go.
+        out: folder for the data directories.
         parts: one of `PARTS`.
-        librispeech: folder with subsets (`train-clean-100`), or one or two above; None downloads them.
-        downloads: where downloads go; None is `downloads` beside `out`.
-        partial: whether subsets with fewer utterances will do.
+        librispeech: folder with subsets (`train-clean-100`) at a depth of up to three; None downloads them.
+        downloads: folder for downloads; None is `downloads` next to `out`.
+        partial: whether to accept subsets with a different number of utterances.
 
     Raises:
-        OSError: if a subset is not there or cannot be downloaded, with what was tried.
-        ValueError: naming a subset whose utterances are not as many as the distribution's, or the file that
-            is not as it should be.
+        OSError: if a subset is missing or cannot be downloaded, with what was tried.
+        ValueError: naming a subset whose number of utterances differs from the distribution's, or an invalid
+            file.
     """
     trained, tested = PARTS[parts]
     find = (
@@ -89,7 +89,7 @@ def prepare(
 
 
 def fetch(downloads: Path, subset: str) -> Path:
-    """The folder of a subset under `downloads`, filled if it is not there."""
+    """Return the folder of a subset under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / "librispeech" / subset
     known = SUBSETS[subset]
     address = f"https://www.openslr.org/resources/{known.resource}/{subset}.tar.gz"
@@ -109,7 +109,7 @@ def _find(folder: Path, subset: str) -> Path:
 
 
 def _read(subset: str, folder: Path, partial: bool) -> DataDir:
-    """One subset, as a data directory that is not written yet."""
+    """Read one subset as a data directory."""
     text: dict[str, str] = {}
     wavs: dict[str, str] = {}
     for path in sorted(folder.rglob(_TRANSCRIPTS)):
@@ -117,21 +117,22 @@ def _read(subset: str, folder: Path, partial: bool) -> DataDir:
         sounds = {sound.stem: sound for sound in chapter.iterdir() if sound.suffix in _SOUNDS}
         for utterance, words in _lines(path):
             if utterance not in sounds:
-                raise ValueError(f"{path}: no {utterance}{_SOUNDS[0]} beside it")
+                raise ValueError(f"{path}: no {utterance}{_SOUNDS[0]} next to it")
             text[utterance] = words
             wavs[utterance] = str(sounds[utterance])
     expected = SUBSETS[subset].utterances
     if len(text) != expected and not partial:
-        raise ValueError(f"{folder}: {len(text)} utterances, {subset} has {expected} (see --partial)")
+        raise ValueError(f"{folder}: must have {expected} utterances, got {len(text)} (see --partial)")
     utt2spk = {utterance: utterance.partition("-")[0] for utterance in text}
     return DataDir(path=folder, wavs=wavs, text=text, utt2spk=utt2spk)
 
 
 def _lines(path: Path) -> Iterator[tuple[str, str]]:
-    """Utterance and text of each line.
+    """Read utterance and text from each line.
 
     Raises:
-        ValueError: naming file and line, if one is not `READER-CHAPTER-NUMBER TEXT` of this file's chapter.
+        ValueError: naming file and line, if a line is not `READER-CHAPTER-NUMBER TEXT` of this file's
+            chapter.
     """
     chapter = path.name.removesuffix(_TRANSCRIPTS[1:])
     for number, line in enumerate(files.read_lines(path), 1):

@@ -1,6 +1,4 @@
-"""What one may do with a corpus: a line of text in its data directories, from where it goes into a model's
-card.
-"""
+"""Licences of corpora: a line of text in the data directories, repeated in a model's card."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -8,7 +6,7 @@ from pathlib import Path
 from asr_topdown.files import write_text
 
 NAME = "licence"
-"""The file in a data directory; whatever copies the tables copies it too."""
+"""The file in a data directory, copied along with its tables."""
 
 LICENCES: Mapping[str, str] = {
     "prompts": "Asterisk core sounds, CC BY-SA 3.0",
@@ -23,15 +21,15 @@ LICENCES: Mapping[str, str] = {
     "eval2000": "Hub-5 2000 (LDC2002S09, LDC2002T43), under LDC's agreements",
     "rt03": "RT-03 (LDC2007S10), under LDC's agreements",
 }
-"""Corpus, as `asr-topdown prepare` calls it, with its language where that matters -> its name and licence."""
+"""Corpus, as in `asr-topdown prepare`, followed by a language if that matters -> name and licence."""
 
 
 def write(folder: Path, licence: str) -> None:
-    """Put a licence, one line, into a data directory."""
+    """Write a licence, as one line, into a data directory."""
     write_text(folder / NAME, " ".join(licence.split()) + "\n")
 
 
 def read(folder: Path) -> str:
-    """The licence in a data directory; "" if there is none."""
+    """Read the licence in a data directory; "" if there is none."""
     path = folder / NAME
     return " ".join(path.read_text(encoding="utf-8", errors="replace").split()) if path.is_file() else ""

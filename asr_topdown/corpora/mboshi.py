@@ -1,13 +1,14 @@
 """`mboshi`: 4.5 hours of read Mboshi, a Bantu language (C25) of Congo-Brazzaville (Godard et al., LREC 2018).
 
-5,130 utterances of three speakers, 16 kHz, with transcripts in a writing close to the language's sounds: 32
-characters, tone-marked vowels among them. Research use; arXiv 1710.03501. What becomes of them:
+5,130 utterances of three speakers, 16 kHz, with nearly phonetic transcripts of 32 characters, including
+tone-marked vowels. Research use; arXiv 1710.03501. Preparation:
 
-1. Transcripts (`NAME.mb.cleaned`) in Unicode's composed form, one blank between words.
-2. Speakers are what names begin with. 78 of the original recordings promise more sound in their headers than
-   follows; they are read to their end, as every sound here.
-3. The corpus's own `dev` part is the test set. Of its `train` part, a tenth by a hash of the transcript is
-   the dev set (`split.part_of`), since sentences were often recorded twice.
+1. Transcripts (`NAME.mb.cleaned`) are converted to Unicode's composed form, with one blank between words.
+2. Names begin with the speaker. 78 of the original recordings are shorter than their headers say; like any
+   truncated sound, they are read to their end.
+3. The corpus's own `dev` part is the test set. A tenth of its `train` part, chosen by a hash of the
+transcript
+   (`split.part_of`), is the dev set, since many sentences were recorded twice.
 """
 
 import hashlib
@@ -23,7 +24,7 @@ ADVICE = "Clone github.com/besacier/mboshi-french-parallel-corpus elsewhere and 
 UTTERANCES = {"train": 4616, "dev": 514}
 SPEAKERS = ("abiayi", "kouarata", "martial")
 SHA256 = "b50747d25419f02710efae7efc71b5b76273462061f6f8e796c3a046c99dad4e"
-"""Of all transcripts, train before dev, in the order of names: the line `part/name`, then its bytes."""
+"""Of all transcripts, train before dev, sorted by name: for each the line `part/name`, then its bytes."""
 
 _FOLDER = "full_corpus_newsplit"
 _TRANSCRIPT = ".mb.cleaned"
@@ -42,16 +43,15 @@ def prepare(
     """Write `out/train`, `out/dev` and `out/test`.
 
     Args:
-        out: where the three data directories go.
-        mboshi: folder with `full_corpus_newsplit`, or that itself, or one above; None downloads it.
-        downloads: where downloads go; None is `downloads` beside `out`.
-        partial: whether a copy with fewer utterances or other transcripts will do.
-        sample_rate: Hz to which the audio is resampled when it is read; None = 16 kHz, as recorded.
+        out: folder for the three data directories.
+        mboshi: `full_corpus_newsplit`, or a folder with it at any depth; None downloads it.
+        downloads: folder for downloads; None is `downloads` next to `out`.
+        partial: whether to accept a copy with fewer utterances or other transcripts.
+        sample_rate: rate in Hz to which the audio is resampled when read; None = unchanged, 16 kHz.
 
     Raises:
-        OSError: if the data are not there or cannot be downloaded, with what was tried.
-        ValueError: if a count or a transcript is not the distribution's; naming a file that is not as it
-            should be.
+        OSError: if the data are missing or cannot be downloaded, with what was tried.
+        ValueError: if a count or a transcript differs from the distribution; naming an invalid file.
     """
     root = find_root(fetch(downloads or out.parent / "downloads") if mboshi is None else mboshi)
     if not partial:
@@ -66,14 +66,14 @@ def prepare(
 
 
 def fetch(downloads: Path) -> Path:
-    """The folder with the corpus under `downloads`, filled if it is not there."""
+    """Return the folder with the corpus under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / "mboshi-french-parallel-corpus"
     download.archive(folder, [ARCHIVE], "the Mboshi corpus", ADVICE, check=_is_whole)
     return folder
 
 
 def find_root(folder: Path) -> Path:
-    """The folder with the corpus's parts `train` and `dev`: `folder`, `full_corpus_newsplit` in it, or below.
+    """Find the folder with the parts `train` and `dev`: `folder`, or a `full_corpus_newsplit` below it.
 
     Raises:
         FileNotFoundError: if there is none.
@@ -97,7 +97,7 @@ def check(root: Path) -> None:
         paths = sorted((root / part).glob(f"*{_TRANSCRIPT}"))
         if len(paths) != expected:
             raise ValueError(
-                f"{root / part}: {len(paths)} transcripts, the corpus has {expected} (see --partial)"
+                f"{root / part}: must have {expected} transcripts, got {len(paths)} (see --partial)"
             )
         for path in paths:
             digest.update(f"{part}/{path.name}\n".encode() + path.read_bytes())
@@ -113,10 +113,10 @@ def _is_whole(folder: Path) -> None:
 
 
 def _read(folder: Path, path: Path, sample_rate: int | None) -> DataDir:
-    """One part of the corpus, as a data directory at `path`.
+    """Read a part of the corpus as a data directory at `path`.
 
     Raises:
-        ValueError: naming the transcript that is empty, not UTF-8 or without sound, or of an unknown speaker.
+        ValueError: naming a transcript that is empty, not UTF-8, without sound or of an unknown speaker.
     """
     text, wavs, utt2spk = {}, {}, {}
     for transcript in sorted(folder.glob(f"*{_TRANSCRIPT}")):
@@ -132,7 +132,7 @@ def _read(folder: Path, path: Path, sample_rate: int | None) -> DataDir:
 def _speaker(transcript: Path) -> str:
     speaker = transcript.name.partition("_")[0]
     if speaker not in SPEAKERS:
-        raise ValueError(f"{transcript}: {speaker!r} is none of the speakers {', '.join(SPEAKERS)}")
+        raise ValueError(f"{transcript}: the speaker must be one of {', '.join(SPEAKERS)}, got {speaker!r}")
     return speaker
 
 
@@ -151,15 +151,15 @@ def _sound(transcript: Path, utterance: str) -> Path:
         path = transcript.with_name(f"{utterance}{suffix}")
         if path.is_file():
             return path
-    raise ValueError(f"{transcript}: no sound beside it ({', '.join(f'{utterance}{s}' for s in _SOUNDS)})")
+    raise ValueError(f"{transcript}: no sound next to it ({', '.join(f'{utterance}{s}' for s in _SOUNDS)})")
 
 
 def _warn_of_headers(parts: list[DataDir]) -> None:
-    """Print how many recordings are not as their headers say, and one of them."""
+    """Print how many recordings differ from their headers, and an example."""
     from asr_topdown.audio import open_source
 
     remarks = {wav: open_source(wav).remarks for part in parts for wav in part.wavs.values()}
     odd = {wav: said[0] for wav, said in remarks.items() if said}
     if odd:
         name = min(odd)
-        print(f"warning: {len(odd)} recordings are not as their headers say, as {name}: {odd[name]}")
+        print(f"warning: {len(odd)} recordings differ from their headers, such as {name}: {odd[name]}")

@@ -1,7 +1,7 @@
-"""`nested`: parts of a training set, each within the next, and the rest that is in none (paper, section 3).
+"""`nested`: nested parts of a training set, and the utterances that are in none (paper, section 3).
 
-Every speaker is in every part with the same share of his utterances (±1). The order in which utterances join
-is a function of the seed and of their names alone, so it is the same on every machine.
+Every part has the same share of each speaker's utterances (±1). The order in which utterances join depends
+only on the seed and on names, so it is the same on every machine.
 """
 
 import hashlib
@@ -19,21 +19,21 @@ UNSEEN = "unseen"
 def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: int = 0) -> list[DataDir]:
     """Write `out/<source>_p05`, `_p10`, …, and `out/<source>_unseen`, all that is not in the largest part.
 
-    Features are shared, not copied. The mean and variance of the source's features (cmvn.ark) are taken over:
-    networks that exchange layers then see the same input, whatever part they were trained on.
+    Features are shared, not copied. The mean and variance of the source's features (cmvn.ark) are kept, so
+    that networks that exchange layers see the same input, no matter which part they were trained on.
 
     Args:
-        out: where the data directories go.
+        out: folder for the data directories.
         source: the whole training set.
         percent: sizes of the parts, in percent of the utterances.
-        seed: another one chooses others.
+        seed: determines the choice of utterances.
 
     Raises:
-        FileNotFoundError: if `source` is no data directory.
-        ValueError: unless percents grow, from at least 1 to at most 99; if a part stays empty.
+        FileNotFoundError: if `source` is not a data directory.
+        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty.
     """
     if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
-        raise ValueError(f"--percent {' '.join(map(str, percent))}: must grow, between 1 and 99")
+        raise ValueError(f"--percent {' '.join(map(str, percent))}: must increase, between 1 and 99")
     data = datadir.read(source)
     order = joining_order(data.utt2spk, seed)
     name = source.resolve().name
@@ -42,7 +42,7 @@ def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: 
     members[f"{name}_{UNSEEN}"] = order[max(ends.values()) :]
     for part, utterances in members.items():
         if not utterances:
-            raise ValueError(f"{source}: its {len(order)} utterances are too few: none fell to {part}")
+            raise ValueError(f"{source}: {len(order)} utterances are too few: {part} is empty")
     parts = [datadir.subset(data, utterances, out / part) for part, utterances in members.items()]
     for directory in parts:
         datadir.write(directory)
@@ -51,16 +51,15 @@ def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: 
 
 
 def joining_order(utt2spk: Mapping[str, str], seed: int) -> list[str]:
-    """Utterances such that each speaker's lie evenly between the first and the last: a part of share s takes
-    what lies below s, each speaker's share of it, give or take one.
-    """
+    """Order utterances so that any first part has the same share of each speaker's, ±1."""
     return sorted(utt2spk, key=places(utt2spk, seed).__getitem__)
 
 
 def places(utt2spk: Mapping[str, str], seed: int) -> dict[str, tuple[float, str]]:
-    """Utterance -> its place in [0, 1), and its name for ties.
+    """Return utterance -> its place in [0, 1), and its name for ties.
 
-    A speaker's utterances, shuffled, are put at (k + r) / n, k = 0 … n - 1, with r in [0, 1) his own.
+    A speaker's utterances, shuffled, get the places (k + r) / n, k = 0 … n - 1, with the speaker's own r in
+    [0, 1).
     """
     spoken: dict[str, list[str]] = {}
     for utterance, speaker in utt2spk.items():

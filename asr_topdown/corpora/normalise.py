@@ -1,4 +1,4 @@
-"""What becomes of a transcript before it is trained on, by name."""
+"""Normalisation of transcripts, by name."""
 
 import re
 import unicodedata
@@ -7,28 +7,29 @@ from collections.abc import Callable, Mapping
 from asr_topdown.corpora import english
 
 WITHIN_WORDS = "·׳״"
-"""Punctuation that belongs to a word where it stands between two letters (Catalan, Hebrew)."""
+"""Punctuation that is part of a word between two letters (Catalan, Hebrew)."""
 
-_JOINERS = "\u200c\u200d"  # spelling in Persian, Hindi and others; they part no words
+_JOINERS = "\u200c\u200d"  # part of the spelling in Persian, Hindi and others
 _APOSTROPHES = re.compile("[’ʼ＇]")
 _QUOTED = re.compile(r"(?<!\w)'([^']*)'(?!\w)|‘([^‘'’]*)[’'](?!\w)")
 _TAG = re.compile(r"<[^<>\s]+>")
 
 
 def none(text: str) -> str:
-    """The text in Unicode's composed form (NFC), its words parted by single spaces."""
+    """Convert to Unicode's composed form (NFC), words separated by single spaces."""
     return " ".join(unicodedata.normalize("NFC", text).split())
 
 
 def basic(text: str) -> str:
-    """For any language: NFC, lower case, no punctuation and no symbols.
+    """Convert text of any language to NFC and lower case, without punctuation and symbols.
 
-    - `’` becomes `'`. An apostrophe stays where it touches a letter or a digit (l'eau, students', 't), unless
-      a pair of them quotes something. What else belongs into words (col·lecció, צה״ל) stays between letters.
-    - All other punctuation and symbols part words, hyphens too: `re-enter` is `re enter`.
+    - `’` becomes `'`. An apostrophe next to a letter or a digit stays (l'eau, students', 't), unless a pair
+      of them quotes something. Other punctuation that is part of words (col·lecció, צה״ל) stays between
+      letters.
+    - All other punctuation and symbols separate words, hyphens too: `re-enter` is `re enter`.
     - Digits stay: how they are read depends on the language.
     - A tag such as `<NOISE>` stays as it is.
-    - Invisible formatting characters go, but for the joiners that are spelling.
+    - Invisible formatting characters are removed, except joiners that are part of the spelling.
     """
     text = none(text)
     pieces = zip(_TAG.split(text), [*_TAG.findall(text), ""], strict=True)
@@ -45,12 +46,12 @@ NORMALISERS: Mapping[str, Callable[[str], str]] = {
 def _plain(text: str) -> str:
     text = _APOSTROPHES.sub("'", _QUOTED.sub(r" \1\2 ", text.lower()))
     kept = "".join(_kept(text, place) for place in range(len(text)))
-    # Lower case takes some letters apart: İ is i and a combining dot.
+    # Lower-casing decomposes some letters: İ becomes i and a combining dot.
     return unicodedata.normalize("NFC", " ".join(word for word in kept.split() if word.strip("'")))
 
 
 def _kept(text: str, place: int) -> str:
-    """The character at `place`, a space for what parts words, or nothing."""
+    """Return the character at `place`, a space if it separates words, or nothing."""
     character = text[place]
     if _in_word(character) or character in _JOINERS:
         return character

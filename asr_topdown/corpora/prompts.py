@@ -1,15 +1,15 @@
 """`prompts`: the Asterisk core sounds, the same telephone prompts in five languages, read by professionals.
 
-Telephone quality (8 kHz, 16 bit, mono), one speaker and 15 to 25 minutes a language, CC BY-SA 3.0 (Italian
-and Russian: CC BY 3.0). What becomes of them:
+Telephone quality (8 kHz, 16 bit, mono), one speaker and 15 to 25 minutes per language, CC BY-SA 3.0 (Italian
+and Russian: CC BY 3.0). Preparation:
 
-1. From each transcript, notes in brackets - `[..]`, `(..)`, `<..>` - go. English: `*` is read "star", `#`
+1. Notes in brackets - `[..]`, `(..)`, `<..>` - are removed from transcripts. English: `*` becomes "star", `#`
    "pound", six misspelt words are corrected, and `english.normalise` does the rest: lower case, numbers to
    words, no punctuation. Other languages: `normalise.basic`, lower case without punctuation.
-2. Left out: recordings whose transcript is missing or nothing but a note (tones, silences), and those that
-   hold only silence; in other languages than English also those whose transcript does not tell the words:
-   with digits or symbols, with a question mark in place of an accented letter (Italian), or with two texts.
-3. `split.part_of` deals the utterances to train, dev and test (70, 15, 15 %) by a hash of the transcript.
+2. Left out: recordings whose transcript is missing or only a note (tones, silences), and those with only
+   silence; in languages other than English also those whose transcript is not what is spoken: with digits or
+   symbols, with a question mark in place of an accented letter (Italian), or with two texts.
+3. `split.part_of` divides the utterances into train, dev and test (70, 15, 15 %) by a hash of the transcript.
    Those longer than `long_seconds` (whole menus, up to 73 s) all go to train: a single one would be a tenth
    of a test set.
 """
@@ -30,14 +30,14 @@ from asr_topdown.datadir import DataDir
 
 
 class Voice(NamedTuple):
-    """A language's recordings: who speaks, how many they are, and the SHA-256 of their archive."""
+    """A language's recordings: their speaker, their number, and the SHA-256 of their archive."""
 
     speaker: str
     recordings: int
     sha256: str
 
 
-# The sums are those of Debian's source package, which has the project's archives, and of OpenWrt.
+# The checksums are from Debian's source package, which has the project's archives, and from OpenWrt.
 VOICES: Mapping[str, Voice] = {
     "en": Voice("allison", 568, "07ad543764567ea235d3a96dcd15ecce4521855efc295de6f5443299c331ec0b"),
     "es": Voice("allison", 527, "4486234639392254da452f03d835e89c37416367b11cc8c76bc8492151ac4ebe"),
@@ -45,7 +45,7 @@ VOICES: Mapping[str, Voice] = {
     "it": Voice("carlo", 599, "5dd007716a64f9599e47a9ce51ec6decb93221846d2d5b694120ae85f891ed13"),
     "ru": Voice("ivrvoice", 576, "db52d0a1828f6ee0c211f5c30fa5b8e35753e3bcff3d9ec6fa3e1cdc833954bf"),
 }
-"""Language -> its voice; English and Spanish are spoken by the same person."""
+"""Language -> its voice; English and Spanish have the same speaker."""
 
 LONG_SECONDS = 12.0
 ADVICE = "Download asterisk-core-sounds-{}-wav elsewhere, unpack it and name the folder with --prompts DIR"
@@ -54,7 +54,7 @@ _PROJECT = (
     "https://downloads.asterisk.org/pub/telephony/sounds/releases/asterisk-core-sounds-{}-wav-1.6.1.tar.gz"
 )
 _UNTOLD = re.compile(r"[0-9*#@$%&+=]|\?\s+[a-zà-ÿ]")
-_TWICE = {"es": ("digits/0",)}  # lines of zero and of ten
+_TWICE = {"es": ("digits/0",)}  # listed as zero and as ten
 _NOTE = re.compile(r"\[[^]]*\]|\([^)]*\)|<[^>]*>")
 _SYMBOLS = {**english.SYMBOLS, "*": "star", "#": "pound"}
 _MISSPELT = {
@@ -79,15 +79,15 @@ def prepare(
     """Write `out/train`, `out/dev` and `out/test`.
 
     Args:
-        out: where the three data directories go.
+        out: folder for the three data directories.
         language: a key of `VOICES`.
         prompts: folder with the wavs and `core-sounds-LANGUAGE.txt[.gz]`, at any depth; None downloads them.
-        downloads: where downloads go; None is `downloads` beside `out`.
-        long_seconds: longer recordings go to train, whatever their hash.
+        downloads: folder for downloads; None is `downloads` next to `out`.
+        long_seconds: longer recordings go to train.
 
     Raises:
-        OSError: if the data are not there or cannot be downloaded, with what was tried.
-        ValueError: naming the file, if it is not what it should be.
+        OSError: if the data are missing or cannot be downloaded, with what was tried.
+        ValueError: naming the file, if it is not valid.
     """
     if prompts is None:
         prompts = fetch(downloads or out.parent / "downloads", language)
@@ -113,7 +113,7 @@ def prepare(
 
 
 def fetch(downloads: Path, language: str) -> Path:
-    """The folder with wavs and transcripts under `downloads`, filled if it is not there."""
+    """Return the folder with wavs and transcripts under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / f"asterisk-core-sounds-{language}-wav"
     if not folder.exists():
         sources = (lambda: _from_project(folder, language), lambda: _from_debian(folder, language))
@@ -122,11 +122,11 @@ def fetch(downloads: Path, language: str) -> Path:
 
 
 def read_transcripts(path: Path, twice: Collection[str] = ()) -> dict[str, str]:
-    """Recording name (`hello-world`, `digits/1`) -> transcript as it stands in the file.
+    """Read recording name (`hello-world`, `digits/1`) -> transcript, verbatim.
 
     Args:
         path: the file.
-        twice: names that stand there with several transcripts, and are left out.
+        twice: names with several transcripts, which are left out.
 
     Raises:
         ValueError: naming file and line, if a line is not `name: text` or contradicts one before it.
@@ -144,7 +144,7 @@ def read_transcripts(path: Path, twice: Collection[str] = ()) -> dict[str, str]:
 
 
 def clean(transcript: str, language: str = "en") -> str | None:
-    """The words that are spoken; empty if the transcript is only a note, None if it does not tell them."""
+    """Return the spoken words; empty if the transcript is only a note, None if it is not what is spoken."""
     spoken = _NOTE.sub(" ", transcript)
     if language == "en":
         words = english.normalise(spoken, _SYMBOLS).split()
@@ -153,7 +153,7 @@ def clean(transcript: str, language: str = "en") -> str | None:
 
 
 def find_recordings(folder: Path, transcripts: Mapping[str, str]) -> dict[str, Path]:
-    """Recording name -> wav. Names are paths below the folder in which most wavs with a transcript lie.
+    """Find recording name -> wav; names are relative to the folder with the most wavs that have a transcript.
 
     Raises:
         ValueError: naming the folder, if no wav in it has a transcript.
@@ -169,7 +169,7 @@ def find_recordings(folder: Path, transcripts: Mapping[str, str]) -> dict[str, P
 def select(
     recordings: Mapping[str, Path], transcripts: Mapping[str, str], long_seconds: float, language: str
 ) -> tuple[dict[str, str], list[str], dict[str, list[str]]]:
-    """Recording name -> cleaned transcript of what is kept; the long ones of it; reason -> names of the rest.
+    """Return kept recordings with their cleaned transcripts, the long ones, and reason -> those left out.
 
     Raises:
         ValueError: naming the first recording whose sampling rate differs from those before it.
@@ -203,7 +203,7 @@ def select(
 def _why_not(name: str, transcripts: Mapping[str, str], text: str | None) -> str:
     if name not in transcripts:
         return "no transcript"
-    return "nothing is spoken" if text is not None else "the transcript does not tell the words"
+    return "nothing is spoken" if text is not None else "the transcript is not what is spoken"
 
 
 def _some(names: Sequence[str]) -> str:
@@ -216,7 +216,7 @@ def _find_transcripts(folder: Path, language: str) -> Path:
     names = (f"core-sounds-{language}.txt", f"core-sounds-{language}.txt.gz")
     found = sorted(path for name in names for path in folder.rglob(name))
     if not found:
-        raise FileNotFoundError(f"{folder}: neither {' nor '.join(names)} is in it, at any depth")
+        raise FileNotFoundError(f"{folder}: no {' or '.join(names)} in it, at any depth")
     return found[0]
 
 

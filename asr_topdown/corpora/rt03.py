@@ -20,13 +20,13 @@ def prepare(out: Path, *, rt03: Path, sample_rate: int | None = None) -> list[Da
     """Write the data directory `out/rt03`, with `stm` and `glm`.
 
     Args:
-        out: where the data directory goes.
+        out: folder for the data directory.
         rt03: the unpacked LDC2007S10.
-        sample_rate: Hz to which the sound is resampled when it is read; None = 8 kHz, as it is.
+        sample_rate: rate in Hz to which the sound is resampled when read; None = unchanged, 8 kHz.
 
     Raises:
-        OSError: if the sound, the references or the glm is not there.
-        ValueError: naming file and line of what cannot be read, or if nothing is scored.
+        OSError: if the sound, the references or the glm is missing.
+        ValueError: naming file and line of what cannot be read, or if no segment is scored.
     """
     sounds = calls.find_calls(rt03 / SOUND)
     glm = calls.find_file([rt03], GLM)
@@ -45,7 +45,7 @@ def prepare(out: Path, *, rt03: Path, sample_rate: int | None = None) -> list[Da
 
 
 def _read_lines(path: Path) -> list[str]:
-    """The lines of an stm, repaired, with A and B for channels 1 and 2, without gaps between segments."""
+    """Read the repaired lines of an stm, with channels A and B for 1 and 2, without inter-segment gaps."""
     lines = []
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip() or _GAP in line:

@@ -1,4 +1,4 @@
-"""Train, dev and test sets: by sentence, by speaker, or by both, a function of the data and a seed alone."""
+"""Division into train, dev and test sets by sentence, speaker or both; depends only on data and seed."""
 
 import hashlib
 import re
@@ -13,16 +13,16 @@ from asr_topdown.datadir import DataDir, subset
 
 PARTS: Mapping[str, float] = {"train": 0.70, "dev": 0.15, "test": 0.15}
 
-_TRIES = 200  # so many ways of dealing out speakers are compared
+_TRIES = 200  # maximum number of random divisions of speakers that are compared
 
 
 class Division(NamedTuple):
-    """How a corpus is divided: `BY` says what the rules mean.
+    """How to divide a corpus.
 
     Attributes:
         parts: set -> share; the shares sum to 1.
         by: a key of `BY`.
-        seed: another one chooses other utterances.
+        seed: determines the choice of utterances.
     """
 
     parts: Mapping[str, float] = PARTS
@@ -31,11 +31,11 @@ class Division(NamedTuple):
 
 
 def part_of(transcript: str, parts: Mapping[str, float] = PARTS, seed: int = 0) -> str:
-    """The set a transcript belongs to.
+    """Return the set to which a transcript belongs.
 
-    The first 8 hex digits of the SHA-256 of its UTF-8 bytes, divided by 16**8, are a fraction in [0, 1);
-    the sets own consecutive intervals of it, as long as their shares, in the order given. A seed other than
-    0 stands before the transcript, and a space.
+    The first 8 hex digits of the SHA-256 of its UTF-8 bytes, divided by 16**8, are a fraction in [0, 1); the
+    sets have consecutive intervals, as long as their shares, in the given order. A seed other than 0 and a
+    space are put before the transcript.
     """
     fraction = _fraction(f"{seed} {transcript}" if seed else transcript) * sum(parts.values())
     upper = 0.0
@@ -52,16 +52,16 @@ def split(
     fixed: Mapping[str, str] | None = None,
     out: Path | None = None,
 ) -> list[DataDir]:
-    """One directory per set, at `out / <set>`.
+    """Divide a corpus into a data directory per set, at `out / <set>`.
 
     Args:
         data: the whole corpus.
-        division: the sets and how they are chosen; by transcript, `PARTS`, if absent.
-        fixed: utterance -> set, for those that are not left to the rule.
-        out: where the sets go; `data.path`, if absent.
+        division: the sets and the rule; None: by transcript, `PARTS`.
+        fixed: utterance -> set, for utterances exempt from the rule.
+        out: folder for the sets; None: `data.path`.
 
     Raises:
-        ValueError: if a set stays empty, or speakers are wanted and none are known.
+        ValueError: if a set is empty, or a split by speaker lacks speakers.
     """
     division = division or Division()
     chosen = BY[division.by](data, division)
@@ -72,20 +72,20 @@ def split(
             members[part].append(utterance)
     empty = [name for name, utterances in members.items() if not utterances]
     if empty:
-        raise ValueError(f"{data.path}: {len(data.utt2spk)} utterances are too few: none fell to {empty[0]}")
+        raise ValueError(f"{data.path}: {len(data.utt2spk)} utterances are too few: {empty[0]} is empty")
     folder = out or data.path
     return [subset(data, utterances, folder / name) for name, utterances in members.items()]
 
 
 def by_transcript(data: DataDir, division: Division) -> dict[str, str]:
-    """No sentence in two sets. A sentence's set depends on its text alone, also when data are added."""
+    """Put no sentence in two sets; its set depends on its text only, and stays when data are added."""
     return {u: part_of(data.text.get(u, ""), division.parts, division.seed) for u in data.utt2spk}
 
 
 def stratified(data: DataDir, division: Division) -> dict[str, str]:
-    """No sentence in two sets, and each speaker in all of them by the shares, give or take a sentence.
+    """Put no sentence in two sets, and divide each speaker's sentences by the shares, ±1.
 
-    A sentence that several say goes where it would go as the one of whoever says it most.
+    A sentence of several speakers counts as that of the speaker who says it most.
     """
     owners: dict[str, str] = {}
     for text, utterances in _grouped(data, lambda u: data.text.get(u, "")).items():
@@ -100,10 +100,10 @@ def stratified(data: DataDir, division: Division) -> dict[str, str]:
 
 
 def by_speaker(data: DataDir, division: Division) -> dict[str, str]:
-    """No speaker in two sets; of many ways to deal them out, the one whose hours come nearest to the shares.
+    """Put no speaker in two sets; of many random divisions take the one with hours closest to the shares.
 
     Raises:
-        ValueError: if speakers are not known or fewer than sets.
+        ValueError: if speakers are unknown or fewer than sets.
     """
     spoken = _grouped(data, lambda u: data.utt2spk[u])
     if len(spoken) == len(data.utt2spk) > 1 and all(u == s for u, s in data.utt2spk.items()):
@@ -122,13 +122,13 @@ def by_speaker(data: DataDir, division: Division) -> dict[str, str]:
 
 
 def by_both(data: DataDir, division: Division) -> dict[str, str]:
-    """Neither a speaker nor a sentence in two sets.
+    """Put neither a speaker nor a sentence in two sets.
 
-    Speakers are dealt out first. A sentence that speakers of several sets say stays in one, the set that is
-    furthest below its share then; its other utterances are in none, and how many these are is printed.
+    Speakers are divided first. A sentence in several sets stays in the one that is then furthest below its
+    share; its other utterances are left out, and their number is printed.
 
     Raises:
-        ValueError: as `by_speaker`.
+        ValueError: as in `by_speaker`.
     """
     chosen = by_speaker(data, division)
     seconds = _seconds(data)
@@ -161,14 +161,14 @@ BY: Mapping[str, Callable[[DataDir, Division], dict[str, str]]] = {
     "speaker": by_speaker,
     "both": by_both,
 }
-"""Name of a rule -> what gives each utterance its set; an utterance without one is left out."""
+"""Name of a rule -> function that assigns sets to utterances; those without a set are left out."""
 
 
 def parse_parts(text: str, option: str = "--split") -> dict[str, float]:
-    """`train:0.8,dev:0.1,test:0.1` as a mapping.
+    """Parse `train:0.8,dev:0.1,test:0.1`.
 
     Raises:
-        ValueError: unless these are different plain names with shares above 0 that sum to 1.
+        ValueError: unless these are distinct plain names with shares above 0 that sum to 1.
     """
     parts: dict[str, float] = {}
     for item in text.split(","):
@@ -178,14 +178,14 @@ def parse_parts(text: str, option: str = "--split") -> dict[str, float]:
         except ValueError:
             parts[name] = -1.0
         if not re.fullmatch(r"[\w-]+", name) or not parts[name] > 0:
-            raise ValueError(f"{option} {text}: {item!r} is not name:share with a share above 0")
+            raise ValueError(f"{option} {text}: must be name:share with shares above 0, got {item!r}")
     if len(parts) != text.count(",") + 1 or abs(sum(parts.values()) - 1) > 1e-6:
         raise ValueError(f"{option} {text}: names must differ and shares sum to 1")
     return parts
 
 
 def _deal(hours: Mapping[str, float], parts: Mapping[str, float], seed: str) -> dict[str, str]:
-    """Each group, in a random order, to the set that lacks most; at the end first to those without any."""
+    """Assign each group, in random order, to the set that lacks most; the last ones to sets without any."""
     total = sum(hours.values())
     lacks = {name: share * total for name, share in parts.items()}
     order = sorted(hours, key=lambda group: _fraction(f"{seed} {group}"))
@@ -203,7 +203,7 @@ def _deal(hours: Mapping[str, float], parts: Mapping[str, float], seed: str) -> 
 
 
 def _deviation(hours: Mapping[str, float], dealt: Mapping[str, str], parts: Mapping[str, float]) -> float:
-    """How far the sets' hours are from their shares: the largest relative error."""
+    """Return the largest relative deviation of the sets' hours from their shares."""
     have = dict.fromkeys(parts, 0.0)
     for group, name in dealt.items():
         have[name] += hours[group]
@@ -212,7 +212,7 @@ def _deviation(hours: Mapping[str, float], dealt: Mapping[str, str], parts: Mapp
 
 
 def _seconds(data: DataDir) -> dict[str, float]:
-    """Utterance -> seconds, or 1 for each where some cannot be told."""
+    """Return utterance -> seconds, or 1 for each if any is unknown."""
     found = datadir.durations(data)
     known = {u: seconds for u, seconds in found.items() if seconds is not None}
     return known if len(known) == len(found) else dict.fromkeys(found, 1.0)
@@ -233,7 +233,7 @@ def _counts(items: Iterable[str]) -> dict[str, int]:
 
 
 def _upper(parts: Mapping[str, float]) -> dict[str, float]:
-    """Set -> where its interval of [0, 1) ends; the last one's is open."""
+    """Return set -> the end of its interval of [0, 1); infinity for the last."""
     upper, ends = 0.0, {}
     for name, share in parts.items():
         upper += share

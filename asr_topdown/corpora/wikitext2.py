@@ -1,9 +1,9 @@
-"""`wikitext2`: articles of Wikipedia for language models, cut into words (Merity et al. 2016); CC BY-SA 3.0.
+"""`wikitext2`: tokenised Wikipedia articles for language models (Merity et al. 2016); CC BY-SA 3.0.
 
-Three texts, a word being what white space parts, in which words that are rare in training stand as `<unk>`.
-With one `<eos>` a line: 2,088,628 words to train on, 217,646 and 245,569 in the others; 33,278 different.
+Three texts of words separated by white space, with `<unk>` for words that are rare in training. With one
+`<eos>` per line: 2,088,628 training words, 217,646 and 245,569 in the others; 33,278 different.
 
-A part of it, for small experiments: the first lines of each text, rare words replaced by the same rule.
+For small experiments: the first lines of each text, rare words replaced by the same rule.
 """
 
 import importlib
@@ -37,8 +37,8 @@ class Text(NamedTuple):
 
     Attributes:
         path: its file.
-        lines: how many.
-        words: how many, with one `<eos>` a line.
+        lines: number of lines.
+        words: number of words, including one `<eos>` per line.
     """
 
     path: Path
@@ -57,14 +57,14 @@ def prepare(
     """Write `out/train.txt`, `out/valid.txt` and `out/test.txt`.
 
     Args:
-        out: where the texts go.
+        out: folder for the texts.
         wikitext2: folder with the texts, at any depth; None downloads them.
-        downloads: where downloads go; None is `downloads` beside `out`.
-        share: keep so much of each text, from its beginning, above 0 and up to 1.
-        min_count: replace words that are rarer than this in the training text by `<unk>`; 1 keeps all.
+        downloads: folder for downloads; None is `downloads` next to `out`.
+        share: share of each text to keep, from its beginning, above 0 and up to 1.
+        min_count: words with fewer occurrences in the training text become `<unk>`; 1 keeps all.
 
     Raises:
-        OSError: if the texts are not there or cannot be downloaded, with what was tried.
+        OSError: if the texts are missing or cannot be downloaded, with what was tried.
         ValueError: naming a text that is empty or not UTF-8; or a download that is not WikiText-2.
     """
     if not 0 < share <= 1:
@@ -82,10 +82,10 @@ def prepare(
 
 
 def find_texts(folder: Path) -> dict[str, Path]:
-    """The three texts in `folder`, by part.
+    """Find the three texts in `folder`, by part.
 
     Raises:
-        FileNotFoundError: if there is no such folder, or a text is missing in it.
+        FileNotFoundError: if the folder does not exist or lacks a text.
     """
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
@@ -94,13 +94,13 @@ def find_texts(folder: Path) -> dict[str, Path]:
         names = (f"{part}.txt", f"wiki.{part}.tokens")
         paths = sorted(path for name in names for path in folder.rglob(name))
         if not paths:
-            raise FileNotFoundError(f"{folder}: neither {' nor '.join(names)} is there. {ADVICE}")
+            raise FileNotFoundError(f"{folder}: no {' or '.join(names)} in it, at any depth. {ADVICE}")
         found[part] = paths[0]
     return found
 
 
 def read_lines(path: Path) -> list[str]:
-    """The lines of a text, with their ends.
+    """Read the lines of a text, with their line ends.
 
     Raises:
         ValueError: naming the file, if it is empty or not UTF-8.
@@ -116,17 +116,17 @@ def read_lines(path: Path) -> list[str]:
 
 
 def count_words(lines: Iterable[str]) -> int:
-    """Words, and one `<eos>` for each line."""
+    """Count words, including one `<eos>` per line."""
     return sum(len(line.split()) + 1 for line in lines)
 
 
 def is_official(words: Mapping[str, int]) -> bool:
-    """Whether the texts have as many words as WikiText-2."""
+    """Whether the texts have the numbers of words of WikiText-2."""
     return dict(words) == OFFICIAL
 
 
 def fetch(downloads: Path) -> Path:
-    """The folder with the three texts under `downloads`, filled if it is not there."""
+    """Return the folder with the three texts under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / "wikitext-2"
     sources: Sequence[Callable[[], None]] = (
         lambda: _fill(folder, _from_archive),
@@ -143,7 +143,7 @@ def _fill(folder: Path, source: Callable[[Path, Path], None]) -> None:
         source(folder.with_name(f"{folder.name}-parts"), aside)
         words = {part: count_words(read_lines(path)) for part, path in find_texts(aside).items()}
         if not is_official(words):
-            raise OSError(f"what was downloaded is not WikiText-2: {words} words instead of {OFFICIAL}")
+            raise OSError(f"the download is not WikiText-2: must have {OFFICIAL} words, got {words}")
 
 
 def _from_archive(parts: Path, folder: Path) -> None:
@@ -167,7 +167,7 @@ def _from_texts(parts: Path, folder: Path) -> None:
 
 def _from_parquet(parts: Path, folder: Path) -> None:
     try:
-        # No dependency of ours: this mirror alone needs it, and it is the last that is tried.
+        # Not a dependency: only this mirror, the last one tried, needs it.
         parquet = importlib.import_module("pyarrow.parquet")
     except ImportError as error:
         raise OSError(f"{PARQUET}: to read its files, pip install pyarrow") from error

@@ -104,7 +104,7 @@ def test_speeds(source, capsys):
         ("subset all --utterances who --out s", "all: no utterance dan"),
         ("subset none --first 1 --out s", "none: not a data directory"),
         ("speed all --factors 0 --out s", "speed factors must be above 0 and differ, got 0.0"),
-        ("nested all --percent 50 20 --out s", "--percent 50 20: must grow, between 1 and 99"),
+        ("nested all --percent 50 20 --out s", "--percent 50 20: must increase, between 1 and 99"),
     ],
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(words, message, source, tmp_path, capsys):

@@ -59,7 +59,7 @@ def test_what_does_not_fit_is_said(recordings, tmp_path, capsys):
         (few / wav.name).symlink_to(wav)
     prepare = ["prepare", "fsdd", "--fsdd", str(few), "--out", str(tmp_path / "data")]
     assert main([*prepare, "--task", "speaker", "--fold", "3"]) == 1
-    assert "--fold 3: no recording has an index for dev (index % 6)" in capsys.readouterr().err
+    assert "--fold 3: no recording belongs to dev (by its index % 6)" in capsys.readouterr().err
     assert main([*prepare, "--task", "digit", "--repeats", "2"]) == 1
     assert "--seed and --repeats join recordings, and --task digit does not" in capsys.readouterr().err
     assert main([*prepare, "--task", "digit", "--fold", "6"]) == 1

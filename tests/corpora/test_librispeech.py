@@ -64,7 +64,7 @@ def test_a_copy_that_differs_is_refused(root, tmp_path, capsys):
     command = ["prepare", "librispeech", "--parts", "100", "--librispeech", str(root), "--out", str(tmp_path)]
     assert main(command) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith("train-clean-100: 20 utterances, train-clean-100 has 28539 (see --partial)")
+    assert line.endswith("train-clean-100: must have 28539 utterances, got 20 (see --partial)")
 
 
 def test_a_subset_that_is_missing_is_named(root, tmp_path):
@@ -81,7 +81,7 @@ def test_a_subset_that_is_missing_is_named(root, tmp_path):
     [
         ("5-9-0001 A", r"5-7\.trans\.txt:2: not `5-7-NUMBER TEXT`: '5-9-0001 A'"),
         ("5-7-0001", r"5-7\.trans\.txt:2: not `5-7-NUMBER TEXT`: '5-7-0001'"),
-        ("5-7-0001 A", r"5-7\.trans\.txt: no 5-7-0001\.flac beside it"),
+        ("5-7-0001 A", r"5-7\.trans\.txt: no 5-7-0001\.flac next to it"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(line, message, tmp_path, write_tones):

@@ -45,7 +45,7 @@ def test_no_sentence_is_in_two_sets(corpus, tmp_path, capsys):
         assert all(" ".join(text.split()) == text for text in part.text.values())
     assert set(Counter(train.text.values()).values()) == {2}  # both takes of a sentence are together
     shown = capsys.readouterr().out
-    assert shown.startswith("warning: 1 recordings are not as their headers say, as ")
+    assert shown.startswith("warning: 1 recordings differ from their headers, such as ")
     assert "train0.wav: " in shown
 
 
@@ -53,7 +53,7 @@ def test_a_copy_that_differs_is_refused(corpus, tmp_path, capsys):
     command = ["prepare", "mboshi", "--mboshi", str(corpus), "--out", str(tmp_path / "data")]
     assert main(command) == 1
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.endswith(f"{corpus / 'train'}: 80 transcripts, the corpus has 4616 (see --partial)")
+    assert line.endswith(f"{corpus / 'train'}: must have 4616 transcripts, got 80 (see --partial)")
     assert not (tmp_path / "data").exists()
     assert main([*command, "--partial"]) == 0
 
@@ -63,10 +63,13 @@ def test_a_copy_that_differs_is_refused(corpus, tmp_path, capsys):
     [
         (lambda path: path.write_text(" "), "the transcript is empty"),
         (lambda path: path.write_bytes(b"w\xf3"), "not UTF-8 (unexpected end of data at byte 1)"),
-        (lambda path: path.rename(path.with_name("anna_1.mb.cleaned")), "'anna' is none of the speakers"),
+        (
+            lambda path: path.rename(path.with_name("anna_1.mb.cleaned")),
+            "must be one of abiayi, kouarata, martial, got 'anna'",
+        ),
         (
             lambda path: path.with_name(path.name.replace(".mb.cleaned", ".wav")).unlink(),
-            "no sound beside it",
+            "no sound next to it",
         ),
     ],
 )

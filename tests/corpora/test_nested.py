@@ -80,12 +80,12 @@ def test_normalisation_is_the_source_s(source, tmp_path):
 
 @pytest.mark.parametrize("percent", [[], [0, 5], [5, 100], [10, 5], [5, 5]])
 def test_percents_have_to_grow(source, tmp_path, percent):
-    with pytest.raises(ValueError, match="must grow, between 1 and 99"):
+    with pytest.raises(ValueError, match="must increase, between 1 and 99"):
         nested.prepare(tmp_path, source=source, percent=percent)
 
 
 def test_too_few_utterances(source, tmp_path):
     small = datadir.subset(datadir.read(source), ["a000", "a001"], Path(tmp_path / "small"))
     datadir.write(small)
-    with pytest.raises(ValueError, match="none fell to small_p01"):
+    with pytest.raises(ValueError, match="small_p01 is empty"):
         nested.prepare(tmp_path, source=small.path, percent=[1, 50])

@@ -157,7 +157,7 @@ def test_a_transcript_may_stand_there_twice(tmp_path):
 def test_folders_without_what_is_needed(sounds, tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         prompts.prepare(tmp_path / "data", prompts=tmp_path / "nowhere")
-    with pytest.raises(FileNotFoundError, match=r"neither core-sounds-en\.txt nor core-sounds-en\.txt\.gz"):
+    with pytest.raises(FileNotFoundError, match=r"no core-sounds-en\.txt or core-sounds-en\.txt\.gz"):
         prompts.prepare(tmp_path / "data", prompts=next(sounds.rglob("digits")))
     for wav in sounds.rglob("*.wav"):
         wav.unlink()
@@ -213,7 +213,7 @@ def test_another_language(tmp_path, capsys, monkeypatch):
     }
     assert capsys.readouterr().out.splitlines()[:3] == [
         "left out, nothing is spoken: 2 (beep, is)",
-        "left out, the transcript does not tell the words: 3 (dictate/forhelp, lost, starred)",
+        "left out, the transcript is not what is spoken: 3 (dictate/forhelp, lost, starred)",
         "left out, no transcript: 1 (zero)",
     ]
     assert {(data / part / "licence").read_text() for part in ("train", "dev", "test")} == {
@@ -257,7 +257,7 @@ def test_from_the_projects_archive(sounds, tmp_path, monkeypatch, offline):
             tar.add(sounds, ".")
 
     monkeypatch.setattr(download, "fetch", fetch)
-    with pytest.raises(OSError, match=r"the download holds \d+ files \*\.wav instead of 568"):
+    with pytest.raises(OSError, match=r"the download must have 568 files \*\.wav, got \d+"):
         prompts.prepare(tmp_path / "x" / "data")
     monkeypatch.setitem(prompts.VOICES, "en", prompts.VOICES["en"]._replace(recordings=len(KEPT)))
     parts = prompts.prepare(tmp_path / "x" / "data")

@@ -58,7 +58,9 @@ def test_bad_folders_are_named(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"wiki\.test\.tokens: the file is empty"):
         wikitext2.prepare(tmp_path, wikitext2=folder)
     (folder / "wikitext-2" / "wiki.test.tokens").unlink()
-    with pytest.raises(FileNotFoundError, match=r"neither test\.txt nor wiki\.test\.tokens is there\. Get"):
+    with pytest.raises(
+        FileNotFoundError, match=r"no test\.txt or wiki\.test\.tokens in it, at any depth\. Get"
+    ):
         wikitext2.prepare(tmp_path, wikitext2=folder)
 
 
@@ -109,7 +111,7 @@ def test_a_download_with_other_counts_is_refused(tmp_path: Path, monkeypatch: py
         path.write_bytes(archive() if url.endswith(".zip") else b"another text\n")
 
     monkeypatch.setattr(download, "fetch", fetch)
-    with pytest.raises(OSError, match="what was downloaded is not WikiText-2"):
+    with pytest.raises(OSError, match="the download is not WikiText-2"):
         wikitext2.prepare(tmp_path / "data", downloads=tmp_path / "downloads")
     assert not (tmp_path / "downloads" / "wikitext-2").exists()
 

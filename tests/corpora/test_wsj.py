@@ -207,11 +207,11 @@ def test_gender_needs_the_list_of_the_web_page(copied, tmp_path, capsys):
     listed.write_text("\n".join(lines[:-1]) + "\n")
     roots = [copied / "wsj0", copied / "wsj1"]
     wsj.prepare(tmp_path / "out", roots=roots, sets=["train_si84"])
-    assert "has 133 lines, wsj0-train-spkrinfo.txt of LDC's web page has 134" in capsys.readouterr().out
+    assert "133 lines, but LDC's wsj0-train-spkrinfo.txt has 134" in capsys.readouterr().out
     assert (tmp_path / "out/train_si84/spk2gender").read_text() == "011 m\n012 f\n013 m\n014 f\n"
     listed.unlink()
     wsj.prepare(tmp_path / "out", roots=roots, sets=["train_si84"])
-    assert "spk2gender: not written, 4 of 4 speakers are not in the lists" in capsys.readouterr().out
+    assert "spk2gender: not written, since 4 of 4 speakers are not listed" in capsys.readouterr().out
     assert not (tmp_path / "out/train_si84/spk2gender").exists()
 
 
@@ -271,13 +271,13 @@ def test_what_is_missing_is_left_out_and_said(copied, tmp_path, capsys):
     shown = capsys.readouterr().out
     assert "test_eval92: left out 1, each is not on the discs (wsj0/si_et_20/440/440c0401.wv1)" in shown
     assert "left out 1, each has no transcript (440c0402)" in shown
-    assert "left out 1, each holds no word (440c0403)" in shown
+    assert "left out 1, each has no words (440c0403)" in shown
 
 
 def test_an_empty_set_is_an_error(copied, tmp_path):
     roots = [copied / "wsj0", copied / "wsj1"]
     shutil.rmtree(copied / "wsj1/13-16.1/WSJ1/SI_DT_20")
-    with pytest.raises(ValueError, match="test_dev93: no utterance of this set is there"):
+    with pytest.raises(ValueError, match="test_dev93: no utterances found"):
         wsj.prepare(tmp_path / "out", roots=roots)
     assert not (tmp_path / "out").exists()  # nothing half done
     with pytest.raises(FileNotFoundError, match="dev_dt_20: no folder wsj1/si_dt_20 with recordings"):
@@ -295,15 +295,15 @@ def test_a_part_of_wsj(copied, tmp_path, capsys):
     capsys.readouterr()
     parts = wsj.prepare(tmp_path / "out", roots=[copied / "wsj0", copied / "wsj1"])
     assert {"train_si284", "test_dev93"} <= {part.path.name for part in parts}
-    assert "no test_eval93: its index file or folder is not there" in capsys.readouterr().out
+    assert "no test_eval93: its index file or folder is missing" in capsys.readouterr().out
 
 
 def test_wrong_folders_and_sets(tmp_path, made):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         wsj.prepare(tmp_path / "out", roots=[tmp_path / "nowhere"])
-    with pytest.raises(FileNotFoundError, match="nothing of WSJ there"):
+    with pytest.raises(FileNotFoundError, match="nothing of WSJ found"):
         wsj.prepare(tmp_path / "out", roots=[tmp_path])
-    with pytest.raises(ValueError, match="--sets dev93: there is no such set; there are train_si84,"):
+    with pytest.raises(ValueError, match="--sets dev93: must be one of train_si84,"):
         wsj.prepare(tmp_path / "out", roots=made["discs"][:2], sets=["dev93"])
 
 

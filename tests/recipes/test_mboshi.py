@@ -40,7 +40,7 @@ def test_from_clone_to_report(corpus, copy, run_recipe):
     options = ["--mboshi", str(corpus), "--config", "conf/tiny.yaml", "--nj", "1"]
     refused = run_recipe("mboshi", *options)
     assert refused.returncode == 1
-    assert "90 transcripts, the corpus has 4616" in refused.stdout
+    assert "must have 4616 transcripts, got 90" in refused.stdout
     done = run_recipe("mboshi", *options, "--partial", "1")
     assert done.returncode == 0, done.stdout
     exp = recipe / "exp" / "tiny"

@@ -83,7 +83,7 @@ def test_from_discs_to_report(discs, copy, run_recipe, done_work):
 def test_without_discs_one_line_says_what_is_wanted(copy, run_recipe):
     done = run_recipe("wsj", "--stop-stage", "0")
     assert done.returncode == 1
-    assert "prepare: error: where are LDC's discs? name their folders: --wsj0 DIR --wsj1 DIR" in done.stdout
+    assert "prepare: error: the folders of LDC's discs must be given: --wsj0 DIR --wsj1 DIR" in done.stdout
 
 
 PARTS = ("p05", "p10", "p20", "p40", "p80")

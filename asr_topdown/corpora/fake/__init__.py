@@ -1,4 +1,4 @@
-"""Miniature copies of licensed corpora, in their exact form on disc, with invented sentences in them.
+"""Miniature copies of licensed corpora in their exact form on disc, with invented sentences.
 
-A development tool: recipes for corpora that one has not got are run and tested on these.
+A development tool, to run and test recipes without the corpora.
 """

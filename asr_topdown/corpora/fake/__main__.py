@@ -1,4 +1,4 @@
-"""`python -m asr_topdown.corpora.fake CORPUS FOLDER`: a fake corpus to look at, or to try a recipe on."""
+"""`python -m asr_topdown.corpora.fake CORPUS FOLDER`: a fake corpus, to try a recipe."""
 
 import argparse
 from pathlib import Path
@@ -6,16 +6,18 @@ from pathlib import Path
 from asr_topdown.corpora.fake import an4, librispeech, swbd, wsj
 
 FULL_SECONDS = 0.01
-"""Each tone's, with --full: 37416 sentences have to fit on a disk."""
+"""Duration of a tone with --full, short because of WSJ's 37416 sentences."""
 
 
 def main() -> None:
-    """Write the corpus that the command line names."""
+    """Write the chosen corpus."""
     parser = argparse.ArgumentParser(prog="python -m asr_topdown.corpora.fake", description=__doc__)
     parser.add_argument("corpus", choices=("wsj", "an4", "swbd", "librispeech"))
     parser.add_argument("folder", type=Path)
     parser.add_argument(
-        "--full", action="store_true", help="as many utterances as the real one, tiny sound (wsj, an4)"
+        "--full",
+        action="store_true",
+        help="as many utterances as the real corpus, with short sound (wsj, an4)",
     )
     args = parser.parse_args()
     if args.corpus == "wsj":

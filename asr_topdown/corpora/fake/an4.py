@@ -22,13 +22,13 @@ def write(
     """Write `folder/an4/{etc,wav}` and return `folder/an4`.
 
     Args:
-        folder: where it goes.
-        train: utterances.
-        test: utterances.
-        speakers: of the training set; the test set has a tenth as many more, at least one.
+        folder: target folder.
+        train: number of utterances.
+        test: number of utterances.
+        speakers: number of training speakers; the test set has a tenth as many others, at least one.
         seed: of the texts.
-        engine: what speaks, see `speech.say`.
-        seconds_each: of a tone, see there.
+        engine: see `speech.say`.
+        seconds_each: see `speech.say`.
     """
     root = folder / "an4"
     (root / "etc").mkdir(parents=True, exist_ok=True)

@@ -14,9 +14,9 @@ SMALL: Mapping[str, int] = {
     "train-clean-5": 160, "train-clean-100": 160, "train-clean-360": 160, "train-other-500": 160,
     **dict.fromkeys(("dev-clean-2", "dev-clean", "dev-other", "test-clean", "test-other"), 16),
 }  # fmt: skip
-"""Subset -> utterances."""
+"""Subset -> number of utterances."""
 
-# Few letters, so that a small network learns their tones from a few sentences.
+# Few letters, so that a small network learns their tones from few sentences.
 _WORDS = (
     *("BAD", "CAB", "FACE", "HEAD", "BADGE", "EACH", "BEACH", "DECADE", "CAFE", "AGE", "HAD", "FED"),
     *("HE'D", "CAGE", "DEAF", "ACE", "ADD", "BAG", "BEAD", "DEAD", "EGG", "FADE"),
@@ -35,11 +35,11 @@ def write(
     """Write `folder/LibriSpeech/SUBSET/READER/CHAPTER/…`, and return `folder/LibriSpeech`.
 
     Args:
-        folder: where it goes.
-        sizes: subset -> utterances; a reader has at most 16, in two chapters, and is in no other subset.
+        folder: target folder.
+        sizes: subset -> number of utterances; a reader has at most 16, in two chapters of one subset.
         seed: of the texts.
-        engine: what speaks, see `speech.say`.
-        seconds_each: of a tone, see there.
+        engine: see `speech.say`.
+        seconds_each: see `speech.say`.
     """
     root = folder / "LibriSpeech"
     for place, subset in enumerate(librispeech.SUBSETS, 1):

@@ -1,7 +1,7 @@
-"""An encoder for shorten, the lossless compression inside NIST SPHERE, good enough to make test files.
+"""An encoder for shorten, the lossless compression in NIST SPHERE, for test files.
 
 After Robinson 1994, CUED/F-INFENG/TR.156: blocks of polynomial differences of order 0 to 3, of a linear
-predictor, or of zeros alone; residuals are Rice codes; bits that are zero in a whole block are shifted out.
+predictor, or of zeros; residuals are Rice codes; low bits that are zero in a whole block are shifted out.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,8 +11,8 @@ import numpy as np
 from asr_topdown.audio.shorten import ulaw_codes
 
 BLOCK = 256  # samples of one channel
-MEANS = 4  # blocks that a running mean spans
-_PCM16, _ULAW = 5, 8  # types of the header: 16 bits, low byte first; µ-law
+MEANS = 4  # number of blocks in a running mean
+_PCM16, _ULAW = 5, 8  # header types: 16 bits, low byte first; µ-law
 _QUIT, _NEW_BLOCK_SIZE, _BIT_SHIFT, _QLPC, _ZERO, _VERBATIM = range(4, 10)
 _LPC_BITS = 5
 
@@ -33,18 +33,18 @@ def encode(
 
     Args:
         channels: (n,) or (n, channels).
-        block: samples of a block.
-        means: blocks that the mean of order 0 and of the linear predictor spans; 0 = it is zero.
-        orders: of the polynomial predictors, of which each block takes the one that needs fewest bits.
-        weights: of a linear predictor, in 32nds; it is taken instead where there are any.
-        verbatim: bytes to put before the first block, which a decoder passes over.
+        block: samples per block.
+        means: number of blocks in the mean that order 0 and the linear predictor subtract; 0 = none.
+        orders: of the polynomial predictors; each block uses the one with the smallest residuals.
+        weights: of a linear predictor, in 32nds; if given, it is used instead.
+        verbatim: bytes to put before the first block, which a decoder skips.
         version: of the stream, 1 or 2.
 
     Raises:
-        ValueError: if the samples are of another type.
+        ValueError: for samples of another type.
     """
     if channels.dtype not in (np.int16, np.uint8):
-        raise ValueError(f"shorten takes int16 samples or uint8 µ-law codes, got {channels.dtype}")
+        raise ValueError(f"samples must be int16, or uint8 µ-law codes, got {channels.dtype}")
     columns = channels.reshape(len(channels), -1)
     kind = _PCM16 if channels.dtype == np.int16 else _ULAW
     header = (kind, columns.shape[1], block, len(weights), means, 0)
@@ -59,7 +59,7 @@ def encode(
 
 
 class _Encoder:
-    """What the decoder will know of each channel: its last samples and its last blocks' means."""
+    """The decoder's state for each channel: the last samples and the last blocks' means."""
 
     def __init__(
         self,
@@ -114,7 +114,7 @@ class _Encoder:
         yield _rice(codes, low)
 
     def _unpredicted(self, history: np.ndarray, size: int, mean: int) -> np.ndarray:
-        """Residuals of the linear predictor."""
+        """Return the residuals of the linear predictor."""
         first = len(history) - size
         rounding = 1 << _LPC_BITS if self._version > 1 else 0
         predicted = np.full(size, rounding, np.int64)
@@ -137,7 +137,7 @@ class _Encoder:
 
 
 def _shifted(samples: np.ndarray) -> tuple[int, np.ndarray]:
-    """The largest shift that loses nothing, and the samples behind it."""
+    """Return the largest lossless shift and the shifted samples."""
     if samples.dtype == np.int16:
         every = int(np.bitwise_or.reduce(samples.astype(np.int64)))
         shift = (every & -every).bit_length() - 1 if every else 0
@@ -148,7 +148,7 @@ def _shifted(samples: np.ndarray) -> tuple[int, np.ndarray]:
             places = np.zeros(256, np.int64)
             places[codes] = np.arange(len(codes)) - len(codes) // 2
             return shift, places[samples]
-    raise AssertionError("without a shift every code has its place")
+    raise AssertionError("with a shift of 0 every code is possible")
 
 
 def _differences(history: np.ndarray, size: int, order: int, mean: int) -> np.ndarray:
@@ -158,13 +158,13 @@ def _differences(history: np.ndarray, size: int, order: int, mean: int) -> np.nd
 
 
 def _long(value: int) -> Bits:
-    """A header field or block size: how many low bits, then the Rice code."""
+    """Encode a header field or block size: the number of low bits, then the Rice code."""
     low = max(0, value.bit_length() - 1)
     return np.concatenate((_rice([low], 2), _rice([value], low)))
 
 
 def _rice(codes: np.ndarray | Sequence[int], low: int) -> Bits:
-    """Each code's upper part as so many zeros and a one, then its `low` lowest bits."""
+    """Rice-code each value: its upper part as that many zeros and a one, then its `low` lowest bits."""
     codes = np.asarray(codes, np.int64)
     zeros = codes >> low
     ends = np.cumsum(zeros + 1 + low)

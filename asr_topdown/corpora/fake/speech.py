@@ -1,6 +1,6 @@
-"""Sound to put into fake corpora: spoken by espeak-ng where it is installed, otherwise tones.
+"""Sound for fake corpora: speech by espeak-ng if it is installed, otherwise tones.
 
-Of the tones each character has its own, so that a small network can learn to read them.
+Each character has its own tone, so that a small network can learn them.
 """
 
 import functools
@@ -30,17 +30,17 @@ def say(
     engine: Engine = "auto",
     seconds_each: float = _SECONDS_EACH,
 ) -> np.ndarray:
-    """`text` aloud: int16, (samples,), never empty; the same each time that it is asked for.
+    """Synthesise `text`: int16 (samples,), never empty, deterministic.
 
     Args:
-        text: words; what is no letter is silence.
-        speaker: a name; each has a voice of its own.
-        rate: Hz.
+        text: words; other characters than letters are silence.
+        speaker: a name, which determines the voice.
+        rate: in Hz.
         engine: `auto` is espeak-ng if it is installed.
-        seconds_each: of a tone.
+        seconds_each: duration of a tone.
 
     Raises:
-        OSError: if espeak-ng is asked for and not there, or fails.
+        OSError: if espeak-ng is requested and missing, or fails.
     """
     if engine == "espeak" or (engine == "auto" and shutil.which("espeak-ng")):
         return _espeak(text, speaker, rate)
@@ -58,7 +58,7 @@ def _tones(text: str, speaker: str, rate: int, seconds_each: float) -> np.ndarra
 
 @functools.lru_cache(maxsize=4096)
 def _tone(symbol: str, pitch: float, rate: int, seconds: float) -> np.ndarray:
-    """A sine between 300 and 3400 Hz (a telephone passes it); neighbours in the alphabet lie apart."""
+    """Return a sine in the telephone band, 300 to 3400 Hz; adjacent letters have distant frequencies."""
     if symbol not in _LETTERS:
         return np.zeros(round(rate * seconds))
     frequency = 300 + 3000 / len(_LETTERS) * (_LETTERS.index(symbol) * 11 % len(_LETTERS))
@@ -75,7 +75,7 @@ def _espeak(text: str, speaker: str, rate: int) -> np.ndarray:
     except subprocess.CalledProcessError as error:
         raise OSError(f"espeak-ng failed: {error.stderr.decode(errors='replace').strip()}") from error
     spoken = np.zeros(0, np.float32)
-    if done.stdout:  # there is none of an empty text
+    if done.stdout:  # empty for an empty text
         samples, native = soundfile.read(io.BytesIO(done.stdout), dtype="float32")
         spoken = audio.resample(samples, native, rate)
     spoken = np.pad(spoken, (rate // 10, rate // 10))
@@ -83,5 +83,5 @@ def _espeak(text: str, speaker: str, rate: int) -> np.ndarray:
 
 
 def _share(*key: str) -> float:
-    """A number in [0, 1) that a name decides."""
+    """Hash a name to a number in [0, 1)."""
     return int.from_bytes(hashlib.sha256(" ".join(key).encode()).digest()[:6], "big") / 2**48

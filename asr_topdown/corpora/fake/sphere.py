@@ -22,8 +22,8 @@ def write(
     compressed: bool = False,
     fields: Mapping[str, str | int] | None = None,
 ) -> None:
-    """Write 16-bit `samples`, (n,) or (n, channels), to `path`; `encode` tells the rest."""
-    # Not aside and synchronised: fake corpora have many files, and can be written again.
+    """Write 16-bit `samples`, (n,) or (n, channels), to `path`; see `encode`."""
+    # Not atomic and not synchronised: fake corpora have many files, and can be written again.
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(encode(samples, rate, coding=coding, compressed=compressed, fields=fields))
 
@@ -36,14 +36,14 @@ def encode(
     compressed: bool = False,
     fields: Mapping[str, str | int] | None = None,
 ) -> bytes:
-    """A SPHERE file's content.
+    """Encode a SPHERE file.
 
     Args:
         samples: int16, (n,) or (n, channels).
-        rate: Hz.
-        coding: `pcm`: 16 bits, low byte first; `ulaw`: 8 bits, which loses precision.
-        compressed: with shorten, as on the discs of WSJ.
-        fields: more lines of the header, such as speaker_id.
+        rate: in Hz.
+        coding: `pcm`: 16 bits, low byte first; `ulaw`: 8 bits, lossy.
+        compressed: with shorten, as on WSJ's discs.
+        fields: additional header fields, such as speaker_id.
     """
     assert samples.dtype == np.int16
     stored = samples if coding == "pcm" else to_ulaw(samples)
@@ -65,7 +65,7 @@ def encode(
 
 
 def header(fields: Mapping[str, str | int], size: int = HEADER_BYTES) -> bytes:
-    """The header of `size` bytes with these fields."""
+    """Encode a header of `size` bytes with these fields."""
     lines = ["NIST_1A", f"{size:7d}"]
     for name, value in fields.items():
         kind = "i" if isinstance(value, int) else f"s{len(value)}"
@@ -76,7 +76,7 @@ def header(fields: Mapping[str, str | int], size: int = HEADER_BYTES) -> bytes:
 
 
 def to_ulaw(samples: np.ndarray) -> np.ndarray:
-    """16-bit samples as µ-law codes (uint8), ITU-T G.711."""
+    """Convert 16-bit samples to µ-law codes (uint8), ITU-T G.711."""
     size = np.minimum(np.abs(samples.astype(np.int32)), 32635) + 132
     exponent = np.floor(np.log2(size)).astype(np.int32) - 7
     codes = (exponent << 4) | ((size >> (exponent + 3)) & 15)

@@ -1,6 +1,6 @@
-"""Miniature Switchboard-1, MS98 transcripts, eval2000 and RT-03, with every quirk that the recipe deals with.
+"""Miniature Switchboard-1, MS98 transcripts, eval2000 and RT-03, with every quirk that the recipe handles.
 
-Names, folders and formats are those of the discs; the sentences are invented, and so are the speakers.
+Names, folders and formats are those of the discs; the sentences and speakers are invented.
 """
 
 import random
@@ -17,7 +17,7 @@ from asr_topdown.corpora.swbd.acronyms import LETTERS
 RATE = 8000
 _SILENCE = 0.3  # seconds between turns
 
-# What stands in a transcript, and what is said there.
+# (in the transcript, spoken)
 QUIRKS = (
     ("[laughter-really]", "really"),
     ("[it'n/isn't]", "it'n"),
@@ -41,7 +41,7 @@ QUIRKS = (
 _WORDS = ("yes", "no", "bad", "dog", "call", "one", "two", "jam", "fix", "zip", "uh-huh", "okay")
 
 GLM = """\
-;; Rules of the kinds that en20000405_hub5.glm has
+;; Rules of the kinds in en20000405_hub5.glm
 * name "fake.glm"
 * desc "a miniature"
 * format = 'NIST1'
@@ -64,7 +64,7 @@ _STM_HEADER = """\
 
 
 class Fake(NamedTuple):
-    """Where the corpora are."""
+    """The corpora's folders and files."""
 
     swbd: Path
     transcripts: Path
@@ -75,7 +75,7 @@ class Fake(NamedTuple):
 
 
 class Turn(NamedTuple):
-    """One utterance on one side: seconds, what stands in the transcript, what is said."""
+    """An utterance on one side: times in seconds, text in the transcript, spoken text."""
 
     side: str
     start: float
@@ -96,9 +96,9 @@ def write(
     """Write all corpora below `folder`.
 
     Args:
-        folder: gets a folder for each.
-        calls: of Switchboard.
-        turns: utterances in each call, by turns on A and B.
+        folder: gets a subfolder for each.
+        calls: number of Switchboard's calls.
+        turns: utterances per call, alternating between A and B.
         engine: see `speech.say`.
         seconds_each: see `speech.say`.
         seed: of the sentences.
@@ -130,7 +130,7 @@ class _Voice(NamedTuple):
 
 
 def _sentence(draw: random.Random, quirk: tuple[str, str] | None) -> tuple[str, str]:
-    """(as written, as spoken), with a quirk in it or not."""
+    """Draw a sentence, with the quirk if given; return it as written and as spoken."""
     said = [(word, word) for word in draw.choices(_WORDS, k=draw.randint(2, 4))]
     if quirk:
         said.insert(draw.randint(0, len(said)), quirk)
@@ -138,7 +138,7 @@ def _sentence(draw: random.Random, quirk: tuple[str, str] | None) -> tuple[str, 
 
 
 def _call(path: Path, sentences: Sequence[tuple[str, str]], voice: _Voice) -> list[Turn]:
-    """Write a two-channel µ-law call in which A and B speak by turns; a sentence may be on its own side."""
+    """Write a two-channel µ-law call in which A and B alternate; return its turns."""
     pieces: list[np.ndarray] = [np.zeros((round(_SILENCE * RATE), 2), np.int16)]
     position = len(pieces[0])
     turns = []
@@ -160,7 +160,7 @@ def _switchboard(made: Fake, calls: int, turns: int, voice: _Voice, draw: random
     tab = []
     for call in range(calls):
         number = 2001 + call
-        # Every third sentence has a quirk; the file names of one disc are in capitals.
+        # Every third sentence has a quirk; the file names on one disc are in upper case.
         sentences = [
             _sentence(draw, quirks[(call * turns + turn) // 3] if turn % 3 == 0 else None)
             for turn in range(turns)
@@ -180,7 +180,7 @@ def _switchboard(made: Fake, calls: int, turns: int, voice: _Voice, draw: random
 
 
 def _ms98(folder: Path, side: str, turns: Sequence[Turn]) -> None:
-    """A side's transcript, with `[silence]` between what is said, as the real ones have."""
+    """Write a side's transcript, with `[silence]` between turns, like the real ones."""
     lines = []
     end = 0.0
     for turn in turns:
@@ -202,7 +202,7 @@ def _dictionary() -> str:
         "IBM": letters("ibm"),
         "TVs": f"{letters('tv')} z",
         "BBC's": f"{letters('bbc')} z",
-        "NIT": "eh ay t iy",  # as the real one misspells it
+        "NIT": "eh ay t iy",  # misspelt in the real one, too
         "I": "ay",
         "Ed": "eh d",
         "them": "dh eh m",
@@ -214,7 +214,7 @@ def _dictionary() -> str:
     )
 
 
-# What a reference has besides plain words; written, spoken.
+# Special references: (written, spoken)
 _MARKED = (
     ("(%UH) YES", "uh yes"),
     ("(SO-) NO", "no"),

@@ -1,6 +1,6 @@
-"""A fake WSJ0 and WSJ1: invented sentences in the discs' exact form, every known quirk included.
+"""A fake WSJ0 and WSJ1: invented sentences in the discs' exact form, including every known quirk.
 
-The quirks: `13_34.1` for `13-34.1`; disc 13-16.1 in upper case; a speaker, 401, who is listed but not there;
+The quirks: `13_34.1` for `13-34.1`; disc 13-16.1 in upper case; a speaker, 401, who is listed but missing;
 index lines without extension (eval92), with blanks or a slash after the colon, with carriage returns; the
 wrong disc in the index files of eval93; verbalised punctuation in WSJ0's training set; and all conventions
 of the transcripts. The sound is SPHERE compressed with shorten.
@@ -22,7 +22,7 @@ _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _PER_SESSION = 30
 _SENTENCES = 300
 
-# Few letters, so that a small network learns their tones from a few sentences.
+# Few letters, so that a small network learns their tones from few sentences.
 _WORDS = (
     *("bad", "cab", "face", "head", "badge", "each", "beach", "decade", "cafe", "age", "had", "fed"),
     *("edge", "cage", "deaf", "ace", "add", "bag", "bead", "dead", "egg", "fade"),
@@ -30,7 +30,7 @@ _WORDS = (
 
 
 class Token(NamedTuple):
-    """As the transcript writes it, what the preparation has to make of it, and what is to be heard."""
+    """A token as transcribed, as expected after preparation, and as spoken."""
 
     raw: str
     normalised: str
@@ -64,7 +64,7 @@ _VERBALISED = (
 
 
 class _Set(NamedTuple):
-    """One set: where its files are, and what its speakers are called."""
+    """A set: the places of its files and the names of its speakers."""
 
     discs: tuple[str, ...]
     folder: str
@@ -110,7 +110,7 @@ _SPEAKER_LISTS = {
 }
 
 Sizes = Mapping[str, tuple[int, int]]
-"""Set -> (speakers, utterances). train_wsj1 is what train_si284 has beyond train_si84."""
+"""Set -> (speakers, utterances). train_wsj1 is train_si284 without train_si84."""
 
 SMALL: Sizes = {
     "train_si84": (4, 60),
@@ -135,7 +135,7 @@ FULL: Sizes = {
 
 
 class FakeWsj(NamedTuple):
-    """The two folders, and what the preparation has to make of the transcripts: set -> utterance -> text."""
+    """The two folders, and the expected prepared transcripts: set -> utterance -> text."""
 
     wsj0: Path
     wsj1: Path
@@ -151,15 +151,15 @@ def write(
     engine: speech.Engine = "auto",
     seconds_each: float = 0.07,
 ) -> FakeWsj:
-    """Write `folder/wsj0` and `folder/wsj1`; each set is the same whatever the others are.
+    """Write `folder/wsj0` and `folder/wsj1`; the sets do not depend on each other.
 
     Args:
-        folder: where they go.
-        sizes: how much of each set.
-        layout: what lies above the folders wsj0 and wsj1 that the index files know.
+        folder: target folder.
+        sizes: numbers of speakers and utterances for each set.
+        layout: the folders above wsj0 and wsj1.
         seed: of the sentences.
-        engine: what speaks, see `speech.say`.
-        seconds_each: of a tone, see there.
+        engine: see `speech.say`.
+        seconds_each: see `speech.say`.
     """
     texts = {}
     for name, (speakers, utterances) in sizes.items():
@@ -180,7 +180,7 @@ def write(
 
 
 def _members(part: _Set, speakers: int, utterances: int) -> list[tuple[str, str]]:
-    """(utterance, disc), dealt to speakers and discs evenly, in the index file's order."""
+    """Return (utterance, disc), divided evenly among speakers and discs, in the index file's order."""
     first = int(part.first_speaker, 36)
     members = []
     for i in range(speakers):
@@ -232,7 +232,7 @@ def _write_index(folder: Path, layout: Layout, name: str, members: list[tuple[st
 
 
 def _absent(name: str) -> Iterator[tuple[str, str]]:
-    """Speaker 401, whom the index lists and who is on no disc."""
+    """Return the utterances of speaker 401, which are in the index and on no disc."""
     if name == "train_si84":
         yield from ((f"401c02{_base36(number, 2)}", "11-2.1") for number in range(1, 99))
 
@@ -252,7 +252,7 @@ def _sound_name(part: _Set, utterance: str) -> str:
 
 
 def _put(folder: Path, layout: Layout, disc: str, name: str, content: bytes) -> None:
-    """Write `name` of `disc`, in the way in which a copy of this layout spells it."""
+    """Write the file `name` of `disc` under its name in this layout."""
     corpus = name[:4]
     above = folder / corpus
     if layout == "nested":

@@ -1,8 +1,9 @@
 """`swbd`: Switchboard-1 Release 2 (LDC97S62), 300 hours of telephone calls, with the MS98 transcripts.
 
-Each call is one two-channel µ-law SPHERE file at 8 kHz; its sides `sw02001-A` and `sw02001-B` are the
-recordings, and the speakers. As in ESPnet's recipe the first 4000 utterances are the dev set, and of the
-rest no transcript is used more than about 300 times (`selection`). Words: `words`, `acronyms`.
+Each call is a two-channel µ-law SPHERE file at 8 kHz; its sides `sw02001-A` and `sw02001-B` are the
+recordings and the speakers. As in ESPnet's recipe the first 4000 utterances are the dev set, and no
+transcript is used more than about 300 times in the training set (`selection`). Words are normalised by
+`words` and `acronyms`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,7 +17,7 @@ from asr_topdown.datadir import DataDir
 
 FILES = (2438, 2435)
 HOURS = {"all": 313 + 23 / 60, "train": 286.0, "dev": 5.1}
-"""Before any is left out; then the training set and the dev set (comments in ESPnet's run.sh)."""
+"""Of all utterances before selection, and of the training and dev sets (comments in ESPnet's run.sh)."""
 
 
 def prepare(
@@ -32,17 +33,17 @@ def prepare(
     """Write `out/train` (Kaldi's train_nodup) and `out/dev` (train_dev).
 
     Args:
-        out: where the two data directories go.
+        out: folder for the two data directories.
         swbd: folder with the `.sph` files, at any depth.
         text: folder with the MS98 transcripts, at any depth; None looks in `swbd`, then downloads them.
-        downloads: where downloads go; None is `downloads` beside `out`.
-        conv_tab: `conv_tab.csv` with the callers' PINs, to tell speakers by; None: a side is a speaker.
-        dev_utterances: how many utterances, the first ones, are the dev set.
-        sample_rate: Hz to which the sound is resampled when it is read; None = 8 kHz, as it is.
+        downloads: folder for downloads; None is `downloads` next to `out`.
+        conv_tab: `conv_tab.csv` with the callers' PINs, to identify speakers; None: each side is a speaker.
+        dev_utterances: size of the dev set, the first utterances.
+        sample_rate: rate in Hz to which the sound is resampled when read; None = unchanged, 8 kHz.
 
     Raises:
         OSError: if files are missing, or the transcripts cannot be downloaded.
-        ValueError: naming file and line of what cannot be read, or the set that is empty.
+        ValueError: naming file and line of what cannot be read, or the empty set.
     """
     files = calls.find_calls(swbd)
     root = transcripts.find_root(text or swbd)
@@ -62,14 +63,14 @@ def prepare(
 
 
 def _with_sound(utterances: Sequence[Utterance], files: Mapping[str, Path]) -> list[Utterance]:
-    """Without those of calls that are not there: some copies lack three."""
+    """Remove utterances of calls without sound file: some copies lack three."""
     kept = [one for one in utterances if one.side.rpartition("-")[0] in files]
     missing = sorted({one.side.rpartition("-")[0] for one in utterances} - files.keys())
     if missing:
         shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        print(f"warning: {len(missing)} calls have transcripts and no sound, they are left out: {shown}")
+        print(f"warning: left out {len(missing)} calls that have transcripts and no sound: {shown}")
     if not kept:
-        raise ValueError("none of the calls that have transcripts has a sound file")
+        raise ValueError("none of the calls with transcripts has a sound file")
     return kept
 
 
@@ -98,7 +99,7 @@ def _data_dir(
 
 
 def _split(whole: DataDir, dev_utterances: int) -> list[DataDir]:
-    """Training and dev set; whole: all utterances."""
+    """Divide all utterances into training and dev set."""
     order = whole.utterances()
     rest = {utterance: whole.text[utterance] for utterance in order[dev_utterances:]}
     chosen = {"train": selection.limit_copies(rest), "dev": order[:dev_utterances]}
@@ -107,7 +108,7 @@ def _split(whole: DataDir, dev_utterances: int) -> list[DataDir]:
         kept = [utterance for utterance in utterances if _fits(whole, utterance)]
         if not kept:
             raise ValueError(
-                f"{whole.path / name}: empty: there are {len(order)} utterances, the first {dev_utterances} "
+                f"{whole.path / name}: empty: of {len(order)} utterances, the first {dev_utterances} "
                 "are the dev set (--dev-utterances)"
             )
         parts.append(datadir.subset(whole, kept, whole.path / name))
@@ -124,13 +125,13 @@ def _seconds(data: DataDir, utterances: Sequence[str]) -> float:
 
 
 def _read_pins(path: Path) -> dict[str, str]:
-    """Side -> the speaker's PIN, from lines `call, …, PIN of A, PIN of B`."""
+    """Read side -> the speaker's PIN from lines `call, …, PIN of A, PIN of B`."""
     pins = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         fields = [field.strip().strip('"') for field in line.split(",")]
         if len(fields) < 4:
             if line.strip():
-                raise ValueError(f"{path}:{number}: needs at least 4 columns, has {len(fields)}")
+                raise ValueError(f"{path}:{number}: must have at least 4 columns, got {len(fields)}")
             continue
         for side, pin in zip(calls.SIDES, fields[2:4], strict=True):
             pins[f"sw0{fields[0]}-{side}"] = pin

@@ -1,6 +1,6 @@
 """Acronyms of Switchboard: words that the dictionary pronounces letter by letter, written as letters.
 
-`IBM` becomes `i._b._m.` (Fisher's way, Kaldi's), and then, as ESPnet has it in training texts, `i b m`.
+`IBM` becomes `i._b._m.`, as in Fisher and Kaldi, and then `i b m`, as in ESPnet's training texts.
 """
 
 import re
@@ -47,9 +47,9 @@ _CAPITAL = re.compile(r"[A-Z]")
 
 
 def acronyms(dictionary: Iterable[str]) -> dict[str, str]:
-    """Word -> letters with dots, of all acronyms among the lines `word phone phone …` and single letters.
+    """Return word -> letters with dots for single letters and all acronyms among lines `word phone phone …`.
 
-    An acronym may end in `s` or `'s`, spoken s or z; `#` begins a comment.
+    An acronym may end in `s` or `'s`, pronounced s or z; `#` begins a comment.
     """
     found = {letter.upper(): f"{letter}." for letter in LETTERS}
     for line in dictionary:
@@ -63,9 +63,9 @@ def acronyms(dictionary: Iterable[str]) -> dict[str, str]:
 
 
 def spell(words: Sequence[str], known: Mapping[str, str]) -> str:
-    """A text with acronyms as letters with dots, in small letters.
+    """Write a text in lower case with acronyms as letters with dots.
 
-    `I` is one only beside other single capital letters.
+    `I` counts as one only next to other single capital letters.
     """
     spelled = list(words)
     for place, word in enumerate(words):
@@ -77,7 +77,7 @@ def spell(words: Sequence[str], known: Mapping[str, str]) -> str:
 
 
 def without_dots(text: str) -> str:
-    """`i._b._m.` as `i b m`: what networks are trained on, because hypotheses are scored so."""
+    """Convert `i._b._m.` to `i b m`, the form that is scored and therefore trained on."""
     return text.replace("._", " ").replace(".", "")
 
 
@@ -86,7 +86,7 @@ def _is_capital(words: Sequence[str], place: int) -> bool:
 
 
 def _written(word: str, phones: str) -> str | None:
-    """The acronym that `word` is, or None."""
+    """Return `word` as letters with dots if it is an acronym, else None."""
     suffixed = _SUFFIXED.fullmatch(word)
     if suffixed:
         letters, suffix = suffixed.groups()

@@ -1,4 +1,4 @@
-"""Which utterances of Switchboard train a network, and which choose it (Kaldi, ESPnet)."""
+"""Selection of Switchboard's training and dev utterances, as in Kaldi and ESPnet."""
 
 import re
 from collections import Counter
@@ -6,20 +6,20 @@ from collections.abc import Iterator, Mapping
 
 DEV_UTTERANCES = 4000
 MAX_COPIES = 300
-"""So often, about, one transcript may stand in the training set; `uh-huh` does thousands of times."""
+"""Approximate maximum number of copies of a transcript; `uh-huh` occurs thousands of times."""
 
 FRAMES = (10, 2000)
 CHARACTERS = (0, 400)
-"""An utterance must have more of these than the first number and fewer than the second; a noise is one."""
+"""Exclusive limits for an utterance's frames and characters; a noise is one character."""
 
 _NOISE = re.compile(r"<[^<> ]*>")
 
 
 def limit_copies(transcripts: Mapping[str, str], most: int = MAX_COPIES) -> list[str]:
-    """The utterances that stay, sorted: of a transcript that occurs n >= `most` times about `most` copies.
+    """Choose the utterances to keep, sorted: about `most` copies of a transcript with n >= `most` copies.
 
-    Each of these stays with probability most / n, by a generator of its own (Kaldi's remove_dup_utts.sh), so
-    that everybody keeps the same.
+    Each copy is kept with probability most / n, with the generator of Kaldi's remove_dup_utts.sh, so that the
+    selection is the same.
     """
     copies = Counter(transcripts.values())
     draw = _generator()
@@ -38,8 +38,8 @@ def _generator() -> Iterator[float]:
 
 
 def fits(text: str, seconds: float) -> bool:
-    """Whether an utterance is neither too long nor too short to train on."""
-    # As Kaldi frames: windows of 25 ms every 10 ms, none beyond the end.
+    """Whether an utterance is neither too long nor too short for training."""
+    # Frames as in Kaldi: windows of 25 ms every 10 ms, none beyond the end.
     frames = 1 + (round(1000 * seconds) - 25) // 10
     characters = len(_NOISE.sub("x", text))
     return FRAMES[0] < frames < FRAMES[1] and CHARACTERS[0] < characters < CHARACTERS[1]

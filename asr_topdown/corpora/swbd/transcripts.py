@@ -1,4 +1,4 @@
-"""The MS98 (ISIP) transcripts of Switchboard: where they are, and what stands in them."""
+"""The MS98 (ISIP) transcripts of Switchboard: download and parsing."""
 
 import re
 from collections.abc import Iterator
@@ -16,13 +16,13 @@ ARCHIVES = (
 )
 ADVICE = "Download switchboard_word_alignments.tar.gz elsewhere, unpack it and name it with --transcripts DIR"
 DICTIONARY = "sw-ms98-dict.text"
-TRANSCRIPTS = 2 * 2435  # of both sides of each call, at least
+TRANSCRIPTS = 2 * 2435  # minimum number: two sides per call
 
 _ID = re.compile(r"sw(\d{4})([AB])-ms98-a-\d+", re.IGNORECASE)
 
 
 def fetch(downloads: Path) -> Path:
-    """The folder with the transcripts under `downloads`, filled if it is not there.
+    """Return the folder with the transcripts under `downloads`, downloading it if it is missing.
 
     Raises:
         OSError: if they cannot be downloaded, with what was tried.
@@ -34,13 +34,13 @@ def fetch(downloads: Path) -> Path:
 
 
 def find_root(folder: Path) -> Path | None:
-    """The folder that holds sw-ms98-dict.text, `folder` or one below it; None if there is none."""
+    """Find the folder with sw-ms98-dict.text, `folder` or one below it; None if there is none."""
     found = sorted(path for path in folder.rglob("*") if path.name.lower() == DICTIONARY)
     return found[0].parent if found else None
 
 
 def read(root: Path) -> list[Utterance]:
-    """All utterances in which something is said, in the words that networks are trained on.
+    """Read all utterances with words, normalised for training.
 
     Raises:
         FileNotFoundError: if there are no `*-trans.text` files.
@@ -74,6 +74,6 @@ def _lines(path: Path) -> Iterator[Utterance]:
             raise ValueError(
                 f"{path}:{number}: not `swNNNNA-ms98-a-NNNN start end words`: {line.strip()!r}"
             ) from None
-        # The sound files have a digit more in their names.
+        # The sound files' names have one more digit.
         side = f"sw0{found[1]}-{found[2].upper()}"
         yield Utterance(side, start, end, fields[3] if len(fields) > 3 else "")

@@ -1,17 +1,16 @@
-"""`table`: recordings with transcripts in a table or beside them, in the forms that other toolkits have.
+"""`table`: recordings with transcripts in a table or next to them, in other toolkits' formats.
 
-| kind | what it is |
+| kind | format |
 |---|---|
-| `csv` | a table with headings: Common Voice, Hugging Face's `metadata.csv`, SpeechBrain, one's own |
-| `json` | one object a line, or one list or object of them: NeMo, ESPnet, Hugging Face's `metadata.jsonl`,
-SpeechBrain |
+| `csv` | a table with headings: Common Voice, Hugging Face's `metadata.csv`, SpeechBrain, your own |
+| `json` | an object per line, or a list or object of objects: NeMo, ESPnet, `metadata.jsonl`, SpeechBrain |
 | `lhotse` | `recordings.jsonl.gz` and `supervisions.jsonl.gz` |
-| `kaldi` | a folder with `wav.scp` and `text`, as Kaldi and ESPnet have it |
-| `librispeech` | `*.trans.txt` files beside the sound |
-| `beside` | a `.txt` or `.lab` file beside each sound file |
+| `kaldi` | a folder with `wav.scp` and `text`, as in Kaldi and ESPnet |
+| `librispeech` | `*.trans.txt` files next to the sound |
+| `beside` | a `.txt` or `.lab` file next to each sound file |
 | `lines` | lines of `name text`, or of `name: text` |
 
-`reading.py` finds out which it is, one module reads each, and `preparation.py` makes a data directory of it.
+`reading.py` detects the kind, one module reads each, and `preparation.py` makes data directories.
 """
 
 from asr_topdown.corpora.table.preparation import SPEAKER_SOURCES, Options, prepare

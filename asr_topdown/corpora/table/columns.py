@@ -1,4 +1,4 @@
-"""Which column of a table, or key of a JSON object, is what: the names that toolkits use."""
+"""Uses of a table's columns, or a JSON object's keys, by the names in other toolkits."""
 
 import math
 import re
@@ -20,23 +20,23 @@ NAMES: Mapping[str, Sequence[str]] = {
     "duration": ("duration",),
     "channel": ("channel",),
 }
-"""What a column can be -> the headings that say so, in lower case, the first that is there wins. `stop`
-counts samples, and `start` does beside it, as in SpeechBrain."""
+"""Use -> possible headings in lower case; the first one found counts. `stop` is in samples, and then `start`
+too, as in SpeechBrain."""
 
 _SPEAKER_LENGTH = 16
 _ROOT = re.compile(r"^(\$\w+|\{\w+\})/")  # SpeechBrain's $data_root/ and {data_root}/
 
 
 class Columns:
-    """The columns that are used, by what they are.
+    """The columns that are used.
 
     Args:
-        headings: those of the table.
-        wanted: what -> heading, the user's own choice, which comes first; an empty heading leaves it out.
+        headings: the table's headings.
+        wanted: use -> heading, chosen by the user; an empty heading excludes the use.
         where: the table, for messages.
 
     Raises:
-        ValueError: if there is no column for the sound or the text, or a heading stands twice or is unknown.
+        ValueError: if there is no column for the sound or the text, or a heading is duplicate or unknown.
     """
 
     def __init__(self, headings: Sequence[str], wanted: Mapping[str, str], where: str) -> None:
@@ -46,32 +46,32 @@ class Columns:
             if what in wanted:
                 names = (wanted[what].strip().lower(),)
                 if names[0] and names[0] not in plain:
-                    raise ValueError(f"{where}: no column `{wanted[what]}` for the {what}, has {headings}")
+                    raise ValueError(f"{where}: no column `{wanted[what]}` for the {what}, got {headings}")
             found = [name for name in names if name and name in plain]
             if found and plain.count(found[0]) > 1:
-                raise ValueError(f"{where}: the heading `{found[0]}` stands there twice")
+                raise ValueError(f"{where}: duplicate heading `{found[0]}`")
             if found:
                 self._taken[what] = headings[plain.index(found[0])]
         if "sound" not in self._taken and "id" in self._taken:
             self._taken["sound"] = self._taken.pop("id")
         if not {"sound", "text"} <= self._taken.keys():
             raise ValueError(
-                f"{where}: needs a column for the sound (file, path, file_name, wav, audio_filepath …) and "
-                f"one for the text (text, sentence, transcription, wrd …), has {list(headings)}; "
+                f"{where}: must have a column for the sound (file, path, file_name, wav, audio_filepath …) "
+                f"and one for the text (text, sentence, transcription, wrd …), got {list(headings)}; "
                 "--columns sound=…,text=… names them"
             )
 
     @property
     def in_samples(self) -> bool:
-        """Whether the table counts samples, not seconds."""
+        """Whether times are in samples, not seconds."""
         return "stop" in self._taken
 
     def described(self) -> str:
-        """What was taken for what, as people read it."""
+        """Describe the columns used, for the user."""
         return ", ".join(f"{what} from `{heading}`" for what, heading in self._taken.items())
 
     def row(self, record: Mapping[str, object], where: str) -> Row:
-        """The utterance that a record of the table describes.
+        """Convert a record to a row.
 
         Raises:
             ValueError: naming the place and the column that is missing or not a number.
@@ -100,7 +100,7 @@ class Columns:
         heading = self._taken.get(what)
         value = record.get(heading) if heading else None
         if value is not None and not isinstance(value, str | int | float):
-            raise ValueError(f"{where}: `{heading}` is {type(value).__name__}, not a text")
+            raise ValueError(f"{where}: `{heading}` must be a text, got {type(value).__name__}")
         return None if value is None else str(value)
 
     def _number(self, record: Mapping[str, object], what: str, where: str) -> float | None:
@@ -112,30 +112,30 @@ class Columns:
         except ValueError:
             number = math.nan
         if not 0 <= number < math.inf:
-            raise ValueError(f"{where}: `{self._taken[what]}` must be a number from 0 on, got {text!r}")
+            raise ValueError(f"{where}: `{self._taken[what]}` must be a number of at least 0, got {text!r}")
         return number
 
 
 def parse(text: str) -> dict[str, str]:
-    """`sound=wav,text=wrd` as a mapping.
+    """Parse `sound=wav,text=wrd`.
 
     Raises:
-        ValueError: naming what is no column's use.
+        ValueError: naming an item that is not USE=HEADING.
     """
     wanted = {}
     for item in filter(None, (part.strip() for part in text.split(","))):
         what, equals, heading = item.partition("=")
         if not equals or what not in NAMES:
-            raise ValueError(f"--columns {text}: {item!r} is not USE=HEADING; uses are {', '.join(NAMES)}")
+            raise ValueError(f"--columns {text}: must be USE=HEADING with {', '.join(NAMES)}, got {item!r}")
         wanted[what] = heading
     return wanted
 
 
 def keys(records: Iterable[Mapping[str, object]]) -> list[str]:
-    """The keys of all records, each once, in the order of their first appearance."""
+    """Collect the keys of all records, in the order of their first appearance."""
     return list(dict.fromkeys(key for record in records for key in record))
 
 
 def _speaker(heading: str | None, name: str | None) -> str | None:
-    """Common Voice's are hashes of 128 digits, of which 16 tell any two apart."""
+    """Shorten Common Voice's hashes of 128 digits, of which 16 suffice."""
     return name[:_SPEAKER_LENGTH] if name and heading and heading.strip().lower() == "client_id" else name

@@ -1,4 +1,4 @@
-"""Tables with headings: comma-separated and the like (`csv`), or tab-separated."""
+"""Tables with headings, separated by commas, semicolons, bars or tabs (`csv`)."""
 
 import csv
 from collections.abc import Iterator, Mapping
@@ -12,14 +12,13 @@ _SEPARATORS = {",": "comma", "\t": "tab", ";": "semicolon", "|": "bar"}
 
 
 def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
-    """Read a table whose first line holds the headings.
+    """Read a table whose first line has the headings.
 
-    The separator is the one of `, ; |` and tabs that gives the first line most columns; in a `.tsv` file,
-    tabs. Between tabs a quotation mark is part of the text; elsewhere a field in quotation marks may hold
-    separators.
+    The separator is the most frequent of `, ; |` and tab in the first line; in a `.tsv` file, tab. With tabs,
+    quotation marks are part of the text; otherwise a field in quotation marks may have separators.
 
     Raises:
-        ValueError: naming file and line of what cannot be read, or the columns that are missing.
+        ValueError: naming file and line of what cannot be read, or the missing columns.
     """
     lines = files.lines_of(read_text(path, encoding))
     first = lines[0] if lines else ""
@@ -30,20 +29,20 @@ def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
     found: list[Row] = []
     for number, cells in rows:
         if len(cells) != len(headings):
-            raise ValueError(f"{path}:{number}: {len(cells)} columns under {len(headings)} headings")
+            raise ValueError(f"{path}:{number}: must have {len(headings)} columns, got {len(cells)}")
         found.append(columns.row(dict(zip(headings, cells, strict=True)), f"{path}:{number}"))
     taken = f"table with {_SEPARATORS[separator]}s between its columns: {columns.described()}"
     return Table(path, found, taken, _sounds(path, headings), columns.in_samples)
 
 
 def _sounds(path: Path, headings: list[str]) -> Path:
-    """Common Voice has its sound in `clips` beside the table."""
+    """Return the folder of the sound: `clips` next to Common Voice's table."""
     clips = path.parent / "clips"
     return clips if "client_id" in headings and clips.is_dir() else path.parent
 
 
 def _rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, list[str]]]:
-    """Line number and cells of each line that holds something."""
+    """Iterate over line number and cells of each line that is not blank."""
     if separator == "\t":
         reader = csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE, strict=True)
     else:
@@ -58,7 +57,7 @@ def _rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, l
         if cells is None:
             return
         if reader.line_num > number:
-            raise ValueError(_quoting(path, lines, number, f"it is closed in line {reader.line_num} only"))
+            raise ValueError(_quoting(path, lines, number, f"it ends in line {reader.line_num}"))
         if any(cell.strip() for cell in cells):
             yield number, cells
 

@@ -1,4 +1,4 @@
-"""JSON: an object in each line (NeMo, ESPnet, Hugging Face), or all of them in one list or object."""
+"""JSON: an object per line (NeMo, ESPnet, Hugging Face), or a list or object of objects."""
 
 import json
 from collections.abc import Mapping
@@ -9,14 +9,14 @@ from asr_topdown.corpora.table.columns import Columns, keys
 from asr_topdown.corpora.table.rows import Table, read_text
 
 Records = dict[str, dict[str, Any]]
-"""Where -> the object that stands there."""
+"""Place in the file, for messages -> object."""
 
 
 def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
     """Read the utterances of a JSON file.
 
     Raises:
-        ValueError: naming file and line of what is no JSON object, or the keys that are missing.
+        ValueError: naming file and line of what is not a JSON object, or the missing keys.
     """
     records = read_records(path, encoding)
     columns = Columns(keys(records.values()), wanted, str(path))
@@ -25,12 +25,12 @@ def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
 
 
 def read_records(path: Path, encoding: str | None) -> Records:
-    """The objects of a file, by where they stand.
+    """Read the objects of a file.
 
-    An object of objects (SpeechBrain) gives each its key as `id`.
+    In an object of objects (SpeechBrain), the keys become `id`.
 
     Raises:
-        ValueError: as `read`.
+        ValueError: as in `read`.
     """
     text = read_text(path, encoding)
     whole = _whole(text)
@@ -54,7 +54,7 @@ def read_records(path: Path, encoding: str | None) -> Records:
 
 
 def _whole(text: str) -> Any:
-    """The file as one JSON value; None if it is not one."""
+    """Parse the file as one JSON value; None if it is not one."""
     try:
         return json.loads(text)
     except (json.JSONDecodeError, RecursionError):
@@ -63,5 +63,5 @@ def _whole(text: str) -> Any:
 
 def _object(where: str, value: Any) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise ValueError(f"{where}: not a JSON object but {type(value).__name__}")
+        raise ValueError(f"{where}: must be a JSON object, got {type(value).__name__}")
     return value

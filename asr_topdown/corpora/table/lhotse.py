@@ -1,4 +1,4 @@
-"""lhotse's manifests: `supervisions.jsonl.gz`, and `recordings.jsonl.gz` beside it."""
+"""lhotse's manifests: `supervisions.jsonl.gz` and `recordings.jsonl.gz`."""
 
 from pathlib import Path
 from typing import Any
@@ -8,28 +8,27 @@ from asr_topdown.corpora.table.rows import Row, Table
 
 
 def find(folder: Path) -> list[Path]:
-    """The files of supervisions in a folder."""
+    """Find the supervisions files in a folder."""
     return sorted(folder.glob("*supervisions*.jsonl*"))
 
 
 def read(supervisions: Path, encoding: str | None) -> Table:
-    """Read a file of supervisions and the recordings whose file has the same name otherwise.
+    """Read a file of supervisions, and that of the recordings, whose name differs only in this word.
 
     Raises:
-        ValueError: naming file and line of what is no supervision, is in no recording, or has its sound
-            elsewhere than in files.
-        FileNotFoundError: if one of the two files is not there.
+        ValueError: naming file and line of what is not a supervision, has no recording, or has sound that is
+            not in a file.
+        FileNotFoundError: if one of the two files is missing.
     """
     name = supervisions.name.replace("supervisions", "recordings")
     if name == supervisions.name:
         raise ValueError(
-            f"{supervisions}: lhotse's supervisions are read from a file of that name, with `recordings` "
-            f"beside "
-            "it; cuts are taken apart by `lhotse cut decompose`"
+            f"{supervisions}: the name must contain `supervisions`, with the same name with `recordings` "
+            "next to it; `lhotse cut decompose` makes both from cuts"
         )
     recordings = supervisions.with_name(name)
     if not recordings.is_file():
-        raise FileNotFoundError(f"{recordings}: not there; {supervisions} needs it")
+        raise FileNotFoundError(f"{recordings}: missing; {supervisions} needs it")
     sounds = _sounds(recordings, read_records(recordings, encoding))
     rows = [_row(where, one, sounds) for where, one in read_records(supervisions, encoding).items()]
     return Table(supervisions, rows, f"lhotse, sound files from {recordings.name}", supervisions.parent)
@@ -45,8 +44,8 @@ def _sounds(path: Path, records: Records) -> Sounds:
         sources = record.get("sources")
         if not isinstance(sources, list) or len(sources) != 1 or sources[0].get("type") != "file":
             raise ValueError(
-                f"{where}: recording {record.get('id')} must have one source of the type `file`; "
-                "lhotse can write such a manifest with `lhotse cut simple` and `save_audios`"
+                f"{where}: recording {record.get('id')} must have one source of type `file`; "
+                "lhotse writes such a manifest with `lhotse cut simple` and `save_audios`"
             )
         sounds[str(record.get("id"))] = str(sources[0].get("source")), list(sources[0].get("channels", [0]))
     return sounds
@@ -61,7 +60,7 @@ def _row(where: str, record: dict[str, Any], sounds: Sounds) -> Row:
         start, duration = float(record["start"]), float(record["duration"])
         utterance = str(record["id"])
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{where}: not a supervision (id, start and duration are needed: {error})") from None
+        raise ValueError(f"{where}: must have id, start and duration ({error})") from None
     channel = record.get("channel", 0)
     channel = channel[0] if isinstance(channel, list) and channel else channel
     speaker = record.get("speaker")

@@ -1,4 +1,4 @@
-"""From a table, or a Kaldi directory as it is, to data directories."""
+"""From a table or a Kaldi data directory to data directories."""
 
 import dataclasses
 import os
@@ -22,19 +22,19 @@ SPEAKER_SOURCES = ("column", "folder", "name", "none")
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """How a table is read.
+    """How to read a table.
 
     Attributes:
-        sounds: folder with the sound; None: where the table says, or its own folder.
-        kind: one of `reading.KINDS`; None finds out.
-        columns: what -> heading, for a table whose headings are not the usual ones.
-        encoding: of the text; None is UTF-8, or what a byte-order mark says.
-        speaker_from: `column` of the table, `folder` (the one a file lies in), `name` (a file's, up to the
-            first `-` or `_`), or `none` (each utterance its own speaker); None: what the table says, else
+        sounds: folder with the sound; None: as in the table, or the table's folder.
+        kind: one of `reading.KINDS`; None detects it.
+        columns: use -> heading, for a table with unusual headings.
+        encoding: of the text; None is UTF-8, or by a byte-order mark.
+        speaker_from: `column` of the table, `folder` (the sound file's), `name` (the sound file's, up to the
+            first `-` or `_`), or `none` (each utterance its own speaker); None: the table's column, or else
             `none`.
         normalise: a key of `normalise.NORMALISERS`.
-        sample_rate: Hz, to which all sound is resampled; None: it must be alike.
-        channel: of sound files with several, counted from 0; None: what the table says.
+        sample_rate: rate in Hz to which all sound is resampled; None: all rates must be equal.
+        channel: of sound files with several channels, from 0; None: as in the table.
         skip_bad: leave out rows whose sound is missing or cannot be read.
     """
 
@@ -55,15 +55,15 @@ def prepare(
     """Write `out`, or `out/<set>` for each set of `division`.
 
     Args:
-        out: where the data directory goes, or the folder of several.
-        source: the table, or the folder that holds it.
-        options: how it is read.
-        division: how it is divided; None writes one directory.
+        out: the data directory, or the folder of several.
+        source: the table, or its folder.
+        options: how to read it.
+        division: how to divide it; None writes one directory.
 
     Raises:
-        OSError: if the table or the folder with the sound is not there.
-        ValueError: naming file and line of rows that cannot be read, whose sound is missing, or named twice;
-            the sound that has several channels or another sampling rate than the others.
+        OSError: if the table or the folder with the sound is missing.
+        ValueError: naming file and line of a row that cannot be read, or whose sound is missing or named
+            twice; naming sound with several channels or a sampling rate that differs.
     """
     options = options or Options()
     kind = options.kind or reading.kind_of(source)
@@ -88,7 +88,7 @@ def _from_table(out: Path, source: Path, kind: str, options: Options) -> DataDir
     folder = options.sounds or table.sounds
     print(f"{table.path}: {table.taken}; {len(table.rows)} rows, sound in {folder}")
     if options.speaker_from == "column" and any(row.speaker is None for row in table.rows):
-        raise ValueError(f"{table.path}: --speaker-from column: the table does not say who speaks")
+        raise ValueError(f"{table.path}: --speaker-from column: the table must have a speaker in each row")
     parent = table.path if table.path.is_dir() else table.path.parent
     recordings = Recordings(folder, parent)
     sounds = Sounds(recordings, table, options.channel)
@@ -104,7 +104,7 @@ def _from_table(out: Path, source: Path, kind: str, options: Options) -> DataDir
 
 
 class _Names:
-    """Ids of utterances, recordings and speakers, and the tables that they stand in."""
+    """Makes ids of utterances, recordings and speakers, and the tables of a data directory."""
 
     def __init__(self, table: Table, found: list[Found], folder: Path, speaker_from: str | None) -> None:
         self._table, self._found, self._speaker_from = table, found, speaker_from
@@ -122,12 +122,12 @@ class _Names:
         for one in self._found:
             utterance, speaker = self._ids(one)
             if utterance in text:
-                raise ValueError(f"{one.row.where}: {one.row.sound}: utterance {utterance} is there already")
+                raise ValueError(f"{one.row.where}: {one.row.sound}: duplicate utterance {utterance}")
             text[utterance], utt2spk[utterance] = one.row.text, speaker
             recording = self._recording(one) if self._cut else utterance
             if wavs.setdefault(recording, str(one.path.resolve())) != str(one.path.resolve()):
                 raise ValueError(
-                    f"{one.row.where}: {one.path}: recording {recording} is {wavs[recording]} already"
+                    f"{one.row.where}: {one.path}: recording {recording} is already {wavs[recording]}"
                 )
             if sided:
                 sides[recording] = Side(recording, "AB"[one.channel or 0])
@@ -144,14 +144,14 @@ class _Names:
         )
 
     def _ids(self, one: Found) -> tuple[str, str]:
-        """Utterance and speaker. The speaker begins the utterance's id, so that both sort alike."""
+        """Return utterance and speaker; the utterance's id begins with the speaker, so both sort alike."""
         utterance = _id(one.row.utterance) or self._recording(one)
         if self._cut and not one.row.utterance:
             utterance += f"-{round(1000 * one.start):07}-{round(1000 * one.end):07}"
         speaker = self._speaker(one)
         if speaker is None:
             return utterance, utterance
-        # `-` sorts before letters, digits, `.` and `_`: it may follow a speaker, but not occur in one.
+        # `-` sorts before letters, digits, `.` and `_`, so it may follow a speaker but not occur in one.
         speaker = re.sub(r"[^\w.]", "_", unicodedata.normalize("NFC", speaker.strip())) or "unknown"
         return (utterance if utterance.startswith(f"{speaker}-") else f"{speaker}-{utterance}"), speaker
 
@@ -171,7 +171,7 @@ class _Names:
 
 
 def _normalised(data: DataDir, name: str) -> DataDir:
-    """With texts as the normaliser makes them; what it leaves empty is left out, and said."""
+    """Normalise the transcripts; leave out empty ones and print their number."""
     normalise: Callable[[str], str] = NORMALISERS[name]
     texts = {utterance: normalise(text) for utterance, text in data.text.items()}
     empty = [utterance for utterance, text in texts.items() if not text]

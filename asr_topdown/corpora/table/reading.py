@@ -1,4 +1,4 @@
-"""Which kind of table a file or folder is, and its rows."""
+"""Detecting the kind of a table, and reading it."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -13,11 +13,11 @@ _TABLES = (".tsv", ".csv", ".json", ".jsonl")
 
 
 def kind_of(source: Path) -> str:
-    """Which of `KINDS` a source is, from its name, or from what a folder holds.
+    """Detect a source's kind from its name or, for a folder, from its files.
 
     Raises:
-        FileNotFoundError: if there is no such file or folder.
-        ValueError: naming the folder in which no transcripts, or several tables, are found.
+        FileNotFoundError: if the source does not exist.
+        ValueError: naming the folder, if it has no transcripts, or several tables.
     """
     if source.is_dir():
         return _kind_of_folder(source)
@@ -34,7 +34,7 @@ def kind_of(source: Path) -> str:
 
 
 def read(source: Path, kind: str, columns: Mapping[str, str], encoding: str | None) -> Table:
-    """Read a source of any kind but `kaldi`, which is no table.
+    """Read a source of any kind except `kaldi`.
 
     Raises:
         ValueError: naming file and line of what cannot be read.
@@ -71,14 +71,11 @@ def _kind_of_folder(folder: Path) -> str:
         return "beside"
     tables = sorted(path.name for path in folder.iterdir() if path.suffix in _TABLES)
     if tables:
-        raise ValueError(
-            f"{folder}: which of its tables, {', '.join(tables)}? Name one instead of the folder"
-        )
+        raise ValueError(f"{folder}: several tables, {', '.join(tables)}: name one instead of the folder")
     lists = sorted(path.name for path in folder.glob("*.txt"))
     raise ValueError(
         f"{folder}: no transcripts found: no wav.scp, {', '.join(_METADATA)}, supervisions.jsonl.gz or "
-        f"*.trans.txt, "
-        "no sound file with a .txt or .lab beside it, no table"
+        "*.trans.txt, no sound file with a .txt or .lab next to it, no table"
         + (f" (if {lists[0]} is a list of names and texts, name it instead of the folder)" if lists else "")
     )
 
@@ -86,5 +83,5 @@ def _kind_of_folder(folder: Path) -> str:
 def _only(found: list[Path], folder: Path) -> Path:
     if len(found) != 1:
         names = ", ".join(path.name for path in found)
-        raise ValueError(f"{folder}: which of its supervisions, {names}? Name one instead of the folder")
+        raise ValueError(f"{folder}: several supervisions, {names}: name one instead of the folder")
     return found[0]

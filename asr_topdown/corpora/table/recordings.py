@@ -1,4 +1,4 @@
-"""Sound files by every name that a table may call them."""
+"""Finding a table's sound files by path, name or part of a path."""
 
 import functools
 from collections import defaultdict
@@ -23,18 +23,18 @@ SUFFIXES = (
     ),
     *(".caf",),
 )
-"""What is looked for in folders; a file that a table names in full may have any suffix."""
+"""Suffixes of sound files in folders; a file named exactly in a table may have any suffix."""
 
 
 class Recordings:
     """The sound files of a table.
 
     Args:
-        folder: where they lie, at any depth.
-        table: the folder of the table, from which relative paths may start as well.
+        folder: with the sound files, at any depth.
+        table: the table's folder, from which relative paths may start as well.
 
     Raises:
-        FileNotFoundError: if there is no such folder.
+        FileNotFoundError: if the folder does not exist.
     """
 
     def __init__(self, folder: Path, table: Path) -> None:
@@ -44,14 +44,14 @@ class Recordings:
         self._starts = (folder, table)
 
     def find(self, name: str) -> Path:
-        """The file that a table means.
+        """Find the file with this name in a table.
 
-        An exact path, absolute or from one of the folders (with a folder in it, also from the current one),
-        wins; then one that lacks its suffix. Else the one file whose path ends like `name`, or is the end of
-        it, with its suffix or without.
+        First, an exact path, absolute or relative to one of the folders (one with a folder in it, also to the
+        current one); then the same without suffix. Otherwise the only file whose path ends with `name`, or
+        with which `name` ends, with or without suffix.
 
         Raises:
-            ValueError: saying of `name` that it names no file, or several.
+            ValueError: if `name` matches no file or several.
         """
         if name.endswith("|"):
             raise ValueError(f"{name!r} is a command, not a sound file")
@@ -73,7 +73,7 @@ class Recordings:
 
     @functools.cached_property
     def all(self) -> Sequence[Path]:
-        """The sound files below the folder."""
+        """All sound files below the folder."""
         return sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
 
     @functools.cached_property

@@ -1,6 +1,4 @@
-"""What every kind of table comes down to: for each utterance where its sound is, what is said, and by
-whom.
-"""
+"""The rows common to all kinds of tables: an utterance's sound, transcript and speaker."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,16 +8,16 @@ from asr_topdown import files
 
 
 class Row(NamedTuple):
-    """One utterance of a table.
+    """An utterance of a table.
 
     Attributes:
         where: file and line, for messages.
-        sound: the sound file as the table calls it: a path or a name, with or without suffix.
-        text: what is said, as it stands there.
-        utterance: its id; empty if the table gives none.
-        speaker: None if the table does not say.
-        start, end: seconds in the sound file (samples if the table counts them); end None = up to its end.
-        channel: 0 is the first; None = the table does not say.
+        sound: the sound file as in the table: a path or a name, with or without suffix.
+        text: the transcript, verbatim.
+        utterance: its id; empty if the table has none.
+        speaker: None if the table has none.
+        start, end: in seconds (or samples, `Table.in_samples`) of the sound file; end None = to its end.
+        channel: from 0; None if the table has none.
     """
 
     where: str
@@ -39,9 +37,9 @@ class Table:
     Attributes:
         path: the file or folder.
         rows: its utterances.
-        taken: what was taken for what, for people.
-        sounds: the folder below which the sound is looked for, unless the user names one.
-        in_samples: whether `start` and `end` count samples.
+        taken: description of the format and the columns used, for the user.
+        sounds: the folder with the sound, unless the user names one.
+        in_samples: whether `start` and `end` are in samples.
     """
 
     path: Path
@@ -52,13 +50,13 @@ class Table:
 
 
 def read_text(path: Path, encoding: str | None = None) -> str:
-    """The text of a file, as `files.read_text` reads it.
+    """Read a file's text with `files.read_text`.
 
     Raises:
-        ValueError: as there, and if there is no such encoding.
-        FileNotFoundError: if there is no such file.
+        ValueError: as there, and for an unknown encoding.
+        FileNotFoundError: if the file does not exist.
     """
     try:
         return files.read_text(path, encoding, hint="; --encoding says what it is")
     except LookupError:
-        raise ValueError(f"--encoding {encoding}: not an encoding that is known") from None
+        raise ValueError(f"--encoding {encoding}: unknown encoding") from None

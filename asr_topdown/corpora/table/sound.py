@@ -1,4 +1,4 @@
-"""The sound of a table's rows: found, its header read, and whether a row is all of it."""
+"""The sound of a table's rows: finding it, and reading its header."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -8,8 +8,8 @@ from asr_topdown.corpora.table.recordings import Recordings
 from asr_topdown.corpora.table.rows import Row, Table
 from asr_topdown.progress import progress
 
-_MANY = 2000  # rows from which on progress is shown
-_ROUNDING = 0.1  # seconds by which times are rounded in tables
+_MANY = 2000  # minimum number of rows for a progress bar
+_ROUNDING = 0.1  # tolerance in seconds for rounded times in tables
 
 
 class Found(NamedTuple):
@@ -19,9 +19,9 @@ class Found(NamedTuple):
         row: the row.
         path: the sound file.
         rate: in Hz.
-        start, end: seconds in it.
-        whole: whether that is all of it, but for 0.1 s (`_ROUNDING`).
-        channel: which of its two channels; None if it has one.
+        start, end: in seconds of it.
+        whole: whether that is all of it, up to 0.1 s (`_ROUNDING`).
+        channel: one of its two channels; None if it has only one.
     """
 
     row: Row
@@ -34,11 +34,11 @@ class Found(NamedTuple):
 
 
 class Sounds:
-    """Reads headers.
+    """Finds the rows' sound and reads its headers.
 
     Args:
         recordings: finds the files.
-        table: whose rows they are.
+        table: the table with the rows.
         channel: the user's choice among several.
     """
 
@@ -46,12 +46,11 @@ class Sounds:
         self._recordings, self._table, self._channel = recordings, table, channel
 
     def read(self, rows: Sequence[Row], *, skip_bad: bool) -> Iterator[Found]:
-        """Each row with its sound.
+        """Yield each row with its sound; with `skip_bad`, print and leave out rows without usable sound.
 
         Raises:
-            ValueError: naming the first row whose sound is missing or bad, and how many others are, unless
-                these are
-                skipped: then they are printed. Also naming a row whose sound another row has already.
+            ValueError: naming the first row without usable sound, and the number of others; naming a row with
+                the same sound as another.
         """
         bad: list[str] = []
         whole: dict[tuple[Path, int | None], Row] = {}
@@ -62,17 +61,17 @@ class Sounds:
                 bad.append(f"{row.where}: {error}")
                 continue
             if found.whole and whole.setdefault((found.path, found.channel), row) is not row:
-                raise ValueError(f"{row.where}: {row.sound!r}: {found.path} has a transcript already")
+                raise ValueError(f"{row.where}: {row.sound!r}: {found.path} already has a transcript")
             yield found
         if bad and not (skip_bad and len(bad) < len(rows)):
-            more = f" (and {len(bad) - 1} rows more; --skip-bad leaves such out)" if len(bad) > 1 else ""
+            more = f" (and {len(bad) - 1} more rows; --skip-bad leaves them out)" if len(bad) > 1 else ""
             raise ValueError(f"{bad[0]}{more}")
         if bad:
             listed = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
             print(f"left out: {len(bad)} rows without usable sound ({listed})")
 
     def named(self, rows: Sequence[Row]) -> set[Path]:
-        """The files that the table names, whether they are used or not."""
+        """Return the files that the table names, used or not."""
         found = set()
         for row in rows:
             try:
@@ -101,7 +100,7 @@ class Sounds:
         start = row.start / unit
         end = seconds if row.end is None else row.end / unit
         if not start < end <= seconds + audio.MAX_OVERSHOOT:
-            raise ValueError(f"{path}: lasts {seconds:.3f} s, the table says from {start:g} to {end:g} s")
+            raise ValueError(f"{path}: must be start < end <= {seconds:.3f} s, got {start:g} to {end:g} s")
         whole = start == 0 and end >= seconds - _ROUNDING
         return Found(row, path, rate, start, min(end, seconds), whole, channel)
 
@@ -116,6 +115,6 @@ class Sounds:
             raise ValueError(f"{path}: has {count} channels; --channel 0 takes the first")
         if not 0 <= chosen < min(count, 2):
             raise ValueError(
-                f"{path}: no channel {chosen} among its {count} (a data directory knows the first two)"
+                f"{path}: no channel {chosen} among its {count} (only the first two are supported)"
             )
         return chosen

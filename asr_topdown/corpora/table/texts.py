@@ -1,6 +1,4 @@
-"""Transcripts in plain text: lines of `name text` or `name: text`, LibriSpeech's `*.trans.txt`, a text file
-beside each sound.
-"""
+"""Plain-text transcripts: `name text` or `name: text` lines, `*.trans.txt`, or a text file for each sound."""
 
 import re
 from collections.abc import Iterable
@@ -16,9 +14,9 @@ _HTK = re.compile(r"\d+[ \t]+\d{4,}[ \t]+\S")  # `start end label`, in units of 
 
 
 def read_lines(path: Path, encoding: str | None) -> Table:
-    """Lines of a sound file's name and what is said in it.
+    """Read lines of a sound file's name and its transcript.
 
-    Where names end in a colon, it is left out, and lines that begin with `;` or `#` are comments.
+    If names end in a colon, it is removed, and lines that begin with `;` or `#` are comments.
     """
     lines = list(_lines(path, encoding))
     told = [line for line in lines if not line[1].startswith((";", "#"))]
@@ -29,15 +27,15 @@ def read_lines(path: Path, encoding: str | None) -> Table:
 
 
 def librispeech_files(folder: Path) -> list[Path]:
-    """The transcripts below a folder."""
+    """Find the transcripts below a folder."""
     return sorted(folder.rglob("*.trans.txt"))
 
 
 def read_librispeech(path: Path, encoding: str | None) -> Table:
-    """A `*.trans.txt`, or all below a folder: READER-CHAPTER-NUMBER and a text in each line."""
+    """Read a `*.trans.txt`, or all below a folder, with lines of READER-CHAPTER-NUMBER and a text."""
     files = [path] if path.is_file() else librispeech_files(path)
     rows = [
-        # Beside the transcript lies the sound; the reader's number begins the name.
+        # The sound is next to the transcript; the name begins with the reader's number.
         Row(where, str(file.absolute().parent / name), text, name, name.split("-")[0])
         for file in files
         for where, name, text in _lines(file, encoding)
@@ -48,22 +46,22 @@ def read_librispeech(path: Path, encoding: str | None) -> Table:
 
 
 def read_beside(folder: Path, encoding: str | None) -> Table:
-    """Sound files that have a `.txt` or `.lab` file of the same name, at any depth.
+    """Read `.txt` or `.lab` files with a sound file's name, at any depth.
 
     Raises:
-        ValueError: naming the label file that holds times.
+        ValueError: naming a label file with times.
     """
     rows = []
     for sound, text in texts_beside(folder):
         said = read_text(text, encoding)
         if text.suffix == ".lab" and _HTK.match(said):
-            raise ValueError(f"{text}:1: a label file with times; a transcript alone is wanted")
+            raise ValueError(f"{text}:1: must be a transcript, got a label file with times")
         rows.append(Row(f"{text}:1", str(sound.absolute()), said))
-    return Table(folder, rows, "a text file beside each sound file", folder)
+    return Table(folder, rows, "a text file next to each sound file", folder)
 
 
 def texts_beside(folder: Path) -> Iterable[tuple[Path, Path]]:
-    """Each sound file below a folder that has a text file, with that."""
+    """Find the sound files below a folder that have a text file; yield both."""
     for sound in sorted(folder.rglob("*")):
         if sound.suffix.lower() in SUFFIXES:
             found = [text for suffix in BESIDE if (text := sound.with_suffix(suffix)).is_file()]
@@ -72,7 +70,7 @@ def texts_beside(folder: Path) -> Iterable[tuple[Path, Path]]:
 
 
 def _lines(path: Path, encoding: str | None) -> Iterable[tuple[str, str, str]]:
-    """Where, the first word and the rest of each line."""
+    """Yield the place, the first word and the rest of each line."""
     for number, line in enumerate(files.lines_of(read_text(path, encoding)), 1):
         name, text = (*line.split(maxsplit=1), "", "")[:2]
         if name:

@@ -17,24 +17,24 @@ _ID_LENGTH = 8  # speaker (3), type of text (1), session (2), utterance (2)
 
 
 def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> list[DataDir]:
-    """Write `out/<set>` for each set; `spk2gender` too where the discs tell every speaker's.
+    """Write `out/<set>` for each set, with `spk2gender` if every speaker's gender is known.
 
     Args:
-        out: where the data directories go.
-        roots: folders of discs, discs, or merged copies, of WSJ0 and WSJ1.
-        sets: names as in `SETS`; none = those of the recipe, and what else is there.
+        out: folder for the data directories.
+        roots: folders with discs, discs, or merged copies of WSJ0 and WSJ1.
+        sets: names as in `SETS`; none = those of the recipe, and all others found.
 
     Raises:
-        FileNotFoundError: if a folder is not there or nothing of WSJ is in it; naming the index file, if
-            that of a wanted set is missing.
-        ValueError: if there are no roots; naming the set, if it is unknown or empty; naming file and line of
-            what cannot be read.
+        FileNotFoundError: if a folder is missing or has nothing of WSJ; naming the index file of a requested
+            set that is missing.
+        ValueError: if there are no roots; naming an unknown or empty set; naming file and line of what cannot
+            be read.
     """
     if not roots:
-        raise ValueError("where are LDC's discs? name their folders: --wsj0 DIR --wsj1 DIR")
+        raise ValueError("the folders of LDC's discs must be given: --wsj0 DIR --wsj1 DIR")
     unknown = [name for name in sets if name not in _BY_NAME]
     if unknown:
-        raise ValueError(f"--sets {unknown[0]}: there is no such set; there are {', '.join(_BY_NAME)}")
+        raise ValueError(f"--sets {unknown[0]}: must be one of {', '.join(_BY_NAME)}")
     tree = Tree(roots)
     spoken = Transcripts(tree)
     male_or_female = genders(tree)
@@ -42,10 +42,10 @@ def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> li
     for wsj_set in [_BY_NAME[name] for name in sets] or SETS:
         entries = _entries(tree, wsj_set, needed=bool(sets) or wsj_set.name in NEEDED)
         if entries is None:
-            print(f"no {wsj_set.name}: its index file or folder is not there")
+            print(f"no {wsj_set.name}: its index file or folder is missing")
             continue
         parts.append(_collect(tree, spoken, out / wsj_set.name, entries))
-    # Only now, when everything has been found.
+    # Nothing is written until everything has been found.
     for part in parts:
         datadir.write(part)
         _write_genders(part, male_or_female)
@@ -54,10 +54,10 @@ def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> li
 
 
 def _entries(tree: Tree, wsj_set: WsjSet, *, needed: bool) -> list[Entry] | None:
-    """What a set lists; None if it is not there and not needed.
+    """List a set's recordings; None if it is missing and not needed.
 
     Raises:
-        FileNotFoundError: naming what is missing, if it is needed.
+        FileNotFoundError: naming what is missing and needed.
     """
     entries: list[Entry] = []
     for index in wsj_set.indices:
@@ -81,7 +81,7 @@ def _missing(wsj_set: WsjSet, index: Index) -> str:
     corpus, disc = index.name[:4].upper(), index.disc.replace("_", "-", 1).replace("_", ".")
     return (
         f"{wsj_set.name}: no index file {index.name} (disc {disc} of {corpus}); if you have only a part of "
-        "WSJ, say which sets with --sets"
+        "WSJ, choose its sets with --sets"
     )
 
 
@@ -94,7 +94,7 @@ def _collect(tree: Tree, spoken: Transcripts, path: Path, entries: Iterable[Entr
         utterance = entry.name.rpartition("/")[2].rpartition(".")[0]
         if len(utterance) != _ID_LENGTH:
             raise ValueError(
-                f"{path.name}: {entry.name}: the name of an utterance has {_ID_LENGTH} characters"
+                f"{path.name}: {entry.name}: an utterance's name must have {_ID_LENGTH} characters"
             )
         raw = spoken.find(utterance)
         text = transcripts.normalise(raw or "")
@@ -103,7 +103,7 @@ def _collect(tree: Tree, spoken: Transcripts, path: Path, entries: Iterable[Entr
         elif raw is None:
             left_out.setdefault("has no transcript", []).append(utterance)
         elif not text:
-            left_out.setdefault("holds no word", []).append(utterance)
+            left_out.setdefault("has no words", []).append(utterance)
         else:
             wavs[utterance] = str(sound)
             texts[utterance] = text
@@ -111,7 +111,7 @@ def _collect(tree: Tree, spoken: Transcripts, path: Path, entries: Iterable[Entr
         more = ", ..." if len(names) > 3 else ""
         print(f"warning: {path.name}: left out {len(names)}, each {reason} ({', '.join(names[:3])}{more})")
     if not texts:
-        raise ValueError(f"{path.name}: no utterance of this set is there; leave it out with --sets")
+        raise ValueError(f"{path.name}: no utterances found; leave this set out with --sets")
     return DataDir(
         path=path, wavs=wavs, text=texts, utt2spk={utterance: utterance[:3] for utterance in texts}
     )
@@ -124,7 +124,7 @@ def _write_genders(part: DataDir, male_or_female: Mapping[str, str]) -> None:
     if unknown:
         target.unlink(missing_ok=True)
         if male_or_female:
-            print(f"{target}: not written, {len(unknown)} of {len(speakers)} speakers are not in the lists")
+            print(f"{target}: not written, since {len(unknown)} of {len(speakers)} speakers are not listed")
         return
     datadir.write_table(target, {speaker: male_or_female[speaker] for speaker in speakers})
 
@@ -136,7 +136,7 @@ class _Count(NamedTuple):
 
 
 def _check_counts(parts: Iterable[DataDir]) -> None:
-    """Print a table of what differs from LDC's distribution, if anything does."""
+    """Print a table of the counts that differ from LDC's distribution, if any."""
     rows = [("set", "", "found", "expected")]
     for part in parts:
         for count in _counts(part):

@@ -1,4 +1,4 @@
-"""The sets of WSJ, their index files, and how much is in them."""
+"""The sets of WSJ, their index files and sizes."""
 
 import re
 from pathlib import Path
@@ -8,19 +8,19 @@ from asr_topdown import files
 
 
 class Index(NamedTuple):
-    """An index file, and the disc that has it (other discs may have older ones)."""
+    """An index file, and its disc (other discs may have older versions)."""
 
     disc: str
     name: str
 
 
 class WsjSet(NamedTuple):
-    """One set.
+    """A set.
 
     Attributes:
         name: as in Kaldi.
-        indices: the index files that list it; () = all recordings below `folder`.
-        utterances: how many LDC's distribution has; copies are known to differ in one set.
+        indices: its index files; () = all recordings below `folder`.
+        utterances: possible numbers in LDC's distribution; copies are known to differ in one set.
         words, characters: likewise, without <NOISE>, and with the spaces between words; None = not published.
     """
 
@@ -63,7 +63,7 @@ SETS: tuple[WsjSet, ...] = (
     WsjSet("dev_dt_05", folder="wsj1/si_dt_05", utterances=(913,)),
 )
 NEEDED = ("train_si84", "train_si284", "test_dev93", "test_eval92")
-"""What the recipe is about; the others are prepared where they are there."""
+"""The recipe's sets; the others are optional."""
 
 NOT_ON_DISC = ("11_2_1", "wsj0/si_tr_s/401/")
 """98 recordings of one speaker are in the index of si84 but were never on the discs."""
@@ -79,7 +79,7 @@ class Entry(NamedTuple):
 
 
 def read_index(path: Path) -> list[Entry]:
-    """The recordings that an index file lists, without those known not to be on any disc.
+    """Read the recordings in an index file, without those known to be on no disc.
 
     Raises:
         ValueError: naming file and line, if a line is neither a comment nor `disc:path`.
@@ -93,7 +93,7 @@ def read_index(path: Path) -> list[Entry]:
             raise ValueError(f"{path}:{number}: not `disc:path`: {line.strip()!r}")
         disc, name = re.sub("[-.]", "_", found[1]), found[2].lower()
         if not name.endswith((".wv1", ".wv2")):
-            name += ".wv1"  # the index files of eval92 leave it out
+            name += ".wv1"  # missing in the index files of eval92
         if disc != NOT_ON_DISC[0] or not name.startswith(NOT_ON_DISC[1]):
             entries.append(Entry(disc, name))
     return entries

@@ -1,4 +1,4 @@
-"""Who of WSJ's speakers is male, and who female."""
+"""The genders of WSJ's speakers."""
 
 import re
 from pathlib import Path
@@ -18,15 +18,15 @@ _NOT_LISTED = {"01l": "m"}
 
 
 def genders(tree: Tree) -> dict[str, str]:
-    """Speaker -> `m` or `f`, from all lists that are there; nothing if none is.
+    """Read speaker -> `m` or `f` from all lists found.
 
-    Prints a warning if the list from LDC's web page has been cut or changed.
+    Print a warning if the list from LDC's web page is truncated or changed.
     """
     lists = [path for disc, name in _LISTS if (path := tree.find(name, disc))]
     for path in tree.speaker_lists:
         lines = len(path.read_bytes().splitlines())
         if lines != _LIST_LINES:
-            print(f"warning: {path}: has {lines} lines, {SPEAKER_LIST} of LDC's web page has {_LIST_LINES}")
+            print(f"warning: {path}: {lines} lines, but LDC's {SPEAKER_LIST} has {_LIST_LINES}")
     found: dict[str, str] = {}
     for path in [*lists, *tree.speaker_lists]:
         found.update(read_speakers(path))
@@ -34,7 +34,7 @@ def genders(tree: Tree) -> dict[str, str]:
 
 
 def read_speakers(path: Path) -> dict[str, str]:
-    """Speaker -> `m` or `f` of one list: lines `speaker gender …`; comments begin with `;`."""
+    """Read speaker -> `m` or `f` from a list of lines `speaker gender …`; comments begin with `;`."""
     found = {}
     for line in files.lines_of(files.read_text(path, otherwise="latin-1").lower()):
         fields = _LINE.fullmatch(line.strip())

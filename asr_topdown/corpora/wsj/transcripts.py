@@ -1,4 +1,4 @@
-"""WSJ's transcripts: `.dot` files, and what Kaldi and ESPnet make of their conventions."""
+"""WSJ's transcripts: `.dot` files, normalised as in Kaldi and ESPnet."""
 
 import functools
 import re
@@ -11,13 +11,13 @@ from asr_topdown.corpora.wsj.tree import Tree
 NOISE = "<NOISE>"
 
 _LINE = re.compile(r"(.*)\((\w+)\)")
-_SPELLED = {"%PERCENT": "PERCENT", ".POINT": "POINT"}  # in the transcripts of November 1993
+_SPELLED = {"%PERCENT": "PERCENT", ".POINT": "POINT"}  # in transcripts of November 1993
 _NOT_SPOKEN = re.compile(
-    r"\[<\w+\]"  # [<door_slam]: during the word before
-    r"|\[\w+>\]"  # [door_slam>]: during the word after
+    r"\[<\w+\]"  # [<door_slam]: during the previous word
+    r"|\[\w+>\]"  # [door_slam>]: during the next word
     r"|.*\[\w+/\]"  # [phone_ring/]: begins
     r"|.*\[/\w+\]"  # [/phone_ring]: ends
-    r"|~"  # the waveform is cut off
+    r"|~"  # the waveform is truncated
     r"|\.",  # a pause
     re.ASCII,
 )
@@ -26,16 +26,16 @@ _DELETED = re.compile(r"<([\w']+)>", re.ASCII)  # <and>: spoken, though not part
 
 
 class Transcripts:
-    """The transcripts of all sessions, read when they are asked for."""
+    """The transcripts of all sessions, read on demand."""
 
     def __init__(self, tree: Tree) -> None:
         self._tree = tree
 
     def find(self, utterance: str) -> str | None:
-        """The transcript as it stands on the disc; None if there is none.
+        """Return an utterance's transcript verbatim; None if there is none.
 
         Raises:
-            ValueError: naming file and line of what is no transcript.
+            ValueError: naming file and line of what is not a transcript.
         """
         return self._session(utterance[:6]).get(utterance)
 
@@ -49,10 +49,10 @@ class Transcripts:
 
 
 def read_dot(path: Path) -> dict[str, str]:
-    """Utterance -> transcript as it stands in a `.dot` file, `words … (utterance)` in each line.
+    """Read utterance -> transcript, verbatim, from the lines `words … (utterance)` of a `.dot` file.
 
     Raises:
-        ValueError: naming file and line, if one is something else.
+        ValueError: naming file and line of any other line.
     """
     texts: dict[str, str] = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
@@ -66,13 +66,13 @@ def read_dot(path: Path) -> dict[str, str]:
 
 
 def normalise(transcript: str) -> str:
-    """Kaldi's and ESPnet's form of a transcript: upper case, <NOISE>, no events, no quoting."""
+    """Normalise a transcript as Kaldi and ESPnet do: upper case, <NOISE>, no other events, no quoting."""
     words = (_normalise_word(word) for word in transcript.split())
     return " ".join(word for word in words if word is not None)
 
 
 def _normalise_word(word: str) -> str | None:
-    """None if the word is not to be there at all. The order of the rules matters."""
+    """Normalise a word; None removes it. The order of the rules matters."""
     word = word.upper().replace("\\", "")
     word = _SPELLED.get(word, word)
     if not word or _NOT_SPOKEN.fullmatch(word):
@@ -86,7 +86,7 @@ def _normalise_word(word: str) -> str | None:
 
 
 def count(transcripts: Iterable[str]) -> tuple[int, int]:
-    """Words and characters as ESPnet counts them: <NOISE> is none, though the spaces beside it are some."""
+    """Count words and characters as ESPnet does: without <NOISE>, but with the spaces around it."""
     words = characters = 0
     for transcript in transcripts:
         spoken = [word for word in transcript.split() if word != NOISE]

@@ -103,14 +103,14 @@ def test_text_can_be_normalised_and_split(tmp_path, sounds):
         (
             "name\ttext\n",
             {},
-            r"table\.tsv:1: needs a column for the sound .* has \['name', 'text'\]",
+            r"table\.tsv:1: must have a column for the sound .* got \['name', 'text'\]",
         ),
-        ("", {}, r"table\.tsv:1: needs a column"),
-        ("id\ttext\n2\tx\n2\n", {}, r"table\.tsv:3: 1 columns under 2 headings"),
+        ("", {}, r"table\.tsv:1: must have a column"),
+        ("id\ttext\n2\tx\n2\n", {}, r"table\.tsv:3: must have 2 columns, got 1"),
         ("id\ttext\n\n7\tx\n", {}, r"table\.tsv:3: '7' names no recording"),
         ("id\ttext\n1\tx\n", {}, r"table\.tsv:2: '1' names 2 recordings: .*ann/1\.wav, .*bob-b/1\.wav"),
-        ("id\ttext\n2\tx\nann/2\ty\n", {}, r"table\.tsv:3: 'ann/2': .*ann/2\.flac has a transcript already"),
-        ("id\ttext\n2\tx\n", {"speaker_from": "column"}, r"the table does not say who speaks"),
+        ("id\ttext\n2\tx\nann/2\ty\n", {}, r"table\.tsv:3: 'ann/2': .*ann/2\.flac already has a transcript"),
+        ("id\ttext\n2\tx\n", {"speaker_from": "column"}, r"the table must have a speaker in each row"),
         ("id\ttext\n2\t</s>\n", {}, r"utterance ann_2: reserved word </s>"),
         ("id\ttext\n2\t\n", {}, r"no utterances"),
     ],
@@ -124,7 +124,7 @@ def test_faults_have_their_line(tmp_path, sounds, table, options, problem):
 
 def test_ids_that_fall_together_are_named(tmp_path, sounds):
     (sounds / "bob" / "x_y.wav").write_bytes((sounds / "bob" / "x y.wav").read_bytes())
-    with pytest.raises(ValueError, match=r"table\.tsv:3: x_y: utterance bob_x_y is there already"):
+    with pytest.raises(ValueError, match=r"table\.tsv:3: x_y: duplicate utterance bob_x_y"):
         prepare(tmp_path, sounds, "id\ttext\nx y\ta\nx_y\tb\n")
 
 
@@ -151,5 +151,5 @@ def test_sound_must_be_alike(tmp_path, sounds):
 def test_folders_without_sound(tmp_path):
     with pytest.raises(FileNotFoundError, match="nowhere: no such folder"):
         prepare(tmp_path, tmp_path / "nowhere", TSV)
-    with pytest.raises(ValueError, match=r"table.tsv:2: 'ann/1.wav' names no recording \(and 3 rows more"):
+    with pytest.raises(ValueError, match=r"table.tsv:2: 'ann/1.wav' names no recording \(and 3 more rows"):
         prepare(tmp_path, tmp_path, TSV)
