@@ -1,8 +1,8 @@
-"""Seconds per training step of the AWD-LSTM, what the dropped weights cost, the share of the matrix rate.
+"""Seconds per training step of the AWD-LSTM, cost of the weight drop, and share of the matrix product rate.
 
-One step reads --batch columns of --bptt words: forward, backward, clipping, SGD. It is timed with the weight
-drop and without (a plain LSTM, whose weights cuDNN need not gather anew), alternating, and beside products of
-large square matrices in the same precision. The operations counted are those of the matrix products, 6 for
+One step reads --batch columns of --bptt words: forward, backward, clipping, SGD. It is timed alternately with
+the weight drop and without (a plain LSTM, whose weights cuDNN need not gather again), and compared with
+products of large square matrices in the same precision. Only operations of matrix products are counted, 6 for
 each weight of the LSTMs and the softmax and each word: 0.42 PFLOP for an epoch of WikiText-2. Prints one JSON
 line.
 
@@ -29,7 +29,7 @@ TRAINING_WORDS = 2_088_628
 
 
 def training_step(model: AwdLstm, args: argparse.Namespace) -> Callable[[], None]:
-    """One update on random words, the state handed on."""
+    """Make an update on random words, carrying the state over."""
     device = torch.device(args.device)
     words = torch.randint(args.words, (args.bptt + 1, args.batch), device=device)
     optimizer = NtAsgd(model.parameters(), lr=1.0, weight_decay=1.2e-6)
@@ -49,7 +49,7 @@ def training_step(model: AwdLstm, args: argparse.Namespace) -> Callable[[], None
 
 
 def seconds(call: Callable[[], object], device: str) -> float:
-    """Of one call, until the device has finished it."""
+    """Time one call, until the device has finished it."""
     if device != "cpu":
         torch.cuda.synchronize()
     started = time.perf_counter()
@@ -60,14 +60,14 @@ def seconds(call: Callable[[], object], device: str) -> float:
 
 
 def matrix_rate(args: argparse.Namespace) -> float:
-    """FLOP/s of a square matrix product, the best of ten."""
+    """Measure the FLOP/s of a square matrix product, the best of ten."""
     size = 1024 if args.device == "cpu" else 8192
     a, b = (torch.randn(size, size, device=args.device, dtype=getattr(torch, args.precision)) for _ in "ab")
     return 2 * size**3 / min(seconds(lambda: a @ b, args.device) for _ in range(11))
 
 
 def measure(args: argparse.Namespace) -> dict[str, object]:
-    """All the numbers."""
+    """Measure everything."""
     steps = {}
     for name, drop in (("dropped", 0.5), ("plain", 0.0)):
         torch.manual_seed(0)
@@ -106,7 +106,7 @@ def measure(args: argparse.Namespace) -> dict[str, object]:
 
 
 def main() -> None:
-    """Run it."""
+    """Print the measurements."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,7 +1,7 @@
-"""Contestants that take turns: one long-lived process for each toolkit, in its own environment.
+"""Toolkits that take turns, each in a long-lived process with its own environment.
 
-All of them hold their networks at the same time and one runs at a time, so that a machine that slows down
-slows down all of them. `benchmarks/peers.sh` makes the environments.
+All keep their networks in memory and one runs at a time, so that a slow phase of the machine affects all of
+them. `benchmarks/peers.sh` makes the environments.
 """
 
 import argparse
@@ -21,7 +21,7 @@ PEERS = Path(os.environ.get("PEERS", Path.home() / ".cache/asr_topdown/peers"))
 
 
 class ContestantError(RuntimeError):
-    """A contestant could not do what it was asked to."""
+    """A toolkit could not do what was requested."""
 
 
 class Worker:
@@ -29,7 +29,7 @@ class Worker:
 
     Args:
         toolkit: one of `TOOLKITS`.
-        threads: how many it may use.
+        threads: number of its threads.
         peers: the folder with the environments.
     """
 
@@ -67,14 +67,14 @@ class Worker:
         return answer["is"]
 
     def close(self) -> None:
-        """Let it end."""
+        """End the process."""
         assert self.process.stdin is not None
         self.process.stdin.close()
         self.process.wait(timeout=30)
 
 
 class Workers(dict[str, Worker]):
-    """The toolkits that are there; one that is not is left out, and said so."""
+    """Start the installed toolkits; report those that are missing."""
 
     def __init__(self, toolkits: list[str], *, threads: int, peers: Path) -> None:
         super().__init__()
@@ -93,7 +93,7 @@ class Workers(dict[str, Worker]):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the contests have in common."""
+    """Add the options that all contests share."""
     parser.add_argument("--toolkits", nargs="+", default=list(TOOLKITS), choices=TOOLKITS)
     parser.add_argument("--peers", type=Path, default=PEERS, help="folder that benchmarks/peers.sh made")
     parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"])
@@ -114,7 +114,7 @@ Turn = Callable[[], float]
 
 
 def alternate(turns: Mapping[str, Turn], args: argparse.Namespace) -> dict[str, list[float]]:
-    """Every turn `--repeats` times, round by round, each round in another order; after `--warm-up` rounds."""
+    """Run every turn `--repeats` times in rounds of different order, after `--warm-up` rounds."""
     times: dict[str, list[float]] = {name: [] for name in turns}
     names = list(turns)
     warm_up, started = args.warm_up, time.monotonic()
@@ -130,7 +130,7 @@ def alternate(turns: Mapping[str, Turn], args: argparse.Namespace) -> dict[str, 
 
 
 def summary(times: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
-    """Median, least and most of each."""
+    """Return median, minimum and maximum of each."""
     return {
         name: {
             "seconds": round(statistics.median(values), 4),
@@ -143,7 +143,7 @@ def summary(times: Mapping[str, list[float]]) -> dict[str, dict[str, float]]:
 
 
 def ratios(times: Mapping[str, list[float]]) -> dict[str, float]:
-    """For each of ours: seconds of the fastest peer in float32 / ours, both medians."""
+    """Return, for each of ours, the fastest peer's seconds in float32 / our seconds, both medians."""
     medians = {name: statistics.median(values) for name, values in times.items()}
     peers = [value for name, value in medians.items() if not name.startswith("ours") and "bfloat" not in name]
     if not peers:

@@ -1,13 +1,13 @@
-"""Seconds per utterance of joint CTC-attention beam search, beside ESPnet and SpeechBrain.
+"""Seconds per utterance of joint CTC-attention beam search, compared with ESPnet and SpeechBrain.
 
 Utterances of 8 seconds (800 frames x 83 features), a vocabulary of 50, beam 10, CTC weight 0.3, random
-weights; every search is made to run for 60 labels with the full beam. Counted from features to labels,
-encoder included, one utterance at a time and a batch of 16. The networks are those of `train_step.py`; ESPnet
-searches one utterance after the other, its Transformer's hypotheses as a batch. Both peers score with CTC
-only the 15 best labels after each hypothesis, ours all of them.
+weights; every search is forced to run for 60 labels with the full beam. Measured from features to labels,
+including the encoder, for one utterance and for a batch of 16. The networks are those of `train_step.py`;
+ESPnet searches one utterance after another, with its Transformer's hypotheses as a batch. Both peers score
+with CTC only the 15 best labels after each hypothesis, ours all of them.
 
-Contestants take turns. Printed: one JSON line per case: `contestants` with the median, the least and the most
-seconds per utterance; `times_faster`, the fastest peer's median over each of ours.
+Toolkits take turns. Prints one JSON line per case: `contestants` with the median, minimum and maximum seconds
+per utterance; `times_faster`, the fastest peer's median over each of ours.
 
     benchmarks/peers.sh
     python benchmarks/decode.py --models blstm_ctc_attention transformer_ctc_attention --batch 1 16
@@ -24,7 +24,7 @@ PRECISIONS = ["float32", "bfloat16"]
 
 
 def measure(workers: Workers, model: str, batch: int, args: argparse.Namespace) -> dict[str, object]:
-    """One case, all contestants."""
+    """Measure one case with all toolkits."""
     case = {"model": model, "device": args.device}
     turns: dict[str, Turn] = {}
     for toolkit, worker in workers.items():
@@ -50,7 +50,7 @@ def measure(workers: Workers, model: str, batch: int, args: argparse.Namespace) 
 
 
 def _search(worker: Worker, precision: str, batch: int, tokens: int) -> Turn:
-    """Seconds per utterance; every best hypothesis must have as many labels as it was told to."""
+    """Return seconds per utterance; check that every best hypothesis has the required number of labels."""
 
     def turn() -> float:
         answer = worker("decode", utterances=batch, precision=precision)
@@ -64,7 +64,7 @@ def _search(worker: Worker, precision: str, batch: int, tokens: int) -> Turn:
 
 
 def main() -> None:
-    """Run the cases asked for."""
+    """Run the chosen cases."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,21 +1,20 @@
-"""How often does a comparison over seeds find a difference that is not there, and how often one that is?
+"""Rates of false alarms and of detections of a comparison over seeds, by simulation.
 
     python benchmarks/false_alarms.py            # the tables of docs/statistics.md; ten minutes on one core
     python benchmarks/false_alarms.py --json --draws 500 --seeds 3 --utterances 76
 
-Two systems of one true error rate (25 %) are each trained with S seeds and tested on N utterances, often.
-A network's true rate is normal around its system's, with the spread given, kept between 1 and 95 %. An
-utterance has 4 to 120 reference units (log-normal, median 25) and a difficulty (gamma, mean 1, standard
-deviation 0.7) that multiplies the rate; its errors are Poisson. The difficulty is
+Two systems with the same true error rate (25 %) are trained with S seeds each and tested on N utterances, in
+many draws. A network's true rate is normally distributed around its system's, with the given spread, limited
+to 1 to 95 %. An utterance has 4 to 120 reference units (log-normal, median 25) and a difficulty (gamma, mean
+1, standard deviation 0.7) that multiplies the rate; its errors are Poisson. The difficulty is
 
     shared   the same for all networks: it cancels in the difference
-    system   drawn for each system: what one finds hard the other may not, whatever the seed
+    system   drawn for each system: what is hard for one may not be for the other, with any seed
     network  drawn for each network: all errors are independent
 
-Tested are: the hierarchical percentile bootstrap of the reports of version 0.1, which draws utterances and,
-apart from them, seeds; the paired t-test over the seeds alone; and `asr_topdown.score.seeds`. A cell is the
-share of draws, in percent, with p below 0.05 and below 0.01. For the power an effect is added to each
-draw's difference.
+Tests: the hierarchical percentile bootstrap of version 0.1's reports, which draws utterances and,
+independently, seeds; the paired t-test over seeds; and `asr_topdown.score.seeds`. A cell is the percentage of
+draws with p below 0.05 and below 0.01. For the power an effect is added to each draw's difference.
 """
 
 import argparse
@@ -40,7 +39,7 @@ _AT_ONCE = 250
 
 @dataclass(frozen=True)
 class Cell:
-    """What is simulated: see the module; `spread` is the standard deviation of networks' rates in points."""
+    """A simulated case; `spread` is the standard deviation of networks' rates in points."""
 
     difficulty: str
     utterances: int
@@ -51,7 +50,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Found:
-    """Shares of draws with p below 0.05 and 0.01 under the null, and below 0.05 at each of `EFFECTS`."""
+    """Shares of draws with p below 0.05 and 0.01 without effect, and below 0.05 at each of `EFFECTS`."""
 
     bootstrap: tuple[float, float] | None
     t: tuple[float, float]
@@ -60,7 +59,7 @@ class Found:
 
 
 def draw(cell: Cell, draws: int, generator: Generator) -> tuple[Floats, Floats]:
-    """Errors (draws, 2, S, N) of two equally good systems, and reference units (draws, N)."""
+    """Draw errors (draws, 2, S, N) of two equal systems, and reference units (draws, N)."""
     lengths = generator.lognormal(np.log(MEDIAN_LENGTH), 0.5, (draws, cell.utterances))
     lengths = np.clip(np.round(lengths), 4, 120)
     systems = {"shared": 1, "system": 2, "network": 2}[cell.difficulty]
@@ -72,7 +71,7 @@ def draw(cell: Cell, draws: int, generator: Generator) -> tuple[Floats, Floats]:
 
 
 def rates(cell: Cell, draws: int, generator: Generator) -> Floats:
-    """True rates (draws, 2, S) of the networks."""
+    """Draw the networks' true rates (draws, 2, S)."""
     shape = (draws, 2, cell.seeds)
     around = generator.standard_normal(shape)
     if cell.stress == "heavy tails":  # Student's t with 3 degrees of freedom, of unit variance
@@ -87,7 +86,7 @@ def rates(cell: Cell, draws: int, generator: Generator) -> Floats:
 
 
 def simulate(cell: Cell, args: argparse.Namespace, generator: Generator) -> Found:
-    """Test `args.draws` pairs of systems, the first of them with the bootstrap as well."""
+    """Test `args.draws` pairs of systems, the first ones also with the bootstrap."""
     alarms: dict[str, list[NDArray[np.bool_]]] = {"bootstrap": [], "t": [], "ours": []}
     power: list[NDArray[np.bool_]] = []
     for start in range(0, args.draws, _AT_ONCE):
@@ -113,7 +112,7 @@ def shares_of(parts: Sequence[NDArray[np.bool_]]) -> tuple[float, ...]:
 
 
 def bootstrap(errors: Floats, lengths: Floats, resamples: int, generator: Generator) -> Floats:
-    """p-values (draws,) of the hierarchical percentile bootstrap; all draws share the resampled weights."""
+    """Return p (draws,) of the hierarchical percentile bootstrap; all draws share the resampled weights."""
     draws, _, seeds, utterances = errors.shape
     equal = np.full(utterances, 1 / utterances)
     weights = generator.multinomial(utterances, equal, resamples).T.astype(np.float64)
@@ -134,7 +133,7 @@ def cells(args: argparse.Namespace) -> Iterator[Cell]:
 
 
 def table(found: dict[Cell, Found], shown: Callable[[Found], str]) -> str:
-    """Markdown: a row for each kind of utterances, their number and the seeds; a column for each spread."""
+    """Format as Markdown: a row per kind and number of utterances and seeds, a column per spread."""
     spreads = sorted({cell.spread for cell in found})
     header = ["difficulty", "utterances", "seeds", *(f"{one:g}" for one in spreads)]
     rows: dict[tuple[str, ...], list[str]] = {}

@@ -1,12 +1,12 @@
-"""Hours of audio per second of the filter bank, beside kaldi-native-fbank and lhotse, on one thread.
+"""Hours of audio per second of the filter bank, compared with kaldi-native-fbank and lhotse, on one thread.
 
-Sixty sounds of ten seconds lie in memory and are worked on one after the other, as `asr-topdown features`
-does; all compute the same features, with equal options (`difference`: the largest from ours). The programs
-take turns within each repeat, so that a machine that slows down slows down all of them. A peer that is not
-installed is left out and listed under `missing`.
+Sixty sounds of ten seconds are in memory and processed one after another, as in `asr-topdown features`; all
+programs compute the same features, with equal options (`difference`: the largest from ours). They take turns
+within each repeat, so that a slow phase of the machine affects all. A peer that is not installed is left out
+and listed under `missing`.
 
-Printed: one JSON line per case: median and best of the repeats, ours / peer from the medians, and the share
-of our time in each torch operation, the slowest first.
+Prints one JSON line per case: median and best of the repeats, ours / peer from the medians, and the share of
+our time in each torch operation, the slowest first.
 
     python benchmarks/features.py --cases 16k 8k --repeats 7
 """
@@ -64,7 +64,7 @@ def lhotse(options: ours.FbankOptions) -> Extract:
                 snip_edges=True,
             )
         )
-    # On samples in [-1, 1], whose log energies lie lower by this.
+    # Difference of log energies for samples in [-1, 1].
     shift = 2 * np.log(ours.INT16_SCALE)
     return lambda samples: np.asarray(computer.extract(samples, options.sample_rate)) + shift
 
@@ -82,7 +82,7 @@ PEERS: dict[str, Callable[[ours.FbankOptions], Extract]] = {
 def rates(
     programs: Mapping[str, Extract], sounds: list[np.ndarray], rate: int, repeats: int
 ) -> dict[str, list[float]]:
-    """Hours of audio per second, for each program and repeat."""
+    """Measure hours of audio per second, for each program and repeat."""
     hours = sum(map(len, sounds)) / rate / 3600
     measured: dict[str, list[float]] = {name: [] for name in programs}
     for extract in programs.values():
@@ -97,7 +97,7 @@ def rates(
 
 
 def shares(extract: Extract, sounds: list[np.ndarray]) -> dict[str, float]:
-    """Share of the time in each torch operation, from the largest; what is left is Python."""
+    """Measure the share of time in each torch operation, the largest first; the rest is Python."""
     with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
         for samples in sounds:
             extract(samples)

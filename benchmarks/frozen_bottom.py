@@ -1,11 +1,10 @@
-"""What freezing the lowest layers saves: seconds and memory of an epoch. Prints JSON.
+"""Seconds and memory per epoch that freezing the lowest layers saves. Prints JSON.
 
     python benchmarks/frozen_bottom.py [--layers 4] [--hidden-size 320] [--utterances 64]
 
-For each number k of frozen lowest layers of a BLSTM-CTC: an epoch in which they are computed (without a
-gradient), one in which their output is read from memory, and what computing it once takes. k = 0 is joint
-training. Each measurement has a process of its own; `megabytes` is the largest it ever used beyond what it
-had before training.
+For each number k of frozen lowest layers of a BLSTM-CTC: an epoch in which they are computed (without
+gradient), one in which their output is read from memory, and the cost of computing it once. k = 0 is joint
+training. Each measurement has its own process; `megabytes` is its peak memory minus that before training.
 """
 
 import argparse
@@ -27,7 +26,7 @@ FRAMES, INPUTS, UNITS, BATCH = 400, 83, 50, 16
 
 
 def measure(args: argparse.Namespace) -> dict[str, float]:
-    """One epoch, in this process."""
+    """Measure one epoch, in this process."""
     torch.set_num_threads(1)
     torch.manual_seed(0)
     encoder = BlstmConfig(num_layers=args.layers, hidden_size=args.hidden_size)
@@ -57,7 +56,7 @@ def measure(args: argparse.Namespace) -> dict[str, float]:
 
 
 def made(seed: int) -> SpeechBatch:
-    """A batch of noise."""
+    """Make a batch of noise."""
     generator = torch.Generator().manual_seed(seed)
     feats = [torch.randn(FRAMES, INPUTS, generator=generator) for _ in range(BATCH)]
     tokens = [torch.randint(1, UNITS, (40,), generator=generator).tolist() for _ in range(BATCH)]

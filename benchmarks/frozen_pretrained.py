@@ -1,12 +1,12 @@
-"""What keeping a frozen pretrained encoder's output saves: processor seconds of an epoch. Prints JSON.
+"""Processor seconds per epoch that keeping a frozen pretrained encoder's output saves. Prints JSON.
 
     python benchmarks/frozen_pretrained.py [--utterances 8] [--seconds 4] [--frozen 0 6 12]
 
-A wav2vec 2.0 encoder of base size (12 layers, 95 M parameters; random weights, about which speed does not
-care) under a linear CTC output, or with two BLSTM layers in between, on noise, one thread. For each number of
-frozen lowest layers (above the frontend, which is frozen with them): an epoch in which they are computed,
-without a gradient; one in which their output is read from memory; one in which it is read from disk in
-float16; and what computing it once takes.
+A wav2vec 2.0 encoder of base size (12 layers, 95 M parameters; random weights, which do not affect speed)
+under a linear CTC output, or with two BLSTM layers in between, on noise, one thread. For each number of
+frozen lowest layers (above the frontend, which is frozen too): an epoch in which they are computed, without
+gradient; one in which their output is read from memory; one in which it is read from disk in float16; and the
+cost of computing it once.
 """
 
 import argparse
@@ -35,7 +35,7 @@ ABOVE = {
 
 
 class Noise(SpeechDataset):
-    """Utterances of noise, whose samples are drawn when they are asked for."""
+    """Utterances of noise, with samples drawn on demand."""
 
     def __init__(self, count: int, seconds: float) -> None:
         generator = torch.Generator().manual_seed(0)
@@ -49,7 +49,7 @@ class Noise(SpeechDataset):
 
 
 def config_of(above: str, keep: str) -> configuration.Config:
-    """The experiment; `keep` says where a frozen part's output is kept."""
+    """The experiment; `keep` is where a frozen part's output is kept."""
     encoder = {
         "kind": "pretrained", "architecture": {"model_type": "wav2vec2"}, "preprocessor": PREPROCESSOR,
     }  # fmt: skip
@@ -65,7 +65,7 @@ def config_of(above: str, keep: str) -> configuration.Config:
 
 
 def epoch(model: Recognizer, data: SpeechDataset) -> float:
-    """Processor seconds of a training epoch."""
+    """Measure the processor seconds of a training epoch."""
     optimizer = torch.optim.Adam([one for one in model.parameters() if one.requires_grad])
     began = time.process_time()
     for first in range(0, len(data), BATCH):
@@ -77,7 +77,7 @@ def epoch(model: Recognizer, data: SpeechDataset) -> float:
 
 
 def measure(above: str, frozen: int, keep: str, data: SpeechDataset) -> dict[str, object]:
-    """One epoch, with the `frozen` lowest layers frozen."""
+    """Measure an epoch with the `frozen` lowest layers frozen."""
     config = config_of(above, keep)
     model = fresh_model(config, UNITS, init_seed=0)
     assert isinstance(model, Recognizer)
@@ -100,7 +100,7 @@ def measure(above: str, frozen: int, keep: str, data: SpeechDataset) -> dict[str
 
 
 def main() -> None:
-    """Measure all of it, one after the other, and print a row each as soon as it is known."""
+    """Measure all cases, printing each row when it is done."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--utterances", type=int, default=8)
     parser.add_argument("--seconds", type=float, default=4.0)

@@ -1,12 +1,12 @@
-"""What `decode.precision` gains and costs: error rates and processor time, a JSON line for each network.
+"""Error rates and processor time of each `decode.precision`, a JSON line per network.
 
     python benchmarks/precision.py recognize exp/a/models/joint_seed1 data/dev data/test
     python benchmarks/precision.py encode
 
-`recognize` decodes data directories by a trained network, as its configuration says but for `--method`.
-`encode` runs the encoders of two networks of the usual size, with random weights, over 1 and 8 utterances of
-8 s. One thread; the precisions take turns, and the least time of `--repeats` counts. The conversion to int8
-is part of `recognize`, and reported by itself by `encode`.
+`recognize` decodes data directories with a trained network, as configured except for `--method`. `encode`
+runs the encoders of two networks of the usual size, with random weights, on 1 and 8 utterances of 8 s. One
+thread; the precisions take turns, and the minimum time of `--repeats` counts. The conversion to int8 is part
+of `recognize`, and reported separately by `encode`.
 """
 
 import argparse
@@ -36,7 +36,7 @@ CPU = torch.device("cpu")
 
 
 def in_turn(turns: Mapping[Precision, Callable[[], object]], repeats: int) -> dict[str, dict[str, float]]:
-    """The least seconds of each, and how many times as fast it is as float32."""
+    """Return the minimum seconds of each precision, and its speed relative to float32."""
     least = dict.fromkeys(turns, float("inf"))
     for _ in range(repeats):
         for name, turn in turns.items():
@@ -50,7 +50,7 @@ def in_turn(turns: Mapping[Precision, Callable[[], object]], repeats: int) -> di
 
 
 def recognized(model: TrainedModel, data: list[Path], precision: Precision, method: str) -> list[float]:
-    """CER of each data directory, in percent."""
+    """Measure the CER of each data directory, in percent."""
     changed = {"precision": precision, "method": method or model.config.decode.method}
     config, rates = model.config.decode.model_copy(update=changed), []
     for folder in data:
@@ -63,7 +63,7 @@ def recognized(model: TrainedModel, data: list[Path], precision: Precision, meth
 
 
 def encoders(repeats: int) -> None:
-    """The encoders of two networks of the usual size."""
+    """Measure the encoders of two networks of the usual size."""
     for name in ("blstm_ctc", "conformer_ctc_attention"):
         network = fresh_model(_config(name), UNITS, 0).eval()
         began = time.process_time()

@@ -1,14 +1,14 @@
-"""How long a training waits for its batches, when its steps are as short as on a fast GPU. Prints JSON.
+"""Time that a training waits for its batches, with steps as short as on a fast GPU. Prints JSON.
 
     python benchmarks/read_ahead.py [--steps 60] [--workers 0 1 2 4] [--milliseconds 20 40 80] [--busy 0.2]
 
-The data are noise in arks on disk, in the shapes of WSJ's batches (30 utterances of 7.8 s, 123 numbers a
-frame, CMVN) and Switchboard's (32 of 5.3 s, 80 numbers, CMVN, SpecAugment with time warping); the files are
-in the system's cache. They go the way that a training's do. In place of a step the consumer waits: a share
-`--busy` of the time it computes in Python, as a training that launches kernels does, the rest it sleeps.
+The data are noise in arks on disk, with the shapes of WSJ's batches (30 utterances of 7.8 s, 123 values per
+frame, CMVN) and Switchboard's (32 of 5.3 s, 80 values, CMVN, SpecAugment with time warping); the files are in
+the system's cache. They are read as in a training. Instead of a step the consumer computes in Python for a
+share `--busy` of the time, like a training that launches kernels, and sleeps for the rest.
 
-`loading` is what one batch costs without workers; `waiting` the share of the time in which the consumer had
-no batch.
+`loading` is the time per batch without workers; `waiting` the share of time in which the consumer had no
+batch.
 """
 
 import argparse
@@ -43,7 +43,7 @@ SHAPES = {  # utterances, frames, numbers in a frame, masks
 
 
 def made(folder: Path, shape: str) -> SpeechTask:
-    """A task of `BATCHES` batches of noise."""
+    """Make a task of `BATCHES` batches of noise."""
     utterances, frames, dim, masks = SHAPES[shape]
     generator = np.random.default_rng(0)
     entries, path = [], folder / f"{shape}.ark"
@@ -58,7 +58,7 @@ def made(folder: Path, shape: str) -> SpeechTask:
 
 
 def plan(task: SpeechTask, steps: int) -> Iterator[tuple[int, list[int]]]:
-    """(epoch, batch) of so many steps."""
+    """Return the (epoch, batch) of each step."""
     epoch = 0
     while steps > 0:
         epoch += 1
@@ -76,7 +76,7 @@ def step(seconds: float, busy: float) -> None:
 
 
 def waiting(task: SpeechTask, *, workers: int, steps: int, seconds: float, busy: float) -> float:
-    """The share of the time in which there was no batch; the first, which nothing could prepare, left out."""
+    """Measure the share of time without a batch, except before the first one."""
     items = list(plan(task, steps))
     loaded = read_ahead(lambda item: task.load(item[1], item[0]), items, workers=workers)
     next(loaded)

@@ -1,14 +1,13 @@
-"""What the trainings of a recipe cost: measured on this CPU, estimated for a GPU by counting operations.
+"""Cost of a recipe's trainings: measured on this CPU, estimated for a GPU by counting operations.
 
-For a configuration of egs/wsj, egs/librispeech or egs/swbd: one batch as large as its batches are on the
-corpus (utterances of the corpus's mean length), one training step, measured in processor seconds of one
-thread; and the floating point operations of its matrix products, convolutions and LSTMs, forward and
-backward. From these, per epoch of the whole corpus: core hours here, and *estimated* hours of a GPU that does
-so many operations in a second on such a network (`--teraflops`; else 3 of LSTMs, whose steps wait for each
-other, and 10 of Transformers). That number is an assumption, not a measurement: the estimate is as good as it
-is.
+For a configuration of egs/wsj, egs/librispeech or egs/swbd: one training step on a batch of the size on the
+corpus (utterances of the corpus's mean length), measured in processor seconds of one thread; and the floating
+point operations of its matrix products, convolutions and LSTMs, forward and backward. From these, per epoch
+of the whole corpus: core hours here, and *estimated* hours of a GPU with the given speed on such a network
+(`--teraflops`; default 3 for LSTMs, whose steps are sequential, and 10 for Transformers). That speed is an
+assumption, not a measurement, and so the estimate depends on it.
 
-Printed: one JSON line per configuration.
+Prints one JSON line per configuration.
 
     python benchmarks/recipe_hours.py egs/wsj/conf/blstm_ctc.yaml egs/swbd/conf/transformer_ctc_attention.yaml
 """
@@ -60,7 +59,7 @@ CORPORA = {
 
 
 def make_batch(config: Config, corpus: Corpus) -> SpeechBatch:
-    """Random features and labels of as many mean utterances as one batch of this configuration holds."""
+    """Make random features and labels for a batch of this configuration, of mean utterances."""
     frames = corpus.frames // corpus.utterances
     size = min(config.train.utterances_per_batch, config.train.frames_per_batch // frames)
     labels = corpus.labels[config.text.unit]
@@ -74,14 +73,14 @@ def make_batch(config: Config, corpus: Corpus) -> SpeechBatch:
 
 
 def count_flops(model: Model, batch: SpeechBatch) -> float:
-    """Forward and backward of a batch of equal lengths: one utterance tells what the others cost."""
+    """Count operations, forward and backward, of a batch of equal lengths, from one utterance."""
     with FlopCounterMode(display=False) as counter:
         model.forward_with_loss(batch.rows([0])).loss.backward()
     return len(batch.ids) * float(counter.get_total_flops()) + lstm_flops(model, batch.feat_lengths)
 
 
 def step_seconds(model: Model, batch: SpeechBatch, optimizer: torch.optim.Optimizer) -> float:
-    """Processor time of one training step."""
+    """Measure the processor time of one training step."""
     started = time.process_time()
     optimizer.zero_grad(set_to_none=True)
     model.forward_with_loss(batch).loss.backward()
@@ -91,7 +90,7 @@ def step_seconds(model: Model, batch: SpeechBatch, optimizer: torch.optim.Optimi
 
 
 def measure(path: Path, repeats: int, teraflops: float | None) -> dict[str, object]:
-    """One configuration."""
+    """Measure one configuration."""
     config = configuration.load(path)
     teraflops = teraflops or (10.0 if any("former" in stage.kind for stage in config.model.encoder) else 3.0)
     corpus = CORPORA[str(path.resolve().parent.relative_to(RECIPES)).replace("/conf", "")]
@@ -117,7 +116,7 @@ def measure(path: Path, repeats: int, teraflops: float | None) -> dict[str, obje
 
 
 def main() -> None:
-    """Measure the configurations asked for."""
+    """Measure the given configurations."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,9 +1,9 @@
-"""How long does a search take whose trainings are all finished? Prints JSON.
+"""Time of a search whose trainings are all finished. Prints JSON.
 
     python benchmarks/replay.py [--blocks 11]
 
-The exhaustive search over n blocks has 2^(n-1) trainings. They are written as finished, and the search is
-driven again: it asks for each, and each answers from disk.
+The exhaustive search over n blocks has 2^(n-1) trainings. They are written as finished, and the search is run
+again: it requests each, and each result is read from disk.
 """
 
 import argparse
@@ -36,7 +36,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         store = Store(folder)
-        os.fsync = lambda handle: None  # what is measured is reading
+        os.fsync = lambda handle: None  # only reading is measured
 
         def train(node: Node) -> "Future[Outcome]":
             error = int(node.id[:6], 16) / 0xFFFFFF

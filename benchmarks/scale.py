@@ -1,4 +1,4 @@
-"""What do large data and large studies cost? In simulation, at two sizes, so that growth shows. Prints JSON.
+"""Cost of large data and large studies, simulated at two sizes to show the growth. Prints JSON.
 
     python benchmarks/scale.py data --count 100000      # utterances of 12 s: 10,000 hours are 3,000,000
     python benchmarks/scale.py replay --count 16384     # finished trainings that answer from disk
@@ -37,7 +37,7 @@ LAYERS = 13
 
 
 def data(count: int, folder: Path) -> Numbers:
-    """Bytes of the index, and seconds until the first batch's utterances are known."""
+    """Measure the index in bytes, and the seconds until the first batch's utterances are known."""
     write_index(folder, count)
     vocabulary = Vocabulary(("<blank>", "<unk>", "<space>", *LETTERS), "char")
     began = time.process_time()
@@ -56,7 +56,7 @@ def data(count: int, folder: Path) -> Numbers:
 
 
 def write_index(folder: Path, count: int) -> None:
-    """The tables of a data directory whose features are not there: 33 words in 12 s."""
+    """Write the tables of a data directory without features: 33 words in 12 s."""
     chance = random.Random(1)
     words = ["".join(chance.choices(LETTERS, k=chance.randint(2, 8))) for _ in range(2000)]
     ids = [f"speaker{number // 100:06}-{number:08}" for number in range(count)]
@@ -70,7 +70,7 @@ def write_index(folder: Path, count: int) -> None:
 
 
 def replay(count: int, folder: Path) -> Numbers:
-    """Seconds in which a study whose trainings are all finished is driven to its end."""
+    """Measure the seconds of running a study whose trainings are all finished."""
     store = Store(folder)
     drive([_exhaustive(count)], finished_by(store), store=store)
 
@@ -85,7 +85,7 @@ def replay(count: int, folder: Path) -> Numbers:
 
 
 def report(count: int, folder: Path) -> Numbers:
-    """Seconds in which the report is written, and bytes of its page."""
+    """Measure the seconds of writing the report, and the bytes of its page."""
     store = Store(folder)
     results = drive([_exhaustive(count)], finished_by(store, epochs=20), store=store)
     store.save_results("study", results)
@@ -96,7 +96,7 @@ def report(count: int, folder: Path) -> Numbers:
 
 
 def finished_by(store: Store, epochs: int = 0) -> Callable[[Node], "Future[Outcome]"]:
-    """Pretends to train: writes that the node is finished, with a curve of so many epochs."""
+    """Pretends to train: writes the node as finished, with a curve of a number of epochs."""
 
     def train(node: Node) -> "Future[Outcome]":
         error = int(node.id[:6], 16) / 0xFFFFFF
@@ -138,7 +138,7 @@ WHAT: dict[str, Callable[[int, Path], Numbers]] = {"data": data, "replay": repla
 
 
 def measured(what: str, count: int) -> Numbers:
-    """One of `WHAT` in a folder of its own, silently."""
+    """Run one of `WHAT` in its own folder, silently."""
     with tempfile.TemporaryDirectory() as folder, contextlib.redirect_stderr(io.StringIO()):
         return WHAT[what](count, Path(folder))
 
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("what", choices=WHAT)
     parser.add_argument("--count", type=int, required=True)
     args = parser.parse_args()
-    os.fsync = lambda handle: None  # what is measured is reading
+    os.fsync = lambda handle: None  # only reading is measured
     half, whole = (measured(args.what, count) for count in (args.count // 2, args.count))
     print(
         json.dumps(

@@ -1,11 +1,11 @@
-"""Pairs of transcripts per second: distances and alignments, beside other libraries, on one thread.
+"""Pairs of transcripts per second: distances and alignments, compared with other libraries, on one thread.
 
 5,000 pairs of about 100 characters with about 15 % errors (a third each of substitutions, deletions and
-insertions). The programs take turns within each repeat, so that a machine that slows down slows down all of
-them. A peer that is not installed is left out and listed under `missing`. Before timing, what all count must
-agree: distances exactly; of alignments, ours and kaldialign's in cost, jiwer's with the distances.
+insertions). The programs take turns within each repeat, so that a slow phase of the machine affects all. A
+peer that is not installed is left out and listed under `missing`. Results must agree before they are timed:
+distances exactly; alignments of ours and kaldialign in cost, jiwer's with the distances.
 
-Printed: one JSON line per case: pairs per second from the median of the repeats, and ours / peer.
+Prints one JSON line per case: pairs per second from the median of the repeats, and ours / peer.
 
     python benchmarks/scoring.py --repeats 7
 """
@@ -29,7 +29,7 @@ Pairs = list[tuple[str, str]]
 
 
 def make_pairs() -> Pairs:
-    """Sentences of letters and blanks, 80 to 120 of them, and distorted copies."""
+    """Make sentences of 80 to 120 letters and blanks, and distorted copies."""
     chance = random.Random(0)
     letters = string.ascii_lowercase + " "
     pairs = []
@@ -48,7 +48,7 @@ def make_pairs() -> Pairs:
 
 
 def timed(programs: dict[str, Callable[[], Any]], repeats: int) -> dict[str, float]:
-    """Median seconds of each program; they take turns."""
+    """Measure the median seconds of each program; they take turns."""
     seconds: dict[str, list[float]] = {name: [] for name in programs}
     for _ in range(repeats):
         for name, program in programs.items():

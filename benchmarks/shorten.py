@@ -1,11 +1,10 @@
-"""How fast is SPHERE compressed with shorten decoded, as on the discs of WSJ? Prints JSON.
+"""Speed of decoding SPHERE compressed with shorten, as on WSJ's discs. Prints JSON.
 
     python benchmarks/shorten.py [--seconds 8] [--repeats 5]
 
-Speed is seconds of sound per second of processor time on one core; `si284_hours` is what the 81 hours of
-WSJ's training set then take, on one core. Decoders: ours; desphere in pure Python and with desphere-native,
-and sph2pipe, each where it is installed; soundfile reads the same sound uncompressed, as the machine's
-measure.
+Speed is seconds of sound per second of processor time on one core; `si284_hours` is the time for the 81 hours
+of WSJ's training set on one core. Decoders: ours; desphere in pure Python and with desphere-native, and
+sph2pipe, if installed; soundfile reads the same sound uncompressed, as a reference for the machine.
 """
 
 import argparse
@@ -80,7 +79,7 @@ def _desphere(data: bytes) -> dict[str, Callable[[], object]]:
 
 
 def _seconds(work: Callable[[], object], repeats: int) -> float:
-    """Median processor time, that of programs started included."""
+    """Measure the median processor time, including child processes."""
     times = []
     for _ in range(repeats):
         start = _used()

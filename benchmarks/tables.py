@@ -14,14 +14,14 @@ Line = dict[str, Any]
 
 
 def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Numbers to the right: all columns whose heading ends in a colon."""
+    """Format a table; columns whose heading ends in a colon are right-aligned."""
     rule = ["--:" if name.endswith(":") else ":--" for name in head]
     lines = [[name.removesuffix(":") for name in head], rule, *rows]
     return "\n".join("| " + " | ".join(line) + " |" for line in lines)
 
 
 def training(lines: Sequence[Line]) -> str:
-    """Seconds per step."""
+    """Format the table of seconds per step."""
     head = ["model", "lengths", "ours:", "ours bf16:", "ESPnet:", "SpeechBrain:"]
     head += ["times faster:", "bf16:", "of matrix rate:", "bf16:"]
     rows = []
@@ -43,7 +43,7 @@ def training(lines: Sequence[Line]) -> str:
 
 
 def decoding(lines: Sequence[Line]) -> str:
-    """Seconds per utterance."""
+    """Format the table of seconds per utterance."""
     head = ["model", "batch:", "ours:", "ours bf16:", "ESPnet:", "SpeechBrain:", "times faster:"]
     names = ["ours float32", "ours bfloat16", "espnet float32", "speechbrain float32"]
     rows = [
@@ -59,7 +59,7 @@ def decoding(lines: Sequence[Line]) -> str:
 
 
 def steps(lines: Sequence[Line]) -> str:
-    """What `gpu.sh` did and how it went."""
+    """Format the table of the steps of `gpu.sh` and their results."""
     rows = []
     for line in lines:
         went = "done" if line["rc"] == 0 else f"failed ({line['rc']})"
@@ -78,7 +78,7 @@ def _number(value: float | None) -> str:
 
 
 def page(lines: Sequence[Line]) -> str:
-    """All the tables for which there are lines."""
+    """Format all tables for which there are lines."""
     blocks = []
     machines = [line["machine"] for line in lines if "machine" in line]
     blocks += [f"Machine: {machine}" for machine in machines]
@@ -94,7 +94,7 @@ def page(lines: Sequence[Line]) -> str:
 
 
 def main() -> None:
-    """Print them."""
+    """Print the tables."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

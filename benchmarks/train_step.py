@@ -1,19 +1,19 @@
-"""Seconds per training step of every speech model, beside ESPnet and SpeechBrain.
+"""Seconds per training step of every speech model, compared with ESPnet and SpeechBrain.
 
-A batch is 16 utterances of 800 frames x 83 features with 80 labels from a vocabulary of 50; all as long, or
-ragged from all to half. A step is forward, backward, clipping and the optimiser's update: Adadelta for the
-recurrent models, Adam for the Transformers, which have dropout 0.1. Networks and optimisers are those of
+A batch is 16 utterances of 800 frames x 83 features with 80 labels from a vocabulary of 50; all of equal
+length, or ragged down to half. A step is forward, backward, clipping and the optimiser's update: Adadelta for
+the recurrent models, Adam for the Transformers, which have dropout 0.1. Networks and optimisers are those of
 `peers/*_worker.py`; `parameters` shows which of them are equal. SpeechBrain's Transformer has 64 and 32
 channels in its front end where ESPnet's and ours have 256: `transformer_narrow` is ours with 64.
 
 Ours runs in float32 and under bf16 autocast, the peers in float32 (`--peer-precision`). All take turns, step
-by step, each in a process of its own. With more than one thread, other work on the machine misleads by far
-more than its share; one thread and `--clock cpu` stand it. On a GPU in float32, cuDNN's convolutions and
-LSTMs use TF32 and the square matrices do not: read the shares in bfloat16.
+by step, each in its own process. With more than one thread, other work on the machine distorts times by far
+more than its share; one thread and `--clock cpu` are robust. On a GPU in float32, cuDNN's convolutions and
+LSTMs use TF32 and the square matrices do not, so shares are meaningful only in bfloat16.
 
-Printed: one JSON line per case: `contestants` with the median, the least and the most seconds, parameters and
-loss; `times_faster`, the seconds of the fastest peer over each of ours; `share_of_matrix_rate`, ours against
-products of square matrices in the same precision, measured in the same rounds.
+Prints one JSON line per case: `contestants` with the median, minimum and maximum seconds, parameters and
+loss; `times_faster`, the seconds of the fastest peer over each of ours; `share_of_matrix_rate`, ours relative
+to products of square matrices in the same precision, measured in the same rounds.
 
     benchmarks/peers.sh
     python benchmarks/train_step.py --threads 2 --lengths equal ragged
@@ -34,7 +34,7 @@ SIZE = {"cpu": 2048, "cuda": 8192}  # of the square matrices
 
 
 def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace) -> dict[str, object]:
-    """One case, all contestants that can do it."""
+    """Measure one case with all toolkits that support it."""
     case = {"model": model, "lengths": lengths, "device": args.device}
     built, failed = {}, {}
     for toolkit, worker in workers.items():
@@ -85,7 +85,7 @@ def _product(worker: Worker, precision: str, size: int) -> Turn:
 def _shares(
     flops: float, times: dict[str, list[float]], products: dict[str, list[float]], size: int
 ) -> dict[str, object]:
-    """How near ours comes to a machine that does nothing but multiply matrices."""
+    """Return our speed relative to that of matrix products alone."""
     rates = {precision: 2 * size**3 / statistics.median(values) for precision, values in products.items()}
     shares = {
         precision: flops / statistics.median(times[f"ours {precision}"]) / rate
@@ -99,7 +99,7 @@ def _shares(
 
 
 def main() -> None:
-    """Run the cases asked for."""
+    """Run the chosen cases."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

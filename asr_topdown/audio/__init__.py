@@ -1,8 +1,8 @@
 """Sound from files, NIST SPHERE, segments and pipes, as float32 mono.
 
-Wav, flac, ogg and whatever else libsndfile knows are read by soundfile. SPHERE is read here, and so is
-shorten, with which all of WSJ is compressed. A header that promises more than follows does not keep a file
-from being read, but is remarked on. Nothing is run as a command unless that is asked for.
+Wav, flac, ogg and libsndfile's other formats are read by soundfile. SPHERE is decoded here, with shorten, the
+compression of WSJ. A file that is shorter than its header says is read, with a remark. Commands are run only
+on request.
 """
 
 from asr_topdown.audio.clip import (

@@ -1,8 +1,7 @@
-"""What a sound file's header promises, and what follows it.
+"""Check and repair of the length in a sound file's header.
 
-libsndfile reads many files that are shorter than their headers say without a word, and gives up on others.
-So the header is looked at first; where it is wrong, a copy in memory in which it is right takes the file's
-place.
+libsndfile silently reads many files that are shorter than their headers say, and fails on others. So the
+header is checked first; if it is wrong, a copy in memory with a corrected header is read instead.
 """
 
 import io
@@ -15,23 +14,23 @@ _OGG_HEADER, _OGG_LAST = 27, 4
 
 
 class Examined(NamedTuple):
-    """What is wrong with a file, and what is to be read in its place; None = the file as it is."""
+    """Remarks on a file, and the content to read instead; None = the file itself."""
 
     remarks: tuple[str, ...] = ()
     repaired: bytes | None = None
 
 
 class _Layout(NamedTuple):
-    """How a format divides a file into chunks: a name, a length, and what it holds.
+    """How a format divides a file into chunks of name, length and content.
 
     Attributes:
-        first: place of the first chunk.
-        name, width: bytes of a chunk's name and of its length.
-        order: of the bytes of a length.
-        counted: bytes of name and length that a length counts too.
-        align: chunks begin at multiples of this.
-        data: the beginning of the name of the chunk with the sound.
-        lead: bytes in front of the samples in that chunk.
+        first: offset of the first chunk.
+        name, width: size in bytes of a chunk's name and of its length.
+        order: byte order of a length.
+        counted: size of name and length if the length includes them, else 0.
+        align: alignment of chunks.
+        data: prefix of the name of the chunk with the sound.
+        lead: bytes before the samples in that chunk.
     """
 
     first: int
@@ -61,16 +60,16 @@ class _Chunk(NamedTuple):
     name: bytes
     size_at: int
     body: int
-    size: int  # as it stands there
+    size: int  # as in the file
 
 
 class _Promise(NamedTuple):
-    """Where a header says how many bytes of sound there are.
+    """The place in a header of the number of bytes of sound.
 
     Attributes:
-        at, width, order: place, size and order of the number.
-        counted: bytes in front of the samples that it counts too.
-        start: where the samples begin.
+        at, width, order: offset, size and byte order of the number.
+        counted: bytes before the samples that the number includes.
+        start: offset of the samples.
     """
 
     at: int
@@ -81,7 +80,7 @@ class _Promise(NamedTuple):
 
     @property
     def streamed(self) -> int:
-        """The least number that means: the header was written before the length was known."""
+        """The smallest number that means that the length was not known when the header was written."""
         return 0x7FFF0000 if self.width == 4 else 1 << 62
 
 
@@ -105,7 +104,7 @@ def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:
     if 0 < promised <= there:
         end = promise.start + promised + promised % 2
         if riff and there >= 2 * promised and not _chunks_follow(file, end):
-            return Examined((f"{there - promised} bytes behind its {promised} bytes of sound are no chunk",))
+            return Examined((f"no chunk in {there - promised} bytes after its {promised} bytes of sound",))
         return Examined()
     remarks: tuple[str, ...] = ()
     if promised <= 0:
@@ -113,7 +112,7 @@ def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:
             return Examined()
         remarks = (f"its header gives no length; {there} bytes of sound follow",)
     elif said < promise.streamed:
-        remarks = (f"truncated: {there} bytes of sound, its header promises {promised}",)
+        remarks = (f"truncated: {there} of {promised} bytes of sound",)
     number = min(there + promise.counted, (1 << 8 * promise.width) - 1)
     file.seek(0)
     data = bytearray(file.read())
@@ -130,7 +129,7 @@ def _find_promise(file: BinaryIO, magic: bytes) -> _Promise | None:
     file.seek(8)
     if magic == b"FORM" and file.read(3) != b"AIF":
         layout = layout._replace(data=b"BODY", lead=0)
-    long: int | None = None  # RF64 has the length in a chunk of its own, where 32 bits are too few
+    long: int | None = None  # RF64 has a length of more than 32 bits in a separate chunk
     for chunk in _chunks(file, layout):
         if chunk.name == b"ds64":
             long = chunk.body + 8
@@ -143,7 +142,7 @@ def _find_promise(file: BinaryIO, magic: bytes) -> _Promise | None:
 
 
 def _chunks(file: BinaryIO, layout: _Layout) -> Iterator[_Chunk]:
-    """The chunks of a file, up to one that is not there or has an impossible length."""
+    """Iterate over the chunks of a file, up to one that is incomplete or has an impossible length."""
     position, header = layout.first, layout.name + layout.width
     end = file.seek(0, io.SEEK_END)
     for _ in range(_MOST_CHUNKS):
@@ -162,7 +161,7 @@ def _chunks(file: BinaryIO, layout: _Layout) -> Iterator[_Chunk]:
 
 
 def _chunks_follow(file: BinaryIO, position: int) -> bool:
-    """Whether a RIFF file goes on with chunks that end where it ends."""
+    """Whether a RIFF file consists, from `position`, of chunks that end with the file."""
     end = file.seek(0, io.SEEK_END)
     for chunk in _chunks(file, _RIFF._replace(first=position)):
         if not all(32 <= byte < 127 for byte in chunk.name):
@@ -172,7 +171,7 @@ def _chunks_follow(file: BinaryIO, position: int) -> bool:
 
 
 def _examine_ogg(data: bytes) -> Examined:
-    """Whether all pages are whole, and one says that it is the last."""
+    """Check that all pages are complete and that the last is marked as such."""
     position = flags = 0
     while data.startswith(b"OggS", position) and len(data) >= position + _OGG_HEADER:
         body = position + _OGG_HEADER + data[position + _OGG_HEADER - 1]
@@ -184,4 +183,4 @@ def _examine_ogg(data: bytes) -> Examined:
         return Examined()
     if position == len(data):
         return Examined(("truncated: its last page is missing",))
-    return Examined((f"truncated: {position} of {len(data)} bytes are whole pages",), data[:position])
+    return Examined((f"truncated: {position} of {len(data)} bytes are complete pages",), data[:position])

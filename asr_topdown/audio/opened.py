@@ -1,4 +1,4 @@
-"""A sound that is open: how long it is, and any part of its samples."""
+"""Open sounds, with random access to samples."""
 
 import functools
 import io
@@ -11,21 +11,21 @@ import numpy as np
 import soundfile
 
 _BLOCK = 1024
-"""Frames that are decoded at a time: at most so many are lost in front of damage."""
+"""Frames decoded at a time, and maximum number lost before damage."""
 _MOST_FRAMES = 1 << 40
-"""A header that says more does not know."""
+"""A larger number in a header means an unknown length."""
 _MP3_TOLERANCE = 0.05
-"""Share by which an mp3 may be shorter than its header, which often estimates, makes one expect."""
+"""Share by which an mp3 may be shorter than its header says, which is often an estimate."""
 
 
 class Opened(Protocol):
-    """A sound that can be read from within `with`, and again within another one.
+    """A sound that can be read within `with`, any number of times.
 
     Attributes:
-        rate: Hz.
-        channels: how many.
-        frames: samples of each channel.
-        remarks: a line for each thing that is wrong with it and does not keep it from being read.
+        rate: in Hz.
+        channels: number of channels.
+        frames: number of samples per channel.
+        remarks: a line for each fault that does not prevent reading.
     """
 
     @property
@@ -41,7 +41,7 @@ class Opened(Protocol):
     def remarks(self) -> Sequence[str]: ...
 
     def read(self, first: int, last: int) -> np.ndarray:
-        """Samples `first` to `last` - 1, (last - first, channels) float32; fewer only where it breaks off."""
+        """Return samples `first` to `last` - 1, (last - first, channels) float32; fewer only if truncated."""
         ...
 
     def __enter__(self) -> Self: ...
@@ -52,12 +52,12 @@ class Opened(Protocol):
 
 
 class InFile:
-    """A sound in which libsndfile can seek, because a sample's place follows from its number.
+    """A sound in which libsndfile can seek, since samples have a fixed size.
 
     Args:
-        file: where it is, or what it holds; opened when `with` begins.
-        sound: the same file, open just now.
-        remarks: what is wrong with it.
+        file: its path or content; opened by `with`.
+        sound: the same file, open.
+        remarks: on the file.
     """
 
     def __init__(self, file: Path | bytes, sound: soundfile.SoundFile, remarks: Sequence[str]) -> None:
@@ -86,12 +86,12 @@ class InFile:
 
 
 class InMemory:
-    """A sound that has been decoded.
+    """A decoded sound.
 
     Args:
         samples: (n, channels), int16 or float32.
-        rate: Hz.
-        remarks: what is wrong with it.
+        rate: in Hz.
+        remarks: on the file.
     """
 
     def __init__(self, samples: np.ndarray, rate: int, remarks: Sequence[str] = ()) -> None:
@@ -114,14 +114,14 @@ class InMemory:
 
 
 class Streamed:
-    """A sound that is decoded from its beginning on, as far as that goes; best read from front to back.
+    """A sound that is decoded from its start, as far as possible; best read sequentially.
 
-    libsndfile cannot seek in some codings (GSM), and fails to in files that break off.
+    libsndfile cannot seek in some codings (GSM) and in truncated files.
 
     Args:
-        file: where it is, or what it holds.
+        file: its path or content.
         source: its name, for errors.
-        remarks: what is wrong with it; that it breaks off is added when it does.
+        remarks: on the file; truncation is added when it is found.
     """
 
     def __init__(self, file: Path | bytes, source: str, remarks: Sequence[str]) -> None:
@@ -135,7 +135,7 @@ class Streamed:
 
     @functools.cached_property
     def frames(self) -> int:
-        """As the header says, or, if it does not know, as many as can be decoded."""
+        """Number of samples per channel by the header or, if unknown there, by decoding."""
         if 0 < self._promised < _MOST_FRAMES:
             return self._promised
         while self._advance():
@@ -143,10 +143,10 @@ class Streamed:
         return self._end
 
     def read(self, first: int, last: int) -> np.ndarray:
-        """As `Opened.read`; fewer samples if there are not so many.
+        """Return samples as `Opened.read` does.
 
         Raises:
-            ValueError: naming the source, if nothing of it can be decoded.
+            ValueError: naming the source, if nothing can be decoded.
         """
         if first < self._end - len(self._held):
             self._rewind()
@@ -166,16 +166,16 @@ class Streamed:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stays open, for what follows in the same source; closed when it is forgotten."""
+        """Stay open for further reading; closed when garbage-collected."""
 
     def _rewind(self) -> None:
         self._sound = _FrontToBack(as_file(self._file))
-        # Always the same blocks, so that the same samples are there however they are asked for.
+        # Blocks are always the same, so that samples do not depend on the order of reading.
         self._held = np.zeros((0, self._sound.channels), np.float32)
         self._end, self._problem = 0, ""
 
     def _advance(self) -> bool:
-        """Hold the next block, if there is one."""
+        """Decode the next block; return whether there was one."""
         try:
             block = self._sound.read(_BLOCK, dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
@@ -194,16 +194,16 @@ class Streamed:
         tolerance = _MP3_TOLERANCE * self.frames if self._sound.format == "MP3" else 0
         if self._end < self.frames - tolerance and not self._told:
             self._told = True
-            self.remarks.append(f"breaks off after {self._end} of {self.frames} samples{why}")
+            self.remarks.append(f"truncated: {self._end} of {self.frames} samples{why}")
 
 
 class _FrontToBack(soundfile.SoundFile):
-    """A file in which soundfile does not seek."""
+    """A file that soundfile reads sequentially."""
 
     def seekable(self) -> bool:
         return False
 
 
 def as_file(file: Path | bytes) -> Path | io.BytesIO:
-    """What libsndfile opens: a path, or a file in memory."""
+    """Convert a path or content to what libsndfile can open."""
     return io.BytesIO(file) if isinstance(file, bytes) else file

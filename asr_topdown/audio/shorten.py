@@ -1,11 +1,11 @@
-"""Decode shorten, the lossless compression inside NIST SPHERE: all of WSJ, some CallHome.
+"""A decoder for shorten, the lossless compression in NIST SPHERE: all of WSJ, some of CallHome.
 
-After Robinson 1994, CUED/F-INFENG/TR.156. A stream is a header and commands, bit by bit: a block of one
-channel (blocks of the channels alternate), another block size, a bit shift, the end. A block's samples are
-predicted, by polynomials of order 0 to 3 from the three samples before or by a linear predictor (QLPC), and
-residuals in Rice codes are added. Order 0 and QLPC take the mean of the last blocks' means for the signal's;
-means are kept at the scale of the output, while the samples that predict others stay as they were before the
-bit shift. Versions 1 and 2 of the stream; 16-bit samples and µ-law, without loss.
+After Robinson 1994, CUED/F-INFENG/TR.156. A stream is a sequence of bits: a header and commands, which are a
+block of one channel (the channels alternate), a new block size, a bit shift, or the end. A block's samples
+are predicted by polynomials of order 0 to 3 from the previous three samples, or by a linear predictor (QLPC),
+and residuals in Rice codes are added. Order 0 and QLPC subtract the mean of the last blocks' means; means
+have the scale of the output, while the samples used for prediction are not shifted. Supports versions 1 and
+2, and lossless 16-bit samples and µ-law.
 """
 
 from typing import NamedTuple
@@ -18,27 +18,27 @@ _QUIT, _BLOCK_SIZE, _BIT_SHIFT, _QLPC, _ZERO, _VERBATIM = range(4, 10)
 _PCM16, _ULAW = (3, 5), 8
 _LPC_BITS = 5
 _MOST_SAMPLES = 1 << 27
-"""A few bytes of a damaged stream can ask for any number of zeros."""
+"""Limit, since a few bytes of a damaged stream can mean any number of zeros."""
 _MOST_CHANNELS, _MOST_SHIFT, _MOST_LOW = 64, 15, 31
 
 
 class Decoded(NamedTuple):
-    """(n, channels) int16 samples, or uint8 µ-law codes; and why there are no more, "" if they are all."""
+    """(n, channels) int16 samples or uint8 µ-law codes; and why decoding stopped early, or ""."""
 
     samples: np.ndarray
     problem: str
 
 
 def decode(data: bytes) -> Decoded:
-    """Decode a stream; of one that breaks off or is damaged, the samples before the damage.
+    """Decode a stream; if it is truncated or damaged, the samples before the damage.
 
     Raises:
-        ValueError: if it does not begin as a stream whose samples are known here.
+        ValueError: for a header that is not supported.
     """
     if data[:4] != _MAGIC or len(data) < 5:
         raise ValueError("not a shorten stream")
     if data[4] not in (1, 2):
-        raise ValueError(f"shorten version {data[4]}, only 1 and 2 are known here")
+        raise ValueError(f"the shorten version must be 1 or 2, got {data[4]}")
     stream = _Stream(data[5:], version=data[4])
     problem = ""
     try:
@@ -50,23 +50,23 @@ def decode(data: bytes) -> Decoded:
 
 
 class _DamageError(Exception):
-    """The stream cannot be read on."""
+    """The rest of the stream cannot be decoded."""
 
 
 class _Bits:
-    """Numbers from a string of bits, highest first."""
+    """Reads numbers from a string of bits, most significant first."""
 
     def __init__(self, data: bytes) -> None:
-        self._bits = np.unpackbits(np.frombuffer(data, np.uint8)).tobytes()  # a byte a bit, for `find`
+        self._bits = np.unpackbits(np.frombuffer(data, np.uint8)).tobytes()  # a byte per bit, for `find`
         self._array = np.frombuffer(self._bits, np.uint8)
         self._position = 0
 
     def number(self, low: int) -> int:
-        """A Rice code: zeros that count the upper part, a one, and `low` lower bits."""
+        """Read a Rice code: the upper part as that many zeros, a one, and `low` lower bits."""
         one = self._bits.find(b"\1", self._position)
         end = one + 1 + low
         if one < 0 or low > _MOST_LOW or end > len(self._bits):
-            raise _DamageError("the stream breaks off")
+            raise _DamageError("truncated stream")
         value = one - self._position
         for bit in self._bits[one + 1 : end]:
             value = value << 1 | bit
@@ -74,21 +74,21 @@ class _Bits:
         return value
 
     def long(self) -> int:
-        """A number that says first how many lower bits it has."""
+        """Read a number that is preceded by its number of lower bits."""
         return self.number(self.number(2))
 
     def numbers(self, count: int, low: int) -> np.ndarray:
-        """So many Rice codes, at once."""
+        """Read `count` Rice codes at once."""
         if count == 0:
             return np.zeros(0, np.int64)
         if low > _MOST_LOW or count * (low + 1) > len(self._bits) - self._position:
-            raise _DamageError("the stream breaks off")
+            raise _DamageError("truncated stream")
         find, behind, position = self._bits.find, [], self._position
         for _ in range(count):
             position = find(b"\1", position) + 1 + low
             behind.append(position)
-        if min(behind) <= self._position or position > len(self._bits):  # `find` gives -1 where there is none
-            raise _DamageError("the stream breaks off")
+        if min(behind) <= self._position or position > len(self._bits):  # `find` returns -1 if there is none
+            raise _DamageError("truncated stream")
         starts = np.array([self._position, *behind[:-1]], np.int64)
         ones = np.array(behind, np.int64) - (1 + low)
         codes = ones - starts
@@ -99,12 +99,12 @@ class _Bits:
 
 
 def _signed(codes: np.ndarray) -> np.ndarray:
-    """Of 0, 1, 2, 3, 4, …: 0, -1, 1, -2, 2, …."""
+    """Map 0, 1, 2, 3, 4, … to 0, -1, 1, -2, 2, …."""
     return np.asarray(codes >> 1 ^ -(codes & 1))
 
 
 class _Channel:
-    """What a channel's next block is predicted from: its last samples, its last blocks' means."""
+    """A channel's state for prediction: its last samples and its last blocks' means."""
 
     def __init__(self, history: int, means: int) -> None:
         self.history = np.zeros(history, np.int64)
@@ -113,7 +113,7 @@ class _Channel:
 
 
 class _Stream:
-    """A stream that is being decoded."""
+    """Decodes a stream command by command."""
 
     def __init__(self, data: bytes, version: int) -> None:
         self._bits = _Bits(data)
@@ -122,17 +122,17 @@ class _Stream:
             kind, channels, self._size, order, means, skipped = (self._bits.long() for _ in range(6))
             self._bits.numbers(skipped, 1)
         except _DamageError as error:
-            raise ValueError(f"a damaged shorten header ({error})") from None
+            raise ValueError(f"damaged shorten header ({error})") from None
         if kind not in (*_PCM16, _ULAW):
-            raise ValueError(f"shorten samples of type {kind}, only 16 bits and µ-law are known here")
+            raise ValueError(f"shorten's samples must be 16 bits or µ-law, got type {kind}")
         if not 1 <= channels <= _MOST_CHANNELS or order > 1024 or means > 1024:
-            raise ValueError("a damaged shorten header")
+            raise ValueError("damaged shorten header")
         self._ulaw = kind == _ULAW
         self._channels = [_Channel(max(3, order), means) for _ in range(channels)]
         self._next = self._shift = self._total = 0
 
     def step(self) -> bool:
-        """Follow one command; False if it is the end."""
+        """Execute a command; return False at the end."""
         command = self._bits.number(2)
         if command == _BLOCK_SIZE:
             self._size = self._bits.long()
@@ -147,7 +147,7 @@ class _Stream:
         return command != _QUIT
 
     def samples(self) -> np.ndarray:
-        """What has been decoded of all channels."""
+        """Return the samples decoded so far in all channels."""
         columns = [
             np.concatenate([*one.blocks, np.zeros(0, np.uint8 if self._ulaw else np.int16)])
             for one in self._channels
@@ -177,18 +177,17 @@ class _Stream:
         self._next = (self._next + 1) % len(self._channels)
 
     def _difference(self, channel: _Channel, order: int) -> np.ndarray:
-        """Residuals of a polynomial predictor, summed up `order` times."""
+        """Decode a block with a polynomial predictor, by summing the residuals `order` times."""
         values = _signed(self._bits.numbers(self._size, self._bits.number(3) + 1))
         if order == 0:
             return np.asarray(values + self._mean(channel))
-        for times in reversed(
-            range(order)
-        ):  # the differences of the last samples, of the highest order first
+        # The differences of the last samples, the highest order first.
+        for times in reversed(range(order)):
             values = np.cumsum(values) + np.diff(channel.history[-1 - times :], times)[-1]
         return values
 
     def _linear(self, channel: _Channel) -> np.ndarray:
-        """A linear predictor of the samples without their mean."""
+        """Decode a block with a linear predictor of the samples minus their mean."""
         low = self._bits.number(3) + 1
         order = self._bits.number(2)
         if order > len(channel.history):
@@ -215,7 +214,7 @@ class _Stream:
         return mean >> self._shift if self._version > 1 else mean
 
     def _output(self, values: np.ndarray) -> np.ndarray:
-        """The block as it is stored: shifted back, or as µ-law codes."""
+        """Convert a block to output: shifted back, or as µ-law codes."""
         least, most = int(values.min()), int(values.max())
         if self._ulaw:
             codes = ulaw_codes(self._shift)
@@ -228,15 +227,15 @@ class _Stream:
 
 
 def _divide(whole: int, parts: int) -> int:
-    """As C does: rounded towards zero."""
+    """Divide and round towards zero, as in C."""
     return whole // parts if whole >= 0 else -(-whole // parts)
 
 
 def ulaw_codes(shift: int) -> np.ndarray:
-    """µ-law bytes by a sample's place among those of the shift, from the lowest.
+    """Return the µ-law codes that are possible with a shift, from the lowest sample.
 
-    Of the magnitudes 0 to 127 those count that are the first to reach a multiple of 2**shift, as linear
-    samples of 13 bits: without a shift all of them.
+    A magnitude from 0 to 127 is possible if it is the first to reach a multiple of 2**shift as a linear
+    sample of 13 bits: without a shift, all are.
     """
     linear = [((33 + 2 * (m % 16) << m // 16) - 32) // 2 >> shift for m in range(128)]
     reached = [m for m in range(128) if m == 0 or linear[m] > linear[m - 1]]

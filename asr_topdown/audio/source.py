@@ -1,4 +1,4 @@
-"""Open a sound's source: a file of any format, or a command that writes one."""
+"""Opening a sound's source: a file of any format, or a command that writes one."""
 
 import functools
 import subprocess
@@ -15,15 +15,15 @@ _NEVER_SEEKABLE = ("FLAC", "OGG", "MP3")
 
 
 def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Opened:
-    """The whole source, ready to be read from.
+    """Open a source.
 
     Args:
         source: a file's path, or a shell command that ends in `|`.
-        pipes: whether commands are run.
-        again: whether other parts of the same source will be asked for next, so that it is kept.
+        pipes: whether to run commands.
+        again: whether to keep the source open, for other parts of it.
 
     Raises:
-        FileNotFoundError: if there is no such file (a command, where none is run, is no file).
+        FileNotFoundError: if the file does not exist, also for a command without `pipes`.
         OSError: if a command fails.
         ValueError: naming the source, if nothing in it can be read.
     """
@@ -32,14 +32,14 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Ope
         return (_recent_output if again else _from_command)(source)
     path = Path(source)
     if not path.is_file():
-        hint = " (commands are run only where that is asked for)" if source.endswith("|") else ""
+        hint = " (commands are run only on request)" if source.endswith("|") else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
     state = path.stat()
     return (_recent_file if again else _from_file)(source, (state.st_mtime_ns, state.st_size))
 
 
 def open_bytes(data: bytes, name: str) -> Opened:
-    """A file's content, ready to be read from.
+    """Open a file's content.
 
     Raises:
         ValueError: with `name`, if nothing in it can be read.
@@ -50,11 +50,11 @@ def open_bytes(data: bytes, name: str) -> Opened:
 
 
 def num_channels(source: str) -> int:
-    """How many channels a sound file has, from its header.
+    """Read the number of channels from a sound file's header.
 
     Raises:
-        FileNotFoundError: if there is no such file.
-        ValueError: naming the source, if it has no header that can be read.
+        FileNotFoundError: if the file does not exist.
+        ValueError: naming the source, if its header cannot be read.
     """
     path = Path(source)
     if path.is_file() and sphere.is_sphere(path):
@@ -64,7 +64,7 @@ def num_channels(source: str) -> int:
 
 
 def header_seconds(source: str) -> float | None:
-    """How long a sound file lasts, as its header says; None if it has none that can be read."""
+    """Read the duration in seconds from a sound file's header; None if it cannot be read."""
     path = Path(source)
     try:
         if path.is_file() and sphere.is_sphere(path):
@@ -77,7 +77,7 @@ def header_seconds(source: str) -> float | None:
 
 
 def _from_file(source: str, state: tuple[int, int]) -> Opened:
-    """A file; `state`, its time and size, tells when it has changed since it was kept."""
+    """Open a file; `state`, its time and size, is part of the cache's key, so that changes are noticed."""
     if state[1] == 0:
         raise ValueError(f"{source}: empty file")
     return _open(Path(source), source)
@@ -98,7 +98,7 @@ def _open(file: Path | bytes, source: str) -> Opened:
     file = file if examined.repaired is None else examined.repaired
     try:
         with soundfile.SoundFile(as_file(file)) as sound:
-            if sound.format == "RAW":  # guessed from the file's name (.snd, .gsm, .vox), whatever it holds
+            if sound.format == "RAW":  # guessed from the file's suffix (.snd, .gsm, .vox) only
                 raise ValueError(f"{source}: cannot be decoded: it has no header")
             if sound.format not in _NEVER_SEEKABLE and sound.subtype.startswith(_SEEKABLE):
                 return InFile(file, sound, examined.remarks)
@@ -119,7 +119,7 @@ def _open_sphere(file: Path | bytes, source: str) -> Opened:
 
 
 def command_output(command: Sequence[str], name: str) -> bytes:
-    """What a command writes.
+    """Run a command and return its output.
 
     Raises:
         OSError: with `name`, if it fails or writes nothing.

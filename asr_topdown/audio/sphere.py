@@ -1,4 +1,4 @@
-"""NIST SPHERE: a header of text, then PCM, µ-law or A-law, plain or compressed with shorten."""
+"""NIST SPHERE: a text header, then PCM, µ-law or A-law, plain or compressed with shorten."""
 
 import re
 import shutil
@@ -14,7 +14,7 @@ from asr_topdown.audio.opened import InMemory, as_file
 
 _MAGIC = b"NIST_1A"
 _HEADER_BYTES = 1 << 16
-"""Far more than any header has."""
+"""Far more than any header's size."""
 _SHORTEN = b"ajkg"
 _LAWS: Mapping[str, str] = {
     "ulaw": "ULAW",
@@ -28,16 +28,16 @@ _ORDERS: Mapping[str, str] = {"0": "LITTLE", "1": "BIG"}
 
 
 class Header(NamedTuple):
-    """What a header says.
+    """A parsed header.
 
     Attributes:
-        size: bytes up to the samples.
-        num_samples: of each channel.
-        channels: how many.
-        rate: Hz.
-        coding: `pcm`, `ulaw`, `alaw`, without what it is compressed with.
-        bytes: of a sample, before compression.
-        order: `01` low byte first, `10` high byte first; "" if it does not say.
+        size: of the header in bytes.
+        num_samples: per channel.
+        channels: number of channels.
+        rate: in Hz.
+        coding: `pcm`, `ulaw`, `alaw`, without the compression.
+        bytes: per sample, before compression.
+        order: `01` low byte first, `10` high byte first; "" if missing.
         checksum: sum of all samples modulo 65536, or None.
     """
 
@@ -52,12 +52,12 @@ class Header(NamedTuple):
 
 
 def is_sphere(file: Path | bytes) -> bool:
-    """Whether a file begins as SPHERE does."""
+    """Whether a file is SPHERE, by its first bytes."""
     return _start(file, len(_MAGIC)) == _MAGIC
 
 
 def read_header(file: Path | bytes, source: str) -> Header:
-    """The header of a file.
+    """Read the header of a file.
 
     Raises:
         ValueError: naming the source, if it is damaged.
@@ -69,10 +69,10 @@ def read_header(file: Path | bytes, source: str) -> Header:
 
 
 def parse_header(head: bytes) -> Header:
-    """The header at the beginning of `head`.
+    """Parse the header at the beginning of `head`.
 
     Raises:
-        ValueError: if it is damaged, or says nothing of the length or the rate.
+        ValueError: if it is damaged, or has no length or rate.
     """
     lines = re.match(rb"NIST_1A\r?\n\s*(\d{1,9})\s*\r?\n(.*?)^end_head\s", head, re.DOTALL | re.MULTILINE)
     if lines is None:
@@ -94,10 +94,10 @@ def parse_header(head: bytes) -> Header:
 
 
 def decode(data: bytes) -> InMemory:
-    """A whole file, decoded; what breaks off or does not add up is remarked on.
+    """Decode a file, with remarks on truncation or a wrong checksum.
 
     Raises:
-        ValueError: if the header is damaged, or the samples are coded in a way that is not known here.
+        ValueError: if the header is damaged, or the coding is not supported.
     """
     header = parse_header(data[:_HEADER_BYTES])
     stored = data[header.size :]
@@ -106,8 +106,8 @@ def decode(data: bytes) -> InMemory:
     if compressed:
         samples, problem = shorten.decode(stored)
         if samples.shape[1] != header.channels:
-            raise ValueError(f"{samples.shape[1]} channels of shorten, its header says {header.channels}")
-        # A multiple of the block size may be stored; the header says what of it is sound.
+            raise ValueError(f"must have {header.channels} channels by its header, got {samples.shape[1]}")
+        # The stream may be padded to a multiple of the block size.
         samples = samples[: header.num_samples]
         plain = samples.tobytes()
         coding = header._replace(bytes=samples.itemsize, order="01")
@@ -119,16 +119,14 @@ def decode(data: bytes) -> InMemory:
     samples = _expanded(plain, coding)
     if len(samples) < header.num_samples:
         why = f" ({problem})" if problem else ""
-        remarks.append(
-            f"breaks off after {len(samples)} samples, its header promises {header.num_samples}{why}"
-        )
+        remarks.append(f"truncated: {len(samples)} of {header.num_samples} samples{why}")
     elif header.checksum is not None and header.checksum not in _checksums(plain, coding.bytes):
-        remarks.append("its samples do not add up to the header's sample_checksum")
+        remarks.append("its samples differ from the header's sample_checksum")
     return InMemory(samples, header.rate, remarks)
 
 
 def find_sph2pipe() -> str:
-    """LDC's own decoder, which may know a coding that is not known here; "" if it is not installed."""
+    """Find LDC's decoder, which may support other codings; "" if it is not installed."""
     return shutil.which("sph2pipe") or ""
 
 
@@ -140,7 +138,7 @@ def _start(file: Path | bytes, size: int) -> bytes:
 
 
 def _number(fields: Mapping[str, str], name: str, default: int = 0) -> int:
-    """A whole number above 0; of a number with a decimal point, the whole part."""
+    """Read a whole number above 0, or the whole part of a decimal number."""
     value = fields.get(name, str(default or ""))
     number = re.fullmatch(r"(\d{1,12})(?:\.\d*)?", value)
     if number is None or (int(number[1]) < 1 and name != "sample_count"):
@@ -151,14 +149,14 @@ def _number(fields: Mapping[str, str], name: str, default: int = 0) -> int:
 
 
 def _expanded(plain: bytes, header: Header) -> np.ndarray:
-    """Samples (n, channels), int16 where nothing is lost by it, else float32."""
+    """Decode samples to (n, channels), int16 if that is lossless, else float32."""
     law = _LAWS.get(header.coding)
     if header.coding != "pcm" and law is None:
-        raise ValueError(f"an unknown coding, {header.coding!r}")
+        raise ValueError(f"unknown coding {header.coding!r}")
     subtype = law or _PCM.get(header.bytes)
     order = _ORDERS.get(header.order[:1]) if header.bytes > 1 else "FILE"
     if subtype is None or order is None:
-        raise ValueError(f"{header.bytes} bytes a sample in the order {header.order!r}")
+        raise ValueError(f"unknown format: {header.bytes} bytes per sample in the order {header.order!r}")
     if not plain:
         return np.zeros((0, header.channels), np.int16)
     kind = "int16" if law or header.bytes <= 2 else "float32"
@@ -176,7 +174,7 @@ def _expanded(plain: bytes, header: Header) -> np.ndarray:
 
 
 def _checksums(plain: bytes, width: int) -> set[int]:
-    """What the sum of the samples may be: with signs or without, in either order of their bytes."""
+    """Return possible sums of the samples: signed or unsigned, in either byte order."""
     if width > 2:
         return set(range(1 << 16))
     kinds = ("u1", "i1") if width == 1 else ("<i2", ">i2")

@@ -1,1 +1,1 @@
-"""Trained networks as ONNX files: written node by node, without PyTorch's exporters."""
+"""Trained networks as ONNX files, written node by node, without PyTorch's exporters."""

@@ -1,4 +1,4 @@
-"""Filter banks, derivatives and normalisation as ONNX nodes: from samples to what the first stage reads."""
+"""Filter banks, derivatives and normalisation as ONNX nodes: from samples to the encoder's input."""
 
 import numpy as np
 import torch
@@ -13,15 +13,16 @@ _FLOAT, _DOUBLE = 1, 11  # onnx.TensorProto
 
 
 def write_fbank(graph: Graph, options: FbankOptions, sound: Value, lengths: Value) -> tuple[Value, Value]:
-    """(B, N) samples in [-1, 1] and (B,) numbers of them -> (B, T, D) log mel energies and (B,) frames.
+    """Add nodes from (B, N) samples in [-1, 1], (B,) lengths to (B, T, D) log mel energies, (B,) frames.
 
     Raises:
-        ValueError: for settings that only PyTorch's front end knows.
+        ValueError: for settings that only PyTorch's front end supports.
     """
     for name, plain in (("dither", 0.0), ("snip_edges", True)):
         if getattr(options, name) != plain:
             raise ValueError(
-                f"features.fbank.{name} is {getattr(options, name)}: sound is no input then, features are"
+                f"features.fbank.{name} must be {plain} for sound as input, got {getattr(options, name)}; "
+                "--input features exports the rest"
             )
     starts = graph.op("Mul", _range(graph, _frames(graph, graph.size(sound, 1), options)), options.shift)
     places = graph.op("Add", graph.op("Unsqueeze", starts, [1]), np.arange(options.length))
@@ -38,7 +39,7 @@ def write_fbank(graph: Graph, options: FbankOptions, sound: Value, lengths: Valu
 
 
 def write_deltas(graph: Graph, order: int, feats: Value, lengths: Value) -> Value:
-    """(B, T, D) with `order` derivatives; beyond its ends each utterance repeats its first and last frame."""
+    """Add `order` derivatives to (B, T, D); an utterance's padding repeats its first and last frame."""
     last = graph.op("Unsqueeze", graph.op("Max", graph.op("Sub", lengths, 1), 0), [1])
     time = graph.op("Unsqueeze", _range(graph, graph.size(feats, 1)), [0])
     parts = [feats]
@@ -57,12 +58,12 @@ def write_deltas(graph: Graph, order: int, feats: Value, lengths: Value) -> Valu
 
 
 def write_cmvn(graph: Graph, cmvn: Cmvn, feats: Value) -> Value:
-    """Mean 0 and variance 1, as `Cmvn.apply`."""
+    """Normalise mean and variance, as `Cmvn.apply`."""
     return graph.op("Mul", graph.op("Sub", feats, cmvn.mean), cmvn.scale)
 
 
 def _power(graph: Graph, frames: Value, options: FbankOptions) -> Value:
-    """Of pre-emphasised and windowed frames, at the frequencies that filters use.
+    """Compute the power spectrum of pre-emphasised and windowed frames, at the frequencies of the filters.
 
     Pre-emphasis, window and Fourier transform are one matrix.
     """
@@ -78,11 +79,11 @@ def _power(graph: Graph, frames: Value, options: FbankOptions) -> Value:
 
 
 def _frames(graph: Graph, samples: Value, options: FbankOptions) -> Value:
-    """`FbankOptions.num_frames`."""
+    """Compute the number of frames, as `FbankOptions.num_frames`."""
     reached = graph.op("Max", graph.op("Add", samples, options.shift - options.length), 0)
     return graph.op("Div", reached, options.shift)
 
 
 def _range(graph: Graph, size: Value) -> Value:
-    """0, 1, … up to a size, which is (1,)."""
+    """Return 0, 1, … size - 1, for a size of shape (1,)."""
     return graph.op("Range", np.int64(0), graph.op("Squeeze", size, [0]), np.int64(1))

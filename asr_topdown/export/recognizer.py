@@ -1,4 +1,4 @@
-"""A trained recogniser as one ONNX file, and the proof that it is the same."""
+"""Exporting a trained recogniser as an ONNX file, and comparing the two."""
 
 import json
 from collections.abc import Sequence
@@ -22,20 +22,20 @@ _FLOAT, _INT64 = 1, 7  # onnx.TensorProto
 
 
 class Ports(NamedTuple):
-    """What goes in and what comes out: keys of `INPUTS` and `OUTPUTS`."""
+    """The exported network's input and output: members of `INPUTS` and `OUTPUTS`."""
 
     inputs: str
     outputs: str
 
 
 def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
-    """Write a network as an ONNX file, with what its user must know in the metadata.
+    """Write a network as an ONNX file, with sampling rate, frame shift and units in the metadata.
 
     Inputs are `sound` (B, N) float32 at the model's rate, or `features` (B, T, D) before normalisation, and
     `lengths` (B,) int64; outputs `log_probs` (B, T', V) or `memory` (B, T', D'), and `output_lengths` (B,).
 
     Raises:
-        ValueError: naming what of the model cannot be exported.
+        ValueError: naming the part of the model that cannot be exported.
     """
     import onnx
     from onnx import helper
@@ -87,13 +87,13 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
 
 
 def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Sequence[int]) -> float:
-    """How far onnxruntime's outputs are from PyTorch's, at most, on a batch of noise of these lengths.
+    """Return the largest difference between onnxruntime's and PyTorch's outputs on a batch of noise.
 
     Args:
-        model: what was exported.
-        path: the file.
-        ports: its inputs and outputs.
-        sizes: samples, or frames of features, of each utterance.
+        model: the exported model.
+        path: the ONNX file.
+        ports: its input and output.
+        sizes: length of each utterance in samples, or in frames of features.
 
     Raises:
         ValueError: if the lengths of the outputs differ.
@@ -109,7 +109,9 @@ def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Seq
     theirs, their_lengths = session.run(None, fed)
     ours, our_lengths = _ours(model, batch, sizes, ports)
     if their_lengths.tolist() != our_lengths:
-        raise ValueError(f"{path}: output lengths are {their_lengths.tolist()}, and {our_lengths} in PyTorch")
+        raise ValueError(
+            f"{path}: output lengths must be PyTorch's {our_lengths}, got {their_lengths.tolist()}"
+        )
     pairs = zip(theirs, ours, our_lengths, strict=True)
     return max(float(np.abs(one[:n] - other[:n]).max(initial=0.0)) for one, other, n in pairs)
 

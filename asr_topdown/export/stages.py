@@ -1,7 +1,7 @@
-"""Each kind of encoder stage as ONNX nodes: (B, T, D) frames and (B,) lengths in, the same out.
+"""Encoder stages as ONNX nodes: (B, T, D) frames and (B,) lengths in, the same out.
 
-As in `nn`, the padding of what a stage gets may hold anything finite, and no frame within its length depends
-on it.
+As in `nn`, the padding of a stage's input may be anything finite, and does not affect frames within the
+lengths.
 """
 
 import math
@@ -36,7 +36,7 @@ def write_stage(graph: Graph, stage: Stage, name: str, x: Value, lengths: Value)
         if type(stage) is kind:
             return write(graph, stage, x, lengths)
     kinds = ", ".join(kind.name for kind in WRITERS)
-    raise ValueError(f"layer {name}: {type(stage).__name__} cannot be exported; what can: {kinds}")
+    raise ValueError(f"layer {name}: must be one of {kinds} to be exported, got {type(stage).__name__}")
 
 
 def _blstm(graph: Graph, stage: BlstmLayer, x: Value, lengths: Value) -> Frames:
@@ -45,7 +45,7 @@ def _blstm(graph: Graph, stage: BlstmLayer, x: Value, lengths: Value) -> Frames:
     weights = torch.stack([_gates(lstm, "weight_ih_l0") for lstm in both])
     recurrent = torch.stack([_gates(lstm, "weight_hh_l0") for lstm in both])
     bias = torch.stack([torch.cat([_gates(lstm, "bias_ih_l0"), _gates(lstm, "bias_hh_l0")]) for lstm in both])
-    # ONNX knows lengths, and reads each sequence backwards within its own.
+    # ONNX's LSTM takes lengths, and reverses each sequence within its own.
     counts = graph.op("Cast", graph.op("Max", lengths, 1), to=_INT32)
     size = stage.lstm_fwd.hidden_size
     (found,) = graph.ops(
@@ -72,7 +72,7 @@ _INT32 = 6  # onnx.TensorProto.INT32
 
 
 def _gates(lstm: nn.LSTM, name: str) -> Tensor:
-    """PyTorch's order of gates is input, forget, cell, output; ONNX's input, output, forget, cell."""
+    """Reorder gates from PyTorch's input, forget, cell, output to ONNX's input, output, forget, cell."""
     gate_in, forget, cell, gate_out = lstm.get_parameter(name).chunk(4)
     return torch.cat([gate_in, gate_out, forget, cell])
 
@@ -84,7 +84,7 @@ def _stacked(graph: Graph, x: Value, lengths: Value, size: int) -> Frames:
     frames = graph.size(x, 1)
     missing = graph.op("Sub", graph.op("Mul", graph.ceil_divided(frames, size), size), frames)
     whole = _padded(graph, zeroed, missing)
-    # -1 for the frames, since those of 0 cannot be told: the last axis is known.
+    # -1 for the frames: with 0 frames no other axis could be inferred.
     width = graph.op("Mul", graph.size(x, 2), size)
     shape = graph.op("Concat", graph.size(x, 0), [-1], width, axis=0)
     return graph.op("Reshape", whole, shape), graph.ceil_divided(lengths, size)
@@ -96,7 +96,7 @@ def _zeroed(graph: Graph, x: Value, lengths: Value) -> Value:
 
 
 def _padded(graph: Graph, x: Value, missing: Value) -> Value:
-    """(B, T, D) with so many frames of zeros more; `missing` is (1,)."""
+    """Append `missing` (1,) frames of zeros to (B, T, D)."""
     return graph.op("Pad", x, graph.op("Concat", [0, 0, 0, 0], missing, [0], axis=0))
 
 
@@ -172,7 +172,7 @@ def _gated(graph: Graph, layer: ConvolutionalGatingMlp, x: Value, within: Value)
 
 
 def _depthwise(graph: Graph, layer: nn.Conv1d, x: Value, within: Value) -> Value:
-    """(B, T, C), of which the frames outside `within` count as zeros."""
+    """Convolve (B, T, C), with frames outside `within` set to zero."""
     reach = layer.kernel_size[0] // 2
     zeroed = graph.op("Where", graph.op("Unsqueeze", within, [2]), x, np.float32(0))
     turned = graph.op("Transpose", zeroed, perm=[0, 2, 1])
@@ -181,7 +181,7 @@ def _depthwise(graph: Graph, layer: nn.Conv1d, x: Value, within: Value) -> Value
 
 
 def _input_layer(graph: Graph, layer: nn.Module, x: Value) -> Value:
-    """A linear layer where sizes differ, and sinusoidal positions; nothing in front of other blocks."""
+    """Add a linear layer if sizes differ, and sinusoidal positions; only in the first block."""
     if not isinstance(layer, InputLayer):
         return x
     if isinstance(layer.linear, nn.Linear):
@@ -197,7 +197,7 @@ def _input_layer(graph: Graph, layer: nn.Module, x: Value) -> Value:
 
 
 def _attended(graph: Graph, x: Value, lengths: Value) -> Value:
-    """(B, T): the frames that are attended to, at least one."""
+    """Return (B, T) which frames are attended to, at least one."""
     return graph.mask(x, graph.op("Max", lengths, 1))
 
 
@@ -247,4 +247,4 @@ WRITERS: Mapping[type[Stage], Callable[..., Frames]] = {
     ConformerLayer: _conformer,
     EBranchformerLayer: _e_branchformer,
 }
-"""A stage's class -> what writes it."""
+"""A stage's class -> function that adds its nodes."""

@@ -1,1 +1,1 @@
-"""What the layers of a trained network hold: probes of labels, and the likeness of two networks' layers."""
+"""Analysis of a trained network's layers: probes of labels, and similarity of two networks' layers."""

@@ -1,11 +1,11 @@
-"""How alike two networks' layers are: linear centred kernel alignment (CKA; Kornblith et al. 2019).
+"""Similarity of two networks' layers: linear centred kernel alignment (CKA; Kornblith et al. 2019).
 
-Of two layers' outputs X (n, p) and Y (n, q) for the same n frames, columns centred, it is
+For two layers' outputs X (n, p) and Y (n, q) for the same n frames, columns centred, it is
 
     |Y^T X|^2 / (|X^T X| |Y^T Y|)        (Frobenius norms; their section 3, "linear CKA")
 
-from 0 to 1; rotating either's outputs or scaling them changes nothing. It is the plain estimate, which is too
-high where n is not much larger than p and q.
+from 0 to 1, invariant to rotating or scaling either's outputs. This is the biased estimate, which is too high
+unless n is much larger than p and q.
 """
 
 from collections.abc import Sequence
@@ -20,7 +20,7 @@ from asr_topdown.probing.layer_outputs import Frames, outputs, plan, read
 
 
 class LinearCka:
-    """Sums from which the CKA of every pair of layers follows, so that no outputs need be kept.
+    """Accumulates the sums for the CKA of every pair of layers, so that no outputs are kept.
 
     Args:
         first: the sizes p of one network's layers.
@@ -37,10 +37,10 @@ class LinearCka:
         self._within = [[torch.zeros(size, size, dtype=exact) for size in sizes] for sizes in self._sizes]
 
     def add(self, first: Sequence[Tensor], second: Sequence[Tensor]) -> None:
-        """Count (n, p) and (n, q) outputs of all layers for n frames more."""
+        """Add (n, p) and (n, q) outputs of all layers for n more frames."""
         both = [torch.cat(list(layers), 1).double() for layers in (first, second)]
         if not self._shifts:
-            # Near the mean, so that nothing is lost when the product of the means is taken off.
+            # Close to the mean, so that subtracting the product of the means loses no precision.
             self._shifts = tuple(values.mean(0) for values in both)
         both = [values - shift for values, shift in zip(both, self._shifts, strict=True)]
         self.count += len(both[0])
@@ -51,7 +51,7 @@ class LinearCka:
                 sums += part.T @ part
 
     def result(self) -> Tensor:
-        """(layers of the one, layers of the other); not a number where a layer's output is constant."""
+        """Return CKA, (layers of the first, layers of the second); NaN if a layer's output is constant."""
         means = [total / self.count for total in self._sums]
         across = self._across - self.count * torch.outer(*means)
         norms = []
@@ -71,21 +71,20 @@ def compare(
     folders: Sequence[Path],
     layers: tuple[Sequence[str], Sequence[str]],
 ) -> tuple[Tensor, int]:
-    """Linear CKA between the layers of two networks over the frames of the same utterances.
+    """Compute linear CKA between the layers of two networks over the frames of the same utterances.
 
-    Layers that give fewer frames than others decide: within each utterance the frames of all are averaged
-    down to as many as the layer with the fewest gives.
+    In each utterance, all layers' frames are averaged down to the number of the layer with the fewest.
 
     Args:
-        models: the networks; each reads the data as it was trained to.
+        models: the networks; each reads the data with its own front end.
         folders: data directories.
         layers: of each, from `layer_outputs.readable_layers`.
 
     Returns:
-        as `LinearCka.result`, and the number of frames.
+        `LinearCka.result`, and the number of frames.
 
     Raises:
-        ValueError: as `layer_outputs.read`, or naming an utterance that only one network can read.
+        ValueError: as in `layer_outputs.read`, or naming an utterance that only one network can read.
     """
     sums: LinearCka | None = None
     for first, second in zip(*(read(model, folders) for model in models), strict=True):
@@ -108,9 +107,7 @@ def compare(
 
 
 def aligned(*networks: Sequence[Frames]) -> list[list[Tensor]]:
-    """For each network's layers (n, D), on the CPU: a batch's utterances one after the other, all of as many
-    frames as the layer with the fewest has.
-    """
+    """Return each network's layers (n, D) on the CPU, with the same number of frames per utterance."""
     everything = [frames for layers in networks for frames in layers]
     fewest = torch.stack([frames.lengths.cpu() for frames in everything]).amin(0).tolist()
     return [[_averaged(frames, fewest) for frames in layers] for layers in networks]

@@ -1,4 +1,4 @@
-"""How well labels can be read from vectors: nested cross-validation of a logistic regression."""
+"""Nested cross-validation of a logistic regression that predicts labels from vectors."""
 
 import itertools
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from torch import Tensor
 from asr_topdown.probing.regression import fit_path
 
 PENALTIES = (10.0, 1.0, 1e-1, 1e-2, 1e-3, 1e-4, 1e-5)
-"""Of `regression.fit_path`, from which the training folds choose."""
+"""Regularisation penalties to choose from (see `regression.fit_path`)."""
 
 
 class Fold(NamedTuple):
-    """What was found where a fold was left out.
+    """The result for a held-out fold.
 
     Attributes:
-        accuracy: share of right answers in it, a fraction.
-        penalty: the regularisation that did best within the other folds.
+        accuracy: share of correct predictions in it.
+        penalty: the regularisation that was best within the other folds.
     """
 
     accuracy: float
@@ -26,7 +26,7 @@ class Fold(NamedTuple):
 
 
 def chance(labels: Tensor, folds: Tensor) -> list[float]:
-    """For each fold, the accuracy of always saying the label that is most frequent in the others."""
+    """Return, for each fold, the accuracy of always predicting the most frequent label of the others."""
     found = []
     for fold in range(int(folds.max()) + 1):
         most = labels[folds != fold].bincount().argmax()
@@ -37,10 +37,10 @@ def chance(labels: Tensor, folds: Tensor) -> list[float]:
 def cross_validate(
     vectors: Tensor, labels: Tensor, folds: Tensor, penalties: Sequence[float] = PENALTIES
 ) -> list[Fold]:
-    """Test on each fold what was fitted to the others, with the regularisation that these choose.
+    """Test on each fold a classifier fitted to the others, with a penalty chosen within these.
 
-    For that each of them is left out once more, and the penalty with the best mean accuracy is taken, of
-    equal ones the largest. A fit without folds i and j serves both ways round.
+    For the choice, each of them is held out in turn, and the penalty with the best mean accuracy is taken,
+    ties the largest. A fit without folds i and j serves for both.
 
     Args:
         vectors: (N, D) float64.
@@ -49,7 +49,7 @@ def cross_validate(
         penalties: from large to small.
 
     Raises:
-        ValueError: if a fit does not end.
+        ValueError: if a fit does not converge.
     """
     count, classes = int(folds.max()) + 1, int(labels.max()) + 1
     inner = torch.zeros(count, len(penalties), dtype=torch.float64)

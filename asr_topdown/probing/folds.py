@@ -1,19 +1,19 @@
-"""Folds for cross-validation: groups (speakers) are never torn apart, and no class is unknown to a fit."""
+"""Folds for cross-validation that keep groups (speakers) together, and every label in all training sets."""
 
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 
 SMALLEST = 3
-"""Fewest folds: one to test on, one to choose the regularisation by, one to fit on."""
+"""Minimum number of folds: one to test, one to choose the penalty, one to fit."""
 
 
 def grouped(groups: Sequence[str], count: int, what: str) -> list[int]:
-    """The fold of each item: the largest group goes first, each to the fold that is smallest then.
+    """Assign items to folds by group, the largest group first, each to the smallest fold.
 
     Args:
-        groups: of each item.
-        count: folds.
-        what: what groups are, for an error.
+        groups: the group of each item.
+        count: number of folds.
+        what: word for the groups, for errors.
 
     Raises:
         ValueError: if there are fewer groups than folds, or fewer than three folds.
@@ -22,7 +22,7 @@ def grouped(groups: Sequence[str], count: int, what: str) -> list[int]:
         raise ValueError(f"--folds {count}: must be at least {SMALLEST}")
     sizes = Counter(groups)
     if len(sizes) < count:
-        raise ValueError(f"--folds {count}: there are only {len(sizes)} different {what}")
+        raise ValueError(f"--folds {count}: must be at most the number of {what}, {len(sizes)}")
     filled, fold_of = [0] * count, dict[str, int]()
     for group, size in sorted(sizes.items(), key=lambda item: (-item[1], item[0])):
         fold_of[group] = filled.index(min(filled))
@@ -31,7 +31,7 @@ def grouped(groups: Sequence[str], count: int, what: str) -> list[int]:
 
 
 def stratified(items: Sequence[str], labels: Sequence[str], count: int) -> list[int]:
-    """The fold of each item: each label's items are dealt to the folds in turn, in their own order.
+    """Assign items to folds, dividing each label's items, in sorted order, evenly.
 
     Raises:
         ValueError: if there are fewer than three folds, or fewer items than folds.
@@ -46,19 +46,19 @@ def stratified(items: Sequence[str], labels: Sequence[str], count: int) -> list[
 
 
 def check_labels(labels: Sequence[str], folds: Sequence[int], groups: Sequence[str], what: str) -> None:
-    """Make sure that there is something to learn, and whatever the fold that is left out.
+    """Check that there are several labels, and each in more than one fold.
 
     Args:
         labels: of each item.
-        folds: likewise.
-        groups: likewise, for an error.
-        what: what groups are.
+        folds: of each item.
+        groups: of each item, for errors.
+        what: word for the groups.
 
     Raises:
-        ValueError: if all labels are one, or naming one that is in a single fold.
+        ValueError: if all labels are equal; naming a label that is in only one fold.
     """
     if len(set(labels)) == 1:
-        raise ValueError(f"all {len(labels)} utterances have the label {labels[0]!r}: nothing to tell apart")
+        raise ValueError(f"there must be several labels, but all {len(labels)} utterances have {labels[0]!r}")
     places: Mapping[str, dict[int, set[str]]] = defaultdict(lambda: defaultdict(set))
     for label, fold, group in zip(labels, folds, groups, strict=True):
         places[label][fold].add(group)
@@ -67,5 +67,5 @@ def check_labels(labels: Sequence[str], folds: Sequence[int], groups: Sequence[s
             (of,) = found.values()
             some = ", ".join([*sorted(of)[:3], *(["…"] if len(of) > 3 else [])])
             raise ValueError(
-                f"the label {label!r} is in one fold alone ({what} {some}), without which it cannot be learnt"
+                f"the label {label!r} must be in more than one fold, but is only in one ({what} {some})"
             )

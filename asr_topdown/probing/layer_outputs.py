@@ -1,4 +1,4 @@
-"""The outputs of a network's layers over data sets, a batch at a time."""
+"""The outputs of a network's layers on data sets, batch by batch."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -17,13 +17,13 @@ from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.lengths import mask
 
 INPUT, SOFTMAX = "input", "softmax"
-"""The features as the first layer reads them; the output layers."""
+"""Names for the first layer's input, and the output layer."""
 
 log = logging.getLogger(__name__)
 
 
 class Frames(NamedTuple):
-    """What a layer gives for a batch: (B, T, D), and the (B,) frames that count."""
+    """A layer's output for a batch: (B, T, D), and (B,) lengths."""
 
     values: Tensor
     lengths: Tensor
@@ -42,16 +42,16 @@ class Pooled(NamedTuple):
 
 
 def readable_layers(network: Recognizer) -> tuple[str, ...]:
-    """The layers that have an output for each frame of sound alone, input first.
+    """List the layers whose output depends on the sound only, from the input up.
 
-    That are the encoder's stages, and `softmax` where it is CTC's or that of labels (what it gives before the
-    softmax). What an attention decoder or a transducer's predictor gives depends on labels.
+    These are the encoder's stages, and `softmax` (the logits) if it is CTC's or the label head's. The outputs
+    of an attention decoder or a transducer's predictor depend on labels.
     """
     return (*network.stage_names, *((SOFTMAX,) if _output_layer(network) is not None else ()))
 
 
 def outputs(network: Recognizer, batch: SpeechBatch) -> Iterator[tuple[str, Frames]]:
-    """What each of `readable_layers` gives, one after the other; `network` in eval mode."""
+    """Yield the output of each of `readable_layers`; `network` must be in eval mode."""
     x, lengths = batch.feats, batch.feat_lengths
     for index, name in enumerate(network.stage_names):
         x, lengths = network.encode(x, lengths, index, index + 1)
@@ -62,10 +62,10 @@ def outputs(network: Recognizer, batch: SpeechBatch) -> Iterator[tuple[str, Fram
 
 
 def read(model: TrainedModel, folders: Sequence[Path]) -> list[SpeechDataset]:
-    """The data directories, as `model` reads them but for their texts; what is too short for it is left out.
+    """Read data directories with a model's front end, without texts and utterances that are too short.
 
     Raises:
-        ValueError: naming the directory, and what does not fit the model; or an utterance that is in two.
+        ValueError: naming the directory, and what does not fit the model, or an utterance that is in two.
     """
     found, seen = [], set[str]()
     for folder in folders:
@@ -85,7 +85,7 @@ def read(model: TrainedModel, folders: Sequence[Path]) -> list[SpeechDataset]:
 
 
 def plan(data: SpeechDataset, frames_per_batch: int) -> list[list[int]]:
-    """The utterances of each batch, longest first."""
+    """Divide utterances into batches, longest first."""
     return length_batches(data.frames, frames_per_batch=frames_per_batch, utterances_per_batch=64)[::-1]
 
 
@@ -93,13 +93,13 @@ def plan(data: SpeechDataset, frames_per_batch: int) -> list[list[int]]:
 def pooled(
     model: TrainedModel, data: Sequence[SpeechDataset], layers: Sequence[str], *, deviations: bool
 ) -> Pooled:
-    """The mean over its frames of each utterance's output, layer by layer; of features, first that of these.
+    """Average each utterance's outputs over its frames, for each layer and, if features are read, the input.
 
     Args:
-        model: the network and what surrounds it.
+        model: the trained model.
         data: from `read`.
         layers: of `readable_layers`.
-        deviations: put the standard deviations over the frames beside the means.
+        deviations: whether to append the standard deviations over the frames.
 
     Raises:
         ValueError: naming an utterance whose features cannot be read.
@@ -119,7 +119,7 @@ def pooled(
 
 
 def pool(frames: Frames, *, deviations: bool) -> Tensor:
-    """(B, D) means over the frames of each utterance in float64, or (B, 2 D) with standard deviations."""
+    """Return (B, D) means over each utterance's frames in float64, or (B, 2 D) with standard deviations."""
     values, lengths = frames.values.double(), frames.lengths.clamp(min=1)[:, None]
     within = mask(frames.lengths, values.shape[1])[..., None]
     mean = values.masked_fill(~within, 0).sum(1) / lengths

@@ -1,4 +1,4 @@
-"""L2-regularised multinomial logistic regression, fitted to its minimum in float64."""
+"""L2-regularised multinomial logistic regression, fitted to convergence in float64."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 GRADIENT = 1e-6
-"""Largest component of the gradient where a fit ends."""
+"""A fit ends when no component of the gradient is larger."""
 _MOST_STEPS = 5000
 
 
@@ -17,11 +17,11 @@ class Regression:
     """A fitted classifier of vectors.
 
     Attributes:
-        weight: (K, D), of standardised vectors.
-        bias: (K,), which is not regularised.
+        weight: (K, D), for standardised vectors.
+        bias: (K,), not regularised.
         mean: (D,) of the training vectors.
         scale: (D,) their standard deviation; 1 where that is 0.
-        gradient: largest component of the objective's gradient at this place.
+        gradient: largest component of the objective's final gradient.
     """
 
     weight: Tensor
@@ -31,28 +31,28 @@ class Regression:
     gradient: float
 
     def logits(self, vectors: Tensor) -> Tensor:
-        """(N, D) -> (N, K)."""
+        """Compute (N, K) logits of (N, D) vectors."""
         return F.linear((vectors - self.mean) / self.scale, self.weight, self.bias)
 
     def correct(self, vectors: Tensor, labels: Tensor) -> float:
-        """The share of right answers."""
+        """Return the share of correct predictions."""
         return (self.logits(vectors).argmax(1) == labels).double().mean().item()
 
 
 def fit_path(vectors: Tensor, labels: Tensor, classes: int, penalties: Sequence[float]) -> list[Regression]:
-    """Fit for each penalty in turn, each fit beginning where the last one ended.
+    """Fit for each penalty in turn, starting each fit from the previous one.
 
-    The objective is the mean cross-entropy + penalty / 2 x the squared length of the weights, of vectors that
-    are standardised: scikit-learn's with C = 1 / (penalty x N). It has one minimum, which L-BFGS finds.
+    The objective is the mean cross-entropy + penalty / 2 x the squared norm of the weights, for standardised
+    vectors: scikit-learn's with C = 1 / (penalty x N). It has one minimum, which L-BFGS finds.
 
     Args:
         vectors: (N, D) float64.
         labels: (N,) from 0.
-        classes: K; one without an example gets no probability to speak of.
-        penalties: above 0; the path is fastest from large to small.
+        classes: K; a class without examples gets nearly no probability.
+        penalties: above 0; fastest from large to small.
 
     Raises:
-        ValueError: naming the penalty, if the gradient does not vanish.
+        ValueError: naming the penalty, if the fit does not converge.
     """
     mean, scale = vectors.mean(0), vectors.std(0, correction=0)
     scale = torch.where(scale > 0, scale, 1.0)
@@ -67,7 +67,7 @@ def fit_path(vectors: Tensor, labels: Tensor, classes: int, penalties: Sequence[
 
 
 def _minimise(inputs: Tensor, labels: Tensor, weight: Tensor, bias: Tensor, penalty: float) -> float:
-    """Move the parameters to the minimum; returns the largest component of the gradient there."""
+    """Move the parameters to the minimum; return the largest component of the gradient there."""
 
     def loss() -> Tensor:
         optimizer.zero_grad()

@@ -1,1 +1,1 @@
-"""From sound files of any kind to text: what `asr-topdown transcribe` and `asr_topdown.load` do."""
+"""From sound files to text: `asr-topdown transcribe` and `asr_topdown.load`."""

@@ -1,4 +1,4 @@
-"""Cut a long sound where it is quietest, in bounded memory."""
+"""Cutting a long sound at quiet places, in bounded memory."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
@@ -6,15 +6,15 @@ from typing import NamedTuple
 import numpy as np
 
 HOP = 0.01
-"""Seconds between the places at which a sound may be cut."""
+"""Seconds between possible cuts."""
 WINDOW = 0.3
-"""Seconds around such a place whose mean power says how quiet it is there."""
+"""Seconds around a possible cut over which its power is averaged."""
 SPARE = 1.0
-"""Seconds that follow a cut at least: the last piece is never shorter."""
+"""Minimum number of seconds after a cut."""
 
 
 class Piece(NamedTuple):
-    """Samples, and the number of samples before them."""
+    """Consecutive samples, and the number of samples before them."""
 
     start: int
     samples: np.ndarray
@@ -23,12 +23,12 @@ class Piece(NamedTuple):
 def cut(blocks: Iterable[np.ndarray], rate: int, longest: float) -> Iterator[Piece]:
     """Cut a sound into pieces of at most `longest` seconds (the last one: `SPARE` more).
 
-    Each cut is made at the quietest place of the last two thirds before that limit, the latest of several.
+    Each cut is at the quietest place in the last two thirds before that limit, ties the latest.
 
     Args:
         blocks: the sound, (n,) each.
-        rate: samples a second.
-        longest: seconds.
+        rate: in Hz.
+        longest: in seconds.
     """
     most, spare = round(longest * rate), round(SPARE * rate)
     waiting = np.empty(0, dtype=np.float32)
@@ -44,12 +44,12 @@ def cut(blocks: Iterable[np.ndarray], rate: int, longest: float) -> Iterator[Pie
 
 
 def quietest(samples: np.ndarray, rate: int) -> int:
-    """The sample at the middle of the quietest window in the last two thirds of `samples`."""
+    """Find the middle of the quietest window in the last two thirds of `samples`."""
     hop = max(1, round(HOP * rate))
     hops = len(samples) // hop
     power = np.square(samples[: hops * hop], dtype=np.float64).reshape(hops, hop).mean(1)
     width = min(hops, max(1, round(WINDOW / HOP)))
-    # Differences of sums leave rounding errors: what is silent must be equal to what is silent.
+    # Not by differences of cumulative sums, whose rounding errors would break ties between silent windows.
     smooth = np.convolve(power, np.full(width, 1 / width), "valid")
     first = min(hops // 3, len(smooth) - 1)
     behind = smooth[first:][::-1]

@@ -1,4 +1,4 @@
-"""Forced alignment: when each word and each unit of a known transcript is said."""
+"""Forced alignment: the times of each word and unit of a known transcript."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -21,19 +21,19 @@ from asr_topdown.transcription.words import frames_joined, units_of, words_of
 
 log = logging.getLogger(__name__)
 
-_AHEAD = 24_000  # frames of features that are in memory at a time
+_AHEAD = 24_000  # frames of features in memory at a time
 
 
 @dataclass(frozen=True)
 class Aligned:
-    """An utterance with the times of its words and units, in seconds from its beginning.
+    """An utterance with the times of its words and units, in seconds from its start.
 
     Attributes:
         utterance: its id.
-        seconds: how long it is.
+        seconds: its duration.
         words: its words.
-        units: the network's units; spaces between words are among them.
-        score: the best alignment's log-probability, per frame: low where the transcript does not fit.
+        units: the network's units, including spaces between words.
+        score: the best alignment's log-probability per frame; low if the transcript does not fit.
     """
 
     utterance: str
@@ -55,8 +55,8 @@ class Aligner:
     """Forced alignment by the CTC output of a trained network.
 
     Args:
-        model: what `load_trained` gives.
-        pipes: whether commands of wav.scp are run.
+        model: from `load_trained`.
+        pipes: whether to run commands in wav.scp.
 
     Raises:
         ValueError: if the network has no CTC output, or reads given features.
@@ -64,16 +64,16 @@ class Aligner:
 
     def __init__(self, model: TrainedModel, *, pipes: bool = False) -> None:
         if model.network.ctc is None:
-            raise ValueError(f"{model.folder}: its network has no CTC output, which an alignment needs")
+            raise ValueError(f"{model.folder}: an alignment needs a network with a CTC output")
         if model.config.features.kind == "given":
-            raise ValueError(f"{model.folder}: reads the features that data directories bring, and no sound")
+            raise ValueError(f"{model.folder}: reads the features of data directories, not sound")
         self._model, self._ctc, self._pipes = model, model.network.ctc, pipes
         self._frame_seconds = frames_joined(model.network) * model.config.features.step_seconds
         self._unknown = 0
 
     @torch.no_grad()
     def align(self, data: DataDir) -> Iterator[Aligned | Failure]:
-        """Each utterance of a data directory; features are computed from its sound.
+        """Align each utterance of a data directory, computing features from its sound.
 
         Raises:
             ValueError: naming the directory, if an utterance has no transcript.
@@ -93,7 +93,7 @@ class Aligner:
         yield from self._aligned(waiting, data.text)
         if self._unknown:
             log.warning(
-                "%s: %d transcripts hold units that the model does not know; these are aligned as <unk>",
+                "%s: %d transcripts have units that the model does not know; these are aligned as <unk>",
                 data.path,
                 self._unknown,
             )

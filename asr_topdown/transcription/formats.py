@@ -1,4 +1,4 @@
-"""Transcripts as text: for people, for programs (JSON), for scoring (ctm) and for films (SubRip)."""
+"""Transcripts as plain text, JSON, ctm (for scoring) and SubRip (subtitles)."""
 
 import dataclasses
 import json
@@ -7,17 +7,16 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from asr_topdown.transcription.transcript import Segment, Transcript, Word
 
 CUE_SECONDS, CUE_LINE, CUE_PAUSE = 6.0, 42, 0.8
-"""A subtitle is at most so long, has at most so many letters in each of its two lines, and ends where a pause
-is longer."""
+"""A subtitle's maximum duration, maximum length of each of its two lines, and longest pause within."""
 
 
 def text(transcript: Transcript, name: str) -> str:
-    """`file: what is said`."""
+    """Format as `file: text`."""
     return f"{transcript.source}: {transcript.text}\n"
 
 
 def as_json(transcript: Transcript, name: str) -> str:
-    """One line: all that is known."""
+    """Format everything as one line of JSON."""
     record = {"file": transcript.source, "text": transcript.text, **dataclasses.asdict(transcript)}
     del record["source"]
     for one, segment in zip(record["segments"], transcript.segments, strict=True):
@@ -26,7 +25,7 @@ def as_json(transcript: Transcript, name: str) -> str:
 
 
 def ctm(transcript: Transcript, name: str) -> str:
-    """NIST's conversation time marks: `name 1 START DURATION WORD CONFIDENCE`, a word in each line.
+    """Format as NIST's conversation time marks: lines of `name 1 START DURATION WORD CONFIDENCE`.
 
     Words without times share their segment equally, with confidence 0.
     """
@@ -38,7 +37,7 @@ def ctm(transcript: Transcript, name: str) -> str:
 
 
 def srt(transcript: Transcript, name: str) -> str:
-    """SubRip: numbered subtitles of one or two lines."""
+    """Format as SubRip: numbered subtitles of one or two lines."""
     cues = _cues(list(_timed(transcript)))
     return "".join(
         f"{number}\n{_clock(cue[0].start)} --> {_clock(cue[-1].end)}\n{_two_lines([w.text for w in cue])}\n\n"
@@ -52,7 +51,7 @@ FORMATS: Mapping[str, tuple[Callable[[Transcript, str], str], str]] = {
     "ctm": (ctm, ".ctm"),
     "srt": (srt, ".srt"),
 }
-"""Name -> what writes a transcript so, given the name of its result, and the suffix of such a file."""
+"""Name -> function that formats a transcript, given its result's name, and the file's suffix."""
 
 
 def _timed(transcript: Transcript) -> Iterator[Word]:
@@ -84,7 +83,7 @@ def _cues(words: Sequence[Word]) -> Iterator[list[Word]]:
 
 
 def _two_lines(words: Sequence[str]) -> str:
-    """In one line, or two of about the same length."""
+    """Join words in one line, or in two of about equal length."""
     whole = " ".join(words)
     if len(whole) <= CUE_LINE:
         return whole
@@ -99,7 +98,7 @@ def _clock(seconds: float) -> str:
 
 
 def _rounded(value: object) -> object:
-    """Numbers as people want to read them: three digits behind the point."""
+    """Round all numbers to three decimals."""
     if isinstance(value, float):
         return round(value, 3)
     if isinstance(value, Mapping):

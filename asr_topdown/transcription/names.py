@@ -1,4 +1,4 @@
-"""Which sound files a user means, and what their results are called."""
+"""The sound files that a user names, and the names of their results."""
 
 import glob
 from collections.abc import Iterable, Sequence
@@ -8,15 +8,15 @@ from asr_topdown.corpora.table.recordings import SUFFIXES
 
 
 def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
-    """The sound files that arguments name.
+    """List the sound files that arguments name.
 
     Args:
-        arguments: files (also ones that are not there: that is said where they are read), folders (all sound
-            files in them, at any depth), patterns such as `calls/*.wav`, and `-` for `lines`.
-        lines: names of files, one each.
+        arguments: files (missing ones are reported when read), folders (all sound files in them, at any
+            depth), patterns such as `calls/*.wav`, and `-` for `lines`.
+        lines: file names, one each.
 
     Raises:
-        ValueError: naming a folder without sound files, or a pattern that fits nothing.
+        ValueError: naming a folder without sound files, or a pattern without matches.
     """
     found: list[str] = []
     for argument in arguments:
@@ -25,12 +25,12 @@ def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
         elif Path(argument).is_dir():
             inside = sorted(path for path in Path(argument).rglob("*") if path.suffix.lower() in SUFFIXES)
             if not inside:
-                raise ValueError(f"{argument}: no sound file is in it, at any depth ({', '.join(SUFFIXES)})")
+                raise ValueError(f"{argument}: no sound files in it, at any depth ({', '.join(SUFFIXES)})")
             found += map(str, inside)
         elif glob.has_magic(argument) and not Path(argument).exists():
             matching = sorted(glob.glob(argument, recursive=True))
             if not matching:
-                raise ValueError(f"{argument}: fits no file")
+                raise ValueError(f"{argument}: matches no file")
             found += matching
         else:
             found.append(argument)
@@ -38,9 +38,9 @@ def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
 
 
 def result_names(files: Sequence[str]) -> list[str]:
-    """A name for the result of each file, all different: its own without folder and suffix, if that will do.
+    """Return a unique name for each file's result: its name without folder and suffix, if these are unique.
 
-    Else the path is part of it, with `_` between its parts; the same file twice is numbered.
+    Otherwise the path, its parts joined by `_`; repeated files are numbered.
     """
     stems = [Path(file).stem for file in files]
     if len(set(stems)) < len(stems):

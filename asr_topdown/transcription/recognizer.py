@@ -23,15 +23,15 @@ from asr_topdown.transcription.transcript import Failure, Hypothesis, Segment, T
 from asr_topdown.transcription.words import frames_joined, timed_words
 
 LONGEST = 30.0
-"""Seconds of sound that are recognised as one."""
+"""Maximum seconds of sound that are recognised at once."""
 
-_WHOLE = 1e9  # seconds: any sound
-_AHEAD = 6000  # frames that are read before a CPU decodes them: a minute, so that texts come soon
+_WHOLE = 1e9  # seconds: longer than any sound
+_AHEAD = 6000  # maximum frames in a CPU's batch: a minute, so that texts come early
 
 
 @dataclasses.dataclass
 class _Job:
-    """A sound on its way: its segments, of which those that are still to be decoded are None."""
+    """A sound in progress, with its segments; those not yet decoded are None."""
 
     name: str
     segments: list[Segment | None] = dataclasses.field(default_factory=list)
@@ -47,7 +47,7 @@ class _Job:
 
 @dataclasses.dataclass(frozen=True)
 class _Waiting:
-    """What the network reads of a piece of sound, how many frames that is, and where its segment belongs."""
+    """A piece of sound to decode: the network's input, its number of frames, and the place of its segment."""
 
     job: _Job
     number: int
@@ -61,13 +61,13 @@ class Recognizer:
     """Speech to text with one trained model.
 
     Args:
-        model: what `load_trained` gives.
-        decode: how to search; the model's own settings if absent.
-        channel: of sounds with several, counted from 0; None mixes them.
-        longest: seconds; a longer sound is cut where it is quietest, unless the model labels whole sounds.
+        model: from `load_trained`.
+        decode: how to decode; None: the model's own settings.
+        channel: of sounds with several channels, from 0; None mixes them.
+        longest: in seconds; longer sounds are cut at quiet places, unless the model labels whole sounds.
 
     Raises:
-        ValueError: if the model has not the heads that the decoder reads, or reads given features.
+        ValueError: if the model lacks a head that the decoder reads, or reads given features.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Recognizer:
         longest: float = LONGEST,
     ) -> None:
         if model.config.features.kind == "given":
-            raise ValueError(f"{model.folder}: reads the features that data directories bring, and no sound")
+            raise ValueError(f"{model.folder}: reads the features of data directories, not sound")
         self.model = model
         self._decode_config = decode or model.config.decode
         self._infer = Inference(model.network, self._decode_config, model.vocabulary)
@@ -116,14 +116,13 @@ class Recognizer:
         return cls(model, decode, channel=channel, longest=longest)
 
     def transcribe(self, sources: Source | Sequence[Source]) -> list[Transcript]:
-        """What is said in each sound.
+        """Transcribe sounds.
 
         Args:
             sources: paths, open files, or (samples, rate in Hz); or one of these.
 
         Raises:
-            ValueError: naming the first sound that cannot be read, or is shorter than a frame.
-            FileNotFoundError: if a file is not there.
+            ValueError: naming the first sound that is missing, cannot be read, or is shorter than a frame.
         """
         found = []
         for result in self.stream([sources] if _is_source(sources) else sources):  # type: ignore[arg-type,list-item]
@@ -134,9 +133,9 @@ class Recognizer:
 
     @torch.no_grad()
     def stream(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
-        """What is said in each sound, in the order of the sounds, as soon as it is known.
+        """Transcribe sounds in their order, yielding each as soon as it is done.
 
-        Sounds are decoded in batches, of which a few minutes are in memory at a time, however long they are.
+        Sounds are decoded in batches, with only a few minutes in memory at a time.
         """
         jobs: deque[_Job] = deque()
         waiting: list[_Waiting] = []
@@ -156,7 +155,7 @@ class Recognizer:
         yield from _finished(jobs)
 
     def _pieces(self, job: _Job, source: Source) -> Iterator[_Waiting]:
-        """The pieces of a sound; what keeps it from being read is written into the job."""
+        """Iterate over the pieces of a sound; store the reason in the job if it cannot be read."""
         try:
             for piece in cut(self._sound.read(source), self._rate, self._longest):
                 start, end = piece.start / self._rate, (piece.start + len(piece.samples)) / self._rate
@@ -210,12 +209,12 @@ class Recognizer:
 
 
 def _finished(jobs: deque[_Job]) -> Iterator[Transcript | Failure]:
-    """Take the jobs off the front that are done."""
+    """Remove finished jobs from the front, and yield their results."""
     while jobs and jobs[0].read and (jobs[0].reason or None not in jobs[0].segments):
         yield jobs.popleft().result()
 
 
 def _is_source(value: object) -> bool:
-    """Whether this is one sound, and no sequence of them."""
+    """Whether this is one sound, not a sequence of sounds."""
     pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int | float)
     return pair or isinstance(value, str | Path) or hasattr(value, "read")

@@ -1,4 +1,4 @@
-"""Many sound files in processes side by side, in groups that the number of processes does not change."""
+"""Transcription in parallel processes, with results that do not depend on their number."""
 
 import contextlib
 import functools
@@ -17,26 +17,26 @@ from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.transcription.transcript import Failure, Transcript
 
 GROUP_BYTES = 2_000_000
-"""A minute of 16-bit sound at 16 kHz, about as much as a recogniser reads before a CPU decodes it."""
+"""A minute of 16-bit sound at 16 kHz, about a CPU's batch in `Recognizer.stream`."""
 GROUP_FILES = 64
 BYTES_PER_SECOND = 32_000
-"""Of such sound."""
+"""Of 16-bit sound at 16 kHz."""
 
 Result = Transcript | Failure
 
 
 class Request(NamedTuple):
-    """A model's folder, and the other arguments of `Recognizer.load`, among them `device`."""
+    """A model's folder and the other arguments of `Recognizer.load`, including `device`."""
 
     model: Path
     settings: dict[str, Any]
 
 
 def groups(sounds: Sequence[str]) -> list[list[str]]:
-    """The files in their order, cut into groups by their sizes.
+    """Divide the files, in their order, into groups by size.
 
-    What a file is computed with decides how numbers are rounded, so the groups are cut before they are
-    divided: how many processes there are decides nothing.
+    Rounding depends on which files share a batch, so groups are formed before they are divided among
+    processes: the number of processes must not affect results.
     """
     found: list[list[str]] = [[]]
     held = 0
@@ -51,7 +51,7 @@ def groups(sounds: Sequence[str]) -> list[list[str]]:
 
 
 def size_of(sound: str) -> int:
-    """Bytes of a file; 0 if it is not there."""
+    """Return a file's size in bytes; 0 if it is missing."""
     try:
         return os.stat(sound).st_size
     except OSError:
@@ -59,12 +59,12 @@ def size_of(sound: str) -> int:
 
 
 def transcripts(request: Request, sounds: Sequence[str], nj: int) -> Generator[Result, None, None]:
-    """What is said in each file, in the order of the files.
+    """Transcribe files, yielding results in their order.
 
     Args:
-        request: which model, and how it is used.
+        request: the model and its settings.
         sounds: files.
-        nj: processes of one thread, where there are groups to divide among them; for a GPU there are none.
+        nj: maximum number of processes, with one thread each; a GPU uses only this process.
 
     Raises:
         ValueError: naming what is wrong with the model's folder.
@@ -94,7 +94,7 @@ def _side_by_side(request: Request, parts: Sequence[Sequence[str]], nj: int) -> 
 
 
 def _one_by_one(pool: LocalPool, request: Request, sounds: Sequence[str]) -> Iterator[Result]:
-    """A file that its process has died of costs itself alone."""
+    """Transcribe files of a group whose process died, so that only the file that causes it fails."""
     for sound in sounds:
         try:
             yield from pool.submit(_job(request, [sound])).result()
@@ -107,7 +107,7 @@ def _job(request: Request, sounds: Sequence[str]) -> Job:
 
 
 def _transcribe(request: Request, sounds: Sequence[str]) -> list[Result]:
-    """Some files, in a process of the pool."""
+    """Transcribe files, in a process of the pool."""
     return list(_recognizer(request.model, tuple(request.settings.items())).stream(sounds))
 
 

@@ -1,6 +1,4 @@
-"""Sound as a network wants it, from what users have: files, file objects, arrays; any rate, several
-channels.
-"""
+"""Reading sound for a network from files, file objects or arrays, with any rate and number of channels."""
 
 import logging
 from collections.abc import Iterator
@@ -21,12 +19,12 @@ Source: TypeAlias = str | Path | BinaryIO | tuple[Any, int]
 
 
 class SoundReader:
-    """Reads any sound as mono at one rate; what it changes it says once, in the log.
+    """Reads any sound as mono at one rate; logs once if it resamples or mixes.
 
     Args:
-        rate: Hz.
-        channel: of a sound with several, counted from 0; None mixes them.
-        block: seconds that are read at once.
+        rate: in Hz.
+        channel: of sounds with several channels, from 0; None mixes them.
+        block: seconds to read at once.
     """
 
     def __init__(self, rate: int, channel: int | None = None, block: float = 30.0) -> None:
@@ -34,23 +32,23 @@ class SoundReader:
         self._said: set[str] = set()
 
     def read(self, source: Source) -> Iterator[np.ndarray]:
-        """The sound in blocks, (n,) float32.
+        """Read a sound in blocks, (n,) float32.
 
         Raises:
-            FileNotFoundError: if there is no such file.
-            ValueError: naming the source, if it cannot be read, is empty, has no such channel or holds NaN.
+            FileNotFoundError: if the file does not exist.
+            ValueError: naming the source, if it cannot be read, is empty, lacks the channel or holds NaN.
         """
         name = name_of(source)
         with _opened(source, name) as sound:
             if sound.rate != self._rate:
                 what = f"{sound.rate} Hz, resampled to the model's {self._rate} Hz"
-                self._say("rate", f"{name}: {what} (as all such sounds)")
+                self._say("rate", f"{name}: {what} (like all such sounds)")
             yield from self._converted(self._blocks(sound, name), sound.rate)
             for remark in sound.remarks:
                 log.warning("%s: %s", name, remark)
 
     def _blocks(self, sound: Opened, name: str) -> Iterator[np.ndarray]:
-        """Mono blocks at the sound's own rate, none of them empty."""
+        """Read non-empty mono blocks at the sound's own rate."""
         size, count = round(self._block * sound.rate), 0
         for first in range(0, sound.frames, size):
             last = min(first + size, sound.frames)
@@ -61,13 +59,13 @@ class SoundReader:
             if len(block) < last - first:
                 break
         if not count:
-            raise ValueError(f"{name}: holds no samples")
+            raise ValueError(f"{name}: has no samples")
 
     def _converted(self, blocks: Iterator[np.ndarray], rate: int) -> Iterator[np.ndarray]:
-        """The blocks at the wanted rate."""
+        """Resample the blocks."""
         block, following = next(blocks), next(blocks, None)
         if following is None:
-            # As a data directory has it; a stream of blocks differs from it by rounding.
+            # As for a data directory; a stream of blocks differs by rounding.
             yield audio.resample(block, rate, self._rate)
             return
         change = soxr.ResampleStream(rate, self._rate, 1, dtype="float32")
@@ -82,9 +80,9 @@ class SoundReader:
         channels = samples.shape[1]
         audio.check_samples(name, samples)
         if self._channel is not None and not 0 <= self._channel < channels:
-            raise ValueError(f"{name}: no channel {self._channel}, it has {channels} (counted from 0)")
+            raise ValueError(f"{name}: the channel must be below {channels}, got {self._channel}")
         if channels > 1 and self._channel is None:
-            self._say("channels", f"{name}: {channels} channels, mixed into one (as all such sounds)")
+            self._say("channels", f"{name}: {channels} channels, mixed into one (like all such sounds)")
             return samples.mean(1, dtype=np.float32)
         return np.ascontiguousarray(samples[:, self._channel or 0])
 
@@ -95,7 +93,7 @@ class SoundReader:
 
 
 def name_of(source: Source) -> str:
-    """What a source is called in messages and results."""
+    """Return a source's name in messages and results."""
     if isinstance(source, tuple):
         return "array"
     if isinstance(source, str | Path):
@@ -113,13 +111,13 @@ def _opened(source: Source, name: str) -> Opened:
 
 
 def _array(source: tuple[Any, int], name: str) -> tuple[np.ndarray, int]:
-    """Samples (n, channels) float32 in [-1, 1], and their rate."""
+    """Return samples (n, channels) float32 in [-1, 1], and their rate."""
     samples, rate = np.asarray(source[0]), int(source[1])
     if samples.ndim == 1:
         samples = samples[:, None]
     if samples.ndim != 2 or not samples.size or rate <= 0:
         shape = f"{samples.shape} at {rate} Hz"
-        raise ValueError(f"{name}: {shape} is no sound: (n,) or (n, channels) samples are wanted")
+        raise ValueError(f"{name}: samples must be (n,) or (n, channels) at a rate above 0, got {shape}")
     if np.issubdtype(samples.dtype, np.integer):
         return samples.astype(np.float32) / (np.iinfo(samples.dtype).max + 1), rate
     return samples.astype(np.float32), rate

@@ -1,11 +1,11 @@
-"""Praat's TextGrid, in its long text form: intervals in tiers."""
+"""Praat's TextGrid in its long text format: intervals in tiers."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 
 class Interval(NamedTuple):
-    """A stretch of time with a label, in seconds."""
+    """A labelled interval, in seconds."""
 
     start: float
     end: float
@@ -13,10 +13,10 @@ class Interval(NamedTuple):
 
 
 def text_grid(tiers: Mapping[str, Sequence[Interval]], seconds: float) -> str:
-    """A TextGrid of `seconds`, one tier of intervals for each entry.
+    """Format a TextGrid of `seconds` with a tier for each entry.
 
-    Praat wants a tier to be covered without gaps: what lies between intervals gets empty ones, and an
-    interval that begins before the one before it ends is cut.
+    Praat requires tiers without gaps and overlaps: gaps are filled with empty intervals, and an interval that
+    overlaps the previous one is cut.
     """
     lines = [
         'File type = "ooTextFile"',

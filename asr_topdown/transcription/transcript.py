@@ -1,18 +1,18 @@
-"""What is said in a sound file, with times and confidences: the results of a recogniser."""
+"""A recogniser's results: text with times and confidences."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True)
 class Word:
-    """A word, and when it is said.
+    """A word with its times.
 
     Attributes:
         text: the word.
-        start, end: seconds from the beginning of the sound: of the first frame that CTC's best alignment
-            gives to the word's first unit, and of the last that it gives to its last.
-        confidence: mean probability of the word's units over the frames that the alignment gives them, from
-            0 to 1. It orders the words of one network and is not calibrated.
+        start, end: in seconds from the start of the sound: from the first frame of the word's first unit to
+            the last frame of its last unit in CTC's best alignment.
+        confidence: mean probability of the word's units over their frames in the alignment, from 0 to 1. It
+            ranks the words of one network and is not calibrated.
     """
 
     text: str
@@ -23,7 +23,7 @@ class Word:
 
 @dataclass(frozen=True)
 class Hypothesis:
-    """A text that a search considered, and its score: a natural logarithm, the higher the better."""
+    """A hypothesis of a search, and its score: a natural logarithm, higher is better."""
 
     text: str
     score: float
@@ -31,13 +31,13 @@ class Hypothesis:
 
 @dataclass(frozen=True)
 class Segment:
-    """A stretch of sound that was recognised as one.
+    """A piece of sound that was recognised at once.
 
     Attributes:
-        start, end: seconds from the beginning of the sound.
-        words: the best hypothesis with its times; None where the network has no CTC output, or CTC cannot
-            spell what another decoder found.
-        hypotheses: the best one first; as many as `decode.nbest` asks for, or fewer.
+        start, end: in seconds from the start of the sound.
+        words: the best hypothesis with times; None if the network has no CTC output, or CTC cannot align
+            another decoder's hypothesis.
+        hypotheses: best first, at most `decode.nbest`.
     """
 
     start: float
@@ -47,18 +47,18 @@ class Segment:
 
     @property
     def text(self) -> str:
-        """The best hypothesis."""
+        """The best hypothesis's text."""
         return self.hypotheses[0].text
 
 
 @dataclass(frozen=True)
 class Transcript:
-    """What is said in one sound.
+    """The transcript of a sound.
 
     Attributes:
-        source: its name, as it was given.
-        seconds: how long it lasts.
-        segments: one, or the several into which a long sound was cut.
+        source: its name, as given.
+        seconds: its duration.
+        segments: several if a long sound was cut.
     """
 
     source: str
@@ -67,12 +67,12 @@ class Transcript:
 
     @property
     def text(self) -> str:
-        """The best hypotheses of all segments."""
+        """The best hypotheses of all segments, joined."""
         return " ".join(segment.text for segment in self.segments if segment.text)
 
     @property
     def words(self) -> tuple[Word, ...]:
-        """The words of all segments, but for those without times."""
+        """The words of all segments that have times."""
         return tuple(word for segment in self.segments for word in segment.words or ())
 
 

@@ -1,4 +1,4 @@
-"""From a network's units to words, and when they are said."""
+"""From a network's units to words with times."""
 
 import contextlib
 from collections.abc import Sequence
@@ -12,16 +12,16 @@ from asr_topdown.text import SPACE, Vocabulary
 from asr_topdown.text.pieces import WORD_START
 from asr_topdown.transcription.transcript import Word
 
-_MANY = 3_200_000  # frames or samples, to see how many of them become one
+_MANY = 3_200_000  # frames or samples, to measure the encoder's subsampling
 
 
 def frames_joined(network: Recognizer) -> int:
-    """How many frames of the features become one of the encoder's output."""
+    """Return the number of input frames per frame of the encoder's output."""
     return max(1, round(_MANY / int(network.output_lengths(torch.tensor([_MANY])))))
 
 
 def word_spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
-    """The words that units spell, each with the places of its own units in `ids`.
+    """Return the words that units form, each with the places of its units in `ids`.
 
     Joined by spaces, the words are `vocabulary.decode(ids)`.
     """
@@ -56,19 +56,18 @@ def timed_words(
     frame_seconds: float,
     seconds: float,
 ) -> tuple[Word, ...] | None:
-    """The words that units spell, with the times and confidences of CTC's best alignment; None if there is
-    none.
+    """Return words with times and confidences from CTC's best alignment; None if there is none.
 
     Args:
         vocabulary: the units.
-        ids: their ids, without blanks.
+        ids: unit ids, without blanks.
         log_probs: (T, V) of the network's CTC output; None if it has none.
-        offset: when the first frame begins.
-        frame_seconds: how long a frame is.
-        seconds: how long the sound is; no word ends later.
+        offset: start of the first frame, in seconds.
+        frame_seconds: duration of a frame.
+        seconds: duration of the sound, which limits the times.
     """
     if log_probs is not None:
-        # An attention decoder may find more units than CTC can spell in these frames.
+        # An attention decoder may find more units than CTC can align with these frames.
         with contextlib.suppress(ValueError):
             alignment = ctc_align(log_probs, ids)
             return words_of(
@@ -86,15 +85,15 @@ def words_of(
     frame_seconds: float,
     seconds: float,
 ) -> tuple[Word, ...]:
-    """The words of an alignment: each from the first frame of its first unit to the last of its last.
+    """Return the words of an alignment, each from its first unit's first frame to its last unit's last frame.
 
     Args:
         vocabulary: the units.
-        ids: their ids, without blanks.
+        ids: unit ids, without blanks.
         alignment: of `ids`.
-        offset: when the first frame begins.
-        frame_seconds: how long a frame is.
-        seconds: how long the sound is; no word ends later.
+        offset: start of the first frame, in seconds.
+        frame_seconds: duration of a frame.
+        seconds: duration of the sound, which limits the times.
     """
     words = []
     for text, places in word_spans(vocabulary, ids):
@@ -106,7 +105,7 @@ def words_of(
 def units_of(
     vocabulary: Vocabulary, alignment: Alignment, *, offset: float, frame_seconds: float, seconds: float
 ) -> tuple[Word, ...]:
-    """The units of an alignment, each with its own frames; arguments as of `words_of`."""
+    """Return the units of an alignment with their times; arguments as in `words_of`."""
     return tuple(
         _word(vocabulary.units[span.label], [span], offset, frame_seconds, seconds)
         for span in alignment.spans

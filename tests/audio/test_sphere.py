@@ -118,14 +118,14 @@ def test_truncated_sphere_is_read_as_far_as_it_goes(name: str, tmp_path: Path) -
     assert 500 < len(samples) < 1000
     np.testing.assert_array_equal(samples, as_float(expected)[: len(samples)])
     (line,) = told
-    assert line.startswith(f"{path}: breaks off after {len(samples)} samples, its header promises 1000")
+    assert line.startswith(f"{path}: truncated: {len(samples)} of 1000 samples")
 
 
 def test_a_sample_count_that_is_too_large_is_told(tmp_path: Path) -> None:
     path, told = tmp_path / "a.sph", list[str]()
     path.write_bytes(sphere(shorten.encode(PCM), 1234, coding="pcm,embedded-shorten-v2.00"))
     assert len(audio.read(Clip(str(path)), remark=told.append)[0]) == 1000
-    assert told == [f"{path}: breaks off after 1000 samples, its header promises 1234"]
+    assert told == [f"{path}: truncated: 1000 of 1234 samples"]
 
 
 @pytest.mark.parametrize("name", ["little endian", "big endian", "u-law", "shorten", "shorten u-law"])
@@ -140,7 +140,7 @@ def test_a_checksum_that_differs_is_told(name: str, tmp_path: Path) -> None:
         path.write_bytes(header + data[1024:])
         np.testing.assert_array_equal(audio.read(Clip(str(path)), remark=told.append)[0], as_float(expected))
         assert len(told) == wrong
-        assert all("do not add up to the header's sample_checksum" in line for line in told)
+        assert all("differ from the header's sample_checksum" in line for line in told)
 
 
 def test_sphere_without_an_end_of_header_is_an_error(tmp_path: Path) -> None:
@@ -155,7 +155,9 @@ def test_sph2pipe_reads_what_nothing_else_can(tmp_path: Path, monkeypatch: pytes
     soundfile.write(wav, samples16(), RATE, subtype="PCM_16")
     path = tmp_path / "old.sph"
     path.write_bytes(sphere(b"ajkg\x00", 2000, coding="pcm,embedded-shorten-v0.90"))
-    with pytest.raises(ValueError, match=r"old\.sph: cannot be decoded: shorten version 0"):
+    with pytest.raises(
+        ValueError, match=r"old\.sph: cannot be decoded: the shorten version must be 1 or 2, got 0"
+    ):
         audio.read(Clip(str(path)))
     program = tmp_path / "bin" / "sph2pipe"
     program.parent.mkdir()

@@ -103,12 +103,12 @@ def test_speakers_are_folded_by_utterance_and_files_are_read(root, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--folds", "5"], "--folds 5: there are only 4 different speakers"),
+        (["--folds", "5"], "--folds 5: must be at most the number of speakers, 4"),
         (["--folds", "2"], "--folds 2: must be at least 3"),
         (["--layers", "blstm.7"], "--layers: no layer matches 'blstm.7'; the layers are blstm.0, blstm"),
         (["--target", "none.txt"], "--target none.txt: must be text, speaker or a file"),
         (["--target", "speaker", "--by", "speaker", "--folds", "4"],
-         "the label 's0' is in one fold alone (speaker s0), without which it cannot be learnt"),
+         "the label 's0' must be in more than one fold, but is only in one (speaker s0)"),
     ],
 )  # fmt: skip
 def test_what_cannot_be_probed_is_one_line(root, tmp_path, capsys, options, message):
@@ -127,7 +127,7 @@ def test_one_class_is_one_line(root, tmp_path, capsys):
     assert (
         main(["probe", str(copy), "--model", str(root / "slow"), "--out", str(tmp_path), "--folds", "4"]) == 1
     )
-    assert "all 40 utterances have the label 'same': nothing to tell apart" in capsys.readouterr().err
+    assert "there must be several labels, but all 40 utterances have 'same'" in capsys.readouterr().err
 
 
 def test_cka_of_two_networks_of_unequal_rates(root, capsys):

@@ -91,8 +91,8 @@ def test_integers_stored_as_floats_are_refused(
     code, said, _ = features_of(path, config, command)
     assert code == int(scale > 1)
     if scale > 1:
-        assert f"{path}: holds samples up to" in said
-        assert f"{path}: holds samples up to" in command("transcribe", model, path).err
+        assert f"{path}: has float samples up to" in said
+        assert f"{path}: has float samples up to" in command("transcribe", model, path).err
 
 
 SHIFTED = np.array([8, 5, 5, 7, 18, -6, -8, 14], np.int16)

@@ -111,7 +111,9 @@ def test_what_cannot_be_exported_is_said(tmp_path):
         {"features": {"fbank": {"dither": 1.0, "num_mels": 20}}, "model": model.config.model.model_dump()}
     )
     other = TrainedModel(tmp_path, dithered, model.vocabulary, model.cmvn, model.network, model.device)
-    with pytest.raises(ValueError, match=r"features\.fbank\.dither is 1\.0: sound is no input then"):
+    with pytest.raises(
+        ValueError, match=r"features\.fbank\.dither must be 0\.0 for sound as input, got 1\.0"
+    ):
         write_onnx(other, tmp_path / "m.onnx", Ports("sound", "encoder"))
 
 

@@ -173,7 +173,7 @@ def bad_bytes(path: Path) -> str:
 
 def bad_samples(path: Path) -> str:
     soundfile.write(path, np.array([0, np.nan, 0]), 8000, subtype="FLOAT")
-    return r".*bad\.wav: holds samples that are not finite"
+    return r".*bad\.wav: has samples that are not finite"
 
 
 def bad_path(path: Path) -> str:
@@ -226,7 +226,7 @@ def test_what_kaldi_cuts_is_cut_and_what_it_drops_is_dropped(clips: dict[str, Cl
         f"{sound}: a clip starts at 0.3 s and ends at 0.5 s, the sound lasts 0.240 s"
     )
     assert dumped.dropped["spk-d-short"].startswith(f"{sound}: too short for one frame: 80 samples")
-    assert dumped.remarks == [f"{sound}: a clip that ends at 0.6 s is cut, the sound lasts 0.240 s"]
+    assert dumped.remarks == [f"{sound}: cut a clip that ends at 0.6 s, the sound lasts 0.240 s"]
     scp = table(tmp_path / "feats.scp")
     assert scp.keys() == odd.keys() - dumped.dropped.keys()
     expected = front_end(*read(Clip(sound, start=0.1)), FBANK)
@@ -253,7 +253,7 @@ def test_remarks_on_a_recording_are_made_once(clips: dict[str, Clip], tmp_path: 
     whole = {"a": Clip(str(sound))}
     segments = {f"b{n}": Clip(str(sound), end=0.1 + n / 100) for n in range(9)}
     dumped = dump(whole | segments, tmp_path / "data", fbank=FBANK, nj=3)
-    assert dumped.remarks == [f"{sound}: truncated: 3740 bytes of sound, its header promises 3840"]
+    assert dumped.remarks == [f"{sound}: truncated: 3740 of 3840 bytes of sound"]
 
 
 def test_where_nothing_has_sound_there_are_no_features(clips: dict[str, Clip], tmp_path: Path) -> None:

@@ -63,7 +63,9 @@ def test_penalties_by_the_experiment() -> None:
     assert found.towards_zero == {"blstm.0": 0.1, "blstm.1": 0.0, "blstm.2": 0.1, "softmax": 0.5}
     new = layer_plan(replace(NEW_TOP, tuning=Tuning(l2_new=0.25)), MODEL, experiments)
     assert new.towards_zero["softmax"] == 0.25
-    with pytest.raises(ValueError, match=r"train\.layer_l2: no layer matches 'sofmax'; the layers are blstm\.0"):
+    with pytest.raises(
+        ValueError, match=r"train\.layer_l2: no layer matches 'sofmax'; the layers are blstm\.0"
+    ):
         layer_plan(KEPT, MODEL, {"sofmax": 0.1})
 
 

@@ -143,7 +143,7 @@ def test_files_for_each_sound(toy, sounds, capsys):
         (["a.wav", "--beam", "0"], "--beam 0: must be at least 1"),
         (["a.wav", "--longest", "0.1"], "--longest 0.1: must be at least 1 second"),
         (["a.wav", "--channel", "-1"], "--channel -1: channels are counted from 0"),
-        (["no*.wav"], "no*.wav: fits no file"),
+        (["no*.wav"], "no*.wav: matches no file"),
     ],
 )
 def test_wrong_options(toy, sounds, capsys, options, problem):

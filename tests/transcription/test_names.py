@@ -28,9 +28,9 @@ def test_files_folders_patterns_and_a_list(here):
 
 def test_what_holds_no_sound_is_said(here):
     (here / "empty").mkdir()
-    with pytest.raises(ValueError, match="empty: no sound file is in it"):
+    with pytest.raises(ValueError, match="empty: no sound files in it"):
         expand(["empty"], ())
-    with pytest.raises(ValueError, match=r"\*\.ogg: fits no file"):
+    with pytest.raises(ValueError, match=r"\*\.ogg: matches no file"):
         expand(["*.ogg"], ())
 
 
