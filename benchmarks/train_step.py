@@ -12,8 +12,9 @@ more than its share; one thread and `--clock cpu` are robust. On a GPU in float3
 LSTMs use TF32 and the square matrices do not, so shares are meaningful only in bfloat16.
 
 Prints one JSON line per case: `contestants` with the median, minimum and maximum seconds, parameters and
-loss; `times_faster`, the seconds of the fastest peer over each of ours; `share_of_matrix_rate`, ours relative
-to products of square matrices in the same precision, measured in the same rounds.
+loss; `times_faster`, the seconds of the fastest peer over each of ours; `matrix_gflops`, the rate of products
+of square matrices with each library, measured in the same rounds; `share_of_matrix_rate`, ours relative to the
+best of them in the same precision. With `--matrix-product auto torch`, ours runs in float32 with each.
 
     benchmarks/peers.sh
     python benchmarks/train_step.py --threads 2 --lengths equal ragged
@@ -30,6 +31,8 @@ from contest import ContestantError, Turn, Worker, Workers, add_arguments, alter
 MODELS = ["blstm_ctc", "blstm_ctc_attention", "vgg_ctc_attention", "transformer_ctc_attention"]
 MORE = ["transformer_narrow", "conformer_ctc_attention"]
 PRECISIONS = ["float32", "bfloat16"]
+Rates = dict[str, dict[str, list[float]]]  # precision -> library -> FLOP/s
+LIBRARIES = ["auto", "torch", "onednn"]
 SIZE = {"cpu": 2048, "cuda": 8192}  # of the square matrices
 
 
@@ -43,15 +46,9 @@ def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace
         except ContestantError as error:
             failed[toolkit] = str(error)
     losses: dict[str, float] = {}
-    turns: dict[str, Turn] = {}
-    for toolkit in built:
-        for precision in args.precision if toolkit == "ours" else args.peer_precision:
-            turns[f"{toolkit} {precision}"] = _step(workers[toolkit], precision, losses)
-    if "ours" in built:
-        for precision in args.precision:
-            turns[f"matrix {precision}"] = _product(workers["ours"], precision, SIZE[args.device])
-    times = alternate(turns, args)
-    products = {name.split()[1]: times.pop(name) for name in list(times) if name.startswith("matrix")}
+    rates: Rates = {}
+    times = alternate(_turns(workers, list(built), losses, rates, args), args)
+    times = {name: values for name, values in times.items() if not name.startswith("matrix")}
     contestants = summary(times)
     for name, numbers in contestants.items():
         numbers |= {"parameters": built[name.split()[0]]["parameters"], "loss": round(losses[name], 3)}
@@ -62,38 +59,69 @@ def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace
         "contestants": contestants,
         "times_faster": ratios(times),
     }
-    if products:
-        result |= _shares(workers["ours"]("flops"), times, products, SIZE[args.device])
+    if rates:
+        result |= _shares(workers["ours"]("flops"), times, rates)
     if args.profile:
         result["slowest"] = {name: workers["ours"]("profile", precision=name) for name in args.precision}
     return result | ({"failed": failed} if failed else {})
 
 
-def _step(worker: Worker, precision: str, losses: dict[str, float]) -> Turn:
+def _turns(
+    workers: Workers, toolkits: list[str], losses: dict[str, float], rates: Rates, args: argparse.Namespace
+) -> dict[str, Turn]:
+    library, *more = args.matrix_product
+    turns: dict[str, Turn] = {}
+    for toolkit in toolkits:
+        for precision in args.precision if toolkit == "ours" else args.peer_precision:
+            name = f"{toolkit} {precision}"
+            turns[name] = _step(workers[toolkit], name, library, losses)
+    if "ours" in toolkits:
+        for other in more:
+            name = f"ours float32 {other}"
+            turns[name] = _step(workers["ours"], name, other, losses)
+        for precision in args.precision:
+            turns[f"matrix {precision}"] = _product(workers["ours"], precision, SIZE[args.device], rates)
+    return turns
+
+
+def _step(worker: Worker, name: str, library: str, losses: dict[str, float]) -> Turn:
+    precision = name.split()[1]
+
     def turn() -> float:
-        answer = worker("step", precision=precision)
-        losses.setdefault(f"{worker.toolkit} {precision}", answer["loss"])
+        answer = worker("step", precision=precision, library=library)
+        losses.setdefault(name, answer["loss"])
         return float(answer["seconds"])
 
     return turn
 
 
-def _product(worker: Worker, precision: str, size: int) -> Turn:
-    return lambda: float(worker("product", precision=precision, size=size)["seconds"])
+def _product(worker: Worker, precision: str, size: int, rates: Rates) -> Turn:
+    """Return a turn that collects rates; its seconds do not matter."""
+
+    def turn() -> float:
+        for library, rate in worker("product", precision=precision, size=size).items():
+            rates.setdefault(precision, {}).setdefault(library, []).append(rate)
+        return 0.0
+
+    return turn
 
 
-def _shares(
-    flops: float, times: dict[str, list[float]], products: dict[str, list[float]], size: int
-) -> dict[str, object]:
-    """Return our speed relative to that of matrix products alone."""
-    rates = {precision: 2 * size**3 / statistics.median(values) for precision, values in products.items()}
+def _shares(flops: float, times: dict[str, list[float]], rates: Rates) -> dict[str, object]:
+    """Return our speed relative to that of matrix products alone, with the best library."""
+    medians = {
+        precision: {library: statistics.median(values) for library, values in found.items()}
+        for precision, found in rates.items()
+    }
     shares = {
-        precision: flops / statistics.median(times[f"ours {precision}"]) / rate
-        for precision, rate in rates.items()
+        precision: flops / statistics.median(times[f"ours {precision}"]) / max(found.values())
+        for precision, found in medians.items()
     }
     return {
         "gflop": round(flops / 1e9, 1),
-        "matrix_gflops": {precision: round(rate / 1e9, 1) for precision, rate in rates.items()},
+        "matrix_gflops": {
+            precision: {library: round(rate / 1e9, 1) for library, rate in found.items()}
+            for precision, found in medians.items()
+        },
         "share_of_matrix_rate": {precision: round(share, 3) for precision, share in shares.items()},
     }
 
@@ -108,6 +136,13 @@ def main() -> None:
     parser.add_argument("--lengths", nargs="+", default=["equal"], choices=["equal", "ragged"])
     parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="of ours")
     parser.add_argument("--peer-precision", nargs="+", default=["float32"], choices=PRECISIONS)
+    parser.add_argument(
+        "--matrix-product",
+        nargs="+",
+        default=["auto"],
+        choices=LIBRARIES,
+        help="run.matrix_product of ours; each after the first is one more contestant, in float32",
+    )
     parser.add_argument("--profile", action="store_true", help="name our slowest operations")
     args = parser.parse_args()
     with Workers(args.toolkits, threads=args.threads, peers=args.peers) as workers:

@@ -8,10 +8,9 @@ import pkgutil
 import platform
 import shutil
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import asr_topdown
 
@@ -118,29 +117,23 @@ def _torch() -> Iterator[Finding]:
         yield Finding("OK", f"GPU {index}: {torch.cuda.get_device_name(index)}, {memory:.0f} GiB")
     if not torch.cuda.is_available():
         yield Finding("OK", "no GPU that torch can use: trainings run on the CPU")
-        yield _cpu_speed(torch)
+        yield _cpu_speed()
 
 
-def _cpu_speed(torch: Any) -> Finding:
+def _cpu_speed() -> Finding:
     """Matrix-product rates, which decide whether bfloat16 pays on this processor."""
-    rates = {dtype: _matmul_rate(torch, dtype) for dtype in (torch.float32, torch.bfloat16)}
-    ratio = rates[torch.bfloat16] / rates[torch.float32]
-    verdict = "try train.precision=bfloat16" if ratio > 1.5 else "stay with float32"
-    speed = f"float32 {rates[torch.float32]:.0f} GFLOP/s, bfloat16 {ratio:.1f} × that"
+    import torch
+
+    from asr_topdown.nn import matrix_product
+
+    libraries = matrix_product.rates(512, repeats=20)
+    float32, bfloat16 = (
+        max(found.values()) for found in (libraries, matrix_product.rates(512, torch.bfloat16, repeats=20))
+    )
+    verdict = "try train.precision=bfloat16" if bfloat16 > 1.5 * float32 else "stay with float32"
+    each = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in libraries.items())
+    speed = f"float32 {float32 / 1e9:.0f} GFLOP/s ({each}), bfloat16 {bfloat16 / float32:.1f} × that"
     return Finding("OK", f"matrix products: {speed}: {verdict}")
-
-
-def _matmul_rate(torch: Any, dtype: Any) -> float:
-    """GFLOP/s of a 512 × 512 × 512 product: the best of several, at most 0.2 s in all."""
-    size = 512
-    left, right = torch.ones(size, size, dtype=dtype), torch.ones(size, size, dtype=dtype)
-    left @ right  # the first call chooses a kernel
-    best, stop = float("inf"), time.perf_counter() + 0.2
-    while time.perf_counter() < stop:
-        start = time.perf_counter()
-        left @ right
-        best = min(best, time.perf_counter() - start)
-    return float(2e-9 * size**3 / best)
 
 
 def _tools() -> Iterator[Finding]:

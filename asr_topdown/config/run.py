@@ -43,3 +43,8 @@ class RunConfig(Section):
         description="implementation of the transducer loss; auto: the first of warp_rnnt (CUDA only), "
         "torchaudio and torch (this package's own) that can be imported",
     )
+    matrix_product: Literal["auto", "torch", "onednn"] = Field(
+        "auto",
+        description="library of float32 matrix products on a CPU, PyTorch's own or oneDNN, which round "
+        "differently; auto: oneDNN for those kinds of products for which it is clearly faster here",
+    )

@@ -89,7 +89,8 @@ def _training(training: Training, role: str) -> Iterable[str]:
         yield f"- Started from the network `{node.parent.node}`, epoch {node.parent.epoch}."
     yield f"- Best epoch {outcome.best_epoch} of {outcome.epochs}, {outcome.seconds / 60:.1f} minutes."
     if training.about is not None:
-        yield f"- Machine: {training.about.machine}."
+        products = training.about.products
+        yield f"- Machine: {training.about.machine}{f'; float32 products: {products}' if products else ''}."
 
 
 def _data(training: Training) -> Iterable[str]:

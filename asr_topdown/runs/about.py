@@ -49,12 +49,14 @@ class About:
         train: the training data.
         dev: the data on which the epoch was chosen.
         machine: processor or GPU, and versions.
+        products: which library computed the float32 matrix products; "" until the training has ended.
     """
 
     layers: Mapping[str, int]
     train: DataSize
     dev: DataSize
     machine: str
+    products: str = ""
 
     @property
     def parameters(self) -> int:
@@ -81,6 +83,11 @@ def write(folder: Path, model: "Model", experiment: "Experiment") -> None:
     files.write_json(folder / NAME, {**asdict(about), "layers": [list(layer) for layer in sizes.items()]})
 
 
+def add_products(folder: Path, products: str) -> None:
+    """Complete about.json with what is known only after the training."""
+    files.write_json(folder / NAME, {**files.read_json(folder / NAME), "products": products})
+
+
 def read(folder: Path) -> About | None:
     """Read the output of `write`; None if there is none, or it is from another version."""
     path = folder / NAME
@@ -93,6 +100,7 @@ def read(folder: Path) -> About | None:
             train=DataSize(**values["train"]),
             dev=DataSize(**values["dev"]),
             machine=str(values["machine"]),
+            products=str(values.get("products", "")),
         )
     except (KeyError, TypeError, ValueError):
         return None

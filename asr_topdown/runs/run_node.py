@@ -13,6 +13,7 @@ from asr_topdown.data.inputs import read_utterances
 from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn import matrix_product
 from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.runs import about, continuation, frozen_prefix, lora
 from asr_topdown.runs.dev_error import decoder_of, with_dev_error
@@ -91,6 +92,8 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
     for epoch in trainer.epochs():
         now = _frozen(model, node, still)
         assert now == frozen, f"{folder}: frozen layers {node.frozen} or parameters changed in epoch {epoch}"
+    if distributed.current().leads:
+        about.add_products(folder, matrix_product.described(trainer.products or {}))
     progress, best = trainer.progress, trainer.progress.best_score
     log.info(
         "%s: best epoch %d of %d, dev error (%s) %.4f",

@@ -17,8 +17,8 @@ from asr_topdown.config.run import RunConfig
 from asr_topdown.config.train import TrainConfig
 from asr_topdown.engines import interruption
 from asr_topdown.models.model import Model
-from asr_topdown.nn import precision
-from asr_topdown.train import distributed, optim, peak_memory, rng
+from asr_topdown.nn import matrix_product, precision
+from asr_topdown.train import distributed, optim, peak_memory, products, rng
 from asr_topdown.train.checkpoint import CheckpointPair
 from asr_topdown.train.compiled import compile_blocks
 from asr_topdown.train.epochs import EpochWeights
@@ -58,6 +58,7 @@ class Trainer:
 
     Attributes:
         progress: of the run.
+        products: which library computes which matrix product; known once it has begun.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Trainer:
         self.checkpoints = CheckpointPair(folder)
         self.weights = EpochWeights(folder, config, run)
         self.progress = Progress()
+        self.products: matrix_product.Choices | None = None
         self._workers = usual_workers(device) if run.num_workers is None else run.num_workers
         self._best_state: dict[str, Tensor] | None = None
 
@@ -107,6 +109,7 @@ class Trainer:
         with (
             MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics,
             interruption.deferred(),
+            matrix_product.installed(self.products or {}),
         ):
             told = TrainingLog(metrics, self.max_epochs, self.plateau)
             while not self.progress.finished:
@@ -127,6 +130,9 @@ class Trainer:
         peak_memory.reset(self.device)
         rng.seed_dropout(self.seed, self.world.rank)
         self._resume()
+        self.products = products.chosen(
+            self.run_config, self.config.precision, self.device, self.world, self.products
+        )
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
 
@@ -254,6 +260,7 @@ class Trainer:
                 "updates": self.updates.state(),
                 "rng": generators,
                 "progress": self.progress.state(),
+                "products": dict(self.products or {}),
             }
         )
 
@@ -277,6 +284,7 @@ class Trainer:
             raise ValueError(f"{self.checkpoints.newest}: {error}") from None
         self.model.load_state_dict(state["model"])
         self._best_state = state["best"]
+        self.products = state.get("products")
         self.progress = progress = Progress.restored(state["progress"])
         stopped = self.plateau.verdict(progress.scores) is Verdict.STOP
         if progress.finished and not stopped and progress.epoch < self.max_epochs:

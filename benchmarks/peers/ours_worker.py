@@ -1,6 +1,7 @@
 """This project as a contestant; run by the benchmarks in the environment that they run in themselves."""
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
@@ -14,6 +15,7 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn import matrix_product
 from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.train.optim import build_optimizer
 
@@ -55,6 +57,15 @@ class Ours(Contestant):
             self.loss(network, (feats[:1], lengths[:1], tokens[:1], token_lengths[:1])).backward()
         network.zero_grad(set_to_none=True)
         return len(feats) * float(counter.get_total_flops()) + lstm_flops(network, lengths)
+
+    def multiplying(self, library: str) -> AbstractContextManager[None]:
+        return matrix_product.installed(matrix_product.choose(library))
+
+    def product(
+        self, dtype: torch.dtype, size: int, device: str, clock: Callable[[], float]
+    ) -> dict[str, float]:
+        """FLOP/s of a product of square matrices by each library, the best of three."""
+        return matrix_product.rates(size, dtype, device, repeats=3, clock=clock)
 
     def search(
         self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int

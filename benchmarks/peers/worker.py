@@ -3,6 +3,7 @@
 A contestant is a program in an environment of its own that calls `serve`. This file needs only PyTorch.
 """
 
+import contextlib
 import json
 import os
 import sys
@@ -18,6 +19,7 @@ BATCH, FRAMES, FEATURES, LABELS, UNITS = 16, 800, 83, 80, 50
 MODELS = ("blstm_ctc", "blstm_ctc_attention", "vgg_ctc_attention", "transformer_ctc_attention")
 # A score that no label that goes on can be worse than: whoever has it on <eos> runs to the length asked for.
 NEVER = -1e4
+CLOCKS = {"wall": time.perf_counter, "cpu": time.process_time}
 
 Batch = tuple[Tensor, Tensor, Tensor, Tensor]
 
@@ -36,6 +38,10 @@ class Contestant(Protocol):
     def optimizer(self, model: str, network: nn.Module) -> torch.optim.Optimizer:
         """Over the network's parameters."""
         ...
+
+    def multiplying(self, library: str) -> contextlib.AbstractContextManager[None]:
+        """A context in which a CPU's float32 matrix products go to this library, auto to the faster one."""
+        return contextlib.nullcontext()
 
     def search(
         self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int
@@ -77,11 +83,12 @@ class _Worker:
         learnt = sum(value.numel() for value in self.network.parameters() if value.requires_grad)
         return {"parameters": learnt, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
-    def step(self, precision: str) -> dict[str, float]:
+    def step(self, precision: str, library: str = "auto") -> dict[str, float]:
         """Forward, backward, clipping, update: seconds, and the loss before it."""
         self.network.train()
         losses: list[Tensor] = []
-        seconds = timed(lambda: losses.append(self._step(precision)), self.device, self.clock)
+        with self.contestant.multiplying(library if precision == "float32" else "torch"):
+            seconds = timed(lambda: losses.append(self._step(precision)), self.device, self.clock)
         return {"seconds": seconds, "loss": float(losses[0])}
 
     def _step(self, precision: str) -> Tensor:
@@ -112,9 +119,8 @@ class _Worker:
         ]
 
     def product(self, precision: str, size: int) -> dict[str, float]:
-        """Of two square matrices: seconds, the best of three."""
-        a, b = (torch.randn(size, size, device=self.device, dtype=getattr(torch, precision)) for _ in "ab")
-        return {"seconds": min(timed(lambda: a @ b, self.device, self.clock) for _ in range(4))}
+        """FLOP/s of a product of square matrices by each library; asked of ours only."""
+        return self.contestant.product(getattr(torch, precision), size, self.device, CLOCKS[self.clock])
 
     def prepare_search(self, beam: int, ctc_weight: float, tokens: int) -> None:
         """For the network that was built."""
@@ -140,7 +146,7 @@ class _Worker:
 def timed(call: Callable[[], Any], device: str, clock: str = "wall") -> float:
     """Seconds that it takes, until the device has finished: on the wall, or of the processor ("cpu")."""
     finish = torch.cuda.synchronize if device == "cuda" else lambda: None
-    now = time.perf_counter if clock == "wall" else time.process_time
+    now = CLOCKS[clock]
     finish()
     started = now()
     call()

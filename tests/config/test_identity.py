@@ -58,6 +58,7 @@ def test_sections_do_not_run_into_each_other() -> None:
         "run.threads=2",
         "run.keep_epochs=all",
         "run.transducer_loss=torch",
+        "run.matrix_product=onednn",
         "train.epochs=3",
         "train.patience=1",
         "decode.beam=3",

@@ -57,7 +57,7 @@ def test_what_a_card_says(experiment, named):
     assert "| blstm.1 | 120 | trained |\n| softmax | 30 | frozen |" in text
 
 
-def test_the_licence_of_the_data_is_on_the_card(experiment, named, tmp_path):
+def test_the_datas_licence_and_the_library_of_the_products_are_on_the_card(experiment, named, tmp_path):
     import json
 
     from asr_topdown.corpora import licences
@@ -66,9 +66,11 @@ def test_the_licence_of_the_data_is_on_the_card(experiment, named, tmp_path):
     values = json.loads(about.read_text())
     licences.write(tmp_path, " CC0,\n by | all ")
     values["train"]["licence"] = licences.read(tmp_path)
+    values["products"] = "torch"
     about.write_text(json.dumps(values))
     (path,) = [one for one in write_cards(collect(experiment)) if one.parent.name == named["joint_seed1"]]
     assert "| trained on | train | 40 | 80 | 0.05 | CC0, by \\| all |" in path.read_text()
+    assert f"- Machine: {values['machine']}; float32 products: torch.\n" in path.read_text()
     assert "- All layers from scratch, seed 1.\n" in path.read_text()
 
 

@@ -1,5 +1,6 @@
 """about.json: what a training's folder says of its layers, its data and its machine."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -16,6 +17,9 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert found is not None
     assert list(found.layers) == ["b", "a"]  # input first, whatever the alphabet says
     assert (found.parameters, found.train, found.dev.name) == (3, about.DataSize("train", 3, 9, 0.5), "dev")
+    assert found.products == ""
+    about.add_products(tmp_path, "torch")
+    assert about.read(tmp_path) == dataclasses.replace(found, products="torch")
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"layers": 3}', '{"layers": [], "train": {"name": 1}}'])

@@ -403,3 +403,4 @@ def test_adapters_are_trained_resumed_and_left_as_a_plain_model(
     assert sizes[0] is not None
     assert sizes[1] is not None
     assert sizes[0].layers == sizes[1].layers
+    assert all(size.products.startswith(("torch", "oneDNN (")) for size in sizes if size is not None)
