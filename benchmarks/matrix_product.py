@@ -51,7 +51,7 @@ LAYERS = [
 
 
 def measured(layer: Layer, choices: Choices, repeats: int) -> Iterator[dict[str, object]]:
-    """Its three products."""
+    """Measure its three products."""
     x, grad = torch.randn(layer.rows, layer.inputs), torch.randn(layer.rows, layer.outputs)
     weight = torch.randn(layer.outputs, layer.inputs)
     for layout, operands in matrix_product.LAYOUTS.items():

@@ -13,8 +13,8 @@ LSTMs use TF32 and the square matrices do not, so shares are meaningful only in 
 
 Prints one JSON line per case: `contestants` with the median, minimum and maximum seconds, parameters and
 loss; `times_faster`, the seconds of the fastest peer over each of ours; `matrix_gflops`, the rate of products
-of square matrices with each library, measured in the same rounds; `share_of_matrix_rate`, ours relative to the
-best of them in the same precision. With `--matrix-product auto torch`, ours runs in float32 with each.
+of square matrices with each library, measured in the same rounds; `share_of_matrix_rate`, ours relative to
+the best of them in the same precision. With `--matrix-product auto torch`, ours runs in float32 with each.
 
     benchmarks/peers.sh
     python benchmarks/train_step.py --threads 2 --lengths equal ragged

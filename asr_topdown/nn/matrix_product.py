@@ -48,13 +48,13 @@ Timer = Callable[[Callable[[], object]], float]
 
 
 def libraries() -> list[str]:
-    """Those that this PyTorch has: torch, and onednn."""
+    """Return those that this PyTorch has: torch, and onednn."""
     has_onednn = torch.backends.mkldnn.is_available() and hasattr(torch.ops.mkldnn, "_linear_pointwise")
     return ["torch", "onednn"] if has_onednn else ["torch"]
 
 
 def choose(library: str) -> Choices:
-    """What `installed` takes: for torch, for onednn (all but small products), or for auto, as measured here.
+    """Return what `installed` takes: for torch, onednn (all but small products), or auto, as measured here.
 
     Raises:
         ValueError: for onednn, if this PyTorch is built without it.
@@ -72,14 +72,14 @@ def _measured(threads: int) -> Choices:
 
 
 def described(choices: Choices) -> str:
-    """For logs and records."""
+    """Describe the choices for logs and records."""
     kinds = (f"{kind} from {least:,} multiplications" for kind, least in choices.items())
     return f"oneDNN ({', '.join(kinds)}), otherwise torch" if choices else "torch"
 
 
 @contextlib.contextmanager
 def installed(choices: Choices) -> Iterator[None]:
-    """A context in which oneDNN computes the products that `choices` names; without any, nothing changes."""
+    """Let oneDNN compute the products that `choices` names; without any, change nothing."""
     if not choices:
         yield
         return
@@ -106,7 +106,7 @@ def installed(choices: Choices) -> Iterator[None]:
 
 
 def goes_to_onednn(choices: Choices, a: Tensor, b: Tensor) -> bool:
-    """Whether `installed` has oneDNN compute a @ b."""
+    """Return whether `installed` has oneDNN compute a @ b."""
     if a.shape[0] < WIDTHS[-1] or a.dtype != torch.float32 or b.dtype != torch.float32:
         return False
     least = choices.get(_kind(a, b))
@@ -114,7 +114,7 @@ def goes_to_onednn(choices: Choices, a: Tensor, b: Tensor) -> bool:
 
 
 def _kind(a: Tensor, b: Tensor) -> str:
-    """Layout and width class, such as "forward 256"; "" for what is left to PyTorch."""
+    """Name the layout and the width, as in "forward 256"; "" for what is left to PyTorch."""
     narrowest = min(*a.shape, b.shape[1])
     width = next((width for width in WIDTHS if narrowest >= width), None)
     layout = None
@@ -129,7 +129,7 @@ def _kind(a: Tensor, b: Tensor) -> str:
 
 
 def by_onednn(a: Tensor, b: Tensor, bias: Tensor | None = None) -> Tensor:
-    """A @ b + bias, (M, K) and (K, N) -> (M, N), contiguous; `bias` is (N,).
+    """Return a @ b + bias: (M, K) and (K, N) -> (M, N), contiguous; `bias` is (N,).
 
     oneDNN multiplies rows that are contiguous. Of a weight gradient, it is cheaper to make either `a` so, or
     both `b` transposed and the product.
@@ -169,7 +169,7 @@ def measure(timer: Timer | None = None) -> Choices:
 
 
 def _least_size(layout: str, width: int, timer: Timer) -> int | None:
-    """The size from which on oneDNN is clearly faster, a power of two; None if it never is.
+    """Return the size from which on oneDNN is clearly faster, a power of two; None if it never is.
 
     Before oneDNN computes the first product of a shape, it prepares code for it, which may take as long as a
     small product. Every product is counted as the first of its shape, as it is when lengths are ragged.
@@ -190,14 +190,14 @@ def _least_size(layout: str, width: int, timer: Timer) -> int | None:
 
 
 def clock() -> Callable[[], float]:
-    """The processor's with one thread, since other work on the machine disturbs it least; else the wall's."""
+    """Return the thread's processor time with one thread, which other work disturbs least; else wall time."""
     return time.thread_time if torch.get_num_threads() == 1 else time.perf_counter
 
 
 def seconds(
     call: Callable[[], object], device: str = "cpu", clock: Callable[[], float] = time.perf_counter
 ) -> float:
-    """Of one call, until the device has finished it."""
+    """Time one call, until the device has finished it."""
     finish = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
     finish()
     started = clock()
@@ -214,9 +214,9 @@ def rates(
     repeats: int = 10,
     clock: Callable[[], float] = time.perf_counter,
 ) -> dict[str, float]:
-    """Library -> FLOP/s of a product of square matrices, the best of some; both for float32 on a CPU.
+    """Measure the FLOP/s of a product of square matrices with each library, the best of `repeats`.
 
-    The highest is the rate against which other work is to be judged.
+    The highest is the rate to compare other work with. Only float32 on a CPU has two libraries.
     """
     a, b = (torch.ones(size, size, dtype=dtype, device=device) for _ in "ab")
     calls: dict[str, Callable[[], object]] = {"torch": lambda: a @ b}

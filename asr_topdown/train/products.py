@@ -15,7 +15,7 @@ log = logging.getLogger(__name__)
 def chosen(
     run: RunConfig, precision: str, device: torch.device, world: World, kept: Choices | None
 ) -> Choices:
-    """For `matrix_product.installed`; nothing but a CPU in float32 has a choice.
+    """Return the argument of `matrix_product.installed`; only a CPU in float32 has a choice.
 
     With several processes rank 0 measures for all: one choice is in the checkpoint, and a training that is
     resumed, also by another number of processes, goes on with it.
