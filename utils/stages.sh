@@ -33,7 +33,7 @@ stage() {
 
     word=$(first_missing "${inputs[@]}")
     if [[ $word ]]; then
-        echo "== stage $number · $name: error: $word is not there; run the stages before this one first" >&2
+        echo "== stage $number · $name: error: $word is missing; run the earlier stages first" >&2
         exit 1
     fi
     mkdir -p "$log"
@@ -48,7 +48,7 @@ stage() {
     "${command[@]}" 2>&1 | tee -i "$record.log" || status=$?
     word=$(first_missing "${outputs[@]}")
     if ((!status)) && [[ $word ]]; then
-        echo "the command succeeded but $word is not there" >>"$record.log"
+        echo "the command succeeded but $word is missing" >>"$record.log"
         status=1
     fi
     if ((status)); then stage_failed "$number" "$name" "$record.log" "$status"; fi

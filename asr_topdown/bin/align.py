@@ -1,4 +1,4 @@
-"""`asr-topdown align`: when each word of known transcripts is said."""
+"""`asr-topdown align`: the times of the words of known transcripts."""
 
 import argparse
 import sys
@@ -69,7 +69,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
-    """The tables of one data directory, in the time of its recordings."""
+    """Write the tables of a data directory, with times in its recordings."""
     from asr_topdown import datadir, files
     from asr_topdown.transcription.textgrid import Interval, text_grid
 
@@ -97,8 +97,6 @@ def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
 
 
 def _place(data: "DataDir", utterance: str) -> tuple[str, float, float]:
-    """An utterance's recording, where it begins in that, and how many of its seconds are one of the
-    utterance.
-    """
+    """Return an utterance's recording, its start there, and its speed factor."""
     start = 0.0 if data.segments is None else data.segments[utterance][1]
     return data.recording(utterance), start, data.speed.get(utterance, 1.0)

@@ -1,4 +1,4 @@
-"""`asr-topdown cka`: how alike the layers of two trained networks are."""
+"""`asr-topdown cka`: similarity of the layers of two trained networks."""
 
 import argparse
 from pathlib import Path
@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the table, a row for each layer of MODEL_A, and write it."""
+    """Print and write the table, with a row for each layer of MODEL_A."""
     from asr_topdown.decode.model import content_hash, load_trained
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.probing import cka

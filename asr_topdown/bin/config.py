@@ -1,4 +1,4 @@
-"""`asr-topdown config`: what a configuration says once its files and `--set` are put together."""
+"""`asr-topdown config`: a configuration after merging its files and `--set`."""
 
 import argparse
 from pathlib import Path

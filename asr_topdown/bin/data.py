@@ -1,4 +1,4 @@
-"""`asr-topdown data`: data directories from data directories."""
+"""`asr-topdown data`: new data directories from existing ones."""
 
 import argparse
 from collections.abc import Callable, Sequence
@@ -28,7 +28,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the new directories, with the features that their utterances have, and say how much they hold."""
+    """Write the new directories, with existing features, and print their sizes."""
     made: Sequence[DataDir] = args.make(args)
     for part in made:
         datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
@@ -100,10 +100,10 @@ def _subset(args: argparse.Namespace) -> list[DataDir]:
 
 
 def _chosen(data: DataDir, args: argparse.Namespace) -> list[str]:
-    """The utterances that the options name.
+    """Return the utterances that the options choose.
 
     Raises:
-        ValueError: naming what is not in `data`, or a number that is not within it.
+        ValueError: naming what is not in `data`, or a number that is out of range.
     """
     if args.utterances is not None:
         return _first_words(args.utterances)
@@ -116,7 +116,7 @@ def _chosen(data: DataDir, args: argparse.Namespace) -> list[str]:
         return [utterance for speaker in wanted for utterance in spoken[speaker]]
     for name, number in (("first", args.first), ("per-speaker", args.per_speaker), ("random", args.random)):
         if number is not None and not 1 <= number <= len(data.utt2spk):
-            raise ValueError(f"--{name} {number}: must be 1 to {len(data.utt2spk)}, as {data.path} has")
+            raise ValueError(f"--{name} {number}: must be 1 to {len(data.utt2spk)}, the size of {data.path}")
     if args.first is not None:
         return data.utterances()[: args.first]
     if args.per_speaker is not None:
@@ -190,7 +190,7 @@ def _speed(args: argparse.Namespace) -> list[DataDir]:
 
 
 def _written(parts: list[DataDir], sources: Sequence[Path]) -> list[DataDir]:
-    """Write all of `parts`, none if one would take the place of what it is made from."""
+    """Write all of `parts`, or none if one would overwrite its source."""
     for part in parts:
         if part.path.resolve() in {source.resolve() for source in sources}:
             raise ValueError(f"{part.path}: is the source itself; name another folder with --out")

@@ -1,4 +1,4 @@
-"""`asr-topdown decode`: from features to transcripts, with one model or with all of an experiment."""
+"""`asr-topdown decode`: from features to transcripts, with one model or all models of an experiment."""
 
 import argparse
 import contextlib
@@ -46,7 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Decode what has not been decoded with these settings yet."""
+    """Decode what has not yet been decoded with these settings."""
     if args.model is not None and args.out is None:
         raise ValueError("--model needs --out")
     options.processes(args, 0)
@@ -79,7 +79,7 @@ def run(args: argparse.Namespace) -> None:
 def _decoded(
     todo: list[Decoding], args: argparse.Namespace, engine: "Engine | None", faults: dict[str, str]
 ) -> "Generator[tuple[Decoding, Decoded], None, None]":
-    """Each with what was found, as soon as all of its parts are there; `faults` is told why others fail."""
+    """Yield each decoding with its results when all its parts are done; add failures to `faults`."""
     from asr_topdown.decode.parts import Decoded, Part, decode_part, joined
     from asr_topdown.decode.recognize import Share
     from asr_topdown.engines.parts import run_parts
@@ -117,7 +117,7 @@ def _decoded(
 
 
 def _settings(args: argparse.Namespace) -> "tuple[DecodeConfig | None, tuple[str, ...]]":
-    """How to decode: as --config says, or as each model's own configuration with the changes of --set."""
+    """Return how to decode: by --config, or by each model's configuration with the changes of --set."""
     if args.config is not None:
         return options.read_config(args).decode, ()
     for override in args.overrides:
@@ -127,7 +127,7 @@ def _settings(args: argparse.Namespace) -> "tuple[DecodeConfig | None, tuple[str
 
 
 def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
-    """(model folder, where its transcripts go)."""
+    """Return each (model folder, folder for its transcripts)."""
     from asr_topdown.runs.store import Store
 
     if args.model is not None:
@@ -145,7 +145,7 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
 def _calibration(
     decoded: "Decoded", vocabulary: "Vocabulary", reference: Mapping[str, str]
 ) -> dict[str, float | None] | None:
-    """Of the model's CTC head, as `score.calibration` says; None without one."""
+    """Compute the calibration of the model's CTC head (`score.calibration`); None without one."""
     from asr_topdown.score.calibration import calibrate
 
     paths = {name: result.ctc_path for name, result in decoded.found.items()}
@@ -154,7 +154,7 @@ def _calibration(
 
 
 def _write(one: Decoding, decoded: "Decoded") -> str:
-    """Write the transcripts of one data directory; returns a line that says how it went."""
+    """Write the transcripts of a data directory; return a line with the result."""
     from asr_topdown import datadir
     from asr_topdown.data import inputs
     from asr_topdown.decode.recognize import write_nbest
@@ -167,7 +167,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     spoken = decoded.frames * features.frame_seconds
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
     reference = datadir.read_transcripts(one.data.folder / "text")
-    # Where there is no sound nothing is heard: all deletions, if words were said.
+    # Utterances without sound get empty hypotheses, which count as deletions.
     silent = inputs.left_out(one.data.folder, features) & reference.keys()
     texts = dict.fromkeys(silent, "") | texts
     datadir.write_table(one.target / "text", texts)
@@ -204,7 +204,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
 def _rates(
     reference: Mapping[str, str], texts: Mapping[str, str], unit: str, nlsyms: Collection[str]
 ) -> dict[str, float | None]:
-    """CER and WER, or of labels their error rate; None where nothing is said in any reference."""
+    """Compute CER and WER, or the labels' error rate; None if all references are empty."""
     from asr_topdown.score.errors import RATE_KEYS, counted, words
     from asr_topdown.score.report import score
 

@@ -1,4 +1,4 @@
-"""What `asr-topdown decode` has to do: a data directory and a model, named by their content."""
+"""The work of `asr-topdown decode`: pairs of data directory and model, named by their content."""
 
 import functools
 import hashlib
@@ -19,7 +19,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class DataSet:
-    """A data directory, and the name of the folder that its transcripts go to."""
+    """A data directory, and the name of the folder for its transcripts."""
 
     folder: Path
     name: str
@@ -47,39 +47,39 @@ class DataSet:
         return self._once(inputs.features_hash, features)
 
     def seconds(self, features: "FeaturesConfig") -> float:
-        """How long all of its utterances are."""
+        """Total duration of its utterances."""
         from asr_topdown.data import inputs
 
         return self._once(inputs.seconds, features)
 
     def _once(self, read: "Callable[[Path, FeaturesConfig], T]", features: "FeaturesConfig") -> T:
-        """Many models read the same directory."""
+        """Read once, since many models use the same directory."""
         if (read, features) not in self._known:
             self._known[read, features] = read(self.folder, features)
         return cast("T", self._known[read, features])
 
 
 class Size(NamedTuple):
-    """How much there is to be decoded."""
+    """Amount of data to decode."""
 
     utterances: int
     seconds: float
     batches: int  # at least
 
     def parts(self, nj: int, seconds: float) -> int:
-        """Of `nj` processes that have so many seconds to decode, how many should share these; 1 or more."""
+        """Return the number of parts, at least 1, if `nj` processes have `seconds` to decode in total."""
         return max(1, min(math.ceil(nj * self.seconds / seconds), self.batches)) if seconds else 1
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """A data directory to be decoded with a model, unless that has been done.
+    """A data directory to decode with a model, unless that has been done.
 
     Attributes:
         model: the model's folder.
         data: the data directory.
-        target: where the transcripts go.
-        wanted: how to decode; None = as the model's configuration says, but for `overrides`.
+        target: folder for the transcripts.
+        wanted: how to decode; None = by the model's configuration with `overrides`.
         overrides: `decode.key=value`.
         device: where to compute.
     """
@@ -100,17 +100,17 @@ class Decoding:
 
     @property
     def reference(self) -> str:
-        """Where the transcripts are that the results were compared with."""
+        """The reference transcripts of the results."""
         return str(self.data.folder / "text")
 
     @property
     def decode(self) -> "DecodeConfig":
-        """The settings, which are the model's own unless others are wanted."""
+        """The settings: the given ones, or else the model's own."""
         return self.wanted or self.config.decode
 
     @property
     def size(self) -> Size:
-        """How much that is."""
+        """The amount of data."""
         from asr_topdown.decode.recognize import UTTERANCES_PER_BATCH
 
         features, utterances = self.config.features, self.data.utterances
@@ -121,7 +121,7 @@ class Decoding:
 
     @functools.cached_property
     def settings(self) -> dict[str, str]:
-        """What the decoding is made of, by content: if it is the same, so is the result."""
+        """Everything that determines the result, by content."""
         from asr_topdown.decode.model import content_hash, decoder_hash
 
         return {
@@ -132,7 +132,7 @@ class Decoding:
         }
 
     def check(self) -> None:
-        """Make sure that the model can read these features, and that no transcripts are overwritten.
+        """Check that the model can read these features, and that no reference is overwritten.
 
         Raises:
             ValueError: naming the directory, and both values of a setting that differs.
@@ -144,7 +144,7 @@ class Decoding:
         inputs.check_for_model(self.data.folder, self.config.features, self.model)
 
     def is_done(self) -> bool:
-        """Whether the target holds what would come out; the name of the reference is brought up to date."""
+        """Whether the target already has the result; update the reference's name there."""
         from asr_topdown.files import read_json, write_json
 
         path = self.target / "result.json"
@@ -158,13 +158,13 @@ class Decoding:
         return True
 
     def job_folder(self, number: int, of: int) -> Path:
-        """Where an engine keeps what it must remember of a part, as long as that is not done."""
+        """The folder for an engine's records of a part until it is done."""
         key = hashlib.sha256(json.dumps(self.settings, sort_keys=True).encode()).hexdigest()[:16]
         return self.target / "jobs" / f"{key}.{number + 1}of{of}"
 
 
 def data_sets(folders: Sequence[Path]) -> list[DataSet]:
-    """The data directories, each with a name of its own.
+    """Give each data directory a unique name.
 
     Raises:
         ValueError: naming two whose transcripts would go to the same folder.

@@ -1,4 +1,4 @@
-"""`asr-topdown doctor`: is this machine fit, and what would be good to have."""
+"""`asr-topdown doctor`: checks that this machine has all that is required, and lists optional tools."""
 
 import argparse
 import importlib
@@ -47,7 +47,7 @@ State = Literal["OK", "missing", "warning", "BROKEN"]
 
 
 class Finding(NamedTuple):
-    """One line of the answer; only `BROKEN` makes the command fail."""
+    """One line of output; only `BROKEN` makes the command fail."""
 
     state: State
     what: str
@@ -58,7 +58,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print the findings as they come; exit code 1 if something required is broken."""
+    """Print each finding at once; exit code 1 if something required is broken."""
     broken = 0
     for check in (_python, _packages, _own_modules, _torch, _tools):
         for finding in check():
@@ -121,7 +121,7 @@ def _torch() -> Iterator[Finding]:
 
 
 def _cpu_speed() -> Finding:
-    """Matrix-product rates, which decide whether bfloat16 pays on this processor."""
+    """Measure matrix-product rates, which show whether bfloat16 is faster on this processor."""
     import torch
 
     from asr_topdown.nn import matrix_product
@@ -154,7 +154,7 @@ def _disk(folder: Path) -> Finding:
 
 
 def _import_problem(module: str) -> str | None:
-    """Why `module` cannot be imported, in one line; None if it can."""
+    """Return in one line why `module` cannot be imported; None if it can."""
     try:
         importlib.import_module(module)
     except Exception as error:  # a broken installation raises anything

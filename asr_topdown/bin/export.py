@@ -29,7 +29,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the file, and compare it with PyTorch where onnxruntime is installed."""
+    """Write the file, and compare it with PyTorch if onnxruntime is installed."""
     _check_installed()
     from asr_topdown.decode.model import load_trained
     from asr_topdown.export.recognizer import Ports, largest_difference, write_onnx

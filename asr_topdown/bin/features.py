@@ -55,7 +55,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Dump the features of each directory, then the statistics of the first."""
+    """Write the features of each directory, then the statistics of the first."""
     settings = options.read_config(args).features
     folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
     faults: dict[Path, str] = {}
@@ -63,7 +63,7 @@ def run(args: argparse.Namespace) -> None:
         for source, folder in zip(args.dirs, folders, strict=True):
             try:
                 _dump(source, folder, settings, args, engine)
-            except ValueError as error:  # one directory does not cost the others theirs
+            except ValueError as error:  # a failing directory does not stop the others
                 faults[folder] = str(error)
     if settings.cmvn == "global" and folders[0] not in faults:
         _write_cmvn(folders[0])
@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _copies(sources: Sequence[Path], out: Path) -> list[Path]:
-    """Copies of the data directories, without features, each of its own name in `out`."""
+    """Copy the data directories without features into `out`, under their own names."""
     from asr_topdown import datadir
 
     named: dict[str, Path] = {}
@@ -92,7 +92,7 @@ def _dump(
     args: argparse.Namespace,
     engine: "Engine | None",
 ) -> None:
-    """Features of one data directory, of its sound or of the features that `source` brings."""
+    """Write features of a data directory, from its sound or from the features in `source`."""
     from asr_topdown import datadir
     from asr_topdown.features.dump import dump
     from asr_topdown.features.given import take_over
@@ -103,7 +103,7 @@ def _dump(
         return
     if settings.kind == "given":
         if source == folder:
-            raise ValueError(f"{source}: its features are given and stay as they are: say --out DIR")
+            raise ValueError(f"{source}: given features are not overwritten; choose a folder with --out DIR")
         feats = datadir.read(source).feats
         dumped = take_over(feats, source, folder, dim=settings.dim, deltas=settings.deltas)
     else:
@@ -125,7 +125,7 @@ def _dump(
 
 
 def _examine(folder: Path, settings: "FeaturesConfig", args: argparse.Namespace) -> None:
-    """Read all sound once, of which nothing is kept but how long and what it is."""
+    """Read all sound once, keeping only durations and hashes."""
     from asr_topdown.data import inputs
 
     begin = time.monotonic()
@@ -147,7 +147,7 @@ def _examine(folder: Path, settings: "FeaturesConfig", args: argparse.Namespace)
 
 
 def _warn(folder: Path, what: str, lines: Sequence[str]) -> None:
-    """Say on stderr how many there are, and the first ones."""
+    """Print the number of lines and the first ones on stderr."""
     from asr_topdown.logs import shortened
 
     if lines:

@@ -1,4 +1,4 @@
-"""`asr-topdown init`: a folder with a recipe in it, ready to run."""
+"""`asr-topdown init`: creates a folder with a recipe, ready to run."""
 
 import argparse
 import importlib.resources
@@ -16,7 +16,7 @@ asr-topdown init first --from prompts
 """
 
 OWN = "own"
-# In the repository recipes stand in egs/NAME, and what they share beside egs; here all is in one folder.
+# In the repository recipes are in egs/NAME, and what they share is next to egs; here all is in one folder.
 _MOVED = (
     (re.compile(r"\.\./\.\./\.\./conf/"), ""),
     (re.compile(r"\.\./\.\./\.\./utils/"), "../utils/"),
@@ -39,10 +39,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Copy the recipe, `conf/` and `utils/`, and say how to go on.
+    """Copy the recipe, `conf/` and `utils/`, and print how to run it.
 
     Raises:
-        FileExistsError: if the folder is there and not empty.
+        FileExistsError: if the folder exists and is not empty.
         ValueError: naming a recipe that does not exist.
     """
     from asr_topdown import files
@@ -68,7 +68,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def recipes_folder() -> Traversable:
-    """Where `egs`, `conf` and `utils` are: in the package, or, where it runs from a checkout, beside it.
+    """Find the folder with `egs`, `conf` and `utils`: in the package or, in a checkout, next to it.
 
     Raises:
         FileNotFoundError: if they are in neither.
@@ -77,11 +77,11 @@ def recipes_folder() -> Traversable:
     for folder in (package / "share", Path(str(package)).parent):
         if (folder / "egs" / OWN / "run.sh").is_file():
             return folder
-    raise FileNotFoundError(f"{package}/share: the recipes are not there; install asr_topdown again")
+    raise FileNotFoundError(f"{package}/share: the recipes are missing; install asr_topdown again")
 
 
 def _contents(folder: Traversable, below: Path = Path()) -> Iterator[tuple[Path, str]]:
-    """Path and text of each file of a recipe; not its data, experiments and results."""
+    """Return path and text of each file of a recipe, without data, experiments and results."""
     for entry in sorted(folder.iterdir(), key=lambda one: one.name):
         if entry.is_dir() and entry.name not in ("data", "exp", "downloads", "results"):
             yield from _contents(entry, below / entry.name)

@@ -1,4 +1,4 @@
-"""The command `asr-topdown`: finds the subcommand, imports it only then, and turns errors into one line.
+"""The command `asr-topdown`: imports only the requested subcommand, and turns errors into one line.
 
 A subcommand is a module of this folder with `HELP` (one line), `EXAMPLE`, `add_arguments(parser)` and
 `run(args)`. `asr-topdown --help` reads the `HELP` lines without importing the modules, some of which load
@@ -51,7 +51,7 @@ EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code.
 
-    0, 1 (error), 2 (usage), 130 (Ctrl-C), 141 (closed pipe), 128 + N (asked to end by signal N).
+    0, 1 (error), 2 (usage), 130 (Ctrl-C), 141 (closed pipe), 128 + N (stopped by signal N).
     """
     parser = _top_parser()
     top = parser.parse_args(sys.argv[1:] if argv is None else argv)
@@ -89,13 +89,13 @@ def summary(command: str) -> str:
 def _recorded(
     command: ModuleType, args: argparse.Namespace, name: str, debug: bool, argv: Sequence[str]
 ) -> int:
-    """Run the command; what was done to an experiment (`--exp`), and how it ended, is kept there."""
+    """Run the command; record it and its outcome in the experiment folder (`--exp`)."""
     began, code = datetime.now(UTC), EXIT_ERROR
     try:
         code = _run(command, args, name, debug)
     finally:
         exp = getattr(args, "exp", None)
-        # Of several processes that train together one tells; and a disk that only reads is no error.
+        # Of several processes that train together only one records; a read-only disk is not an error.
         if isinstance(exp, Path) and exp.is_dir() and os.environ.get("RANK", "0") == "0":
             from asr_topdown.runs.journal import record
 
@@ -117,7 +117,7 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
         return code or 0
     except (KeyboardInterrupt, ValueError, OSError) as error:
         if isinstance(error, BrokenPipeError) and _stdout_is_closed():
-            # The reader (head, less) has seen enough: nothing to say, nowhere to flush to.
+            # The reader (head, less) has exited: not an error, and nowhere to flush to.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             return EXIT_PIPE
         if debug:
@@ -138,7 +138,7 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
 
 
 def explain(error: Exception) -> str:
-    """What a user is told of `error`: the culprit and the reason, no error numbers."""
+    """Describe `error` for the user: the culprit and the reason, without error numbers."""
     text = str(error)
     if isinstance(error, OSError) and error.strerror:
         text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -180,7 +180,7 @@ def _top_parser() -> argparse.ArgumentParser:
 
 
 class _TopParser(argparse.ArgumentParser):
-    """Collects the commands' lines only when somebody wants to read them."""
+    """Collects the commands' lines only if help is printed."""
 
     def format_help(self) -> str:
         width = max(map(len, COMMANDS))
@@ -192,7 +192,7 @@ class _TopParser(argparse.ArgumentParser):
 
 
 def command_parser(name: str) -> argparse.ArgumentParser:
-    """The parser of the command `name`'s arguments."""
+    """Make the parser of a command's arguments."""
     command = _module(name)
     parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {name}",
@@ -214,7 +214,7 @@ def _indented(text: str) -> str:
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the example's lines as they are, and adds each option's default where it has one."""
+    """Keeps the example's lines unchanged, and adds each option's default, if any."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
         text = action.help

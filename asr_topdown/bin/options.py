@@ -40,7 +40,7 @@ def add_overrides(parser: argparse.ArgumentParser) -> None:
 
 
 def read_config(args: argparse.Namespace) -> "Config":
-    """The configuration that `add_config`'s options name."""
+    """Read the configuration of `add_config`'s options."""
     from asr_topdown import config as configuration
 
     return configuration.load(args.config, args.overrides)
@@ -54,10 +54,10 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def check_device(name: str) -> None:
-    """Make sure that this machine has the device, before anything is done.
+    """Check that this machine has the device.
 
     Raises:
-        ValueError: naming it, if it has not.
+        ValueError: naming a device that it does not have.
     """
     if name == "cpu":
         return
@@ -91,7 +91,7 @@ def add_nj(parser: argparse.ArgumentParser) -> None:
 
 
 def processes(args: argparse.Namespace, seconds: float) -> int:
-    """How many `--nj` means, for so many seconds of sound.
+    """Return the number of processes of `--nj` for `seconds` of sound.
 
     Raises:
         ValueError: if it is less than 1.
@@ -106,7 +106,7 @@ def processes(args: argparse.Namespace, seconds: float) -> int:
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:
-    """What a training needs: `--config --set --train --dev --tokens --exp --device`."""
+    """Add a training's options: `--config --set --train --dev --tokens --exp --device`."""
     add_config(parser)
     parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="data directory to train on")
     parser.add_argument(
@@ -124,7 +124,7 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def check_units(experiments: "Iterable[Experiment]") -> None:
-    """Refuse the units of another language before anything is trained, and log what becomes `<unk>`."""
+    """Reject units of another language before training, and log what becomes `<unk>`."""
     remarks = [remark for experiment in experiments for remark in experiment.check_units()]
     for remark in dict.fromkeys(remarks):
         log.warning(remark)
@@ -143,7 +143,7 @@ def add_ddp(parser: argparse.ArgumentParser) -> None:
 
 
 def start_ddp(args: argparse.Namespace) -> None:
-    """Become torchrun with `--ddp` processes of this very command; return if that is not wanted or done."""
+    """Replace this process by torchrun with `--ddp` processes of this command, unless already done."""
     if args.ddp < 1:
         raise ValueError(f"--ddp {args.ddp}: must be at least 1")
     if args.ddp == 1 or "LOCAL_RANK" in os.environ:
@@ -160,7 +160,7 @@ def start_ddp(args: argparse.Namespace) -> None:
 
 
 def add_engine(parser: argparse.ArgumentParser, jobs: str, *, spread: bool = True) -> None:
-    """`--engine --slurm --ray --retries`: where `jobs` run; if they `spread`, also `--workers --gpus`."""
+    """`--engine --slurm --ray --retries` for `jobs`; if they `spread`, also `--workers --gpus`."""
     from asr_topdown.engines.engine_config import ENGINES
 
     parser.add_argument(
@@ -210,7 +210,7 @@ def _add_workers(parser: argparse.ArgumentParser, jobs: str) -> None:
 
 
 def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig":
-    """The engine that `add_engine`'s options name; each job has `threads` threads."""
+    """Return the engine of `add_engine`'s options; each job has `threads` threads."""
     from asr_topdown.engines import slurm_options
     from asr_topdown.engines.engine_config import EngineConfig
 
@@ -240,7 +240,7 @@ def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig"
 
 @contextlib.contextmanager
 def engine_elsewhere(args: argparse.Namespace) -> "Iterator[Engine | None]":
-    """The engine that `add_engine`'s options name, opened; None for this machine."""
+    """Open the engine of `add_engine`'s options; None for this machine."""
     from asr_topdown.engines.engine_config import open_engine
 
     chosen = read_engine(args)

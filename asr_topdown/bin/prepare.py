@@ -1,4 +1,4 @@
-"""`asr-topdown prepare`: from a corpus as it is distributed to Kaldi data directories, or to texts."""
+"""`asr-topdown prepare`: from a corpus as distributed to Kaldi data directories, or to texts."""
 
 import argparse
 import functools

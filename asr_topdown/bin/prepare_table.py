@@ -1,4 +1,4 @@
-"""`asr-topdown prepare table`: recordings of one's own, in the forms that other toolkits have."""
+"""`asr-topdown prepare table`: your own recordings, in other toolkits' formats."""
 
 import argparse
 from collections.abc import Callable, Sequence

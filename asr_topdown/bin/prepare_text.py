@@ -62,7 +62,7 @@ def _add_lm_text(add: AddCorpus) -> None:
 
 
 def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
-    """Write both texts and the list of units for `asr-topdown train --tokens`, and say how large they are."""
+    """Write both texts and the list of units for `asr-topdown train --tokens`; print their sizes."""
     from asr_topdown.data.unit_text import unit_vocabulary, write_units
     from asr_topdown.text import Vocabulary
 
@@ -80,7 +80,7 @@ def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
 
 
 def _wikitext2(args: argparse.Namespace) -> "Sequence[DataDir]":
-    """Write the texts and their vocabulary, and say how large they are; there are no data directories."""
+    """Write the texts and their vocabulary; print their sizes."""
     from asr_topdown.text.word_vocabulary import WordVocabulary
 
     texts = wikitext2.prepare(

@@ -1,4 +1,4 @@
-"""`asr-topdown probe`: what can be read from each layer of a trained network."""
+"""`asr-topdown probe`: how well labels can be predicted from each layer of a trained network."""
 
 import argparse
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ TEXT, SPEAKER, UTTERANCE = "text", "speaker", "utterance"
 
 
 class _Task(NamedTuple):
-    """Of each utterance, in the order of `ids`: its label and the fold in which it is tested."""
+    """Label and test fold of each utterance, in the order of `ids`."""
 
     ids: Sequence[str]
     labels: Sequence[str]
@@ -49,24 +49,24 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--target",
         default=TEXT,
         metavar="WHAT",
-        help="the label of an utterance: its whole text, its speaker, or what a file says in "
+        help="the label of an utterance: its whole text, its speaker, or its label in a file of "
         "lines `UTTERANCE LABEL`",
     )
     parser.add_argument(
         "--by",
         metavar="WHAT",
-        help="what folds must not tear apart: speaker, text or a file, as with --target; or utterance, which "
-        "is nothing (default: speaker; with --target speaker, utterance)",
+        help="groups that folds keep together: speaker, text or a file, as with --target; or utterance: no "
+        "groups (default: speaker; with --target speaker, utterance)",
     )
     parser.add_argument("--folds", type=int, default=5, metavar="N", help="at least 3")
     parser.add_argument(
-        "--deviations", action="store_true", help="read standard deviations over the frames beside the means"
+        "--deviations", action="store_true", help="also use standard deviations over the frames"
     )
     options.add_device(parser)
 
 
 def run(args: argparse.Namespace) -> None:
-    """Print the accuracy of each layer, and write it."""
+    """Print and write the accuracy of each layer."""
     from asr_topdown.decode.model import load_trained
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.probing import layer_outputs
@@ -86,7 +86,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _task(args: argparse.Namespace, ids: Sequence[str]) -> _Task:
-    """What is to be learnt, and how the utterances are divided."""
+    """Return the labels and the folds."""
     from asr_topdown.probing import folds
 
     by = args.by or (UTTERANCE if args.target == SPEAKER else SPEAKER)
@@ -134,7 +134,7 @@ def _probe(args: argparse.Namespace, task: _Task, pooled: "Pooled") -> "Probed":
 
 
 def _values(folders: Sequence[Path], what: str, option: str, ids: Sequence[str]) -> list[str]:
-    """Of each utterance its text, its speaker, itself, or what a file says.
+    """Return each utterance's text, speaker, id, or value in a file.
 
     Raises:
         ValueError, FileNotFoundError: naming the file, or an utterance that it does not have.

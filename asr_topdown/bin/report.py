@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Write the page and print its path; of several experiments, print a table over all."""
+    """Write the page and print its path; for several experiments, also print a table of all."""
     from asr_topdown.report import markdown
     from asr_topdown.report.collect import collect
     from asr_topdown.report.page import write_report

@@ -1,4 +1,4 @@
-"""`asr-topdown score`: error rates of transcripts, and whether two systems differ."""
+"""`asr-topdown score`: error rates of transcripts, and tests of the difference of two systems."""
 
 import argparse
 from pathlib import Path

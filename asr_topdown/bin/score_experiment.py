@@ -1,4 +1,4 @@
-"""`asr-topdown score --exp`: every study of an experiment, on the screen and in files."""
+"""`asr-topdown score --exp`: scores of every study of an experiment, printed and in files."""
 
 import argparse
 import contextlib
@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class _Search:
-    """A search of a study: its title, and the transcripts of its ends in groups that are compared."""
+    """A search of a study: its title, and the transcripts of its results in groups to compare."""
 
     name: str
     title: str
@@ -33,7 +33,7 @@ class _Search:
 def run(args: argparse.Namespace) -> None:
     """Print the error rates of each study, and write them and the alignments to EXP/results/SET.
 
-    Of language models, the perplexities on the text REF.
+    For language models, the perplexities on the text REF.
     """
     if _holds_language_models(args.exp):
         from asr_topdown.report import perplexity
@@ -64,7 +64,7 @@ def _tags(exp: Path) -> list[str]:
 
 
 def _scored_study(args: argparse.Namespace, tag: str) -> dict[str, str]:
-    """Print the scores of one study; return the files that keep them, by name."""
+    """Print the scores of one study; return the content of the files to write, by name."""
     texts, documents, kept = [], [], {}
     for search in _searches(args.exp, tag, args.reference.name):
         scores = [_scored(args, paths) for paths in search.groups]
@@ -81,7 +81,7 @@ def _scored_study(args: argparse.Namespace, tag: str) -> dict[str, str]:
 
 
 def _decodings(exp: Path, reference: str, tags: Sequence[str] | None) -> list[Path]:
-    """The decodings of all networks of these studies (default: of all), those of controls among them."""
+    """List the decodings of all networks of these studies (default: of all), including controls."""
     store = Store(exp)
     results = [one for tag in tags or store.tags() for one in store.load_results(tag)]
     nodes = dict.fromkeys(step.node for one in results for step in one.steps)
@@ -92,13 +92,13 @@ def _decodings(exp: Path, reference: str, tags: Sequence[str] | None) -> list[Pa
 def _holds_language_models(exp: Path) -> bool:
     """Whether the first network whose configuration can be read is one."""
     for path in sorted(exp.glob("nodes/*/config.yaml")):
-        with contextlib.suppress(ValueError, OSError):  # another version's, or not there yet
+        with contextlib.suppress(ValueError, OSError):  # another version's, or not yet written
             return configuration.load(path).is_language_model
     return False
 
 
 def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
-    """One or two networks' transcripts, without the tags that their decodings leave out."""
+    """Score one or two networks' transcripts, without the symbols in their decodings' nlsyms."""
     if args.reference.is_dir():
         check_decodings(paths, args.reference)
     args.nlsyms = _nlsyms(paths)
@@ -106,7 +106,7 @@ def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
 
 
 def _write(folder: Path, kept: Mapping[str, str]) -> None:
-    """Keep the scores; where the experiment cannot be written to, say so."""
+    """Write the scores, or print a warning if the experiment is read-only."""
     try:
         for name, text in kept.items():
             files.write_text(folder / name, text)
@@ -117,9 +117,9 @@ def _write(folder: Path, kept: Mapping[str, str]) -> None:
 
 
 def _searches(exp: Path, tag: str, reference: str) -> Iterator[_Search]:
-    """Every search of a study.
+    """List the searches of a study.
 
-    What was trained on other data than the joint training is not tested against it.
+    Results of training on other data than the joint training's are not tested against it.
     """
     for result in Store(exp).load_results(tag):
         if result.search not in SEARCHES:
@@ -140,11 +140,11 @@ def _title(tag: str, result: Result) -> str:
 
 
 def _nlsyms(paths: Sequence[Path]) -> tuple[str, ...]:
-    """The tags that are left out, as the decodings of `paths` were configured.
+    """Return the nlsyms with which the decodings of `paths` were configured.
 
     Raises:
-        FileNotFoundError: naming the folder that holds no decoding.
-        ValueError: naming both, if two decodings differ in them.
+        FileNotFoundError: naming a folder without decoding.
+        ValueError: naming two decodings that differ in them.
     """
     found = {}
     for path in paths:

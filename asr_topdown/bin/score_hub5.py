@@ -1,4 +1,4 @@
-"""`asr-topdown score --stm --glm`: Hub-5 word errors, as NIST counts them on eval2000 and RT-03."""
+"""`asr-topdown score --stm --glm`: Hub-5 word errors, as counted by NIST on eval2000 and RT-03."""
 
 import argparse
 import math
@@ -14,10 +14,10 @@ from asr_topdown.score.significance import RateDifference, bootstrap_rate, paire
 
 
 def is_asked(args: argparse.Namespace) -> bool:
-    """Whether the options ask for it.
+    """Whether the options request Hub-5 scoring.
 
     Raises:
-        ValueError: if they are not complete.
+        ValueError: if they are incomplete.
     """
     if args.stm is None and args.glm is None and not args.hubscr:
         return False
@@ -27,7 +27,7 @@ def is_asked(args: argparse.Namespace) -> bool:
 
 
 def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
-    """Write the word errors of decodings to hub5.json in their folders, where the report finds them."""
+    """Write the word errors of decodings to hub5.json in their folders, for the report."""
     references, rules = stm.read(args.stm), GlmRules.read(args.glm)
     for folder in folders:
         said = ctm.from_transcripts(datadir.read_transcripts(folder / "text"))
@@ -36,7 +36,7 @@ def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
 
 
 def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
-    """The word errors of one or two systems, and the test of their difference."""
+    """Count the word errors of one or two systems, and test their difference."""
     references = stm.read(args.stm)
     rules = GlmRules.read(args.glm)
     scores = []
@@ -73,7 +73,7 @@ def _interval(one: Hub5Score, args: argparse.Namespace) -> str:
 def _compare(
     first: Hub5Score, second: Hub5Score, args: argparse.Namespace
 ) -> tuple[list[str], dict[str, Any]]:
-    """The difference of two systems in each part, as lines and as plain values."""
+    """Test the difference of two systems in each part; return lines and JSON values."""
     lines, differences = [], {}
     for (name, left), right in zip(first.parts().items(), second.parts().values(), strict=True):
         found = paired_bootstrap(

@@ -1,4 +1,4 @@
-"""`asr-topdown score REF HYP …`: the error rates of one or two systems, or ways of training."""
+"""`asr-topdown score REF HYP …`: error rates of one or two systems, or ways of training."""
 
 import argparse
 import math
@@ -56,13 +56,13 @@ def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequenc
     """Score the seeds of one way of training, or of two, and test the difference (`score.seeds`).
 
     Raises:
-        ValueError: if there are not as many of the second as of the first, or as `score_systems`.
+        ValueError: if there are different numbers of seeds, or as in `score_systems`.
     """
     if second and len(second) != len(first):
         raise ValueError(f"--compare needs as many seeds as there are HYP, {len(first)}; got {len(second)}")
     reports = _reports(args, [*first, *second])
     own, others = reports[: len(first)], reports[len(first) :]
-    # Of each way, for each unit, the reports of all seeds.
+    # For each way and each unit, the reports of all seeds.
     ways = [list(zip(*way, strict=True)) for way in (own, others) if way]
     scored = Scored([], {"reference": str(args.reference), "ways": []}, [])
     for paths, columns in zip((first, second), ways, strict=False):
@@ -77,7 +77,7 @@ def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequenc
 
 
 def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[ScoreReport]]:
-    """Of each text, a report for each unit that is counted."""
+    """Score each text; return a report for each unit."""
     references, utt2spk = _transcripts(args.reference), _speakers(args)
     options = {"utt2spk": utt2spk, "missing_as_empty": args.missing_as_empty, "nlsyms": args.nlsyms}
     units = _UNITS[args.units or ("label" if any(map(_is_of_labels, paths)) else "both")]
@@ -85,7 +85,7 @@ def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[Score
 
 
 def _is_of_labels(path: Path) -> bool:
-    """Whether a decoding is of a network that labels whole utterances."""
+    """Whether a decoding's network labels whole utterances."""
     result = path / "result.json"
     recorded = files.read_json(result) if result.is_file() else {}
     return isinstance(recorded, dict) and RATE_KEYS["label"] in recorded
@@ -105,7 +105,7 @@ def _speakers(args: argparse.Namespace) -> dict[str, str] | None:
 
 
 def _columns(report: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
-    """What the bootstrap needs of a report besides its errors."""
+    """Return the bootstrap's arguments for a report, except for its errors."""
     return {
         "references": [one.counts.reference for one in report.utterances],
         "blocks": [one.speaker for one in report.utterances] if args.by_speaker else None,
@@ -119,7 +119,7 @@ def _interval(report: ScoreReport, args: argparse.Namespace) -> RateInterval:
 
 
 def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
-    """The tests of one pair of reports, as text and as plain values."""
+    """Test the difference of two reports; return text and JSON values."""
     bootstrap = paired_bootstrap(
         [one.counts.errors for one in first.utterances],
         [one.counts.errors for one in second.utterances],
@@ -135,7 +135,7 @@ def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) 
 
 
 def _over_seeds(reports: Sequence[ScoreReport]) -> str:
-    """Mean and standard deviation of the reports' rates."""
+    """Compute mean and standard deviation of the reports' rates."""
     rates = [100 * report.rate for report in reports]
     return f"{reports[0].name} {statistics.fmean(rates):.2f} ± {statistics.stdev(rates):.2f} %"
 
@@ -143,7 +143,7 @@ def _over_seeds(reports: Sequence[ScoreReport]) -> str:
 def _compare_seeds(
     first: Sequence[ScoreReport], second: Sequence[ScoreReport], args: argparse.Namespace
 ) -> tuple[str, dict[str, Any]]:
-    """The test of two ways of training, as text and as plain values."""
+    """Test the difference of two ways of training; return text and JSON values."""
     errors = [[[one.counts.errors for one in report.utterances] for report in way] for way in (first, second)]
     columns = _columns(first[0], args)
     found = compare_seeds(errors[0], errors[1], columns["references"], blocks=columns["blocks"])
@@ -157,5 +157,5 @@ def _compare_seeds(
 
 
 def _finite(value: float) -> float | None:
-    """As JSON can hold it."""
+    """Replace infinite values, which JSON does not have."""
     return value if math.isfinite(value) else None

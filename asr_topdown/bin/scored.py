@@ -1,4 +1,4 @@
-"""What scoring one or two systems gives."""
+"""Results of scoring one or two systems."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,12 +6,12 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Scored:
-    """Error rates and tests, to read and to keep.
+    """Error rates and tests.
 
     Attributes:
-        lines: tables and tests.
-        document: all counts, as plain values.
-        alignments: of each system, every utterance aligned with its reference.
+        lines: tables and tests, to print.
+        document: all counts, as JSON values.
+        alignments: for each system, every utterance aligned with its reference.
     """
 
     lines: list[str]
@@ -20,5 +20,5 @@ class Scored:
 
     @property
     def text(self) -> str:
-        """The lines as they are shown."""
+        """The lines as one text."""
         return "\n".join(self.lines)

@@ -84,7 +84,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Run the study; finished trainings answer from disk, so it can be stopped and started at will."""
+    """Run the study; finished trainings are read from disk, so it can be stopped and restarted."""
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.experiment import Experiment
@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
     options.start_ddp(args)
-    # Every training logs to its own file; here only what goes wrong is shown.
+    # Every training logs to its own file; here only problems are shown.
     log_to_stderr(logging.WARNING)
     options.check_units(experiments)
     train = functools.partial(train_node, experiments=experiments, store=store)
@@ -144,9 +144,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _save(args: argparse.Namespace, store: "Store", results: "list[Result]") -> None:
-    """Write what the searches did; the joint trainings alone are no study, and later ones find them on
-    disk.
-    """
+    """Write the results of the searches; not of joint trainings alone, which later studies find on disk."""
     if args.search != ["joint"]:
         print(f"saved to {store.save_results(args.results, results)}")
 
@@ -159,7 +157,7 @@ def _engine(
     store: "Store",
     world: "World",
 ) -> "Iterator[Submit]":
-    """Where the trainings run: of several processes each in all of them, else where the options say."""
+    """Open the engine for the trainings: with --ddp all processes together, else by the options."""
     from asr_topdown.engines import engine_config
     from asr_topdown.study import driver, ranks
 
@@ -177,7 +175,7 @@ def _engine(
 def _forecast(
     searches: "Callable[[], Sequence[Search]]", store: "Store", seconds_per_epoch: float | None, workers: int
 ) -> str:
-    """What `--dry-run` prints."""
+    """Format the output of `--dry-run`."""
     from asr_topdown.progress import duration
     from asr_topdown.study.forecast import forecast
 
@@ -187,7 +185,7 @@ def _forecast(
         f"  {one.node.describe()}"
         for one in told.finished
     ]
-    lines += [f"{one.node.id}  to recognise anew: {one.node.describe()}" for one in told.stale]
+    lines += [f"{one.node.id}  to decode again: {one.node.describe()}" for one in told.stale]
     lines += [f"{node.id}  to train: {node.epochs} epochs at most  {node.describe()}" for node in told.ready]
     more = f"{told.least}" if told.least == told.most else f"{told.least} to {told.most}"
     done, ready = len(told.finished) + len(told.stale), len(told.ready)

@@ -64,7 +64,7 @@ def _add_fine_tuning(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    """Train, or say that it is done already; prints the model's folder."""
+    """Train unless already done; print the model's folder."""
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.runs.run_node import run_node
     from asr_topdown.runs.store import Store
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _asked(config: "Config", args: argparse.Namespace) -> "Config":
-    """The settings, with what the options say of `train.init`."""
+    """Return the settings, with the options for `train.init`."""
     from asr_topdown.config.train import InitConfig
 
     given = {"model": args.init, "freeze": args.freeze, "fresh": args.fresh, "keep_cmvn": args.keep_cmvn}
@@ -105,7 +105,7 @@ def _asked(config: "Config", args: argparse.Namespace) -> "Config":
 
 
 def _begins_with_freezing(config: "Config", init: "InitConfig") -> bool:
-    """Whether layers of a pretrained encoder are to be frozen, which have their weights without a model."""
+    """Whether layers of a pretrained encoder are frozen, which need no model for their weights."""
     from asr_topdown.config.model import PretrainedConfig, RecognizerConfig
 
     pretrained = isinstance(config.model, RecognizerConfig) and isinstance(
@@ -121,7 +121,7 @@ def _models(asked: "Config") -> "Mapping[str, Path]":
 
 
 def _experiment(args: argparse.Namespace, asked: "Config") -> "Experiment":
-    """What the node belongs to: settings but for those that are the node's own."""
+    """Make the node's experiment, without the settings that are the node's own."""
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.schedule.tuning import PLAIN
 
@@ -133,7 +133,7 @@ def _experiment(args: argparse.Namespace, asked: "Config") -> "Experiment":
 
 
 def _node(args: argparse.Namespace, experiment: "Experiment", asked: "TrainConfig", store: "Store") -> "Node":
-    """What is to be trained; whatever cannot be is said now."""
+    """Make the node to train; reject what cannot be trained before any work."""
     from asr_topdown.runs.fine_tuning import fine_tuning, frozen_encoder
 
     init = asked.init
@@ -171,7 +171,7 @@ def _train_elsewhere(args: argparse.Namespace, asked: "Config") -> "Outcome":
 
 
 def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:
-    """Link to the model's folder, if that is wanted, and say how the training went."""
+    """Link to the model's folder, if requested, and print the result."""
     if link is not None:
         files.link(store.node_dir(outcome.node), link)
     measured = [(name, value) for name, value in outcome.metrics.items() if name.startswith("dev_")]

@@ -76,7 +76,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is said, file by file; 1 if a file could not be read."""
+    """Print or write the transcripts, file by file; return 1 if a file could not be read."""
     from asr_topdown import files
     from asr_topdown.progress import progress
     from asr_topdown.transcription import names
@@ -88,7 +88,7 @@ def run(args: argparse.Namespace) -> int:
     sounds = names.expand(args.audio, sys.stdin if "-" in args.audio else ())
     write, suffix = FORMATS[args.format]
     if args.format == "srt" and args.out is None and len(sounds) > 1:
-        raise ValueError(f"--format srt: subtitles of {len(sounds)} files want --out DIR")
+        raise ValueError(f"--format srt: subtitles of {len(sounds)} files need --out DIR")
     failed = 0
     with contextlib.closing(_results(args, sounds)) as found:
         results = zip(names.result_names(sounds), found, strict=True)

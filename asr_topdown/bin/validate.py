@@ -1,4 +1,4 @@
-"""`asr-topdown validate`: is this a sound data directory, and how much does it hold."""
+"""`asr-topdown validate`: checks data directories, and prints their sizes."""
 
 import argparse
 from pathlib import Path
@@ -21,7 +21,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    """Print what is wrong, and a table of the directories that are right; 1 if any is wrong."""
+    """Print the errors, and a table of the valid directories; return 1 if any is invalid."""
     broken = 0
     summaries = []
     for path in args.directories:

@@ -36,7 +36,7 @@ def fix(path: Path | str) -> Fixed:
     any), text, segments, feats.scp, utt2num_frames, utt2dur and utt2lang that the directory has. Unlike in
     Kaldi, a line whose value `validate` refuses (an empty transcript, a segment that does not end after its
     start, a number that is none, two languages) counts as no line. Byte-order marks and the carriage returns
-    of Windows go, and transcripts are written as they are read (`transcripts.tidy`). spk2utt is made anew.
+    of Windows go, and transcripts are written as they are read (`transcripts.tidy`). spk2utt is rewritten.
     The files as they were are kept in `.backup`.
 
     Raises:

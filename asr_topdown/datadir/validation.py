@@ -97,7 +97,7 @@ def _bytes(path: Path) -> list[str]:
     """Problems for Kaldi's programs but not for our own, which `fix` removes."""
     content, found = path.read_bytes(), []
     if content[:2] in (b"\x1f\x8b", b"\xff\xfe", b"\xfe\xff"):
-        return [f"{path}:1: compressed or UTF-16; `asr-topdown validate --fix` writes it anew"]
+        return [f"{path}:1: compressed or UTF-16; `asr-topdown validate --fix` rewrites it"]
     if content.startswith(b"\xef\xbb\xbf"):
         found.append(f"{path}:1: begins with a byte-order mark; `asr-topdown validate --fix` removes it")
     returns = [number for number, line in enumerate(content.split(b"\n"), 1) if line.endswith(b"\r")]

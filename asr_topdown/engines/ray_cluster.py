@@ -76,7 +76,7 @@ class Ray:
             promise.set_result(answer.settle(job))
         except JobError as error:
             promise.set_exception(error)
-        except RayTaskError as error:  # not the work's, which is in the answer: its module is not there, say
+        except RayTaskError as error:  # not the work's, which is in the answer
             promise.set_exception(JobError(job.name, str(error).strip().splitlines()[-1]))
         except RayError as error:  # killed, out of memory, its machine gone
             problem = f"{type(error).__name__}: {str(error).strip().splitlines()[0]}"

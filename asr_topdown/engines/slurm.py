@@ -201,7 +201,7 @@ class Slurm:
     def _states(self) -> dict[tuple[str, str], str] | None:
         """(number, name) -> state, for every job of this user known to Slurm; None if it does not answer."""
         command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i|%j|%T|%r"]
-        # `sacct`, which submitit itself would ask, is not there on clusters without an accounting database.
+        # `sacct`, which submitit would use, does not work on clusters without an accounting database.
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
         except (subprocess.SubprocessError, OSError) as error:

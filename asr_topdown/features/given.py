@@ -35,7 +35,7 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
         OSError: if a file cannot be read or written.
     """
     if not feats:
-        raise ValueError(f"{source / 'feats.scp'}: not there, or empty; features.kind: given wants it")
+        raise ValueError(f"{source / 'feats.scp'}: missing or empty; features.kind: given needs it")
     places = {utterance: store.locate(entry, source) for utterance, entry in sorted(feats.items())}
     key = _key(places, dim, deltas)
     target = folder / store.ARKS / f"feats.{key}.1of1.ark"

@@ -1,4 +1,4 @@
-"""The E-Branchformer block (Kim et al. 2022, arXiv:2210.00077): attention beside a gated convolution, merged.
+"""The E-Branchformer block (Kim et al. 2022, arXiv:2210.00077): attention and a gated convolution, merged.
 
 One branch covers the whole utterance, by self-attention; the other a neighbourhood, by a multi-layer
 perceptron with a depthwise convolution as its gate (Sakuma et al. 2021, "MLP-based architecture with variable

@@ -53,7 +53,7 @@ class DepthSweepSettings(Settings):
             if not re.fullmatch(r"reinit|keep|rewind:(0|[1-9][0-9]*)", start):
                 raise ValueError(f"starts: one of reinit, keep or rewind:EPOCH, got {start!r}")
         if PLAIN in self.rivals:
-            raise ValueError("rivals: plain training is an arm anyway: an empty one says nothing")
+            raise ValueError("rivals: each needs a setting, since plain training is always an arm")
 
     @property
     def rewinds(self) -> bool:

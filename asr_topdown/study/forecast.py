@@ -83,7 +83,7 @@ def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | No
                 if node not in known:
                     known[node] = answer(node)
             answers = [known[node] for node in said.nodes]
-            # Even a search that hears of its nodes one by one is told of all that can be known.
+            # A search that takes its nodes' outcomes one by one gets all that are known.
             if None in answers and not (said.any and any(answers)):
                 search.close()
                 break

@@ -158,7 +158,7 @@ def _read_model(tokens: Path | str, units: Sequence[str]) -> bytes:
     """The model next to a vocabulary's file, which must have the same pieces."""
     file = model_file(tokens)
     if not file.exists():
-        raise FileNotFoundError(f"{file}: not there; {tokens} lists pieces of words and needs it")
+        raise FileNotFoundError(f"{file}: missing; {tokens} lists pieces of words and needs it")
     model = file.read_bytes()
     try:
         names = Pieces(model).names

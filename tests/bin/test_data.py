@@ -98,7 +98,7 @@ def test_speeds(source, capsys):
         ("subset all --first 2 --out all", "all: is the source itself; name another folder with --out"),
         ("split all --parts all:0.5,dev:0.5 --out .", "all: is the source itself"),
         ("split all --parts a:0.5 --out s", "--parts a:0.5: names must differ and shares sum to 1"),
-        ("subset all --first 0 --out s", "--first 0: must be 1 to 24, as all has"),
+        ("subset all --first 0 --out s", "--first 0: must be 1 to 24, the size of all"),
         ("subset all --random 25 --out s", "--random 25: must be 1 to 24"),
         ("subset all --speakers who --out s", "who: all has no speaker dan"),
         ("subset all --utterances who --out s", "all: no utterance dan"),

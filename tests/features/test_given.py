@@ -86,12 +86,12 @@ def test_another_dimension_is_named(source, capsys):
 def test_a_directory_without_features_is_named(source, capsys):
     (source / "feats.scp").unlink()
     assert run(source) == 1
-    assert f"{source / 'feats.scp'}: not there, or empty" in capsys.readouterr().err
+    assert f"{source / 'feats.scp'}: missing or empty" in capsys.readouterr().err
 
 
 def test_the_source_is_never_written_to(source, capsys):
     assert main(["features", str(source), "--config", str(source.parent / "c.yaml")]) == 1
-    assert "its features are given and stay as they are" in capsys.readouterr().err
+    assert "given features are not overwritten" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("settings", ["{kind: given}", "{dim: 13}"])

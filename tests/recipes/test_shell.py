@@ -211,7 +211,7 @@ def test_a_failing_stage_shows_its_log_and_how_to_run_it_again(stand_in, run_rec
 def test_a_missing_input_is_named(stand_in, run_recipe):
     failed = run_recipe("prompts", "--stage", "2")
     assert failed.returncode == 1
-    assert "stage 2 · tokens: error: data/train/text is not there; run the stages before" in failed.stdout
+    assert "stage 2 · tokens: error: data/train/text is missing; run the earlier stages" in failed.stdout
     assert calls(stand_in, "prompts") == []
 
 
@@ -253,7 +253,7 @@ def test_a_missing_output_is_a_failure(stand_in, run_recipe):
     command.write_text(STAND_IN.replace("{wav.scp,text,utt2spk}", "wav.scp"))
     failed = run_recipe("prompts")
     assert failed.returncode == 1
-    assert "   | the command succeeded but data/train/text is not there" in failed.stdout
+    assert "   | the command succeeded but data/train/text is missing" in failed.stdout
 
 
 @pytest.mark.parametrize(

@@ -449,7 +449,7 @@ def test_a_sweeps_arms_are_told_in_words(point, text):
             lambda: advance(make("depth_sweep", settings={"rivals": RIVALS, "rival_depths": (5,)})),
             "rival_depths: must be from 0 to 4, got 5",
         ),
-        (lambda: make("depth_sweep", settings={"rivals": (Tuning(),)}), "plain training is an arm anyway"),
+        (lambda: make("depth_sweep", settings={"rivals": (Tuning(),)}), "plain training is always an arm"),
         (lambda: first_nodes([make("exhaustive", joint(frozen=("softmax",)))]), "frozen layers"),
     ],
 )

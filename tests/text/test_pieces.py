@@ -152,5 +152,5 @@ def test_the_model_must_be_there_and_belong(vocabulary, tmp_path):
     with pytest.raises(ValueError, match=r"tokens.model: its pieces are not those of .*tokens.txt"):
         Vocabulary.load(file)
     model_file(file).unlink()
-    with pytest.raises(FileNotFoundError, match=r"tokens.model: not there"):
+    with pytest.raises(FileNotFoundError, match=r"tokens.model: missing"):
         Vocabulary.load(file)

@@ -139,7 +139,7 @@ def test_files_for_each_sound(toy, sounds, capsys):
 @pytest.mark.parametrize(
     ("options", "problem"),
     [
-        (["a.wav", "more", "--format", "srt"], "--format srt: subtitles of 3 files want --out DIR"),
+        (["a.wav", "more", "--format", "srt"], "--format srt: subtitles of 3 files need --out DIR"),
         (["a.wav", "--beam", "0"], "--beam 0: must be at least 1"),
         (["a.wav", "--longest", "0.1"], "--longest 0.1: must be at least 1 second"),
         (["a.wav", "--channel", "-1"], "--channel -1: channels are counted from 0"),
