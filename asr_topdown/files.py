@@ -47,6 +47,12 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         aside.unlink(missing_ok=True)
 
 
+def require_folder(folder: Path) -> None:
+    """Raise a FileNotFoundError unless this is a folder."""
+    if not folder.is_dir():
+        raise FileNotFoundError(f"{folder}: no such folder")
+
+
 def check_link(path: Path) -> None:
     """Check that `link` could create `path`, before its target is created.
 

@@ -112,8 +112,7 @@ def fetch(downloads: Path) -> Path:
 
 def find_root(folder: Path) -> Path:
     """Find the folder with `etc/an4_train.transcription`: `folder` or one below it."""
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    files.require_folder(folder)
     wanted = "etc/an4_train.transcription"
     found = sorted(folder.rglob(wanted))
     if not found:

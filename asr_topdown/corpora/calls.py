@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown.datadir import DataDir, Side
+from asr_topdown.files import require_folder
 
 SIDES = ("A", "B")
 """A is the first channel, B the second."""
@@ -39,8 +40,7 @@ def find_calls(folder: Path) -> dict[str, Path]:
         FileNotFoundError: if the folder does not exist or has no such file.
         ValueError: naming two files with the same name.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    require_folder(folder)
     calls: dict[str, Path] = {}
     for path in sorted(folder.rglob("*")):
         if path.suffix.lower() == ".sph" and path.is_file():

@@ -106,8 +106,7 @@ def find_recordings(folder: Path) -> dict[str, dict[str, Path]]:
         FileNotFoundError: if the folder does not exist.
         ValueError: naming the speaker who has no recording of some digit.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    files.require_folder(folder)
     pattern = "[0-9]_*_*.wav"
     wavs = sorted(folder.glob(pattern)) or sorted(folder.rglob(f"recordings/{pattern}"))
     found: dict[str, dict[str, Path]] = {speaker: {} for speaker in SPEAKERS}

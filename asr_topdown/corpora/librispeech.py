@@ -99,8 +99,7 @@ def fetch(downloads: Path, subset: str) -> Path:
 
 
 def _find(folder: Path, subset: str) -> Path:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    files.require_folder(folder)
     for pattern in (subset, f"*/{subset}", f"*/*/{subset}"):
         for found in sorted(folder.glob(pattern)):
             if found.is_dir() and next(found.rglob(_TRANSCRIPTS), None):

@@ -14,7 +14,7 @@ transcript
 import hashlib
 from pathlib import Path
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora import download, split
 from asr_topdown.corpora.normalise import NORMALISERS
 from asr_topdown.datadir import DataDir
@@ -78,8 +78,7 @@ def find_root(folder: Path) -> Path:
     Raises:
         FileNotFoundError: if there is none.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    files.require_folder(folder)
     for root in (folder, *sorted(folder.rglob(_FOLDER))):
         if all((root / part).is_dir() for part in UTTERANCES):
             return root

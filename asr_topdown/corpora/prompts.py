@@ -211,8 +211,7 @@ def _some(names: Sequence[str]) -> str:
 
 
 def _find_transcripts(folder: Path, language: str) -> Path:
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    files.require_folder(folder)
     names = (f"core-sounds-{language}.txt", f"core-sounds-{language}.txt.gz")
     found = sorted(path for name in names for path in folder.rglob(name))
     if not found:

@@ -87,8 +87,7 @@ def find_texts(folder: Path) -> dict[str, Path]:
     Raises:
         FileNotFoundError: if the folder does not exist or lacks a text.
     """
-    if not folder.is_dir():
-        raise FileNotFoundError(f"{folder}: no such folder")
+    files.require_folder(folder)
     found = {}
     for part in PARTS:
         names = (f"{part}.txt", f"wiki.{part}.tokens")

@@ -5,23 +5,10 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-SUFFIXES = (
-    *(
-        ".wav",
-        ".flac",
-        ".mp3",
-        ".ogg",
-        ".opus",
-        ".oga",
-        ".sph",
-        ".wv1",
-        ".wv2",
-        ".aiff",
-        ".aif",
-        ".au",
-        ".w64",
-    ),
-    *(".caf",),
+from asr_topdown.files import require_folder
+
+SUFFIXES = tuple(
+    ".wav .flac .mp3 .ogg .opus .oga .sph .wv1 .wv2 .aiff .aif .au .w64 .caf".split()
 )
 """Suffixes of sound files in folders; a file named exactly in a table may have any suffix."""
 
@@ -38,8 +25,7 @@ class Recordings:
     """
 
     def __init__(self, folder: Path, table: Path) -> None:
-        if not folder.is_dir():
-            raise FileNotFoundError(f"{folder}: no such folder")
+        require_folder(folder)
         self.folder = folder
         self._starts = (folder, table)
 

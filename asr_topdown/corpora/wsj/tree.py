@@ -14,6 +14,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from asr_topdown.files import require_folder
+
 SPEAKER_LIST = "wsj0-train-spkrinfo.txt"
 """From LDC's web page; not on the discs, so it may be anywhere."""
 
@@ -92,8 +94,7 @@ def _walk(roots: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
     """Iterate over folders with their files, each folder once, following links."""
     seen: set[tuple[int, int]] = set()
     for root in roots:
-        if not root.is_dir():
-            raise FileNotFoundError(f"{root}: no such folder")
+        require_folder(root)
         for folder, subfolders, names in os.walk(root.absolute(), onerror=_raise, followlinks=True):
             state = os.stat(folder)
             if (state.st_dev, state.st_ino) in seen:
