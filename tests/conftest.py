@@ -1,4 +1,4 @@
-"""What all tests share: one thread, the real recordings where there are some, and toy sound."""
+"""Shared by all tests: one thread, the real recordings if available, and toy sound."""
 
 import os
 import signal
@@ -48,7 +48,7 @@ def fsdd_dir() -> Path:
 
 @pytest.fixture(scope="session")
 def write_tones() -> Callable[..., Path]:
-    """A function that writes `symbols` as sound: each a sine of its own frequency, with a little noise."""
+    """A function that writes `symbols` as sound: a sine of its own frequency for each, with some noise."""
 
     def write(path: Path, symbols: Iterable[str], *, rate: int = 8000, seconds_each: float = 0.08) -> Path:
         time = np.arange(int(rate * seconds_each)) / rate

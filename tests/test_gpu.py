@@ -1,4 +1,4 @@
-"""The same on a GPU as on the CPU; frozen layers stay frozen there.
+"""The same results on a GPU as on the CPU; frozen layers stay frozen.
 
 ASR_TOPDOWN_TEST_DEVICE=cpu tries the tests without a GPU.
 """

@@ -1,4 +1,4 @@
-"""Who may import whom (CONTRIBUTING.md), kept from the source."""
+"""The import ranks of CONTRIBUTING.md, checked in the source."""
 
 import ast
 import subprocess

@@ -1,4 +1,4 @@
-"""The rules of freezing and transplanting: nothing forgotten, nothing moved, nothing silent."""
+"""Freezing and transplanting: all tensors covered, frozen ones unchanged, errors reported."""
 
 import pytest
 import torch

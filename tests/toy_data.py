@@ -1,4 +1,4 @@
-"""Made-up speech for the tests: data directories whose features are written down, not computed."""
+"""Invented speech for the tests: data directories with features that are written, not computed."""
 
 import random
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Headers that promise more than follows, in every format that has a length in its header."""
+"""Truncated files, in every format with a length in its header."""
 
 import io
 import struct
@@ -30,7 +30,7 @@ def encoded(kind: str, subtype: str = "PCM_16") -> bytes:
 
 
 def read(data: bytes, folder: Path) -> tuple[np.ndarray, list[str]]:
-    """Samples on the scale of 16 bits, and what is remarked."""
+    """Read samples on the scale of 16 bits, and the remarks."""
     path, told = folder / "a.snd", list[str]()
     path.write_bytes(data)
     samples, rate = audio.read(Clip(str(path)), remark=told.append)
@@ -79,7 +79,7 @@ def test_mp3_that_breaks_off(tmp_path: Path) -> None:
 
 
 def put(kind: str, chunk: bytes, behind: int, form: str) -> Callable[[int], bytes]:
-    """A function that writes a number so many bytes behind a chunk's name."""
+    """Return a function that writes a number at an offset after a chunk's name."""
 
     def with_number(number: int) -> bytes:
         data = bytearray(encoded(kind))

@@ -1,4 +1,4 @@
-"""Shorten: streams whose samples sph2pipe 2.5 and (but for µ-law) FFmpeg agree on, and our encoder's."""
+"""Shorten: streams decoded equally by sph2pipe 2.5 and (except µ-law) FFmpeg, and our encoder's."""
 
 import numpy as np
 import pytest
@@ -57,7 +57,7 @@ def test_decodes_as_sph2pipe_and_ffmpeg(name: str) -> None:
 
 @st.composite
 def sounds(draw: st.DrawFn) -> np.ndarray:
-    """Samples in pieces of other loudness, zeros and bits that are not used among them."""
+    """Samples in pieces of different loudness, including zeros and unused bits."""
     pieces = draw(
         st.lists(
             st.tuples(st.integers(1, 40), st.integers(0, 14), st.integers(0, 8), st.booleans()),

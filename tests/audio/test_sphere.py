@@ -1,4 +1,4 @@
-"""NIST SPHERE in all its codings, written from the public descriptions and read back exactly."""
+"""NIST SPHERE in all codings, written by the public descriptions and read back exactly."""
 
 import os
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""`asr-topdown config`: what a recipe's stages ask it."""
+"""`asr-topdown config`, as used by a recipe's stages."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Data directories from data directories: which utterances, what is refused, what is written."""
+"""New data directories from existing ones: choice of utterances, errors, content."""
 
 from pathlib import Path
 

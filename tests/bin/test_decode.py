@@ -44,7 +44,7 @@ SIZES = {"a-1": 9, "a-2": 14, "a-3": 6}
 
 
 def write_model(folder: Path, settings: dict[str, Any]) -> Path:
-    """A model's folder as a training leaves it, of weights large enough that hypotheses differ."""
+    """A model's folder as written by a training, with weights large enough that hypotheses differ."""
     folder.mkdir(parents=True)
     features = {"fbank": {"num_mels": 8}, "cmvn": "none"}
     config = configuration.parse({"features": features, **settings})
@@ -271,7 +271,7 @@ def test_asked_to_end_it_takes_all_its_processes_with_it(models: dict[str, Path]
 def test_the_calibration_of_the_ctc_head_is_kept(
     name: str, models: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
-    """Of the greedy path, whatever the decoder: by hand from the features, utterance by utterance."""
+    """Calibration of the greedy path, with any decoder: computed by hand for each utterance."""
     model = load_trained(models[name])
     head, encode = model.network.ctc, model.network.encode
     assert head is not None
@@ -313,7 +313,7 @@ def test_an_experiment_is_decoded_whole_or_study_by_study(
 def test_what_has_no_sound_is_all_deletions(
     models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A segment behind the end of its recording was said, and nothing is heard of it."""
+    """A segment after the end of its recording counts with an empty hypothesis."""
     assert decode(models["ctc"], data, tmp_path, "method=greedy") == 0
     heard = table(tmp_path / "dev" / "text")
     folder = shutil.copytree(data, tmp_path / "silent" / "dev")

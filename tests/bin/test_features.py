@@ -105,7 +105,7 @@ def test_what_is_cut_or_left_out_is_told_and_with_strict_refused(
 def test_features_of_two_kinds_live_beside_their_source(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """With --out nothing is written to the source, and neither kind touches the other."""
+    """With --out nothing is written to the source, and neither kind changes the other."""
     (data / "dev" / "stm").write_text("a table that only scoring reads")
     before = {path: path.read_bytes() for name in SOUNDS for path in (data / name).iterdir()}
     for mels in (20, 24):

@@ -1,4 +1,4 @@
-"""`train --init`: what is frozen, trained on and new, by name; from a model's folder, wherever it lies."""
+"""`train --init`: frozen, kept and new layers, by name; from a model's folder at any path."""
 
 import os
 import pickle
@@ -63,18 +63,18 @@ class Corpus:
 
     @property
     def experiment(self) -> tuple[Config, Path, Path, Path]:
-        """What an `Experiment` begins with."""
+        """The first arguments of an `Experiment`."""
         train, dev, tokens = (self.root / name for name in ("train", "dev", "tokens.txt"))
         return configuration.load(self.root / "c.yaml"), train, dev, tokens
 
     def train(self, *options: str | Path) -> Path:
-        """The folder of the model that is trained."""
+        """Train, and return the model's folder."""
         link = self.root / "link"
         assert main(self.command(*options, "--link", link)) == 0
         return link.resolve()
 
     def error(self, capsys: pytest.CaptureFixture[str], *options: str | Path) -> str:
-        """The one line that the command says; nothing has been begun."""
+        """Return the command's only line of output; no training was started."""
         nodes = self.root / "exp" / "nodes"
         before = sorted(nodes.iterdir()) if nodes.exists() else []
         capsys.readouterr()
@@ -86,7 +86,7 @@ class Corpus:
 
 @pytest.fixture(scope="module")
 def home(tmp_path_factory: pytest.TempPathFactory) -> Corpus:
-    """What the model is trained on."""
+    """The model's training data."""
     return Corpus(tmp_path_factory.mktemp("source") / "abc", 1)
 
 
@@ -306,7 +306,7 @@ TUNINGS: dict[str, dict[str, Any]] = {
 
 
 def test_the_rivals_of_freezing(here: Corpus, source: Path) -> None:
-    """Each is another training, with the layers moved that it moves."""
+    """Each setting is a different training, and changes the layers that it should."""
     folders = {"plain": here.train("--init", source)}
     for name, tuning in TUNINGS.items():
         here.settings(train={"tuning": tuning}, run={"keep_epochs": "all"})
@@ -328,7 +328,7 @@ def tensors(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def unmoved(folder: Path, source: Path, epoch: int) -> set[str]:
-    """The layers that are the source's after an epoch."""
+    """The layers that equal the source's after an epoch."""
     now = load_weights(folder / f"epoch-{epoch}.safetensors")
     return {
         name

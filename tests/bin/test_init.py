@@ -1,4 +1,4 @@
-"""`asr-topdown init`: what it lays out is complete, and knows nothing of where it came from."""
+"""`asr-topdown init`: the folder is complete and independent of its source."""
 
 import os
 import re

@@ -1,4 +1,4 @@
-"""Commands that are killed, or asked to end, at random moments: the same bits, and nothing left over.
+"""Commands that are killed or stopped at random moments: identical results, and no files left over.
 
 `ASR_TOPDOWN_KILLS=50 pytest tests/bin/test_kills.py` does so fifty times each.
 """
@@ -65,7 +65,7 @@ def command(data: Path, exp: Path, what: str) -> list[str]:
 
 
 def content(exp: Path) -> dict[str, str]:
-    """Every file that must be the same, by its hash: weights, units, settings, and what came of it."""
+    """Hashes of all files that must be the same: weights, units, settings and results."""
     found = {}
     for path in sorted(path for path in exp.rglob("*") if path.is_file() or path.is_symlink()):
         name = str(path.relative_to(exp))
@@ -86,7 +86,7 @@ def content(exp: Path) -> dict[str, str]:
 def undisturbed(
     data: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> dict[str, tuple[float, dict[str, str]]]:
-    """What each command leaves, and the seconds that it takes."""
+    """Each command's files and duration without kills."""
     results = {}
     for what in COMMANDS:
         exp = tmp_path_factory.mktemp(what)

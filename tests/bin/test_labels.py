@@ -58,7 +58,7 @@ def options(root: Path, exp: Path) -> list[str]:
 
 @pytest.fixture(scope="module")
 def exp(root: Path) -> Path:
-    """What `topdown` makes of them."""
+    """The results of `topdown` on them."""
     assert main(["topdown", *options(root, root / "exp")]) == 0
     return root / "exp"
 
@@ -144,7 +144,7 @@ def test_a_sound_gets_one_label_however_long(tmp_path, write_tones):
 
 
 def test_it_starts_from_a_recogniser_of_text(root, tmp_path, capsys):
-    """`--init` with a CTC network's folder: all but the softmax is taken over."""
+    """`--init` with a CTC network's folder: all layers except the softmax are used."""
     text = tmp_path / "text"
     train, dev = (write_data(text / part, 12, 5, **{**LETTERS, "longest": 3}) for part in ("train", "dev"))
     model = {**SETTINGS["model"], "label": None, "ctc": {}}

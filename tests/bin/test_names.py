@@ -1,4 +1,4 @@
-"""What is on disk answers only for what it was made from: sound, settings, units, weights, language model."""
+"""Files on disk are reused only if made from the same sound, settings, units, weights and language model."""
 
 import json
 import os

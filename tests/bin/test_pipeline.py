@@ -1,4 +1,4 @@
-"""The commands one after the other on a toy corpus, and what they say when something is wrong.
+"""All commands in order on a toy corpus, and their error messages.
 
 Each letter is a tone, so that a tiny network learns to read in seconds.
 """
@@ -102,7 +102,7 @@ def test_train_again_answers_from_disk(toy: Toy, capsys: pytest.CaptureFixture[s
 
 
 def error_of(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> str:
-    """The one line that a failing command says."""
+    """Return the only line of a failing command."""
     capsys.readouterr()
     assert main(arguments) == 1
     lines = [line for line in capsys.readouterr().err.splitlines() if "error:" in line]

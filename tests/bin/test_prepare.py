@@ -1,4 +1,4 @@
-"""`asr-topdown prepare`, `validate` and `tokens` as one types them."""
+"""`asr-topdown prepare`, `validate` and `tokens` on the command line."""
 
 import numpy as np
 import pytest

@@ -24,7 +24,7 @@ LAYERS = ["frontend", "enc.0", "enc.1", "enc.2", "softmax"]
 
 
 def settings(name: str, folder: Path) -> dict[str, object]:
-    """With dropout in them frozen layers are computed in every epoch, else once."""
+    """Frozen layers with dropout are computed in every epoch, others once."""
     dropout = 0.1 if name == "wav2vec2_base" else 0.0
     groups = {"encoder": LAYERS[:-1]}
     if name == "whisper":
@@ -74,7 +74,7 @@ def options(root: Path, name: str, exp: Path) -> list[str]:
 
 
 def outcomes(exp: Path) -> dict[str, float]:
-    """Node -> error, of all that are finished."""
+    """Node -> error, for all finished nodes."""
     return {path.parent.name: read_json(path)["error"] for path in sorted(exp.glob("nodes/*/done.json"))}
 
 

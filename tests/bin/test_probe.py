@@ -131,7 +131,7 @@ def test_one_class_is_one_line(root, tmp_path, capsys):
 
 
 def test_cka_of_two_networks_of_unequal_rates(root, capsys):
-    """Against the Gram matrices of the very frames: pairs of frames of the fast network are averaged."""
+    """Against the Gram matrices of the same frames; pairs of frames of the fast network are averaged."""
     first, second, out = root / "slow", root / "fast", root / "alike"
     assert main(["cka", str(first), str(second), str(root / "dev"), "--out", str(out)]) == 0
     found = json.loads((out / "cka.json").read_text())

@@ -1,4 +1,4 @@
-"""`asr-topdown score` as typed."""
+"""`asr-topdown score` on the command line."""
 
 import json
 from pathlib import Path

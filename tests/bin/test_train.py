@@ -1,4 +1,4 @@
-"""`asr-topdown train` where it cannot go on: one line that names the culprit, before any work if possible."""
+"""Errors of `asr-topdown train`: one line that names the culprit, before any work if possible."""
 
 import signal
 import subprocess
@@ -38,7 +38,7 @@ def arguments(data: Path, *more: str) -> list[str]:
 
 
 def limited(limit: str, size: int, arguments: list[str]) -> "subprocess.CompletedProcess[str]":
-    """The command in a process of its own that may have no more than so many bytes of memory or in a file."""
+    """Run the command in its own process with limits on memory and file size, in bytes."""
     program = (
         "import resource, sys\nimport torch\nfrom asr_topdown.bin.main import main\n"
         "from asr_topdown.runs.run_node import run_node\n"
@@ -125,7 +125,7 @@ def test_at_the_end_it_says_how_to_see_the_curves(data: Path, capsys: pytest.Cap
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_end_it_saves_and_says_so(data: Path, how: signal.Signals) -> None:
-    """That it goes on from there, bit for bit, is `test_kills.py`'s."""
+    """`test_kills.py` tests that it resumes exactly."""
     long = {**SETTINGS, "train": {**SETTINGS["train"], "epochs": 400}, "run": {"checkpoint_minutes": 60}}
     (data / "config.yaml").write_text(yaml.safe_dump(long))
     command = [sys.executable, "-m", "asr_topdown.bin.main", *arguments(data)]

@@ -1,4 +1,4 @@
-"""Commands that compute no network run where torch is not installed."""
+"""Commands that compute no network run without torch."""
 
 import subprocess
 import sys

@@ -1,4 +1,4 @@
-"""What the cases share: sound, data directories, a network, and the command as one types it."""
+"""Fixtures of the cases: sound, data directories, a network, and the command."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ Command = Callable[..., Said]
 
 @pytest.fixture
 def command(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Command:
-    """A function that runs `asr-topdown`; nothing that a user can bring ends in a traceback."""
+    """A function that runs `asr-topdown` and checks that no input gives a traceback."""
     # The log of an earlier command in this process may still hold that command's captured stderr.
     monkeypatch.setattr(logging, "raiseExceptions", False)
 
@@ -61,7 +61,7 @@ def sound(path: Path, seconds: float = 1.0, seed: int = 0, **how: str) -> Path:
 
 
 def data_dir(folder: Path, wavs: Mapping[str, Path | str], **tables: str) -> Path:
-    """A data directory of recordings that are utterances of one speaker, unless other tables say more."""
+    """A data directory of recordings that are utterances of one speaker, unless tables are given."""
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "wav.scp").write_text("".join(f"{name} {path}\n" for name, path in wavs.items()))
     for name, content in tables.items():
@@ -86,7 +86,7 @@ def config(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network that has seen an epoch of noise: it hears something in everything."""
+    """A network trained for an epoch on noise: it finds text in any sound."""
     root = tmp_path_factory.mktemp("model")
     (root / "c.yaml").write_text(CONFIG)
     wavs = {f"u{n}": sound(root / f"{n}.wav", 0.5, n) for n in range(4)}

@@ -1,4 +1,4 @@
-"""Segments that do not fit their recording are cut or left out as in Kaldi and told, or refused."""
+"""Segments that do not fit their recording are cut or left out as in Kaldi, with a warning, or refused."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Sound whose header lies, sound in odd codings, and a bad file among good ones."""
+"""Sound with a wrong header, sound in rare codings, and a bad file among good ones."""
 
 import struct
 from pathlib import Path
@@ -23,7 +23,7 @@ def features_of(path: Path | str, config: Path, command: Command, *more: str) ->
 
 
 def longer(path: Path, promised: int) -> Path:
-    """A wav whose header promises other than follows."""
+    """A wav whose header gives a wrong length."""
     data = bytearray(path.read_bytes())
     struct.pack_into("<I", data, 40, promised)
     path.write_bytes(data)

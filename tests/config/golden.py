@@ -17,7 +17,7 @@ DEFAULTS = Path(__file__).with_name("golden_defaults.json")
 
 
 def configurations() -> list[Path]:
-    """Every configuration of a recipe; pieces that others include among them."""
+    """All configurations of recipes, including files that others include."""
     return sorted(REPOSITORY.glob("egs/*/conf/**/*.yaml"))
 
 

@@ -1,4 +1,4 @@
-"""Settings: strict about names, honest about numbers, and the same after a round trip."""
+"""Settings: strict names and types, and the same after a round trip."""
 
 from pathlib import Path
 

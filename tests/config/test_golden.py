@@ -1,4 +1,4 @@
-"""No change renames the networks of a recipe without being noticed."""
+"""The names of the recipes' networks do not change unnoticed."""
 
 import json
 import sys

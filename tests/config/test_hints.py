@@ -1,4 +1,4 @@
-"""What is wrong with a setting: its file, line and whole path, and what was meant."""
+"""Errors in settings: file, line and full key, and a suggestion."""
 
 from pathlib import Path
 

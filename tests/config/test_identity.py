@@ -1,4 +1,4 @@
-"""What a configuration's hash is made of."""
+"""What determines a configuration's hash."""
 
 from dataclasses import dataclass
 from typing import Literal

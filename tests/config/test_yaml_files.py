@@ -1,4 +1,4 @@
-"""YAML is read as YAML 1.2's core schema says, and what is wrong with a file is told with its line."""
+"""YAML is read by YAML 1.2's core schema, and errors name the line."""
 
 import math
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""AN4 from its archive's form: ids, optional tags, counts, the dev set."""
+"""AN4 as distributed: ids, optional tags, counts, the dev set."""
 
 import os
 import tarfile
@@ -116,7 +116,7 @@ def test_download_and_what_to_do_without(root, tmp_path, monkeypatch):
 
 @pytest.fixture
 def given(tmp_path):
-    """Kaldi directories of 12 and 3 speakers, with cepstra and paths as they are distributed: relative."""
+    """Kaldi directories of 12 and 3 speakers, with cepstra and relative paths, as distributed."""
     folder, draw = tmp_path / "mfcc", np.random.default_rng(1)
     for part, speakers in (("train", 12), ("test", 3)):
         rows: dict[str, list[str]] = {"text": [], "utt2spk": [], "feats.scp": [], "utt2num_frames": []}

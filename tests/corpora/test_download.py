@@ -1,4 +1,4 @@
-"""Downloads are resumed, and whole or absent."""
+"""Downloads are resumed, and complete or absent."""
 
 import hashlib
 import http.server

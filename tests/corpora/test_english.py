@@ -1,4 +1,4 @@
-"""English as it is spoken."""
+"""Normalisation of English."""
 
 import pytest
 from hypothesis import given
@@ -67,7 +67,7 @@ SIZES = {"thousand": 10**3, "million": 10**6, "billion": 10**9}
 
 
 def number(words: str) -> int:
-    """What `cardinal` says, read back."""
+    """Parse the output of `cardinal`."""
     total = below_thousand = 0
     for word in words.split():
         if word in SIZES:

@@ -1,4 +1,4 @@
-"""eval2000 and RT-03: segments, repairs, plain transcripts, and what scoring gets."""
+"""eval2000 and RT-03: segments, repairs, plain transcripts, and the files for scoring."""
 
 import shutil
 
@@ -97,7 +97,7 @@ def test_segments_are_padded_and_ids_are_not(prepared):
 
 
 def test_what_was_said_scores_perfectly(prepared, discs):
-    """The words as they were spoken, through ctm, filter and rules: no errors, for NIST neither."""
+    """The spoken words, through ctm, filter and rules, give no errors, also with NIST's scorer."""
     references = stm.read(prepared.path / "stm")
     words = ctm.without_noise(ctm.from_transcripts(prepared.text))
     ours = scoring.score(references, words, scoring.GlmRules.read(prepared.path / "glm"))

@@ -1,4 +1,4 @@
-"""Connected digits: each recording once, speakers apart, the same on every machine."""
+"""Connected digits: each recording once, disjoint speakers, the same on every machine."""
 
 from collections import Counter
 from pathlib import Path
@@ -17,7 +17,7 @@ RATE = 8000
 
 @pytest.fixture(scope="module")
 def recordings(tmp_path_factory):
-    """One recording of each digit and speaker: a constant that tells which it is."""
+    """One recording of each digit and speaker: a different constant for each."""
     folder = tmp_path_factory.mktemp("fsdd") / "free-spoken-digit-dataset-1" / "recordings"
     folder.mkdir(parents=True)
     for s, speaker in enumerate(fsdd.SPEAKERS):

@@ -1,4 +1,4 @@
-"""Single recordings: each once, with the right label; speakers apart for digits, all there for speakers."""
+"""Single recordings: each once, with its label; disjoint speakers for digits only."""
 
 import pytest
 
@@ -41,7 +41,7 @@ def test_digits_of_unheard_speakers(recordings, tmp_path):
 
 
 def test_speakers_by_recordings(recordings, tmp_path):
-    """Of seven recordings 0 and 6 leave 0 on division by six; the folds' test sets are a partition."""
+    """Of seven recordings, 0 and 6 are 0 modulo six; the folds' test sets are a partition."""
     tested = []
     for fold in range(6):
         train, dev, test = prepared(recordings, tmp_path / str(fold), "speaker", fold)

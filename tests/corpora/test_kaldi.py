@@ -1,4 +1,4 @@
-"""Kaldi directories of others."""
+"""Existing Kaldi directories."""
 
 import numpy as np
 import pytest

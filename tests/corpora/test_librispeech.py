@@ -1,4 +1,4 @@
-"""`prepare librispeech`: subsets are found, checked and joined; what is wrong is named."""
+"""`prepare librispeech`: subsets are found, checked and joined; errors name the culprit."""
 
 import hashlib
 import io

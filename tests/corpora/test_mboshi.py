@@ -1,4 +1,4 @@
-"""`prepare mboshi`: the division, the transcripts, and what is refused; the real corpus where it is there."""
+"""`prepare mboshi`: division, transcripts and errors; the real corpus if available."""
 
 import os
 import unicodedata
@@ -16,7 +16,7 @@ SENTENCES = 40
 
 @pytest.fixture
 def corpus(tmp_path: Path, write_tones) -> Path:
-    """A small copy: every sentence twice, one transcript in decomposed form, one header that lies."""
+    """A small copy: every sentence twice, one transcript in decomposed form, one wrong header."""
     root = tmp_path / "clone" / "full_corpus_newsplit"
     for part, count in (("train", 2 * SENTENCES), ("dev", 4)):
         for number in range(count):

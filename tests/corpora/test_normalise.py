@@ -1,4 +1,4 @@
-"""What the normalisers make of transcripts."""
+"""The normalisers of transcripts."""
 
 import unicodedata
 

@@ -60,7 +60,7 @@ KEPT = {
 
 @pytest.fixture
 def sounds(tmp_path):
-    """The folder of a Debian package in little."""
+    """A miniature of a Debian package's folder."""
     root = tmp_path / "sounds" / "usr" / "share" / "asterisk" / "sounds" / "en_US_f_Allison"
     names = [line.split(":")[0] for line in TRANSCRIPTS.splitlines()[2:]]
     for name in [*names, "no-transcript"]:
@@ -188,7 +188,7 @@ NUMBERS = (
 
 
 def test_another_language(tmp_path, capsys, monkeypatch):
-    """What a transcript does not tell is left out: how digits and symbols are read, a lost letter."""
+    """Transcripts that are not what is spoken are left out: digits, symbols, a lost letter."""
     folder = tmp_path / "sounds" / "fr"
     text = FRENCH + "".join(f"digits/{number}: {number}\n" for number in NUMBERS)
     for line in text.splitlines():
@@ -226,7 +226,7 @@ def test_another_language(tmp_path, capsys, monkeypatch):
 
 @pytest.fixture
 def offline(monkeypatch, tmp_path):
-    """No network, and an empty PATH but for a folder of programs that a test may fill."""
+    """No network, and a PATH with only a folder of programs that a test may fill."""
 
     def unreachable(url, path, checksum=""):
         raise OSError(f"cannot download {url}: no network")

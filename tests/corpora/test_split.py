@@ -70,7 +70,7 @@ def seconds(part):
 
 
 def drawn(speakers, sentences, number, seed=0):
-    """Speakers of very different sizes; sentences of which some are said often."""
+    """Speakers of very different sizes; some sentences are frequent."""
     random_ = random.Random(seed)
     weights = [random_.random() ** 2 + 0.02 for _ in range(speakers)]
     return [
@@ -124,7 +124,7 @@ def test_stratified_has_every_speaker_in_every_set_by_the_shares(tmp_path):
 
 
 def test_the_same_sentences_by_all_speakers(tmp_path):
-    """By both: a third of the sentences of each set's speakers, in the shares that were asked for."""
+    """By both: a third of the sentences of each set's speakers, in the given shares."""
     whole = spoken(tmp_path, [(f"s{i:02}", f"sentence {k}", 1.0) for i in range(20) for k in range(60)])
     parts = split(whole, Division(SHARES, "both"))
     texts = [set(part.text.values()) for part in parts]

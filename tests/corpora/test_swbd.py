@@ -1,4 +1,4 @@
-"""Switchboard: each rule with its example, and a miniature of the discs from beginning to end."""
+"""Switchboard: an example of each rule, and a complete miniature of the discs."""
 
 import shutil
 
@@ -101,7 +101,7 @@ def test_ids_round_half_up_and_segments_too():
 
 
 def test_of_a_frequent_transcript_about_300_copies_stay():
-    """Kaldi's generator: of 600 copies those whose draw is below 300 / 600, 301 here."""
+    """Kaldi's generator keeps those of 600 copies whose draw is below 300 / 600: 301."""
     many = {f"u{number:04d}": "uh-huh" for number in range(600)}
     rare = {f"v{number:04d}": f"yes {number}" for number in range(5)} | {
         f"w{n:03d}": "yeah" for n in range(299)

@@ -1,4 +1,4 @@
-"""WikiText-2 from a folder, in part, or from the mirrors that still answer."""
+"""WikiText-2 from a folder, in part, or from mirrors."""
 
 import io
 import zipfile

@@ -29,7 +29,7 @@ def made(tmp_path_factory):
 
 @pytest.fixture
 def copied(made, tmp_path):
-    """A copy that a test may spoil."""
+    """A copy that a test may change."""
     for corpus in ("wsj0", "wsj1"):
         shutil.copytree(getattr(made["discs"], corpus), tmp_path / corpus)
     return tmp_path
@@ -152,7 +152,7 @@ def test_every_layout_gives_the_same(made, layout, tmp_path):
 
 
 def test_the_quirks_are_there(made):
-    """The fake is worth nothing without them."""
+    """The fake must have all of them."""
     names = [str(path) for corpus in made["discs"][:2] for path in corpus.rglob("*")]
     assert any("13_34.1" in name for name in names)
     assert any("13-16.1/WSJ1/SI_DT_20/4K0/4K0C0301.WV1" in name for name in names)

@@ -1,4 +1,4 @@
-"""The text of a language model: official counts, columns, spans as a pure function, bad input named."""
+"""The text of a language model: official counts, columns, spans, errors."""
 
 import itertools
 import os

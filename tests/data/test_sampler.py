@@ -1,4 +1,4 @@
-"""Batches are a partition of the data, keep the budget, and depend on nothing but seed and epoch."""
+"""Batches are a partition of the data, keep the budget, and depend only on seed and epoch."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""Parts and wholes, and speed."""
+"""Subsets, combinations and speed perturbation."""
 
 import pytest
 

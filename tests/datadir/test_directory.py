@@ -1,4 +1,4 @@
-"""What is written is read; what cannot be read has its line."""
+"""Directories are read back as written; errors name the line."""
 
 import dataclasses
 from pathlib import Path
@@ -232,7 +232,7 @@ def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
 
 @pytest.fixture
 def features(make, tmp_path):
-    """A function that writes a data directory with features of so many frames, all of one number."""
+    """A function that writes a data directory with constant features of given lengths."""
 
     def write(value: float = 0.0, **changed: str) -> Path:
         with open(tmp_path / "other.ark", "wb") as file:

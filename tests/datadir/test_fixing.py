@@ -1,4 +1,4 @@
-"""Repairs repair, and change nothing that they cannot."""
+"""Repairs: what is fixed, and what must not change."""
 
 import shutil
 

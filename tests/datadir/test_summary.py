@@ -1,4 +1,4 @@
-"""How much a directory holds."""
+"""The sizes of a directory."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Each fault has its line."""
+"""Each error names its line."""
 
 import os
 from pathlib import Path

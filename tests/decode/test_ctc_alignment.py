@@ -73,7 +73,7 @@ def test_ctc_loss_of_sharpened_outputs_tends_to_its_score(seed):
 
 
 def test_where_there_is_one_alignment_only_ctc_loss_is_its_score():
-    """As many frames as labels and blanks between equal ones."""
+    """As many frames as labels plus blanks between equal labels."""
     values = log_probs(6, 4, 0)
     labels = [1, 2, 2, 3, 1]
     found = ctc_align(values.numpy(), labels)

@@ -1,4 +1,4 @@
-"""Recognition in float32, bfloat16 and int8: how far apart, what is left alone, what is refused."""
+"""Recognition in float32, bfloat16 and int8: differences, unchanged parts, errors."""
 
 import warnings
 

@@ -184,7 +184,7 @@ def test_a_unit_that_ends_sentences_is_refused() -> None:
 
 
 def test_lm_text_trains_a_language_model_of_the_recognisers_units(tmp_path: Path, capsys) -> None:
-    """The commands, one after the other; the model then knows what comes after what."""
+    """All commands in order; the language model learns which words follow each other."""
     generator = random.Random(1)
     data = tmp_path / "train"
     data.mkdir()

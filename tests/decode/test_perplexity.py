@@ -1,4 +1,4 @@
-"""Scoring a text with a trained language model: the number, the file that answers again, bad input."""
+"""Scoring a text with a trained language model: the number, reuse of the file, errors."""
 
 import math
 from pathlib import Path

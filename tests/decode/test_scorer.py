@@ -1,4 +1,4 @@
-"""The protocol of scorers, and who keeps to it."""
+"""The protocol of scorers, and its implementations."""
 
 import inspect
 

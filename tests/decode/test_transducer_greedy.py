@@ -1,4 +1,4 @@
-"""Greedy transducer search against a loop over one utterance, and what a batch must not change."""
+"""Greedy transducer search against a loop over one utterance, and independence of the batch."""
 
 import pytest
 import torch

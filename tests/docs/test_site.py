@@ -1,4 +1,4 @@
-"""The pages of docs/: they build, their commands run, and what they say of the program is so."""
+"""The pages of docs/: they build, their commands run, and their statements on the program hold."""
 
 import os
 import re
@@ -61,7 +61,7 @@ def test_the_site_builds_without_a_warning(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("page", pages_with("sh"), ids=name)
 def test_the_commands_of_a_page_run(page, tmp_path):
-    """All of a page's blocks, one after the other, in an empty folder."""
+    """Run all of a page's blocks in order, in an empty folder."""
     bin_folder = tmp_path / "bin"
     bin_folder.mkdir()
     (bin_folder / "asr-topdown").write_text(
@@ -92,7 +92,7 @@ def test_the_commands_of_a_page_run(page, tmp_path):
 
 @pytest.mark.parametrize("page", pages_with("bash"), ids=name)
 def test_commands_that_are_not_run_are_right(page, capsys):
-    """Every option exists, and every file of the repository is there."""
+    """Every option and every file of the repository exists."""
     for block in blocks(page, "bash"):
         for line in block.replace("\\\n", " ").splitlines():
             words = shlex.split(line.replace("…", ""), comments=True)

@@ -1,4 +1,4 @@
-"""What the jobs of the tests run, on the cluster and here: functions of an importable module."""
+"""Functions for the tests' jobs, on the cluster and here, in an importable module."""
 
 import os
 import time

@@ -1,4 +1,4 @@
-"""What the jobs of the pool's tests run: functions of an importable module, so that they can be pickled."""
+"""Functions for the jobs of the pool's tests, in an importable module so that they can be pickled."""
 
 import os
 import time

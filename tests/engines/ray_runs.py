@@ -1,4 +1,4 @@
-"""What Ray's workers run in the tests: functions of an importable module."""
+"""Functions for Ray's workers in the tests, in an importable module."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""When a request to end acts: at once, between the steps of a loop, never in the middle of an import."""
+"""When a request to stop takes effect: at once, between a loop's steps, never during an import."""
 
 import importlib
 import os

@@ -1,4 +1,4 @@
-"""Processes that run one job after the other: who runs what, what dies with whom, and how it ends."""
+"""Processes that run one job after another: reuse, death and shutdown."""
 
 import functools
 import os

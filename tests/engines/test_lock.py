@@ -1,4 +1,4 @@
-"""The lock: one at a time, whatever the disk can do, and none that a crash leaves behind."""
+"""The lock: one holder at a time, with or without flock, and none left by a crash."""
 
 import errno
 import fcntl

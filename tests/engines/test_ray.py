@@ -1,4 +1,4 @@
-"""A local Ray; skips itself where Ray is not installed."""
+"""A local Ray; skipped if Ray is not installed."""
 
 import functools
 import operator

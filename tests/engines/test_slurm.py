@@ -1,4 +1,4 @@
-"""A real Slurm, started for the test: jobs that are cancelled, killed and over time still give the result."""
+"""A real Slurm, started for the test: cancelled, killed and timed-out jobs still give the result."""
 
 import functools
 import os

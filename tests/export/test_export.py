@@ -119,7 +119,7 @@ def test_what_cannot_be_exported_is_said(tmp_path):
 
 @pytest.fixture
 def folder(tmp_path):
-    """A model's folder as a training leaves it."""
+    """A model's folder as written by a training."""
     model = trained(tmp_path, "blstm")
     place = tmp_path / "model"
     place.mkdir()
@@ -139,7 +139,7 @@ def test_the_command(folder, tmp_path, capsys):
 
 
 def test_the_example_needs_neither_torch_nor_us(folder, tmp_path):
-    """docs/onnx_transcribe.py says what `transcribe` says; it imports nothing of ours."""
+    """docs/onnx_transcribe.py gives the output of `transcribe`; it imports nothing of ours."""
     assert main(["export", str(folder), str(tmp_path / "m.onnx")]) == 0
     sound = 0.3 * np.random.default_rng(0).standard_normal(8000)
     soundfile.write(tmp_path / "a.wav", sound, 8000, subtype="FLOAT")

@@ -1,4 +1,4 @@
-"""Kaldi's matrices, read as kaldiio reads them, and what is none refused."""
+"""Kaldi's matrices, read as by kaldiio, and errors."""
 
 import pickle
 from pathlib import Path

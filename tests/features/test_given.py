@@ -1,4 +1,4 @@
-"""Features that data directories bring: derivatives, dimension, and what is kept."""
+"""Given features of data directories: derivatives, dimension, and records."""
 
 from pathlib import Path
 
@@ -19,7 +19,7 @@ DIM, LENGTHS = 5, {"a-1": 9, "a-2": 14, "b-1": 6}
 
 @pytest.fixture
 def source(tmp_path: Path) -> Path:
-    """A data directory as Kaldi leaves one: features, no sound, paths relative to it."""
+    """A data directory as written by Kaldi: features, no sound, relative paths."""
     folder, draw = tmp_path / "train", np.random.default_rng(1)
     (folder / "feats").mkdir(parents=True)
     feats = {}

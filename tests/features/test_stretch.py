@@ -1,4 +1,4 @@
-"""Stretching time keeps what is said and changes how long it takes."""
+"""Time stretching keeps the content and changes the duration."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""Sound that a network reads as it is: what is kept of it, what it is called, and how it is read."""
+"""Sound that a network reads directly: its record, its hash, and reading."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor

@@ -32,7 +32,7 @@ def main() -> int:
 
 
 def fuzz(name: str, target: Target, folder: Path, seconds: float) -> bool:
-    """Whether nothing was found in so many seconds."""
+    """Fuzz for a number of seconds; return whether nothing was found."""
     end, count = time.monotonic() + seconds, 0
 
     @settings(

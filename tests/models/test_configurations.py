@@ -1,4 +1,4 @@
-"""Every recipe's network can be built, and what its schedule groups are its layers."""
+"""Every recipe's network can be built, and its schedule's groups consist of its layers."""
 
 from pathlib import Path
 

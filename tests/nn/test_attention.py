@@ -1,4 +1,4 @@
-"""Attention in bfloat16 on a CPU, made of single operations, beside PyTorch's fused kernel."""
+"""Attention in bfloat16 on a CPU, made of single operations, against PyTorch's fused kernel."""
 
 import pytest
 import torch

@@ -83,7 +83,7 @@ def test_reversal_is_its_own_inverse() -> None:
 
 
 def test_stacking_completes_the_last_run_with_zeros() -> None:
-    """Whatever stands in the padding."""
+    """The padding has no effect."""
     frames = torch.tensor([[1.0, 2, 3, 4, 5, 9, 9]])[:, :, None]
     stacked, lengths = stack_frames(frames, torch.tensor([5]), 3)
     assert stacked.tolist() == [[[1, 2, 3], [4, 5, 0], [0, 0, 0]]]

@@ -1,4 +1,4 @@
-"""Masked batch normalisation: the statistics of real frames, whatever the padding."""
+"""Masked batch normalisation: the statistics of real frames, with any padding."""
 
 import torch
 from torch import nn

@@ -8,7 +8,7 @@ from asr_topdown.nn.conv2d import Conv2dSubsampling
 
 
 def plain(layer: Conv2dSubsampling, frames: torch.Tensor) -> torch.Tensor:
-    """With nothing clever."""
+    """A plain restatement."""
     image = F.relu(layer.conv2(F.relu(layer.conv1(frames[:, None]))))
     out: torch.Tensor = layer.linear(image.transpose(1, 2).flatten(2))
     return out

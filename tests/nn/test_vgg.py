@@ -8,7 +8,7 @@ from asr_topdown.nn.vgg import Vgg
 
 
 def plain(vgg: Vgg, image: torch.Tensor) -> torch.Tensor:
-    """One utterance (1, channels, T, D) through convolutions, ReLUs and poolings, with nothing clever."""
+    """One utterance (1, channels, T, D) through plain convolutions, ReLUs and poolings."""
     first, second, third, fourth = vgg.convolutions
     image = F.max_pool2d(F.relu(second(F.relu(first(image)))), 2, 2, ceil_mode=True)
     image = F.max_pool2d(F.relu(fourth(F.relu(third(image)))), 2, 2, ceil_mode=True)

@@ -1,4 +1,4 @@
-"""Linear CKA: what must not change it, its value by other means, and frames of unequal rates."""
+"""Linear CKA: invariances, its value by another formula, and unequal frame rates."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Folds: groups whole, sizes even, labels in more than one."""
+"""Folds: groups kept together, even sizes, labels in more than one."""
 
 from collections import Counter, defaultdict
 

@@ -1,4 +1,4 @@
-"""What is read of each layer is what the network computes there, for every chain and head."""
+"""The outputs read from each layer are what the network computes there, for every chain and head."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""The probe's classifier: at its minimum, as scikit-learn's, cross-validated without the test fold."""
+"""The probe's classifier: its minimum, scikit-learn's result, cross-validation without the test fold."""
 
 import math
 

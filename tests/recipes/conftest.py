@@ -1,4 +1,4 @@
-"""A copy of the recipes to run in, so that the checkout stays clean."""
+"""A copy of the recipes, so that the checkout stays clean."""
 
 import os
 import shutil
@@ -35,7 +35,7 @@ def work_done(exp: Path) -> dict[Path, int]:
 
 @pytest.fixture
 def done_work() -> Callable[[Path], dict[Path, int]]:
-    """`work_done`: what a second run of a recipe must leave as it is."""
+    """`work_done`: what a second run of a recipe must not change."""
     return work_done
 
 

@@ -1,4 +1,4 @@
-"""`asr-topdown init`, and the recipe for a corpus of one's own on sound that is made up."""
+"""`asr-topdown init`, and the recipe for your own corpus on invented sound."""
 
 import json
 import os
@@ -93,7 +93,7 @@ def test_the_table_is_missing(tmp_path, copy):
 
 @pytest.mark.slow
 def test_the_wheel_in_an_environment_of_its_own(tmp_path, recordings, repository):
-    """Built, installed beside the packages that it needs, and used where there is no checkout."""
+    """Built, installed, and used outside the checkout."""
     build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"]
     subprocess.run([*build, "--wheel-dir", tmp_path / "dist", repository], check=True)
     (wheel,) = (tmp_path / "dist").glob("asr_topdown-*.whl")

@@ -1,4 +1,4 @@
-"""The frame around the stages (utils/*.sh), with a stand-in for `asr-topdown` that only makes the outputs."""
+"""The scripts around the stages (utils/*.sh), with a stand-in for `asr-topdown` that makes the outputs."""
 
 import os
 import re
@@ -42,7 +42,7 @@ def stand_in(copy: Path) -> Path:
 
 
 def calls(copy: Path, recipe: str) -> list[str]:
-    """The commands that were called since the last time that one asked."""
+    """The commands called since the previous call."""
     return [words[0] for words in full_calls(copy, recipe)]
 
 
@@ -160,7 +160,7 @@ def test_parts_of_the_training_set(stand_in, run_recipe):
 
 
 def test_a_sweep_over_parts_as_well(stand_in, run_recipe):
-    """--sweep-parts: the whole is trained on, and the sweep is told of the parts."""
+    """--sweep-parts: training uses the whole, and the sweep gets the parts."""
     (stand_in / "bin" / "asr-topdown").write_text(
         STAND_IN.replace("esac", 'data) mkdir -p "$out"/train_{p10,p50,unseen} ;;\nesac')
     )

@@ -49,7 +49,7 @@ def test_a_corpus_of_ones_own_from_sound_to_report(recordings, copy, run_recipe,
 
 
 def test_other_sound_under_the_same_names_is_read(recordings, tmp_path, copy, run_recipe, write_tones):
-    """The tables are the same; what lies behind them is not."""
+    """The tables are the same, but not the sound."""
     other = tmp_path / "other"
     for path in recordings.iterdir():
         write_tones(other / path.name, "cc dd", seconds_each=0.3)
@@ -64,7 +64,7 @@ def test_other_sound_under_the_same_names_is_read(recordings, tmp_path, copy, ru
 
 @pytest.mark.slow
 def test_what_has_changed_is_done_again(recordings, copy, run_recipe, done_work):
-    """A corrected transcript reaches scores and report; trainings that are gone are done again."""
+    """A corrected transcript reaches scores and report; deleted trainings are repeated."""
     options = ["--yesno", str(recordings), "--nj", "1", *QUICK]
     assert run_recipe("yesno", *options).returncode == 0
     recipe = copy / "egs" / "yesno"

@@ -27,7 +27,7 @@ KEPT, NEW = "lowest blocks frozen, the rest trained on", "lowest blocks frozen, 
 
 
 def error_of(node: Node) -> float:
-    """Percent: by arm; 10 more on the part of the data; the second seed's is 2 more."""
+    """Errors in percent by arm; 10 more on the part of the data, 2 more for the second seed."""
     if node.parent is None:
         error = 30.0
     elif node.tuning:

@@ -1,4 +1,4 @@
-"""Error over the epochs trained in all, against a walk through the epochs one by one."""
+"""Error over the total number of epochs, against a loop over the epochs."""
 
 import dataclasses
 import statistics

@@ -1,4 +1,4 @@
-"""The page without a browser: well-formed, whole, self-contained, escaped, with the numbers of report.md."""
+"""The page without a browser: well-formed, complete, self-contained, escaped, with report.md's numbers."""
 
 import csv
 import dataclasses
@@ -165,7 +165,7 @@ def test_what_comes_from_outside_is_escaped_in_markdown(experiment: Path) -> Non
 
 
 def test_layers_that_are_new_in_any_case_are_drawn_new(experiment: Path) -> None:
-    """A transfer arm keeps the source's layers but for the output layer, which has other units."""
+    """A transfer arm keeps the source's layers except the output layer, which has other units."""
     training = next(iter(collect(experiment).trainings.values()))
     parent = Parent(experiment="o", node="n", epoch=1)
     node = dataclasses.replace(

@@ -80,7 +80,7 @@ def test_report_of_a_lone_joint_training(experiment):
 
 
 def test_report_in_the_middle_of_a_study(experiment):
-    """One training runs still, one node is not decoded; the rest is shown."""
+    """One training is still running, one node is not decoded; the rest is shown."""
     store = Store(experiment)
     result = store.load_results("study")[0]
     (store.node_dir(result.final) / "done.json").unlink()

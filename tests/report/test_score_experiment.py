@@ -1,4 +1,4 @@
-"""`asr-topdown score --exp`: what it says of every study, and what it keeps in files."""
+"""`asr-topdown score --exp`: its output for every study, and its files."""
 
 import json
 from pathlib import Path

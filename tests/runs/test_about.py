@@ -1,4 +1,4 @@
-"""about.json: what a training's folder says of its layers, its data and its machine."""
+"""about.json: a training's layers, data and machine."""
 
 import dataclasses
 import json

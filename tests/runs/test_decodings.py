@@ -1,4 +1,4 @@
-"""Transcripts are compared only if they were made alike, of what is on disk now."""
+"""Transcripts are compared only if decoded with the same settings from what is on disk now."""
 
 import json
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The error that decides is the dev set's, recognised as the configuration says."""
+"""The deciding error is the dev set's, decoded as configured."""
 
 import json
 from pathlib import Path
@@ -54,7 +54,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def decoded(store: Store, outcome: Outcome, here: Experiment) -> dict[str, float]:
-    """What the command `decode` makes of the dev set."""
+    """The output of the command `decode` for the dev set."""
     out = store.root / "decoded"
     model = store.node_dir(outcome.node)
     assert main.main(["decode", str(here.dev), "--model", str(model), "--out", str(out)]) == 0
@@ -152,7 +152,7 @@ def test_while_a_process_is_at_a_node_it_does_not_answer(data: Path, tmp_path: P
 
 
 def test_the_network_that_is_decoded_is_the_one_that_is_kept(data: Path, tmp_path: Path) -> None:
-    """Of a damaged weights file the node's error is not invented."""
+    """A damaged weights file gives an error, not a dev error."""
     here, store = experiment(data), Store(tmp_path)
     outcome = run_node(here.joint(1), here, store)
     weights = weights_of_epoch(store.node_dir(outcome.node), outcome.best_epoch)

@@ -120,7 +120,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def store(tmp_path_factory: pytest.TempPathFactory) -> Store:
-    """One store for all families, as a recipe that transplants between them has."""
+    """One store for all families, as in a recipe that transplants between them."""
     return Store(tmp_path_factory.mktemp("exp"))
 
 

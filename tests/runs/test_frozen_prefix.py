@@ -1,4 +1,4 @@
-"""What frozen lowest layers give is computed once, and nothing else changes."""
+"""The output of frozen lowest layers is computed once, and nothing else changes."""
 
 import dataclasses
 from pathlib import Path

@@ -79,7 +79,7 @@ def of_layer(state: dict[str, torch.Tensor], name: str) -> dict[str, torch.Tenso
 
 
 def result(outcome: Outcome) -> Outcome:
-    """What came of a training, but for what it cost."""
+    """A training's outcome without its cost."""
     metrics = {name: value for name, value in outcome.metrics.items() if name.startswith("dev_")}
     return dataclasses.replace(outcome, seconds=0, metrics=metrics)
 
@@ -295,7 +295,7 @@ def halving_config(experiment: Experiment, epochs: int) -> Experiment:
 def test_a_larger_budget_continues_the_smaller_one_bit_for_bit(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, plateau: str
 ) -> None:
-    """Budgets of 2, 3 and 5 epochs one after the other are five in one go: weights, log and outcome."""
+    """Budgets of 2, 3 and 5 epochs in turn equal five at once: weights, log and outcome."""
     optimizer = experiment.config.train.optimizer.model_copy(update={"plateau": plateau})
     train = experiment.config.train.model_copy(update={"optimizer": optimizer})
     config = experiment.config.model_copy(update={"train": train})

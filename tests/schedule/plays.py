@@ -1,4 +1,4 @@
-"""Searches played on made-up outcomes, without anything that trains."""
+"""Searches played on invented outcomes, without training."""
 
 from asr_topdown.schedule.node import LOSS, Node, Outcome
 from asr_topdown.schedule.protocol import Request, advance

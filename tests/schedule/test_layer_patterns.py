@@ -1,4 +1,4 @@
-"""Layers as a person names them."""
+"""Names and patterns of layers."""
 
 import pytest
 

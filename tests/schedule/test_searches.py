@@ -1,4 +1,4 @@
-"""Searches beyond the greedy one, played on made-up outcomes."""
+"""Searches other than the greedy one, played on invented outcomes."""
 
 import dataclasses
 import json
@@ -385,7 +385,7 @@ def test_joint_trains_what_the_studys_searches_begin_with():
 
 @pytest.mark.parametrize("name", SEARCHES)
 def test_every_search_can_be_saved_replayed_and_read(name):
-    """Whatever order its nodes finish in: the same result, whose points are read back as they were."""
+    """In any order of its nodes: the same result, and the same points when read back."""
     options = {"source": Source("b (joint)", SOURCE), "subsets": subsets(20, 80), "parts": subsets(50)}
     results = []
     for order in range(2):

@@ -145,7 +145,7 @@ def test_cost_obeys_the_triangle_inequality(first: list[str], second: list[str],
 
 
 def test_together_equals_one_by_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Whatever shares a batch, and however the batches are cut."""
+    """Independent of the rest of the batch and the division into batches."""
     references, hypotheses = random_texts(300, 5, seed=1, longest=40)
     pairs = list(zip(references.values(), hypotheses.values(), strict=True))
     expected = [align(*pair) for pair in pairs]

@@ -1,4 +1,4 @@
-"""Score reports: corpus sums, joins by utterance id, speakers, confusions, and how they read."""
+"""Score reports: corpus sums, joins by utterance id, speakers, confusions, and their text."""
 
 import json
 import math

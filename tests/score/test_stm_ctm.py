@@ -1,4 +1,4 @@
-"""NIST's time marks: what is written is read; how a ctm comes from transcripts without times."""
+"""NIST's time marks: reading and writing, and a ctm from transcripts without times."""
 
 import pytest
 

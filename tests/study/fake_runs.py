@@ -1,4 +1,4 @@
-"""What worker processes run in the tests: functions of an importable module, so that they can be pickled."""
+"""Functions for worker processes in the tests, in an importable module so that they can be pickled."""
 
 import contextlib
 import os

@@ -190,7 +190,7 @@ def test_a_models_folder_is_a_source(
 
 
 def test_depth_by_data_by_arm_in_one_study(data: Path, store: Store, tmp_path: Path) -> None:
-    """From a model's folder, on the whole and on a part: the rivals do what they say, on real trainings."""
+    """From a model's folder, on all and part of the data: the rivals' effects, on real trainings."""
     (of_there,) = run_study(make_experiment(data, {"search": "joint"}), store)
     model = store.node_dir(of_there.final)
     sweep = {

@@ -1,4 +1,4 @@
-"""What --dry-run tells, held against what the searches then really do."""
+"""The output of --dry-run, against what the searches then do."""
 
 import contextlib
 import dataclasses
@@ -91,7 +91,7 @@ def test_a_continued_training_is_paid_once(tmp_path):
 
 @pytest.mark.parametrize("name", ["greedy", "exhaustive"])
 def test_the_forecast_holds_at_every_stage(tmp_path, name):
-    """After any number of trainings: what is called finished is, and the end lies between least and most."""
+    """After any number of trainings: the finished ones are right, and the total is between least and most."""
     for stage in range(17):
         store = Store(tmp_path / str(stage))
         errors = random.Random(stage)

@@ -14,7 +14,7 @@ JOINT = Node(experiment="e", train_set="t", init_seed=1, epochs=9, patience=5)
 
 
 class FinishedStore:
-    """Has an outcome for whatever is asked for."""
+    """Has an outcome for any node."""
 
     def __init__(self) -> None:
         self.asked = 0
@@ -26,7 +26,7 @@ class FinishedStore:
 
 
 def told(search: Search, count: list[int]) -> Search:
-    """The search, and how many answers it has been given."""
+    """Counts the answers that a search gets."""
     said = advance(search)
     while isinstance(said, Request):
         answers = yield said

@@ -1,4 +1,4 @@
-"""Pieces of words: what SentencePiece itself says of the same model, round trips, files, and clear errors."""
+"""Pieces of words: against SentencePiece itself, round trips, files, and errors."""
 
 import functools
 import random

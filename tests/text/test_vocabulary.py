@@ -1,4 +1,4 @@
-"""Vocabularies: what becomes a unit, and a file that says what it holds."""
+"""Vocabularies: units and files."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""Checkpoints: whatever happens to the newest file, the state of the one before is found, and no other."""
+"""Checkpoints: if the newest file is damaged in any way, the previous one's state is loaded."""
 
 import random
 import subprocess

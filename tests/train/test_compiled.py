@@ -1,4 +1,4 @@
-"""Compiled blocks compute what they computed, under the same names."""
+"""Compiled blocks compute the same, under the same names."""
 
 import copy
 from pathlib import Path
@@ -45,6 +45,6 @@ def test_nothing_to_compile_trains_as_before(tmp_path: Path) -> None:
 
 
 def test_the_blocks_are_found() -> None:
-    """Compiled when they first run, which they do not here."""
+    """Blocks are compiled when they first run, which they do not here."""
     assert compiled.compile_blocks(make(NETWORK)) == 3
     assert compiled.compile_blocks(make("blstm")) == 0

@@ -1,4 +1,4 @@
-"""Which epoch is the best, whose weights stay, and what their average is."""
+"""The best epoch, the epochs whose weights are kept, and their average."""
 
 from pathlib import Path
 
@@ -20,7 +20,7 @@ ERRORS = [5.0, 3.0, 4.0, 3.5]
 
 
 def with_errors(run: Trainer) -> Trainer:
-    """The same training, judged by made-up errors."""
+    """The same training with invented dev errors."""
     run.task.evaluate = lambda model: {"loss": [*ERRORS, 9.0][len(run.progress.scores)]}
     return run
 

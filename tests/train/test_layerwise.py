@@ -1,4 +1,4 @@
-"""Rates, beginnings and penalties by layer: numbers, which tensors move when, and exactness under kills."""
+"""Learning rates, start epochs and penalties by layer: values, which tensors change when, and resuming."""
 
 import copy
 from collections.abc import Callable, Mapping
@@ -41,7 +41,7 @@ def state(model: torch.nn.Module) -> dict[str, Tensor]:
 
 
 def moved(model: torch.nn.Module, before: Mapping[str, Tensor]) -> set[str]:
-    """The layers some tensor of which is another than before."""
+    """The layers with a changed tensor."""
     return {
         name
         for name, tensors in layers.tensors_by_layer(model).items()

@@ -1,4 +1,4 @@
-"""What follows from dev errors: a table of curves, each with the verdict on every epoch."""
+"""The plateau rule: a table of dev error curves, with the decision after every epoch."""
 
 import math
 

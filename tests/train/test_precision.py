@@ -1,4 +1,4 @@
-"""Lower precisions: said once where the hardware has none; and every loss is in float32 all the same."""
+"""Lower precisions: one warning if the hardware lacks them; every loss stays in float32."""
 
 import logging
 from collections.abc import Callable

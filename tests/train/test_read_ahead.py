@@ -1,4 +1,4 @@
-"""Batches that are loaded ahead are the same, in the same order; so is the training, however it is killed."""
+"""Batches loaded ahead are the same, in the same order; so is the training, also when killed."""
 
 import threading
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The training loop: resumed = uninterrupted bit for bit, frozen = untouched, clear words when it fails."""
+"""The training loop: exact resuming, frozen layers unchanged, clear errors."""
 
 import json
 import os
@@ -104,7 +104,7 @@ def test_a_full_disk_in_mid_save_loses_nothing(tmp_path: Path, monkeypatch: pyte
 
 
 def test_the_checkpoint_of_other_layers_is_refused(tmp_path: Path) -> None:
-    """torch's load_state_dict matches by position and would take it without a word."""
+    """torch's load_state_dict matches by position and would accept it silently."""
     with pytest.raises(Killed):
         trained(trainer(tmp_path, before_batch=kill_at(5)))
     with pytest.raises(ValueError, match="made for 18 trainable tensors, here are 10"):

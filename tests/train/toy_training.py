@@ -1,4 +1,4 @@
-"""What the tests of training train: a tiny network on made-up speech that it learns in seconds."""
+"""A tiny network and invented speech that it learns in seconds, for the tests of training."""
 
 import random
 import sys
@@ -27,7 +27,7 @@ EPOCHS, UTTERANCES = 4, 12
 
 
 def speech() -> list[tuple[str, torch.Tensor, list[int]]]:
-    """Made-up utterances in which unit u sounds like a one in dimension u."""
+    """Invented utterances in which unit u is a one in dimension u."""
     generator = random.Random(5)
     utterances = []
     for index in range(UTTERANCES):

@@ -1,4 +1,4 @@
-"""`asr-topdown transcribe` and `align` as one types them."""
+"""`asr-topdown transcribe` and `align` on the command line."""
 
 import io
 import json
@@ -60,7 +60,7 @@ def test_another_rate_and_stereo_are_said_once(toy, sounds, capsys):
 
 
 def test_processes_decide_no_bit_of_what_is_found(toy, sounds, capsys, monkeypatch):
-    """Groups of at most two files; one is not there, and what all processes would say is said once."""
+    """Groups of at most two files, one missing; what all processes would log is logged once."""
     for number in range(6):
         toy.write(sounds / f"{number}.wav", "ab c b"[: number + 1], rate=2 * RATE)
     files = [*(f"{number}.wav" for number in range(6)), "missing.wav", "a.wav", "more"]

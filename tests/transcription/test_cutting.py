@@ -1,4 +1,4 @@
-"""Long sound is cut where it is quietest."""
+"""Long sound is cut at quiet places."""
 
 import tracemalloc
 

@@ -1,4 +1,4 @@
-"""How transcripts are written."""
+"""The formats of transcripts."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Which files a user means, and what their results are called."""
+"""The files that a user names, and the names of their results."""
 
 import pytest
 

@@ -111,7 +111,7 @@ def test_a_bad_file_costs_no_other(recognizer, toy, tmp_path):
 
 
 def test_texts_come_before_all_sounds_are_read(recognizer, toy, tmp_path):
-    """A minute at most is read ahead."""
+    """At most a minute is read ahead."""
     path = toy.write(tmp_path / "a.wav", "abc " * 30)
     read = []
 

@@ -1,4 +1,4 @@
-"""Each form in which other toolkits keep recordings and transcripts, from a miniature made by hand.
+"""Each of other toolkits' formats of recordings and transcripts, from a handmade miniature.
 
 The miniatures are written as the toolkits' own documentation shows them; none of the toolkits is needed.
 """
@@ -190,7 +190,7 @@ def test_lhotse(tmp_path, packed):
 
 
 def test_lhotse_itself_agrees(tmp_path):
-    """The manifests that lhotse writes are the ones that are read."""
+    """Manifests written by lhotse can be read."""
     lhotse = pytest.importorskip("lhotse")
     write_sound(tmp_path / "a.wav")
     recording = lhotse.Recording.from_file(tmp_path / "a.wav")
@@ -234,7 +234,7 @@ def test_librispeech(tmp_path, capsys):
 
 
 def test_names_with_colons(tmp_path, capsys):
-    """As Asterisk's lists of prompts have them, comments and a subfolder too."""
+    """As in Asterisk's lists of prompts, with comments and a subfolder."""
     for name in ("activated", "digits/1"):
         write_sound(tmp_path / f"{name}.wav")
     table = tmp_path / "core-sounds-fr.txt"
@@ -307,7 +307,7 @@ def test_decomposed_text_is_composed(tmp_path):
 
 
 def test_the_exact_path_wins(tmp_path):
-    """A file at the top and one of the same name further down are both there to be named."""
+    """A file at the top and one with the same name in a subfolder can both be named."""
     root = tmp_path / "a"
     for name in ("activated.wav", "sub/activated.wav", "sub/sub/other.wav"):
         write_sound(root / name)

@@ -1,4 +1,4 @@
-"""A table of one's own to a data directory: names, speakers, what is left out, and faults."""
+"""From your own table to a data directory: names, speakers, omissions and errors."""
 
 import numpy as np
 import pytest

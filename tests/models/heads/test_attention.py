@@ -1,4 +1,4 @@
-"""The attention head, label by label as a search runs it."""
+"""The attention head, label by label as in a search."""
 
 import pytest
 import torch
