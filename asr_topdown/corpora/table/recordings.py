@@ -7,8 +7,9 @@ from pathlib import Path, PurePath
 
 from asr_topdown.files import require_folder
 
-SUFFIXES = tuple(
-    [".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".sph", ".wv1", ".wv2", ".aiff", ".aif", ".au", ".w64", ".caf"]
+SUFFIXES = (
+    *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".sph"),
+    *(".wv1", ".wv2", ".aiff", ".aif", ".au", ".w64", ".caf"),
 )
 """Suffixes of sound files in folders; a file named exactly in a table may have any suffix."""
 
