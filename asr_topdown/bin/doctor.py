@@ -126,9 +126,11 @@ def _cpu_speed() -> Finding:
 
     from asr_topdown.nn import matrix_product
 
-    libraries = matrix_product.rates(512, repeats=20)
+    clock = matrix_product.clock()
+    libraries = matrix_product.rates(512, repeats=20, clock=clock)
     float32, bfloat16 = (
-        max(found.values()) for found in (libraries, matrix_product.rates(512, torch.bfloat16, repeats=20))
+        max(found.values())
+        for found in (libraries, matrix_product.rates(512, torch.bfloat16, repeats=20, clock=clock))
     )
     verdict = "try train.precision=bfloat16" if bfloat16 > 1.5 * float32 else "stay with float32"
     each = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in libraries.items())
