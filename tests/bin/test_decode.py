@@ -324,7 +324,7 @@ def test_what_has_no_sound_is_all_deletions(
     out.mkdir()
     assert decode(models["ctc"], folder, out, "method=greedy") == 1
     assert "a-4" in capsys.readouterr().err  # nobody has said that it has no sound
-    (folder / "features.json").write_text(json.dumps({"dropped": {"a-4": "x.wav: holds no samples"}}))
+    (folder / "features.json").write_text(json.dumps({"dropped": {"a-4": "x.wav: has no samples"}}))
     assert decode(models["ctc"], folder, out, "method=greedy") == 0
     assert table(out / "dev" / "text") == {**heard, "a-4": ""}
 

@@ -31,8 +31,8 @@ def longer(path: Path, promised: int) -> Path:
 
 
 PROMISES = {
-    "the case: 726 bytes more than follow": (16726, "header promises 16726"),
-    "a gigabyte more": (1 << 30, f"header promises {1 << 30}"),
+    "the case: 726 bytes more than follow": (16726, "of 16726 bytes of sound"),
+    "a gigabyte more": (1 << 30, f"of {1 << 30} bytes of sound"),
     "a length of 0, of a stream": (0, "its header gives no length"),
     "the largest length, of a stream": (0xFFFFFFFF, ""),
 }
