@@ -10,7 +10,7 @@ from asr_topdown.schedule.node import Node
 from asr_topdown.train.layerwise import Layerwise
 
 
-def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float] | None = None) -> Layerwise:
+def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float]) -> Layerwise:
     """The rates, starting times and penalties of the layers of `model`, a network of `node`.
 
     Args:
@@ -30,7 +30,7 @@ def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float] | None = 
     rates = {name: tuning.layer_decay**above for above, name in enumerate(reversed(names)) if name not in new}
     penalties = {
         name: strength
-        for pattern, strength in (layer_l2 or {}).items()
+        for pattern, strength in layer_l2.items()
         for name in layer_patterns.match(names, [pattern], what="train.layer_l2")
     }
     return Layerwise(

@@ -93,7 +93,7 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         now = _frozen(model, node, still)
         assert now == frozen, f"{folder}: frozen layers {node.frozen} or parameters changed in epoch {epoch}"
     if distributed.current().leads:
-        about.add_products(folder, matrix_product.described(trainer.products or {}))
+        about.add_products(folder, matrix_product.described(trainer.products))
     progress, best = trainer.progress, trainer.progress.best_score
     log.info(
         "%s: best epoch %d of %d, dev error (%s) %.4f",

@@ -92,7 +92,7 @@ class Trainer:
         self.checkpoints = CheckpointPair(folder)
         self.weights = EpochWeights(folder, config, run)
         self.progress = Progress()
-        self.products: matrix_product.Choices | None = None
+        self.products: matrix_product.Choices = {}
         self._workers = usual_workers(device) if run.num_workers is None else run.num_workers
         self._best_state: dict[str, Tensor] | None = None
 
@@ -109,7 +109,7 @@ class Trainer:
         with (
             MetricsLog(self.folder, resume_after=self.progress.step, write=self.world.leads) as metrics,
             interruption.deferred(),
-            matrix_product.installed(self.products or {}),
+            matrix_product.installed(self.products),
         ):
             told = TrainingLog(metrics, self.max_epochs, self.plateau)
             while not self.progress.finished:
@@ -129,10 +129,8 @@ class Trainer:
         precision.set_tf32(self.config.precision, self.device)
         peak_memory.reset(self.device)
         rng.seed_dropout(self.seed, self.world.rank)
-        self._resume()
-        self.products = products.chosen(
-            self.run_config, self.config.precision, self.device, self.world, self.products
-        )
+        kept = self._resume()
+        self.products = products.chosen(self.run_config, self.config.precision, self.device, self.world, kept)
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
 
@@ -260,11 +258,12 @@ class Trainer:
                 "updates": self.updates.state(),
                 "rng": generators,
                 "progress": self.progress.state(),
-                "products": dict(self.products or {}),
+                "products": dict(self.products),
             }
         )
 
-    def _resume(self) -> None:
+    def _resume(self) -> matrix_product.Choices | None:
+        """Continue from the checkpoint, and return its choice of matrix products; None if there is none."""
         state, remark = self.checkpoints.load()
         if remark:
             log.warning("%s; resuming from the one before", remark)
@@ -276,6 +275,7 @@ class Trainer:
         assert len(set(steps)) == 1, (
             f"{self.checkpoints.newest}: not the same in all processes, steps {steps}"
         )
+        return None if state is None else state.get("products")
 
     def _restore(self, state: Mapping[str, Any]) -> None:
         try:
@@ -284,7 +284,6 @@ class Trainer:
             raise ValueError(f"{self.checkpoints.newest}: {error}") from None
         self.model.load_state_dict(state["model"])
         self._best_state = state["best"]
-        self.products = state.get("products")
         self.progress = progress = Progress.restored(state["progress"])
         stopped = self.plateau.verdict(progress.scores) is Verdict.STOP
         if progress.finished and not stopped and progress.epoch < self.max_epochs:

@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 
 option mboshi "" "folder with full_corpus_newsplit; empty = download" path
 option partial 0 "1 = accept a copy with fewer utterances" number
-option sample_rate "" "8000 = resample the audio, for conf/source_8k.yaml; empty = 16000, as recorded" name
+option sample_rate "" "8000 = resample the audio, for conf/source_8k.yaml; empty = 16000, as recorded" number
 start_recipe "$@"
 data=data${sample_rate:+/$sample_rate}
 

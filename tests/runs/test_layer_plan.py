@@ -25,7 +25,7 @@ MODEL = make(blstm_ctc(3, 2), features=3)
 
 
 def plan(node: Node, **tuning: object) -> Layerwise:
-    return layer_plan(replace(node, tuning=Tuning(**tuning)), MODEL)  # type: ignore[arg-type]
+    return layer_plan(replace(node, tuning=Tuning(**tuning)), MODEL, {})  # type: ignore[arg-type]
 
 
 def test_rates_fall_from_the_output_to_the_input() -> None:
@@ -71,4 +71,4 @@ def test_penalties_by_the_experiment() -> None:
 
 @pytest.mark.parametrize("node", [KEPT, LOWEST_FROZEN, replace(KEPT, parent=None, start="reinit")])
 def test_nothing_is_said_of_a_plain_training(node: Node) -> None:
-    assert layer_plan(replace(node, tuning=PLAIN), MODEL) == Layerwise()
+    assert layer_plan(replace(node, tuning=PLAIN), MODEL, {}) == Layerwise()
