@@ -22,14 +22,16 @@ class _AboveBar(logging.StreamHandler[TextIO]):
 
 def print_above(line: str, file: TextIO) -> None:
     """Print a line; a visible progress bar is redrawn below it."""
-    if (tqdm := sys.modules.get("tqdm")) is None:
+    tqdm = sys.modules.get("tqdm")
+    # Without a bar, its lock is not needed: a worker that ends at once would leave its semaphore behind.
+    if tqdm is None or not getattr(tqdm.tqdm, "_instances", ()):
         print(line, file=file, flush=True)
         return
     with tqdm.tqdm.get_lock():
         # Not tqdm's `external_write_mode`, which also draws bars that their `delay` still hides.
         bars = [
             bar
-            for bar in getattr(tqdm.tqdm, "_instances", ())
+            for bar in tqdm.tqdm._instances
             if not bar.disable and bar.last_print_t >= bar.start_t + bar.delay
         ]
         for bar in bars:

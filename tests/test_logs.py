@@ -1,6 +1,7 @@
 """Lines that are printed while a progress bar is shown."""
 
 import logging
+import subprocess
 import sys
 
 import pytest
@@ -33,3 +34,15 @@ def test_lines_stay_whole_beside_a_bar(capfd: pytest.CaptureFixture[str]) -> Non
     assert [line for line in lines if line.startswith("result")] == [f"result {n}" for n in range(3)]
     assert [line[9:] for line in lines if "remark" in line] == [f"remark {n}" for n in range(3)]
     assert lines[-2].startswith("decode: 100%")
+
+
+def test_a_process_that_leaves_at_once_after_a_line_leaves_no_semaphore() -> None:
+    code = (
+        "import multiprocessing, os, tqdm\n"
+        "multiprocessing.set_start_method('spawn')\n"  # as in a worker
+        "from asr_topdown.logs import print_above\n"
+        "print_above('line', os.fdopen(1, 'w'))\n"
+        "os._exit(0)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert (done.stdout, done.stderr) == ("line\n", "")
