@@ -21,8 +21,8 @@ import torch
 from tables import table
 
 from asr_topdown.nn import matrix_product
-from asr_topdown.nn.allocator import keep_freed_memory
 from asr_topdown.nn.matrix_product import Choices
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 
 
 class Layer(NamedTuple):
@@ -81,7 +81,7 @@ def main() -> None:
     parser.add_argument("--table", action="store_true", help="Markdown instead of JSON")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    keep_freed_memory()  # as in every training
+    keep_memory_and_kernels()  # as in every training
     if "onednn" not in matrix_product.libraries():
         parser.exit(1, "this PyTorch has no oneDNN: there is nothing to choose\n")
     choices = matrix_product.choose("auto")

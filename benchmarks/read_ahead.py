@@ -27,7 +27,7 @@ from asr_topdown.data.dataset import SpeechDataset, Utterance
 from asr_topdown.features import ark
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.specaug_options import SpecAugmentOptions
-from asr_topdown.nn.allocator import keep_freed_memory
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.read_ahead import read_ahead
 from asr_topdown.train.speech_task import SpeechTask
@@ -97,7 +97,7 @@ def main() -> None:
     parser.add_argument("--busy", type=float, default=0.2)
     args = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()  # as a training does
+    keep_memory_and_kernels()  # as a training does
     rows = []
     with tempfile.TemporaryDirectory() as folder:
         for shape in SHAPES:

@@ -31,7 +31,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
-from asr_topdown.nn.allocator import keep_freed_memory
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 from asr_topdown.train.optim import build_optimizer
 
 sys.path.append(str(Path(__file__).parent / "peers"))
@@ -125,7 +125,7 @@ def main() -> None:
     parser.add_argument("--teraflops", type=float, help="assumed of the GPU")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    keep_freed_memory()  # as in every training
+    keep_memory_and_kernels()  # as in every training
     for path in args.configurations:
         print(json.dumps(measure(path, args.repeats, args.teraflops)), flush=True)
 

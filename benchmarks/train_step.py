@@ -1,10 +1,12 @@
 """Seconds per training step of every speech model, compared with ESPnet and SpeechBrain.
 
 A batch is 16 utterances of 800 frames x 83 features with 80 labels from a vocabulary of 50; all of equal
-length, or ragged down to half. A step is forward, backward, clipping and the optimiser's update: Adadelta for
-the recurrent models, Adam for the Transformers, which have dropout 0.1. Networks and optimisers are those of
-`peers/*_worker.py`; `parameters` shows which of them are equal. SpeechBrain's Transformer has 64 and 32
-channels in its front end where ESPnet's and ours have 256: `transformer_narrow` is ours with 64.
+length, ragged down to half, or changing: equal in a batch, each batch 4 frames shorter than the last, as in a
+training, where nearly every batch has a shape of its own. A step is forward, backward, clipping and the
+optimiser's update: Adadelta for the recurrent models, Adam for the Transformers, which have dropout 0.1.
+Networks and optimisers are those of `peers/*_worker.py`; `parameters` shows which of them are equal.
+SpeechBrain's Transformer has 64 and 32 channels in its front end where ESPnet's and ours have 256:
+`transformer_narrow` is ours with 64.
 
 Ours runs in float32 and under bf16 autocast, the peers in float32 (`--peer-precision`). All take turns, step
 by step, each in its own process. With more than one thread, other work on the machine distorts times by far
@@ -32,6 +34,7 @@ MODELS = ["blstm_ctc", "blstm_ctc_attention", "vgg_ctc_attention", "transformer_
 MORE = ["transformer_narrow", "conformer_ctc_attention"]
 PRECISIONS = ["float32", "bfloat16"]
 Rates = dict[str, dict[str, list[float]]]  # precision -> library -> FLOP/s
+LENGTHS = ["equal", "ragged", "changing"]
 LIBRARIES = ["auto", "torch", "onednn"]
 SIZE = {"cpu": 2048, "cuda": 8192}  # of the square matrices
 
@@ -133,7 +136,7 @@ def main() -> None:
     )
     add_arguments(parser)
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS + MORE)
-    parser.add_argument("--lengths", nargs="+", default=["equal"], choices=["equal", "ragged"])
+    parser.add_argument("--lengths", nargs="+", default=["equal"], choices=LENGTHS)
     parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="of ours")
     parser.add_argument("--peer-precision", nargs="+", default=["float32"], choices=PRECISIONS)
     parser.add_argument(

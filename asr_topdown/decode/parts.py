@@ -11,7 +11,7 @@ from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.recognize import WHOLE, Share, recognize
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.engines.parts import Tick
-from asr_topdown.nn.allocator import keep_freed_memory
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 
 
 class Part(NamedTuple):
@@ -38,7 +38,7 @@ def decode_part(part: Part, tick: Tick) -> Decoded:
     Raises:
         ValueError: naming the file that is missing or does not fit, or the head that the model lacks.
     """
-    keep_freed_memory()
+    keep_memory_and_kernels()
     model = _model(part.model, part.device)
     dataset = read_utterances(part.data, model.vocabulary, model.config.features, model.cmvn)
     started = time.perf_counter()

@@ -14,7 +14,7 @@ from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn import matrix_product
-from asr_topdown.nn.allocator import keep_freed_memory
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 from asr_topdown.runs import about, continuation, frozen_prefix, lora
 from asr_topdown.runs.dev_error import decoder_of, with_dev_error
 from asr_topdown.runs.experiment import Experiment
@@ -50,7 +50,7 @@ def run_node(node: Node, experiment: Experiment, store: Store) -> Outcome:
             )
         torch.set_num_threads(experiment.config.run.threads)
         if trained is None:
-            keep_freed_memory()
+            keep_memory_and_kernels()
             # No rank goes on before rank 0 has laid out the folder: a checkpoint may be put there.
             world.from_leader(lambda: _lay_out(folder, node, experiment, store))
             trained = _train(node, experiment, store, folder)

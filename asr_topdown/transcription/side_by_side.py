@@ -12,7 +12,7 @@ import torch
 from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.local import LocalPool
 from asr_topdown.engines.parts import one_thread
-from asr_topdown.nn.allocator import keep_freed_memory
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.transcription.transcript import Failure, Transcript
 
@@ -74,7 +74,7 @@ def transcripts(request: Request, sounds: Sequence[str], nj: int) -> Generator[R
     if nj > 1:
         yield from _side_by_side(request, parts, nj)
         return
-    keep_freed_memory()
+    keep_memory_and_kernels()
     recognizer = Recognizer.load(request.model, **request.settings)
     with one_thread() if len(parts) > 1 else contextlib.nullcontext():
         for part in parts:
@@ -114,5 +114,5 @@ def _transcribe(request: Request, sounds: Sequence[str]) -> list[Result]:
 @functools.lru_cache(maxsize=1)
 def _recognizer(model: Path, settings: tuple[tuple[str, Any], ...]) -> Recognizer:
     torch.set_num_threads(1)
-    keep_freed_memory()
+    keep_memory_and_kernels()
     return Recognizer.load(model, **dict(settings))

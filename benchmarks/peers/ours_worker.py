@@ -16,7 +16,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn import matrix_product
-from asr_topdown.nn.allocator import keep_freed_memory
+from asr_topdown.nn.reuse import keep_memory_and_kernels
 from asr_topdown.train.optim import build_optimizer
 
 BLSTM = {"kind": "blstm", "projection_size": 320}
@@ -123,5 +123,5 @@ def lstm_flops(network: nn.Module, lengths: Tensor) -> float:
 
 
 if __name__ == "__main__":
-    keep_freed_memory()  # as in every training
+    keep_memory_and_kernels()  # as in every training
     serve(Ours())

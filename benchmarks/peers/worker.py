@@ -79,7 +79,7 @@ class _Worker:
         self.model, self.device, self.clock = model, device, clock
         self.network = self.contestant.build(model).to(device)
         self.optimizer = self.contestant.optimizer(model, self.network)
-        self.batch = speech_batch(lengths, device, scale)
+        self.batch, self.lengths = speech_batch(lengths, device, scale), lengths
         learnt = sum(value.numel() for value in self.network.parameters() if value.requires_grad)
         return {"parameters": learnt, "torch": torch.__version__, "threads": torch.get_num_threads()}
 
@@ -87,6 +87,8 @@ class _Worker:
         """Forward, backward, clipping, update: seconds, and the loss before it."""
         self.network.train()
         losses: list[Tensor] = []
+        if self.lengths == "changing":
+            self.batch = shortened(self.batch)
         with self.contestant.multiplying(library if precision == "float32" else "torch"):
             seconds = timed(lambda: losses.append(self._step(precision)), self.device, self.clock)
         return {"seconds": seconds, "loss": float(losses[0])}
@@ -155,19 +157,25 @@ def timed(call: Callable[[], Any], device: str, clock: str = "wall") -> float:
 
 
 def speech_batch(lengths: str, device: str, scale: float = 1.0) -> Batch:
-    """Features, their lengths, labels, theirs: "equal", or "ragged" from all falling evenly to half.
+    """Features, their lengths, labels, theirs: "ragged" from all falling evenly to half; else equal.
 
     `scale` shortens the utterances, for a trial.
     """
     torch.manual_seed(0)
     frames, labels = int(FRAMES * scale), int(LABELS * scale)
-    shares = torch.linspace(1.0, 1.0 if lengths == "equal" else 0.5, BATCH)
+    shares = torch.linspace(1.0, 0.5 if lengths == "ragged" else 1.0, BATCH)
     return (
         torch.randn(BATCH, frames, FEATURES).to(device),
         (shares * frames).long().to(device),
         torch.randint(1, UNITS - 1, (BATCH, labels)).to(device),
         (shares * labels).long().to(device),
     )
+
+
+def shortened(batch: Batch, frames: int = 4) -> Batch:
+    """The next batch of other utterances: each is so many frames shorter."""
+    feats, lengths, *labels = batch
+    return feats[:, :-frames].contiguous(), lengths - frames, *labels
 
 
 def torch_optimizer(model: str, network: nn.Module) -> torch.optim.Optimizer:
