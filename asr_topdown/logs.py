@@ -54,6 +54,11 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     )
 
 
+def listed(names: Sequence[str], *, separator: str = ", ") -> str:
+    """Join the first five names; "..." stands for the others."""
+    return separator.join([*names[:5], *["..."] * (len(names) > 5)])
+
+
 def shortened(lines: Sequence[str], most: int = 10) -> list[str]:
     """Keep the first lines of a list of problems, and say how many more there are."""
     more = [f"... and {len(lines) - most} more"] if len(lines) > most else []

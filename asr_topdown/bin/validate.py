@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from asr_topdown import datadir
+from asr_topdown.logs import listed
 
 HELP = "Check Kaldi data directories and print how much they hold."
 EXAMPLE = """
@@ -43,5 +44,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _fix(path: Path) -> None:
     kept, dropped = datadir.fix(path)
-    shown = f": {', '.join(dropped[:5])}{', ...' if len(dropped) > 5 else ''}" if dropped else ""
+    shown = f": {listed(dropped)}" if dropped else ""
     print(f"{path}: kept {kept} utterances, dropped {len(dropped)}{shown}")

@@ -16,6 +16,7 @@ from pathlib import Path
 from asr_topdown import datadir, files
 from asr_topdown.corpora import download
 from asr_topdown.datadir import DataDir
+from asr_topdown.logs import listed
 
 ARCHIVES = (
     "https://dldata-public.s3.us-east-2.amazonaws.com/an4_sphere.tar.gz",
@@ -171,10 +172,9 @@ def _read(root: Path, part: str, path: Path) -> DataDir:
         text[utterance] = texts[file]
         utt2spk[utterance] = speaker
     if missing:
-        more = ", ..." if len(missing) > 5 else ""
         print(
             f"warning: an4 {part}: left out {len(missing)} recordings that are missing or have no transcript "
-            f"({', '.join(missing[:5])}{more})"
+            f"({listed(missing)})"
         )
     if not text:
         raise ValueError(f"{root}: none of the recordings of an4_{part}.fileids is in {root / 'wav'}")

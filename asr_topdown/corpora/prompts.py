@@ -19,7 +19,7 @@ import shutil
 import subprocess
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,6 +27,7 @@ from asr_topdown import datadir, files
 from asr_topdown.corpora import download, english, split
 from asr_topdown.corpora.normalise import NORMALISERS
 from asr_topdown.datadir import DataDir
+from asr_topdown.logs import listed
 
 
 class Voice(NamedTuple):
@@ -95,7 +96,7 @@ def prepare(
     recordings = find_recordings(prompts, transcripts)
     kept, long, dropped = select(recordings, transcripts, long_seconds, language)
     for reason, names in dropped.items():
-        print(f"left out, {reason}: {_some(names)}")
+        print(f"left out, {reason}: {len(names)} ({listed(names)})")
     speaker = VOICES[language].speaker
     ids = {name: f"{speaker}-{name.replace('/', '_')}" for name in kept}
     whole = DataDir(
@@ -105,7 +106,7 @@ def prepare(
         utt2spk=dict.fromkeys(ids.values(), speaker),
     )
     if long:
-        print(f"longer than {long_seconds:g} s, and so in train: {_some(long)}")
+        print(f"longer than {long_seconds:g} s, and so in train: {len(long)} ({listed(long)})")
     parts = split.split(whole, fixed={ids[name]: "train" for name in long})
     for part in parts:
         datadir.write(part)
@@ -204,10 +205,6 @@ def _why_not(name: str, transcripts: Mapping[str, str], text: str | None) -> str
     if name not in transcripts:
         return "no transcript"
     return "nothing is spoken" if text is not None else "the transcript is not what is spoken"
-
-
-def _some(names: Sequence[str]) -> str:
-    return f"{len(names)} ({', '.join(names[:5])}{', ...' if len(names) > 5 else ''})"
 
 
 def _find_transcripts(folder: Path, language: str) -> Path:

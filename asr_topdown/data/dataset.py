@@ -13,7 +13,7 @@ from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.features import content, store
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.logs import ONCE
+from asr_topdown.logs import ONCE, listed
 from asr_topdown.losses import ctc_frames_needed
 from asr_topdown.text import Vocabulary
 
@@ -56,8 +56,7 @@ class SpeechDataset:
         frames = datadir.read_table(folder / "utt2num_frames")
         silent = content.left_out(folder)
         if silent:
-            some = ", ".join([*list(silent)[:5], "..."] if len(silent) > 5 else silent)
-            say_once(f"{folder}: {len(silent)} utterances without sound are left out: {some}")
+            say_once(f"{folder}: {len(silent)} utterances without sound are left out: {listed(list(silent))}")
         utterances = []
         for utterance, transcript in sorted(text.items()):
             if utterance in silent and utterance not in feats:

@@ -13,6 +13,7 @@ from asr_topdown.build import fresh_model
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.unit_text import unit_vocabulary
 from asr_topdown.decode.model import load_best
+from asr_topdown.logs import listed
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.text import Vocabulary
 from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
@@ -93,9 +94,9 @@ def _places(dictionary: WordVocabulary, vocabulary: Vocabulary, folder: Path) ->
     surplus = sorted(set(known) - set(wanted))
     for words, problem in ((lacking, "lacks"), (surplus, "also has")):
         if words:
-            some = ", ".join(words[:5]) + (", …" if len(words) > 5 else "")
             raise ValueError(
-                f"{folder}: the language model's units must be the recogniser's, but it {problem} {some}; "
-                "`asr-topdown prepare lm-text --tokens` with the recogniser's list makes a training text"
+                f"{folder}: the language model's units must be the recogniser's, but it {problem} "
+                f"{listed(words)}; `asr-topdown prepare lm-text --tokens` with the recogniser's list makes a "
+                "training text"
             )
     return [known[EOS], *(known[word] for word in wanted)]

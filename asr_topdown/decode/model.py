@@ -15,13 +15,12 @@ from asr_topdown.config.identity import settings_hash
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.content import state_of
 from asr_topdown.files import read_json
+from asr_topdown.logs import listed
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.precision import set_tf32
 from asr_topdown.text import Vocabulary, model_file
 from asr_topdown.weights import load_weights, model_weights
-
-_SHOWN = 6
 
 
 @dataclass(frozen=True)
@@ -126,10 +125,8 @@ def best_epoch(folder: Path) -> int:
     done = folder / "done.json"
     if not done.exists():
         below = models_below(folder)
-        hint = f"; below it are {', '.join(map(str, below[:_SHOWN]))}" if below else ""
-        raise ValueError(
-            f"{folder}: not a finished model (no done.json){hint}{', …' if len(below) > _SHOWN else ''}"
-        )
+        hint = f"; below it are {listed([str(path) for path in below])}" if below else ""
+        raise ValueError(f"{folder}: not a finished model (no done.json){hint}")
     outcome = read_json(done)
     epoch = outcome.get("best_epoch") if isinstance(outcome, dict) else None
     if type(epoch) is not int:

@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from asr_topdown.logs import listed
 from asr_topdown.score.align import Alignment, align_all
 from asr_topdown.score.errors import RATE_NAMES, SPLITTERS, ErrorCounts, Unit, count_alignment
 
@@ -150,10 +151,8 @@ def score(
 
 def _refuse(names: Iterable[str], problem: str) -> None:
     """Raise a ValueError that lists the first `names`, if there are any."""
-    listed = sorted(names)
-    if listed:
-        shown = ", ".join(listed[:5]) + (", ..." if len(listed) > 5 else "")
-        raise ValueError(f"{problem} {len(listed)} utterance{'s' * (len(listed) > 1)}: {shown}")
+    if refused := sorted(names):
+        raise ValueError(f"{problem} {len(refused)} utterance{'s' * (len(refused) > 1)}: {listed(refused)}")
 
 
 def _sum(utterances: Iterable[ScoredUtterance]) -> ErrorCounts:

@@ -154,7 +154,7 @@ def test_a_fused_search_finds_what_enumeration_finds(scorer: LanguageModelScorer
     [
         (lambda words: words[1:], "lacks <unk>"),
         (lambda words: (*words, "zz"), "also has zz"),
-        (lambda words: tuple(word.upper() for word in words), "lacks <unk>, <space>, a, b, c, …"),
+        (lambda words: tuple(word.upper() for word in words), "lacks <unk>, <space>, a, b, c, ..."),
     ],
 )
 def test_other_units_than_the_recognisers(tmp_path: Path, change, problem: str) -> None:

@@ -14,6 +14,7 @@ from asr_topdown.corpora import calls
 from asr_topdown.corpora.calls import Expected, Utterance
 from asr_topdown.corpora.swbd import selection, transcripts
 from asr_topdown.datadir import DataDir
+from asr_topdown.logs import listed
 
 FILES = (2438, 2435)
 HOURS = {"all": 313 + 23 / 60, "train": 286.0, "dev": 5.1}
@@ -67,8 +68,7 @@ def _with_sound(utterances: Sequence[Utterance], files: Mapping[str, Path]) -> l
     kept = [one for one in utterances if one.side.rpartition("-")[0] in files]
     missing = sorted({one.side.rpartition("-")[0] for one in utterances} - files.keys())
     if missing:
-        shown = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
-        print(f"warning: left out {len(missing)} calls that have transcripts and no sound: {shown}")
+        print(f"warning: left out {len(missing)} calls that have transcripts and no sound: {listed(missing)}")
     if not kept:
         raise ValueError("none of the calls with transcripts has a sound file")
     return kept

@@ -16,6 +16,7 @@ from asr_topdown.corpora.table.recordings import Recordings
 from asr_topdown.corpora.table.rows import Table
 from asr_topdown.corpora.table.sound import Found, Sounds
 from asr_topdown.datadir import DataDir, Side
+from asr_topdown.logs import listed
 
 SPEAKER_SOURCES = ("column", "folder", "name", "none")
 
@@ -187,7 +188,5 @@ def _id(name: str) -> str:
 
 
 def _report(which: str, names: Iterable[str]) -> None:
-    listed = list(names)
-    if listed:
-        more = ", ..." if len(listed) > 5 else ""
-        print(f"left out: {len(listed)} recordings {which} ({', '.join(listed[:5])}{more})")
+    if left_out := list(names):
+        print(f"left out: {len(left_out)} recordings {which} ({listed(left_out)})")

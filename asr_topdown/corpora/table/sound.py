@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from asr_topdown.corpora.table.recordings import Recordings
 from asr_topdown.corpora.table.rows import Row, Table
+from asr_topdown.logs import listed
 from asr_topdown.progress import progress
 
 _MANY = 2000  # minimum number of rows for a progress bar
@@ -67,8 +68,7 @@ class Sounds:
             more = f" (and {len(bad) - 1} more rows; --skip-bad leaves them out)" if len(bad) > 1 else ""
             raise ValueError(f"{bad[0]}{more}")
         if bad:
-            listed = "; ".join(bad[:5]) + ("; ..." if len(bad) > 5 else "")
-            print(f"left out: {len(bad)} rows without usable sound ({listed})")
+            print(f"left out: {len(bad)} rows without usable sound ({listed(bad, separator='; ')})")
 
     def named(self, rows: Sequence[Row]) -> set[Path]:
         """Return the files that the table names, used or not."""

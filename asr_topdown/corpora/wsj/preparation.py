@@ -11,6 +11,7 @@ from asr_topdown.corpora.wsj.speakers import genders
 from asr_topdown.corpora.wsj.transcripts import Transcripts
 from asr_topdown.corpora.wsj.tree import Tree
 from asr_topdown.datadir import DataDir
+from asr_topdown.logs import listed
 
 _BY_NAME: Mapping[str, WsjSet] = {wsj_set.name: wsj_set for wsj_set in SETS}
 _ID_LENGTH = 8  # speaker (3), type of text (1), session (2), utterance (2)
@@ -108,8 +109,7 @@ def _collect(tree: Tree, spoken: Transcripts, path: Path, entries: Iterable[Entr
             wavs[utterance] = str(sound)
             texts[utterance] = text
     for reason, names in left_out.items():
-        more = ", ..." if len(names) > 3 else ""
-        print(f"warning: {path.name}: left out {len(names)}, each {reason} ({', '.join(names[:3])}{more})")
+        print(f"warning: {path.name}: left out {len(names)}, each {reason} ({listed(names)})")
     if not texts:
         raise ValueError(f"{path.name}: no utterances found; leave this set out with --sets")
     return DataDir(
