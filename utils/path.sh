@@ -4,8 +4,9 @@ root=$(cd "${BASH_SOURCE[0]%/*}/.." && pwd)
 if [[ -x $root/.venv/bin/asr-topdown ]]; then
     export PATH=$root/.venv/bin:$PATH
 elif ! command -v asr-topdown >/dev/null; then
-    if [[ -x $root/tools/install.sh ]]; then advice="run $root/tools/install.sh first"; else advice="pip install asr_topdown"; fi
-    echo "asr-topdown is not installed: $advice" >&2
+    advice="activate the environment that has it, or pip install asr_topdown"
+    if [[ -x $root/tools/install.sh ]]; then advice="run $root/tools/install.sh first"; fi
+    echo "asr-topdown is not on the PATH: $advice" >&2
     exit 1
 fi
 

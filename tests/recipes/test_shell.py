@@ -325,12 +325,15 @@ def test_paths_are_meant_from_where_one_stands(stand_in, run_recipe, tmp_path):
 def test_without_the_package_one_line_says_what_to_do(copy, tmp_path):
     run = copy / "egs" / "prompts" / "run.sh"
     install = copy / "tools" / "install.sh"
-    for advice in ("pip install asr_topdown", f"run {install} first"):
+    for advice in (
+        "activate the environment that has it, or pip install asr_topdown",
+        f"run {install} first",
+    ):
         done = subprocess.run(
             ["bash", str(run)], env={"PATH": "/usr/bin:/bin"}, capture_output=True, text=True
         )
         assert done.returncode == 1
-        assert done.stderr.strip() == f"asr-topdown is not installed: {advice}"
+        assert done.stderr.strip() == f"asr-topdown is not on the PATH: {advice}"
         install.parent.mkdir(exist_ok=True)  # a checkout has it, what a wheel lays out has not
         install.touch(mode=0o755)
 
