@@ -137,7 +137,7 @@ class _Worker:
         lengths: list[list[int]] = []
 
         def run() -> None:
-            with torch.inference_mode(), torch.autocast(
+            with torch.no_grad(), torch.autocast(
                 self.device, torch.bfloat16, enabled=precision == "bfloat16"
             ):  # fmt: skip
                 lengths.append(self.search(feats))
