@@ -3,7 +3,7 @@
 import os
 import signal
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 # Before anything imports torch: pytest-xdist runs one process per core, and threads would fight for them.
@@ -27,6 +27,14 @@ settings.load_profile("house")
 for folder in (REPOSITORY / "tools" / "sctk" / "bin", Path("/usr/lib/sctk/bin")):
     if folder.is_dir():
         os.environ["PATH"] += os.pathsep + str(folder)
+
+
+@pytest.fixture
+def heard_hangups() -> Iterator[None]:
+    """Let programs that the test starts hear a hang-up, also in a test run under `nohup`, which ignores it."""
+    ignored_or_not = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, ignored_or_not)
 
 
 @pytest.fixture(scope="session")

@@ -97,6 +97,7 @@ def undisturbed(
 
 
 @pytest.mark.slow
+@pytest.mark.usefixtures("heard_hangups")
 @pytest.mark.parametrize("what", COMMANDS)
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM, signal.SIGHUP], ids=lambda how: how.name)
 def test_the_same_comes_out_and_nothing_is_left_over(

@@ -123,6 +123,7 @@ def test_at_the_end_it_says_how_to_see_the_curves(data: Path, capsys: pytest.Cap
     assert list((node / "tb").glob("events.*"))
 
 
+@pytest.mark.usefixtures("heard_hangups")
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGHUP])
 def test_asked_to_end_it_saves_and_says_so(data: Path, how: signal.Signals) -> None:
     """`test_kills.py` tests that it resumes exactly."""
