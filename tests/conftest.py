@@ -31,7 +31,7 @@ for folder in (REPOSITORY / "tools" / "sctk" / "bin", Path("/usr/lib/sctk/bin"))
 
 @pytest.fixture
 def heard_hangups() -> Iterator[None]:
-    """Let programs that the test starts hear a hang-up, also in a test run under `nohup`, which ignores it."""
+    """Let programs that the test starts hear a hang-up even if this run, under `nohup`, ignores it."""
     ignored_or_not = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, ignored_or_not)
