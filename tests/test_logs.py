@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from asr_topdown.logs import log_to_stderr, print_above
+from asr_topdown.logs import listed, log_to_stderr, print_above
 from asr_topdown.progress import progress
 
 
@@ -46,3 +46,8 @@ def test_a_process_that_leaves_at_once_after_a_line_leaves_no_semaphore() -> Non
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
     assert (done.stdout, done.stderr) == ("line\n", "")
+
+
+def test_the_first_five_names_are_listed() -> None:
+    assert [listed(list("abcdef")[:count]) for count in (0, 1, 5)] == ["", "a", "a, b, c, d, e"]
+    assert listed(list("abcdef"), separator="; ") == "a; b; c; d; e; ..."

@@ -17,7 +17,7 @@ def keep_memory_and_kernels() -> None:
 
     oneDNN, which computes products in bfloat16 and convolutions, compiles a kernel for each shape and keeps
     the last 1,024. A step needs some fifty, and batches differ in length, so that a training compiles most of
-    them anew in each epoch: half of the time of a small network in bfloat16. `KERNELS` of them take up to
+    them anew in each epoch: two fifths of a small network's time in bfloat16. `KERNELS` of them take up to
     1 GB. oneDNN reads the environment when it computes for the first time; what the user has set remains.
     """
     os.environ.setdefault("ONEDNN_PRIMITIVE_CACHE_CAPACITY", str(KERNELS))

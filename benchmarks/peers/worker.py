@@ -88,7 +88,7 @@ class _Worker:
         self.network.train()
         losses: list[Tensor] = []
         if self.lengths == "changing":
-            self.batch = shortened(self.batch)
+            self.batch = next_batch(self.batch)
         with self.contestant.multiplying(library if precision == "float32" else "torch"):
             seconds = timed(lambda: losses.append(self._step(precision)), self.device, self.clock)
         return {"seconds": seconds, "loss": float(losses[0])}
@@ -172,8 +172,8 @@ def speech_batch(lengths: str, device: str, scale: float = 1.0) -> Batch:
     )
 
 
-def shortened(batch: Batch, frames: int = 4) -> Batch:
-    """The next batch of other utterances: each is so many frames shorter."""
+def next_batch(batch: Batch, frames: int = 4) -> Batch:
+    """A batch like another, whose utterances are so many frames shorter."""
     feats, lengths, *labels = batch
     return feats[:, :-frames].contiguous(), lengths - frames, *labels
 

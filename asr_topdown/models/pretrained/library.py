@@ -9,7 +9,6 @@ import torch
 from torch import nn
 
 from asr_topdown import pretrained_folder
-from asr_topdown.logs import listed
 
 # The library's name of an architecture -> its class.
 _CLASSES = {
@@ -137,4 +136,5 @@ def _check_complete(folder: Path, report: Mapping[str, Any]) -> None:
     missing = [key for key in report["missing_keys"] if not any(part in key for part in unused)]
     mismatched = [str(key[0]) for key in report["mismatched_keys"]]
     if wrong := sorted([*missing, *mismatched]):
-        raise ValueError(f"{folder}: lacks weights, or has them of other shapes: {listed(wrong)}")
+        some = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
+        raise ValueError(f"{folder}: lacks weights, or has them of other shapes: {some}")
