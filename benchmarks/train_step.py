@@ -16,7 +16,8 @@ LSTMs use TF32 and the square matrices do not, so shares are meaningful only in 
 Prints one JSON line per case: `contestants` with the median, minimum and maximum seconds, parameters and
 loss; `times_faster`, the seconds of the fastest peer over each of ours; `matrix_gflops`, the rate of products
 of square matrices with each library, measured in the same rounds; `share_of_matrix_rate`, ours relative to
-the best of them in the same precision. With `--matrix-product auto torch`, ours runs in float32 with each.
+the best of them in the same precision (not for changing lengths). With `--matrix-product auto torch`, ours
+runs in float32 with each.
 
     benchmarks/peers.sh
     python benchmarks/train_step.py --threads 2 --lengths equal ragged
@@ -62,7 +63,7 @@ def measure(workers: Workers, model: str, lengths: str, args: argparse.Namespace
         "contestants": contestants,
         "times_faster": ratios(times),
     }
-    if rates:
+    if rates and lengths != "changing":  # each step has another number of operations
         result |= _shares(workers["ours"]("flops"), times, rates)
     if args.profile:
         result["slowest"] = {name: workers["ours"]("profile", precision=name) for name in args.precision}

@@ -72,7 +72,11 @@ def split(
             members[part].append(utterance)
     empty = [name for name, utterances in members.items() if not utterances]
     if empty:
-        raise ValueError(f"{data.path}: {len(data.utt2spk)} utterances are too few: {empty[0]} is empty")
+        count, different = len(data.utt2spk), len(set(data.text.values()))
+        raise ValueError(
+            f"{data.path}: {count} utterances with {different} different transcripts are too few to divide "
+            f"by {division.by}: {empty[0]} is empty"
+        )
     folder = out or data.path
     return [subset(data, utterances, folder / name) for name, utterances in members.items()]
 

@@ -46,8 +46,9 @@ def test_no_sentence_stands_in_two_sets(tmp_path):
 
 
 def test_a_set_that_stays_empty_is_an_error(tmp_path):
-    with pytest.raises(ValueError, match=r"2 utterances are too few: (dev|test) is empty"):
-        split(data(tmp_path, ["hello", "test"]))
+    expected = r"4 utterances with 2 different transcripts are too few .* by transcript: (dev|test) is empty"
+    with pytest.raises(ValueError, match=expected):
+        split(data(tmp_path, ["hello", "test"] * 2))
 
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
