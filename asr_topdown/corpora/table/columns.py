@@ -99,7 +99,8 @@ class Columns:
     def _word(self, record: Mapping[str, object], what: str, where: str) -> str | None:
         heading = self._taken.get(what)
         value = record.get(heading) if heading else None
-        if value is not None and not isinstance(value, str | int | float):
+        # A truth value is an int to Python.
+        if isinstance(value, bool) or not isinstance(value, str | int | float | None):
             raise ValueError(f"{where}: `{heading}` must be a text, got {type(value).__name__}")
         return None if value is None else str(value)
 

@@ -16,7 +16,7 @@ def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
     """Read the utterances of a JSON file.
 
     Raises:
-        ValueError: naming file and line of what is not a JSON object, or the missing keys.
+        ValueError: naming file and line of what is not a JSON object or has a key twice, or the missing keys.
     """
     records = read_records(path, encoding)
     columns = Columns(keys(records.values()), wanted, str(path))
@@ -27,13 +27,14 @@ def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
 def read_records(path: Path, encoding: str | None) -> Records:
     """Read the objects of a file.
 
-    In an object of objects (SpeechBrain), the keys become `id`.
+    In an object of objects (SpeechBrain), the keys become `id`. NaN, which Python writes for a missing number,
+    becomes None.
 
     Raises:
         ValueError: as in `read`.
     """
     text = read_text(path, encoding)
-    whole = _whole(text)
+    whole = _parse(text, str(path)) if _is_whole(text) else None
     if isinstance(whole, list):
         return {
             f"{path}: element {i}": _object(f"{path}: element {i}", one) for i, one in enumerate(whole, 1)
@@ -45,7 +46,7 @@ def read_records(path: Path, encoding: str | None) -> Records:
         where = f"{path}:{number}"
         if line.strip():
             try:
-                found[where] = _object(where, json.loads(line))
+                found[where] = _object(where, _parse(line, where))
             except (json.JSONDecodeError, RecursionError) as error:
                 raise ValueError(f"{where}: not JSON ({error})") from None
     if not found:
@@ -53,12 +54,29 @@ def read_records(path: Path, encoding: str | None) -> Records:
     return found
 
 
-def _whole(text: str) -> Any:
-    """Parse the file as one JSON value; None if it is not one."""
+def _is_whole(text: str) -> bool:
+    """Whether the file is one JSON value."""
     try:
-        return json.loads(text)
+        json.loads(text)
     except (json.JSONDecodeError, RecursionError):
-        return None
+        return False
+    return True
+
+
+def _parse(text: str, where: str) -> Any:
+    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        found: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in found:
+                raise ValueError(f"{where}: duplicate key `{key}`")
+            found[key] = value
+        return found
+
+    return json.loads(
+        text,
+        object_pairs_hook=distinct,
+        parse_constant=lambda name: None if name == "NaN" else float(name),
+    )
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:

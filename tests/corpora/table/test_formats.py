@@ -5,6 +5,7 @@ The miniatures are written as the toolkits' own documentation shows them; none o
 
 import gzip
 import json
+import math
 import shutil
 
 import numpy as np
@@ -140,6 +141,19 @@ def test_speechbrain_json(tmp_path):
         json.dumps({"u1": {"wav": "{data_root}/a.wav", "length": 1.5, "words": "hi"}}, indent=1)
     )
     assert take(tmp_path, tmp_path / "t.json").text == {"u1": "hi"}
+
+
+def test_nan_is_a_missing_value(tmp_path, capsys):
+    """Python writes NaN for a missing number, as pandas has them in any column."""
+    for name in ("a", "b"):
+        write_sound(tmp_path / f"{name}.wav")
+    lines = [
+        {"file": "a.wav", "text": math.nan, "speaker": "ann", "duration": 1.0},
+        {"file": "b.wav", "text": "hi", "speaker": math.nan, "duration": math.nan},
+    ]
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert take(tmp_path, tmp_path / "t.jsonl").text == {"b": "hi"}
+    assert "left out: 1 recordings whose transcript is empty (a.wav)" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("packed", [True, False])
@@ -375,6 +389,17 @@ def test_bad_sound_is_named_or_left_out(tmp_path, capsys):
         ("t.jsonl", '{"file": "a.wav", "text": "x"}\n{"file"\n', r"t\.jsonl:2: not JSON"),
         ("t.jsonl", '{"file": "a.wav", "text": "x"}\n[1]\n', r"t\.jsonl:2: must be a JSON object, got list"),
         ("t.jsonl", '{"file": "a.wav", "text": ["x"]}\n', r"t\.jsonl:1: `text` must be a text, got list"),
+        ("t.jsonl", '{"file": "a.wav", "text": true}\n', r"t\.jsonl:1: `text` must be a text, got bool"),
+        (
+            "t.jsonl",
+            '{"file": "a.wav", "text": "x"}\n{"file": "a.wav", "text": "x", "text": "y"}\n',
+            r"t\.jsonl:2: duplicate key `text`",
+        ),
+        (
+            "t.json",
+            '{\n"u": {"wav": "a.wav", "words": "x"},\n"u": {"wav": "a.wav", "words": "y"}\n}',
+            r"t\.json: duplicate key `u`",
+        ),
         ("t.jsonl", '{"file": "a.wav", "text": "x"}\n{"text": "y"}\n', r"t\.jsonl:2: no `file`"),
         ("t.jsonl", "", r"t\.jsonl: empty"),
         ("t.jsonl", "[" * 100_000, r"t\.jsonl:1: not JSON"),
