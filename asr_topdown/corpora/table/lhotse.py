@@ -3,8 +3,15 @@
 from pathlib import Path
 from typing import Any
 
+from asr_topdown.corpora.table.columns import Columns
 from asr_topdown.corpora.table.json_lines import Records, read_records
 from asr_topdown.corpora.table.rows import Row, Table
+
+_COLUMNS = Columns(
+    ("id", "recording_id", "text", "speaker", "start", "duration", "channel"),
+    {"sound": "recording_id"},
+    "supervisions",
+)
 
 
 def find(folder: Path) -> list[Path]:
@@ -17,7 +24,7 @@ def read(supervisions: Path, encoding: str | None) -> Table:
 
     Raises:
         ValueError: naming file and line of what is not a supervision, has no recording, or has sound that is
-            not in a file.
+            not in a file, or not as in its file (`transforms`).
         FileNotFoundError: if one of the two files is missing.
     """
     name = supervisions.name.replace("supervisions", "recordings")
@@ -41,36 +48,44 @@ Sounds = dict[str, tuple[str, list[int]]]
 def _sounds(path: Path, records: Records) -> Sounds:
     sounds: Sounds = {}
     for where, record in records.items():
-        sources = record.get("sources")
-        if not isinstance(sources, list) or len(sources) != 1 or sources[0].get("type") != "file":
-            raise ValueError(
-                f"{where}: recording {record.get('id')} must have one source of type `file`; "
-                "lhotse writes such a manifest with `lhotse cut simple` and `save_audios`"
-            )
-        sounds[str(record.get("id"))] = str(sources[0].get("source")), list(sources[0].get("channels", [0]))
+        name = str(record.get("id"))
+        if name in sounds:
+            raise ValueError(f"{where}: duplicate recording {name}")
+        sounds[name] = _source(where, name, record)
     return sounds
+
+
+def _source(where: str, name: str, record: dict[str, Any]) -> tuple[str, list[int]]:
+    """Return a recording's file and channels."""
+    hint = "lhotse writes such a manifest with `lhotse cut simple` and `save_audios`"
+    if record.get("transforms"):
+        raise ValueError(f"{where}: recording {name} has transforms, which must be in its file instead; {hint}")
+    sources = record.get("sources")
+    source = sources[0] if isinstance(sources, list) and len(sources) == 1 else None
+    if (
+        not isinstance(source, dict)
+        or source.get("type") != "file"
+        or not isinstance(source.get("source"), str)
+    ):
+        raise ValueError(f"{where}: recording {name} must have one source of type `file`; {hint}")
+    channels = source.get("channels", [])
+    if not isinstance(channels, list) or any(type(channel) is not int for channel in channels):
+        raise ValueError(f"{where}: recording {name}: channels must be a list of numbers, got {channels!r}")
+    return source["source"], channels
 
 
 def _row(where: str, record: dict[str, Any], sounds: Sounds) -> Row:
     recording = str(record.get("recording_id"))
     if recording not in sounds:
         raise ValueError(f"{where}: no recording {recording}")
-    sound, channels = sounds[recording]
-    try:
-        start, duration = float(record["start"]), float(record["duration"])
-        utterance = str(record["id"])
-    except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{where}: must have id, start and duration ({error})") from None
+    for key in ("id", "start", "duration"):
+        if record.get(key) is None:
+            raise ValueError(f"{where}: must have id, start and duration (no `{key}`)")
     channel = record.get("channel", 0)
-    channel = channel[0] if isinstance(channel, list) and channel else channel
-    speaker = record.get("speaker")
-    return Row(
-        where,
-        sound,
-        str(record.get("text") or ""),
-        utterance,
-        None if speaker is None else str(speaker),
-        start,
-        start + duration,
-        int(channel) if len(channels) > 1 else None,
-    )
+    if isinstance(channel, list):
+        channel = channel[0] if channel else None
+    row = _COLUMNS.row(record | {"channel": channel}, where)
+    sound, channels = sounds[recording]
+    if len(channels) > 1 and row.channel is None:
+        raise ValueError(f"{where}: no `channel`, but recording {recording} has {len(channels)} channels")
+    return row._replace(sound=sound, channel=row.channel if len(channels) > 1 else next(iter(channels), None))

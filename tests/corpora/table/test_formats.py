@@ -229,6 +229,60 @@ def test_lhotse_sound_that_is_no_file_is_refused(tmp_path):
         take(tmp_path, tmp_path / "cuts.jsonl.gz")
 
 
+def write_lhotse(root, recording, supervision):
+    """A manifest of one recording, of a stereo file, and one supervision."""
+    write_sound(root / "a.wav", channels=2)
+    source = {"type": "file", "channels": [0, 1], "source": str(root / "a.wav")}
+    whole = {"id": "r", "sources": [source]} | recording
+    (root / "recordings.jsonl").write_text(json.dumps(whole))
+    said = {"id": "u", "recording_id": "r", "start": 0, "duration": 1, "channel": 0, "text": "x"}
+    (root / "supervisions.jsonl").write_text(json.dumps(said | supervision))
+    return root / "supervisions.jsonl"
+
+
+def test_lhotse_says_which_channel_of_a_file_a_recording_is(tmp_path):
+    source = {"type": "file", "channels": [1], "source": str(tmp_path / "a.wav")}
+    data = take(tmp_path, write_lhotse(tmp_path, {"sources": [source]}, {"channel": 1}))
+    assert data.clips()["u"].channel == 1
+
+
+@pytest.mark.parametrize(
+    ("recording", "supervision", "problem"),
+    [
+        (
+            {"transforms": [{"name": "Speed", "kwargs": {"factor": 1.1}}]},
+            {},
+            r"recordings\.jsonl:1: recording r has transforms, which must be in its file",
+        ),
+        ({"sources": ["a.wav"]}, {}, r"recordings\.jsonl:1: recording r must have one source of type `file`"),
+        (
+            {"sources": [{"type": "file", "channels": None, "source": "a.wav"}]},
+            {},
+            r"recordings\.jsonl:1: recording r: channels must be a list of numbers, got None",
+        ),
+        ({}, {"channel": None}, r"supervisions\.jsonl:1: no `channel`, but recording r has 2 channels"),
+        ({}, {"channel": []}, r"supervisions\.jsonl:1: no `channel`"),
+        ({}, {"channel": "A"}, r"supervisions\.jsonl:1: `channel` must be a number of at least 0, got 'A'"),
+        ({}, {"text": ["x"]}, r"supervisions\.jsonl:1: `text` must be a text, got list"),
+        ({}, {"start": -0.01}, r"supervisions\.jsonl:1: `start` must be a number of at least 0, got '-0\.01'"),
+        ({}, {"start": None}, r"supervisions\.jsonl:1: must have id, start and duration \(no `start`\)"),
+        ({}, {"recording_id": "s"}, r"supervisions\.jsonl:1: no recording s"),
+    ],
+)
+def test_faults_of_lhotse_manifests_are_named(tmp_path, recording, supervision, problem):
+    with pytest.raises(ValueError, match=problem):
+        take(tmp_path, write_lhotse(tmp_path, recording, supervision))
+    assert not (tmp_path / "out").exists()
+
+
+def test_lhotse_recordings_with_one_id_are_refused(tmp_path):
+    supervisions = write_lhotse(tmp_path, {}, {})
+    recordings = tmp_path / "recordings.jsonl"
+    recordings.write_text(f"{recordings.read_text()}\n{recordings.read_text()}")
+    with pytest.raises(ValueError, match=r"recordings\.jsonl:2: duplicate recording r"):
+        take(tmp_path, supervisions)
+
+
 def test_librispeech(tmp_path, capsys):
     root = tmp_path / "LibriSpeech" / "dev-clean"
     for name in ("19/198/19-198-0000", "19/198/19-198-0001", "26/495/26-495-0000"):
