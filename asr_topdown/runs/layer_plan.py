@@ -16,11 +16,11 @@ def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float]) -> Layer
     Args:
         node: what is trained.
         model: its network.
-        layer_l2: the experiment's `train.layer_l2`: patterns of layers -> strength; of several that match a
-            layer, the last counts.
+        layer_l2: the experiment's `train.layer_l2`: patterns of layers -> strength. (Their order is not part
+            of a training's name, and must not matter.)
 
     Raises:
-        ValueError: if one of its patterns matches no layer.
+        ValueError: if one of its patterns matches no layer, or two match the same one.
     """
     tuning = node.tuning
     names, taken = layers.layer_names(model), taken_layers(node, model)
@@ -28,11 +28,13 @@ def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float]) -> Layer
     # What is not held from the start: the new layers, or the topmost of those that are trained on.
     later = taken.kept[::-1] if new else taken.kept[-2::-1]
     rates = {name: tuning.layer_decay**above for above, name in enumerate(reversed(names)) if name not in new}
-    penalties = {
-        name: strength
-        for pattern, strength in layer_l2.items()
-        for name in layer_patterns.match(names, [pattern], what="train.layer_l2")
-    }
+    penalties: dict[str, float] = {}
+    matched: dict[str, str] = {}
+    for pattern, strength in layer_l2.items():
+        for name in layer_patterns.match(names, [pattern], what="train.layer_l2"):
+            if (first := matched.setdefault(name, pattern)) != pattern:
+                raise ValueError(f"train.layer_l2: {first!r} and {pattern!r} both match {name}: name it once")
+            penalties[name] = strength
     return Layerwise(
         rates=rates if tuning.layer_decay < 1 else {},
         from_epoch={

@@ -58,7 +58,7 @@ def test_penalties_are_of_what_is_trained() -> None:
 
 
 def test_penalties_by_the_experiment() -> None:
-    experiments = {"blstm.*": 0.1, "blstm.1": 0.0, "softmax": 0.5}
+    experiments = {"blstm.0,blstm.2": 0.1, "blstm.1": 0.0, "softmax": 0.5}
     found = layer_plan(replace(KEPT, tuning=PLAIN), MODEL, experiments)
     assert found.towards_zero == {"blstm.0": 0.1, "blstm.1": 0.0, "blstm.2": 0.1, "softmax": 0.5}
     new = layer_plan(replace(NEW_TOP, tuning=Tuning(l2_new=0.25)), MODEL, experiments)
@@ -67,6 +67,13 @@ def test_penalties_by_the_experiment() -> None:
         ValueError, match=r"train\.layer_l2: no layer matches 'sofmax'; the layers are blstm\.0"
     ):
         layer_plan(KEPT, MODEL, {"sofmax": 0.1})
+
+
+@pytest.mark.parametrize("patterns", [("blstm.*", "blstm.1"), ("blstm.1", "blstm.*"), ("top:1", "softmax")])
+def test_penalties_do_not_depend_on_the_order_of_patterns(patterns: tuple[str, ...]) -> None:
+    # Settings in another order have the same name, and so must mean the same.
+    with pytest.raises(ValueError, match=r"train\.layer_l2: '.*' and '.*' both match (blstm\.1|softmax)"):
+        layer_plan(KEPT, MODEL, dict.fromkeys(patterns, 0.1))
 
 
 @pytest.mark.parametrize("node", [KEPT, LOWEST_FROZEN, replace(KEPT, parent=None, start="reinit")])
