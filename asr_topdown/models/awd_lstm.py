@@ -36,6 +36,8 @@ class AwdLstm(Model):
             raw output.
     """
 
+    reads_weights = True  # uses its submodules' tensors without calling them: no adapters, no int8
+
     def __init__(
         self,
         *,

@@ -62,7 +62,8 @@ class BlstmLayer(Stage):
     ) -> tuple[Tensor, Tensor]:
         """As `Stage`."""
         x, lengths = stack_frames(x, lengths, self.stack)
-        if x.device.type == "cpu":
+        # Adapters (LoRA) wrap an LSTM, whose tensors alone are then not what it computes with.
+        if x.device.type == "cpu" or not isinstance(self.lstm_fwd, nn.LSTM):
             hidden = self.over_padding(x, lengths)
         else:
             host_lengths = lengths.cpu() if host_lengths is None else _ceil_divided(host_lengths, self.stack)

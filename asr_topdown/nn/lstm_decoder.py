@@ -49,6 +49,7 @@ class LstmDecoder(nn.Module):
     """
 
     prenorm = False
+    reads_weights = True  # uses its submodules' tensors without calling them: no adapters, no int8
 
     def __init__(
         self,

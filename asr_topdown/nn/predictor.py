@@ -40,6 +40,7 @@ class LstmPredictor(nn.Module):
             dropout=dropout if num_layers > 1 else 0.0,
         )
         self.dropout = nn.Dropout(dropout)
+        self.num_layers = num_layers
         self.output_size = hidden_size
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -51,7 +52,7 @@ class LstmPredictor(nn.Module):
     def start(self, rows: int) -> tuple[Tensor, PredictorState]:
         """The output (N, H) before any label, and the state, for `rows` hypotheses."""
         weight = self.embedding.weight
-        zeros = weight.new_zeros(self.lstm.num_layers, rows, self.output_size)
+        zeros = weight.new_zeros(self.num_layers, rows, self.output_size)
         tokens = torch.full((rows,), START, dtype=torch.long, device=weight.device)
         return self.step(PredictorState(zeros, zeros), tokens)
 

@@ -9,8 +9,8 @@ from torch import nn
 
 Network = TypeVar("Network", bound=nn.Module)
 
-_READ_WEIGHTS = frozenset({"LstmDecoder", "WavLMAttention"})
-"""Modules that use their submodules' weights directly, which must therefore stay tensors."""
+_READ_WEIGHTS = frozenset({"WavLMAttention"})
+"""Modules of libraries that use their submodules' weights directly, which must therefore stay tensors."""
 
 
 def dynamic_int8(network: Network, device: torch.device) -> Network:
@@ -32,7 +32,7 @@ def dynamic_int8(network: Network, device: torch.device) -> Network:
     kept = {
         f"{name}.{part}" if part else name
         for name, module in network.named_modules()
-        if type(module).__name__ in _READ_WEIGHTS
+        if getattr(module, "reads_weights", False) or type(module).__name__ in _READ_WEIGHTS
         for part, _ in module.named_modules()
     }
     wanted = {

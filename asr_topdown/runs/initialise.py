@@ -35,8 +35,7 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
     if node.tuning.parameters == "norms_and_biases":
         layers.freeze_all_but_norms_and_biases(model, kept)
     if node.lora:
-        if experiment.config.train.average is not None:
-            raise ValueError(f"node {node.id}: LoRA and train.average do not go together")
+        lora.check(model, frozen, averaged=experiment.config.train.average is not None)
         lora.adapt(model, frozen, rank=node.lora, seed=node.init_seed)
     taken = () if node.parent is None else frozen + kept
     _check_published(experiment, [name for name in layers.layer_names(model) if name not in taken])

@@ -8,6 +8,7 @@ from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
 from asr_topdown.models.model import Model
+from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Parent
@@ -50,11 +51,14 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
         model: a network of the experiment.
 
     Raises:
-        ValueError: naming the setting, the units or the tensor that differs, with both values.
+        ValueError: naming the setting, the units or the tensor that differs, with both values; or if the
+            node's adapters cannot be trained.
     """
     assert node.parent is not None
     folder = store.parent_dir(node.parent.node)
     names, taken = layers.layer_names(model), taken_layers(node, model)
+    if node.lora:
+        lora.check(model, taken.frozen, averaged=experiment.config.train.average is not None)
     if names[0] in [*taken.frozen, *taken.kept] and node.parent.experiment != node.experiment:
         check_features(experiment, folder)
     _check_units(node, experiment, folder, [*taken.frozen, *taken.kept])

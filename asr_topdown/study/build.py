@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr_topdown import layers
+from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.parents import check_kind, check_parent
 from asr_topdown.runs.store import Store
@@ -93,6 +94,12 @@ def _check(experiment: Experiment, names: Sequence[str], parts: Sequence[Path]) 
         )
     if parts and "depth_sweep" not in (*names, *experiment.config.schedule.search):
         raise ValueError("--parts is for depth_sweep, which is no search of this study")
+    sweep = experiment.config.schedule.settings("depth_sweep")
+    if sweep.lora and "depth_sweep" in (names or experiment.config.schedule.search):
+        # Of a study without a source, these are requested only after the joint trainings.
+        frozen = [name for name in experiment.layer_names() if name not in (sweep.fresh or ())]
+        averaged = experiment.config.train.average is not None
+        lora.check(experiment.fresh_model(0), frozen, averaged=averaged)
 
 
 def _subsets(rest: Experiment, joint_data: Sequence[Path], seed: int) -> list[Subset]:

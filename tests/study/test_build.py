@@ -14,6 +14,7 @@ from toy_data import write_data
 
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
+from asr_topdown.config.train import AverageConfig
 from asr_topdown.corpora import nested
 from asr_topdown.engines.local import InProcess
 from asr_topdown.report.page import write_report
@@ -420,3 +421,19 @@ def test_a_bad_tag_is_refused_before_anything_is_trained(
     assert main.main([*train, "--results", "../up"]) == 1
     assert "tag '../up': use letters" in capsys.readouterr().err
     assert not (tmp_path / "e").exists()
+
+
+def test_adapters_that_cannot_be_trained_are_refused_before_the_joint_training(data: Path) -> None:
+    sweep = {"search": "depth_sweep", "depth_sweep": {"lora": 2}}
+    plain = make_experiment(data, sweep)
+    train = plain.config.train.model_copy(update={"average": AverageConfig(last=2)})
+    averaging = dataclasses.replace(plain, config=plain.config.model_copy(update={"train": train}))
+    with pytest.raises(ValueError, match=r"LoRA and train\.average do not go together"):
+        searches_of(averaging, Store(data / "exp"))
+    attention = make_experiment(
+        data,
+        {**sweep, "depth_sweep": {"lora": 2, "fresh": ["blstm.0", "softmax"]}},
+        model={"encoder": [networks.blstm(1, 4)], "attention": networks.LSTM},
+    )
+    with pytest.raises(ValueError, match="LoRA: decoder: no linear or LSTM matrix"):
+        searches_of(attention, Store(data / "exp"))
