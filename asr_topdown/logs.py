@@ -11,11 +11,11 @@ ONCE = "once"
 
 
 class _AboveBar(logging.StreamHandler[TextIO]):
-    """Writes lines that do not interfere with a progress bar."""
+    """Writes lines to what is `sys.stderr` at that time, without interfering with a progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            print_above(self.format(record), self.stream)
+            print_above(self.format(record), sys.stderr)
         except Exception:
             self.handleError(record)
 
@@ -47,7 +47,7 @@ def log_to_stderr(level: int = logging.INFO) -> None:
         level = max(level, logging.ERROR)
     logging.basicConfig(
         level=level,
-        handlers=[_AboveBar(sys.stderr)],
+        handlers=[_AboveBar()],
         format="%(asctime)s %(message)s",
         datefmt="%H:%M:%S",
         force=True,

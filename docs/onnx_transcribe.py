@@ -12,6 +12,8 @@ about = session.get_modelmeta().custom_metadata_map
 sound, rate = soundfile.read(sys.argv[2], dtype="float32")
 if rate != int(about["sample_rate"]):
     sys.exit(f"{sys.argv[2]}: {rate} Hz, the network wants {about['sample_rate']} Hz")
+if sound.ndim > 1:
+    sound = sound.mean(1)
 inputs = {"sound": sound[None], "lengths": np.array([len(sound)])}
 log_probs, lengths = session.run(None, inputs)
 best = log_probs[0, : lengths[0]].argmax(-1)

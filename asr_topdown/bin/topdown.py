@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> None:
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
     options.start_ddp(args)
-    # Every training logs to its own file; here only problems are shown.
+    # Trainings set up their own logs; before them, only problems are shown.
     log_to_stderr(logging.WARNING)
     options.check_units(experiments)
     train = functools.partial(train_node, experiments=experiments, store=store)

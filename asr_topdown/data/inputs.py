@@ -134,8 +134,13 @@ def check(folder: Path, features: FeaturesConfig) -> None:
     """
     if features.kind == "waveform":
         sound_of(folder, features)
-    else:
-        datadir.check_features(folder, features.fbank, features.deltas, features.dim)
+        return
+    known = datadir.check_features(folder, features.fbank, features.deltas, features.dim)
+    if not known and features.kind == "fbank":
+        say_once(
+            f"{folder}: features made elsewhere, taken for the filter banks of the configuration, which "
+            "transcribe, align and export compute; for others, set features.kind: given"
+        )
 
 
 def check_for_model(folder: Path, features: FeaturesConfig, model: Path) -> None:

@@ -208,13 +208,17 @@ def features_hash(path: Path | str) -> str:
     return features.read(path, _table(Path(path) / "feats.scp", parsing.parse_source)).hash
 
 
-def check_features(path: Path | str, fbank: FbankOptions, deltas: int, given: int = 0) -> None:
+def check_features(path: Path | str, fbank: FbankOptions, deltas: int, given: int = 0) -> bool:
     """Make sure that a data directory's features were made with these settings.
+
+    Returns:
+        Whether their settings are known; if not, only the size was compared.
 
     Raises:
         ValueError: naming the directory, what differs and both values, or that there are no features.
     """
-    features.check(path, _table(Path(path) / "feats.scp", parsing.parse_source), fbank, deltas, given)
+    feats = _table(Path(path) / "feats.scp", parsing.parse_source)
+    return features.check(path, feats, fbank, deltas, given)
 
 
 def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:

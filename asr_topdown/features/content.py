@@ -76,8 +76,11 @@ def left_out(folder: Path | str) -> dict[str, str]:
 
 def check(
     folder: Path | str, feats: Mapping[str, str], fbank: FbankOptions, deltas: int, given: int = 0
-) -> None:
+) -> bool:
     """Check that the features of `folder` have these settings, or for foreign ones, this size.
+
+    Returns:
+        Whether their settings are known.
 
     Args:
         folder: the data directory.
@@ -102,6 +105,7 @@ def check(
         wrong = [f"features of {content.dim} dimensions on disk, {dim} in the configuration"]
     if wrong:
         raise ValueError(f"{folder}: {'; '.join(wrong)}; compute the features again, or change the settings")
+    return content.settings is not None
 
 
 def entries_hash(feats: Mapping[str, str]) -> str:

@@ -74,7 +74,7 @@ def dump(
 
     Raises:
         ValueError: with one line per utterance that cannot be read or has another sampling rate, at most
-            ten and the number of others; or if none has audio.
+            ten and the number of others; if none has audio; or if the folder has features made elsewhere.
         OSError: if a file cannot be written, or a process died.
     """
     folder = Path(folder)
@@ -82,6 +82,7 @@ def dump(
         raise ValueError(f"{folder}: no utterances to compute features of")
     if nj < 1:
         raise ValueError(f"the number of processes must be at least 1, got {nj}")
+    _check_own(folder / "feats.scp")
     key = _key(clips, fbank, deltas, folder / store.ARKS)
     known = _known(folder, key)
     if known:
@@ -195,6 +196,15 @@ def _refuse(
         lines += remarks
     if lines:
         raise ValueError("\n".join(shortened(lines)))
+
+
+def _check_own(scp: Path) -> None:
+    """Check that features of other programs, for which this may be the only index, are not overwritten."""
+    entries = scp.read_text(encoding="utf-8").splitlines() if scp.exists() else []
+    if any(not store.made_here(entry.partition(" ")[2]) for entry in entries):
+        raise ValueError(
+            f"{scp}: features made elsewhere are not overwritten; choose a folder with --out DIR"
+        )
 
 
 def _check_any(folder: Path, found: Extracted) -> None:

@@ -39,6 +39,11 @@ def locate(entry: str, folder: Path | str) -> str:
     return entry
 
 
+def made_here(entry: str) -> bool:
+    """Return whether an entry of feats.scp names an archive of this toolkit, by the folder it is in."""
+    return Path(entry.rpartition(":")[0]).parent.name == ARKS
+
+
 def load(entry: str, folder: Path | str) -> np.ndarray:
     """Features (T, D), float32, possibly in read-only memory.
 

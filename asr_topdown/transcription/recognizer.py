@@ -141,6 +141,8 @@ class Recognizer:
         waiting: list[_Waiting] = []
         budget = self._decode_config.frames_per_batch
         budget = min(budget, _AHEAD) if self.model.device.type == "cpu" else budget
+        if _is_source(sources):
+            raise ValueError("stream takes a list of sounds; for one sound there is transcribe")
         for source in sources:
             job = _Job(name_of(source))
             jobs.append(job)

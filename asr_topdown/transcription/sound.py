@@ -18,6 +18,14 @@ Source: TypeAlias = str | Path | BinaryIO | tuple[Any, int]
 """A sound file's path, an open file, or samples, (n,) or (n, channels), with their rate in Hz."""
 
 
+# As in WAV files: type -> (zero, full scale).
+_FULL_SCALE = {
+    np.dtype(np.int16): (0, 2**15),
+    np.dtype(np.int32): (0, 2**31),
+    np.dtype(np.uint8): (128, 2**7),
+}
+
+
 class SoundReader:
     """Reads any sound as mono at one rate; logs once if it resamples or mixes.
 
@@ -107,17 +115,27 @@ def _opened(source: Source, name: str) -> Opened:
         return InMemory(*_array(source, name))
     if isinstance(source, str | Path):
         return audio.open_source(str(source))
+    if not hasattr(source, "read"):
+        raise ValueError(
+            f"{name}: a sound must be a path, an open file or (samples, rate), got {type(source).__name__}"
+        )
     return audio.open_bytes(source.read(), name)
 
 
 def _array(source: tuple[Any, int], name: str) -> tuple[np.ndarray, int]:
     """Return samples (n, channels) float32 in [-1, 1], and their rate."""
+    if len(source) != 2 or np.ndim(source[1]):
+        raise ValueError(f"{name}: samples must come with their rate: (samples, rate)")
     samples, rate = np.asarray(source[0]), int(source[1])
     if samples.ndim == 1:
         samples = samples[:, None]
     if samples.ndim != 2 or not samples.size or rate <= 0:
         shape = f"{samples.shape} at {rate} Hz"
         raise ValueError(f"{name}: samples must be (n,) or (n, channels) at a rate above 0, got {shape}")
-    if np.issubdtype(samples.dtype, np.integer):
-        return samples.astype(np.float32) / (np.iinfo(samples.dtype).max + 1), rate
-    return samples.astype(np.float32), rate
+    if samples.dtype.kind == "f":
+        return samples.astype(np.float32), rate
+    if samples.dtype not in _FULL_SCALE:
+        known = ", ".join(map(str, _FULL_SCALE))
+        raise ValueError(f"{name}: samples must be floats in [-1, 1] or {known}, got {samples.dtype}")
+    zero, scale = _FULL_SCALE[samples.dtype]
+    return (samples.astype(np.float32) - zero) / scale, rate

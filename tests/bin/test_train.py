@@ -85,10 +85,8 @@ def test_a_network_that_does_not_fit_into_the_memory(data: Path) -> None:
     (data / "config.yaml").write_text(yaml.safe_dump({**SETTINGS, "model": networks.blstm_ctc(1, 100_000)}))
     done = limited("RLIMIT_AS", 8 << 30, arguments(data))
     assert done.returncode == 1
-    assert done.stderr.startswith(
-        "asr-topdown train: error: not enough memory for this network, batch or data ("
-    )
-    assert done.stderr.count("\n") == 1
+    (said,) = [line for line in done.stderr.splitlines() if "features made elsewhere" not in line]
+    assert said.startswith("asr-topdown train: error: not enough memory for this network, batch or data (")
 
 
 def test_a_disk_that_is_full(data: Path) -> None:

@@ -300,6 +300,16 @@ def test_nothing_to_do_is_an_error(clips: dict[str, Clip], tmp_path: Path) -> No
         dump(clips, tmp_path, fbank=FBANK, nj=0)
 
 
+def test_features_made_elsewhere_are_not_overwritten(clips: dict[str, Clip], tmp_path: Path) -> None:
+    lines = "".join(
+        f"{name} /corpora/mfcc/raw_mfcc_train.1.ark:{place}\n" for place, name in enumerate(clips)
+    )
+    (tmp_path / "feats.scp").write_text(lines)
+    with pytest.raises(ValueError, match=r"feats\.scp: features made elsewhere are not overwritten"):
+        dump(clips, tmp_path, fbank=FBANK)
+    assert (tmp_path / "feats.scp").read_text() == lines
+
+
 def test_one_process_leaves_the_number_of_threads_alone(clips: dict[str, Clip], tmp_path: Path) -> None:
     before = torch.get_num_threads()
     try:

@@ -37,6 +37,9 @@ def test_paths_open_files_and_arrays_are_the_same_sound(file):
     assert np.array_equal(read((wanted[:, None].tolist(), RATE)), wanted)
     integers = np.round(wanted * 32768).astype(np.int16)
     assert np.array_equal(read((integers, RATE)), integers / np.float32(32768))
+    assert np.array_equal(read((integers.astype(np.int32) * 65536, RATE)), integers / np.float32(32768))
+    unsigned = np.round(wanted * 128 + 128).astype(np.uint8)  # as in a WAV file of 8 bits
+    assert np.abs(read((unsigned, RATE)) - wanted).max() <= 1 / 128
 
 
 @pytest.mark.parametrize("block", [0.25, 1.0, 2.5, 30.0])
@@ -78,6 +81,13 @@ def test_channels_are_mixed_or_chosen(tmp_path, caplog):
         (([], RATE), r"array: samples must be .* got \(0, 1\) at 8000 Hz"),
         ((np.zeros((2, 2, 2)), RATE), "array: samples must be"),
         ((np.zeros(9), 0), "array: samples must be .* at 0 Hz"),
+        (
+            (np.zeros(9, np.int64), RATE),
+            "array: samples must be floats in .* or int16, int32, uint8, got int64",
+        ),
+        (([0, 1000, -1000], RATE), "array: samples must be floats .*got int64"),
+        (np.zeros(9), r"a sound must be a path, an open file or \(samples, rate\), got ndarray"),
+        ((RATE, np.zeros(9)), r"array: samples must come with their rate: \(samples, rate\)"),
         ((np.array([0.0, np.nan]), RATE), "array: has samples that are not finite"),
         ((np.array([0.0, 30000.0]), RATE), "array: has float samples up to 30000, but full scale is 1"),
         (io.BytesIO(b"no sound"), "file object: cannot be decoded"),

@@ -59,7 +59,9 @@ def _source(where: str, name: str, record: dict[str, Any]) -> tuple[str, list[in
     """Return a recording's file and channels."""
     hint = "lhotse writes such a manifest with `lhotse cut simple` and `save_audios`"
     if record.get("transforms"):
-        raise ValueError(f"{where}: recording {name} has transforms, which must be in its file instead; {hint}")
+        raise ValueError(
+            f"{where}: recording {name} has transforms, which must be in its file instead; {hint}"
+        )
     sources = record.get("sources")
     source = sources[0] if isinstance(sources, list) and len(sources) == 1 else None
     if (

@@ -264,7 +264,11 @@ def test_lhotse_says_which_channel_of_a_file_a_recording_is(tmp_path):
         ({}, {"channel": []}, r"supervisions\.jsonl:1: no `channel`"),
         ({}, {"channel": "A"}, r"supervisions\.jsonl:1: `channel` must be a number of at least 0, got 'A'"),
         ({}, {"text": ["x"]}, r"supervisions\.jsonl:1: `text` must be a text, got list"),
-        ({}, {"start": -0.01}, r"supervisions\.jsonl:1: `start` must be a number of at least 0, got '-0\.01'"),
+        (
+            {},
+            {"start": -0.01},
+            r"supervisions\.jsonl:1: `start` must be a number of at least 0, got '-0\.01'",
+        ),
         ({}, {"start": None}, r"supervisions\.jsonl:1: must have id, start and duration \(no `start`\)"),
         ({}, {"recording_id": "s"}, r"supervisions\.jsonl:1: no recording s"),
     ],
