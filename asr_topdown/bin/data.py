@@ -7,6 +7,7 @@ from pathlib import Path
 from asr_topdown import datadir
 from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
+from asr_topdown.logs import listed
 
 HELP = "Make data directories from others: combine, subset, split, nested parts, speed perturbation."
 EXAMPLE = """
@@ -65,9 +66,13 @@ def _add_combine(changes: "argparse._SubParsersAction[argparse.ArgumentParser]")
 
 
 def _combine(args: argparse.Namespace) -> list[DataDir]:
-    return _written(
-        [datadir.combine([datadir.read(source) for source in args.sources], args.out)], args.sources
-    )
+    parts = [datadir.read(source) for source in args.sources]
+    bare = [part for part in parts if not part.feats]
+    if not bare:
+        _tell_of_left_out(*parts)
+    elif len(bare) < len(parts):
+        print(f"{args.out}: gets no features, because {bare[0].path} has none")
+    return _written([datadir.combine(parts, args.out)], args.sources)
 
 
 def _add_subset(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -96,6 +101,7 @@ def _add_subset(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def _subset(args: argparse.Namespace) -> list[DataDir]:
     data = datadir.read(args.sources[0])
+    _tell_of_left_out(data)
     return _written([datadir.subset(data, _chosen(data, args), args.out)], args.sources)
 
 
@@ -148,7 +154,9 @@ def _add_split(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 
 def _split(args: argparse.Namespace) -> list[DataDir]:
     division = split.Division(split.parse_parts(args.parts, "--parts"), args.by, args.seed)
-    return _written(split.split(datadir.read(args.sources[0]), division, out=args.out), args.sources)
+    data = datadir.read(args.sources[0])
+    _tell_of_left_out(data)
+    return _written(split.split(data, division, out=args.out), args.sources)
 
 
 def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -167,6 +175,7 @@ def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _nested(args: argparse.Namespace) -> list[DataDir]:
+    _tell_of_left_out(datadir.read(args.sources[0]))
     return nested.prepare(args.out, source=args.sources[0], percent=args.percent, seed=args.seed)
 
 
@@ -187,6 +196,12 @@ def _speed(args: argparse.Namespace) -> list[DataDir]:
     return _written(
         [datadir.speed_perturb(datadir.read(args.sources[0]), args.factors, args.out)], args.sources
     )
+
+
+def _tell_of_left_out(*sources: DataDir) -> None:
+    for data in sources:
+        if silent := data.without_features():
+            print(f"left out: {len(silent)} utterances of {data.path} without features ({listed(silent)})")
 
 
 def _written(parts: list[DataDir], sources: Sequence[Path]) -> list[DataDir]:

@@ -13,13 +13,19 @@ V = TypeVar("V")
 def subset(data: DataDir, utterances: Iterable[str], path: Path | str) -> DataDir:
     """The given utterances of `data`, with the recordings they need, as a directory at `path`.
 
+    If `data` has features, utterances without (`DataDir.without_features`) are left out.
+
     Raises:
-        ValueError: naming the first utterance that `data` does not have.
+        ValueError: naming the first utterance that `data` does not have, or if none has features.
     """
     kept = set(utterances)
     unknown = kept - data.utt2spk.keys()
     if unknown:
         raise ValueError(f"{data.path}: no utterance {min(unknown)}")
+    silent = kept.intersection(data.without_features())
+    if silent and silent == kept:
+        raise ValueError(f"{path}: would be empty: {data.path} has no features of {min(silent)}")
+    kept -= silent
     segments = None if data.segments is None else _only(data.segments, kept)
     recordings = kept if segments is None else {recording for recording, _, _ in segments.values()}
     return DataDir(
@@ -39,12 +45,18 @@ def subset(data: DataDir, utterances: Iterable[str], path: Path | str) -> DataDi
 def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
     """All utterances of all `parts` as one directory at `path`.
 
+    It has features only if all parts have; then utterances without (`DataDir.without_features`) are left out.
+
     Raises:
         ValueError: if an id has different meanings in two parts, only some of them have segments, or they
             specify different sampling rates.
     """
     if not parts:
         raise ValueError(f"{path}: nothing to combine")
+    if all(part.feats for part in parts):
+        parts = [subset(part, part.utt2spk, part.path) for part in parts]
+    else:
+        parts = [dataclasses.replace(part, feats={}, num_frames={}) for part in parts]
     with_segments = [part for part in parts if part.segments is not None]
     if with_segments and len(with_segments) < len(parts):
         without = next(part for part in parts if part.segments is None)

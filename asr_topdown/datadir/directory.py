@@ -84,6 +84,11 @@ class DataDir:
         channels = {recording: self._channel(recording) for recording in self.sides.keys() & self.wavs.keys()}
         return {utterance: self._clip(utterance, channels) for utterance in self.utterances()}
 
+    def without_features(self) -> list[str]:
+        """The utterances that `asr-topdown features` left out, sorted; none if there are no features at all."""
+        silent = features.left_out(self.path) if self.feats else {}
+        return sorted((silent.keys() & self.utt2spk.keys()) - self.feats.keys())
+
     def _channel(self, recording: str) -> int | None:
         """The channel to read; None if there is only one: a command's output (as in Kaldi), mono."""
         from asr_topdown.audio import num_channels
@@ -184,10 +189,7 @@ def content_hash(path: Path | str) -> str:
     """
     data = read(path)
     digest = hashlib.sha256()
-    silent = features.left_out(path)
-    for utterance in data.utterances():
-        if utterance in silent and utterance not in data.num_frames:
-            continue
+    for utterance in sorted(data.utt2spk.keys() - set(data.without_features())):
         if utterance not in data.num_frames:
             raise ValueError(
                 f"{data.path / 'utt2num_frames'}: no line for {utterance}; compute features first"

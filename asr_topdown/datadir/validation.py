@@ -12,6 +12,7 @@ from asr_topdown import files
 from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import Row, fields, read_rows
 from asr_topdown.datadir.transcripts import problem_of, tidy
+from asr_topdown.features import content
 from asr_topdown.logs import shortened
 
 Tables = dict[str, list[Row]]
@@ -156,8 +157,11 @@ def _ids(path: Path, tables: Tables) -> list[str]:
         recordings = {fields(row.value)[0] for row in tables["segments"] if row.value}
     found = []
     same = functools.partial(_same_ids, path, tables)
+    # As `DataDir.without_features`: what `asr-topdown features` left out is no problem.
+    silent = content.left_out(path).keys() - {row.key for row in tables.get("feats.scp", ())}
     for name in ("text", "segments", "feats.scp", "utt2num_frames", "utt2dur", "utt2lang", "vad.scp"):
-        found += same(name, utterances, "utterance", "utt2spk")
+        expected = utterances - silent if name in ("feats.scp", "utt2num_frames") else utterances
+        found += same(name, expected, "utterance", "utt2spk")
     for name in ("wav.scp", "reco2file_and_channel", "reco2dur"):
         found += same(name, recordings, "recording", "segments" if "segments" in tables else "utt2spk")
     for name in ("cmvn.scp", "spk2gender"):

@@ -91,6 +91,30 @@ def test_speeds(source, capsys):
     assert not (Path("faster") / "feats.scp").exists()  # they are others
 
 
+def test_new_directories_go_without_what_features_left_out_and_say_so(source, capsys):
+    for name in ("feats.scp", "utt2num_frames"):
+        lines = (source / name).read_text().splitlines(keepends=True)
+        (source / name).write_text("".join(line for line in lines if not line.startswith("ann-00 ")))
+    (source / "features.json").write_text('{"dropped": {"ann-00": "too short"}}')
+    left_out = "left out: 1 utterances of all without features (ann-00)\n"
+    for words, names in (
+        ("subset all --first 3 --out s", ["s"]),
+        ("combine all --out c", ["c"]),
+        ("split all --parts a:0.5,b:0.5 --by speaker --out p", ["p/a", "p/b"]),
+        ("nested all --percent 50 --out n", ["n/all_p50", "n/all_unseen"]),
+    ):
+        assert run(*words.split()) == 0
+        assert capsys.readouterr().out.startswith(left_out)
+        made = [utterance for name in names for utterance in datadir.read(name).utterances()]
+        expected = ["ann-01", "ann-02"] if words.startswith("subset") else sorted(datadir.read("all").feats)
+        assert sorted(made) == expected
+    assert run("subset", "all", "--first", "1", "--out", "bare") == 1
+    capsys.readouterr()
+    (Path("s") / "feats.scp").unlink()
+    assert run("combine", "s", "p/b", "--out", "both") == 0
+    assert capsys.readouterr().out.startswith("both: gets no features, because s has none\n")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

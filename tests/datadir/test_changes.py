@@ -1,5 +1,7 @@
 """Subsets, combinations and speed perturbation."""
 
+import dataclasses
+
 import pytest
 
 from asr_topdown import datadir
@@ -63,3 +65,36 @@ def test_speed_perturbation(make, files, tmp_path):
 def test_speed_factors_must_make_sense(make, factors, tmp_path):
     with pytest.raises(ValueError, match="must be above 0 and differ"):
         datadir.speed_perturb(datadir.read(make("plain")), factors, tmp_path)
+
+
+def test_what_features_left_out_is_in_no_new_directory(make, tmp_path):
+    """Too short for a frame, it has no line in feats.scp; features.json says so."""
+    folder = make("features", **{"features.json": '{"dropped": {"ann-1": "too short"}}'})
+    for name in ("feats.scp", "utt2num_frames"):
+        (folder / name).write_text((folder / name).read_text().partition("\n")[2])
+    datadir.validate(folder, need_feats=True)
+    data = datadir.read(folder)
+    assert data.without_features() == ["ann-1"]
+    made = {
+        "subset": datadir.subset(data, ["ann-1", "bob-1"], tmp_path / "subset"),
+        "combine": datadir.combine([data], tmp_path / "combine"),
+    }
+    for directory in made.values():
+        datadir.write(directory)
+        datadir.validate(directory.path, need_feats=True)
+    assert made["subset"].utterances() == ["bob-1"]
+    assert made["combine"].utterances() == ["ann-2", "bob-1"]
+    with pytest.raises(ValueError, match=r"subset: would be empty: .*dir has no features of ann-1"):
+        datadir.subset(data, ["ann-1"], tmp_path / "subset")
+    faster = datadir.speed_perturb(data, [0.5], tmp_path / "slow")  # long enough for a frame now
+    assert len(faster.utt2spk) == 3
+
+
+def test_features_of_some_parts_only_are_dropped(make, tmp_path):
+    data = datadir.read(make("features"))
+    parts = [datadir.subset(data, chosen, tmp_path) for chosen in (["bob-1"], ["ann-1", "ann-2"])]
+    bare = dataclasses.replace(parts[1], feats={}, num_frames={})
+    both = datadir.combine([parts[0], bare], tmp_path / "both")
+    assert both == dataclasses.replace(data, path=tmp_path / "both", feats={}, num_frames={})
+    datadir.write(both)
+    datadir.validate(both.path)
