@@ -85,7 +85,7 @@ class DataDir:
         return {utterance: self._clip(utterance, channels) for utterance in self.utterances()}
 
     def without_features(self) -> list[str]:
-        """The utterances that `asr-topdown features` left out, sorted; none if there are no features at all."""
+        """The utterances that `asr-topdown features` left out, sorted; none if there are no features."""
         silent = features.left_out(self.path) if self.feats else {}
         return sorted((silent.keys() & self.utt2spk.keys()) - self.feats.keys())
 

@@ -136,6 +136,23 @@ def test_a_copy_follows_its_source(data: Path, capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out.count("up to date") == 2  # train and its statistics
 
 
+def test_a_copy_removes_no_file_that_it_did_not_write(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    own = data / "out" / "dev" / "notes.txt"
+    own.parent.mkdir(parents=True)
+    own.write_text("mine")
+    assert run(data, "--out", str(data / "out")) == 1
+    assert f"{own.parent}: holds notes.txt and is no data directory" in capsys.readouterr().err
+    assert [path.name for path in own.parent.iterdir()] == ["notes.txt"]
+    own.unlink()
+    (own.parent / "text").write_text("s-four fo")  # of a copy that was killed
+    assert run(data, "--out", str(data / "out")) == 0
+    own.write_text("mine")
+    (own.parent / "stm").write_text("of a source that had one")
+    assert run(data, "--out", str(data / "out")) == 0
+    assert own.read_text() == "mine"
+    assert not (own.parent / "stm").exists()
+
+
 def test_two_directories_of_one_name_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (data / "other").mkdir()
     (data / "dev").rename(data / "other" / "train")
