@@ -1,10 +1,10 @@
 """`asr-topdown data`: new data directories from existing ones."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
@@ -112,13 +112,10 @@ def _chosen(data: DataDir, args: argparse.Namespace) -> list[str]:
         ValueError: naming what is not in `data`, or a number that is out of range.
     """
     if args.utterances is not None:
-        return _first_words(args.utterances)
+        return _listed(args.utterances, data.utt2spk, f"{data.path} has no utterance")
     spoken = data.spk2utt()
     if args.speakers is not None:
-        wanted = _first_words(args.speakers)
-        unknown = [speaker for speaker in wanted if speaker not in spoken]
-        if unknown:
-            raise ValueError(f"{args.speakers}: {data.path} has no speaker {unknown[0]}")
+        wanted = _listed(args.speakers, spoken, f"{data.path} has no speaker")
         return [utterance for speaker in wanted for utterance in spoken[speaker]]
     for name, number in (("first", args.first), ("per-speaker", args.per_speaker), ("random", args.random)):
         if number is not None and not 1 <= number <= len(data.utt2spk):
@@ -130,8 +127,15 @@ def _chosen(data: DataDir, args: argparse.Namespace) -> list[str]:
     return nested.joining_order(data.utt2spk, args.seed)[: args.random]
 
 
-def _first_words(path: Path) -> list[str]:
-    return [line.split()[0] for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+def _listed(path: Path, known: Container[str], unknown: str) -> list[str]:
+    """Return the ids that begin the lines of `path`; a ValueError with `unknown` names one not in `known`."""
+    ids = []
+    for number, line in enumerate(files.read_lines(path), 1):
+        if words := line.split(maxsplit=1):
+            if words[0] not in known:
+                raise ValueError(f"{path}:{number}: {unknown} {words[0]}")
+            ids.append(words[0])
+    return ids
 
 
 def _add_split(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

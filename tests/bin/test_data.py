@@ -59,6 +59,14 @@ def test_a_subset_holds_what_was_asked_for(source, tmp_path):
         assert made.feats == {utterance: everything.feats[utterance] for utterance in expected}
 
 
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+def test_lists_from_windows(encoding, source, tmp_path):
+    for option, id_, expected in (("--utterances", "cy-03", 1), ("--speakers", "cy", SPOKEN["cy"])):
+        (tmp_path / "list").write_bytes(f"{id_}\r\n".encode(encoding))
+        assert run("subset", "all", option, "list", "--out", f"out{option}") == 0
+        assert len(datadir.read(f"out{option}").utt2spk) == expected
+
+
 def test_a_random_subset_is_fair_to_speakers_and_grows(source):
     chosen = {}
     for number in (8, 12):
@@ -124,8 +132,9 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
         ("split all --parts a:0.5 --out s", "--parts a:0.5: names must differ and shares sum to 1"),
         ("subset all --first 0 --out s", "--first 0: must be 1 to 24, the size of all"),
         ("subset all --random 25 --out s", "--random 25: must be 1 to 24"),
-        ("subset all --speakers who --out s", "who: all has no speaker dan"),
-        ("subset all --utterances who --out s", "all: no utterance dan"),
+        ("subset all --speakers who --out s", "who:1: all has no speaker dan"),
+        ("subset all --utterances who --out s", "who:1: all has no utterance dan"),
+        ("subset all --utterances latin --out s", "latin:2: not UTF-8 text"),
         ("subset none --first 1 --out s", "none: not a data directory"),
         ("speed all --factors 0 --out s", "speed factors must be above 0 and differ, got 0.0"),
         ("nested all --percent 50 20 --out s", "--percent 50 20: must increase, between 1 and 99"),
@@ -133,6 +142,7 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
 )
 def test_what_cannot_be_is_one_line_and_writes_nothing(words, message, source, tmp_path, capsys):
     (tmp_path / "who").write_text("dan\n")
+    (tmp_path / "latin").write_bytes("ann-00\nandré-00\n".encode("latin-1"))
     before = sorted(tmp_path.rglob("*"))
     assert run(*words.split()) == 1
     error = capsys.readouterr().err
