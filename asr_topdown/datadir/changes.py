@@ -78,12 +78,17 @@ def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> 
     `utt2speed` has the speed factor. Features are left out, since they change.
 
     Raises:
-        ValueError: if a factor is not above 0 or occurs twice, or `data` is already perturbed.
+        ValueError: if a factor is not a finite number above 0 or occurs twice (in six digits), or `data` is
+            already perturbed.
     """
     if data.speed:
         raise ValueError(f"{data.path}: is speed-perturbed already (it has utt2speed)")
-    if not factors or min(factors) <= 0 or len(set(factors)) < len(factors):
-        raise ValueError(f"speed factors must be above 0 and differ, got {', '.join(map(str, factors))}")
+    names = {f"{factor:g}" for factor in factors if 0 < factor < float("inf")}
+    if not factors or len(names) < len(factors):
+        raise ValueError(
+            "speed factors must be finite, above 0 and differ in the first six digits, "
+            f"got {', '.join(map(str, factors))}"
+        )
     plain = dataclasses.replace(data, feats={}, num_frames={})
     return combine([plain if f == 1 else _at_speed(plain, f) for f in factors], path)
 

@@ -136,7 +136,8 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
         ("subset all --utterances who --out s", "who:1: all has no utterance dan"),
         ("subset all --utterances latin --out s", "latin:2: not UTF-8 text"),
         ("subset none --first 1 --out s", "none: not a data directory"),
-        ("speed all --factors 0 --out s", "speed factors must be above 0 and differ, got 0.0"),
+        ("speed all --factors 0 --out s", "above 0 and differ in the first six digits, got 0.0"),
+        ("speed all --factors 1 nan --out s", "speed factors must be finite, above 0 and differ"),
         ("nested all --percent 50 20 --out s", "--percent 50 20: must increase, between 1 and 99"),
     ],
 )

@@ -1,6 +1,7 @@
 """Subsets, combinations and speed perturbation."""
 
 import dataclasses
+import math
 
 import pytest
 
@@ -61,9 +62,12 @@ def test_speed_perturbation(make, files, tmp_path):
         datadir.speed_perturb(faster, [0.9], tmp_path)
 
 
-@pytest.mark.parametrize("factors", [[], [0.0], [1.1, 1.1], [-1.0, 1.0]])
+@pytest.mark.parametrize(
+    "factors",
+    [[], [0.0], [1.1, 1.1], [-1.0, 1.0], [1.0, math.nan], [math.inf], [0.9, 0.9000001], [1.0, 1.0000001]],
+)
 def test_speed_factors_must_make_sense(make, factors, tmp_path):
-    with pytest.raises(ValueError, match="must be above 0 and differ"):
+    with pytest.raises(ValueError, match="must be finite, above 0 and differ in the first six digits"):
         datadir.speed_perturb(datadir.read(make("plain")), factors, tmp_path)
 
 
