@@ -5,6 +5,7 @@ import json
 from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from asr_topdown import files
@@ -31,22 +32,27 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
         deltas: how many derivatives to append.
 
     Raises:
-        ValueError: naming the first utterance whose features cannot be read or have another dimension.
-        OSError: if a file cannot be read or written.
+        ValueError: naming feats.scp and the first utterance whose features cannot be read, have another
+            dimension or are not finite.
+        OSError: if a file cannot be written.
     """
     if not feats:
         raise ValueError(f"{source / 'feats.scp'}: missing or empty; features.kind: given needs it")
     places = {utterance: store.locate(entry, source) for utterance, entry in sorted(feats.items())}
-    key = _key(places, dim, deltas)
+    key = _key(places, source, dim, deltas)
     target = folder / store.ARKS / f"feats.{key}.1of1.ark"
-    if all(path.is_file() for path in (target, folder / RECORD, folder / "feats.scp")):
+    tables = (folder / name for name in (RECORD, "feats.scp", "utt2num_frames"))
+    if all(path.is_file() for path in (target, *tables)):
         kept = files.read_json(folder / RECORD)
         if kept.get("key") == key:
             return Dumped(kept["utterances"], kept["frames"], fresh=False)
     found: dict[str, tuple[str, int]] = {}  # utterance -> place, frames
     with files.written_aside(target) as aside, open(aside, "wb") as file:
         for utterance, place in progress(list(places.items()), f"features {folder}", unit="utt"):
-            values = add_deltas(_read(utterance, place, dim), deltas)
+            try:
+                values = add_deltas(_read(place, dim), deltas)
+            except (ValueError, OSError) as error:
+                raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {error}") from None
             found[utterance] = (f"{target}:{ark.save(file, utterance, values.numpy())}", len(values))
     frames = sum(count for _, count in found.values())
     _publish(folder, target, found)
@@ -68,18 +74,27 @@ def _publish(folder: Path, archive: Path, found: Mapping[str, tuple[str, int]]) 
             old.unlink()
 
 
-def _read(utterance: str, place: str, dim: int) -> torch.Tensor:
+def _read(place: str, dim: int) -> torch.Tensor:
     values = store.load(place, Path(place).parent)
     if values.shape[1] != dim:
-        raise ValueError(f"{place}: utterance {utterance} has {values.shape[1]} numbers a frame, not {dim}")
+        raise ValueError(f"{place}: has {values.shape[1]} numbers a frame, not {dim}")
+    if not np.isfinite(values).all():
+        raise ValueError(f"{place}: has numbers that are not finite (NaN or infinity)")
     return torch.tensor(values)
 
 
-def _key(places: Mapping[str, str], dim: int, deltas: int) -> str:
+def _key(places: Mapping[str, str], source: Path, dim: int, deltas: int) -> str:
     """16 hex digits for everything that determines the features."""
-    states = {}
-    for path in {ark.parse_place(place).path for place in places.values()}:
-        state = Path(path).stat()
-        states[path] = [state.st_size, state.st_mtime_ns]
+    states: dict[str, list[int]] = {}
+    for utterance, place in places.items():
+        try:
+            path = ark.parse_place(place).path
+            if path not in states:
+                state = Path(path).stat()
+                states[path] = [state.st_size, state.st_mtime_ns]
+        except FileNotFoundError:
+            raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {path}: no such file") from None
+        except ValueError as error:
+            raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {error}") from None
     made_from = [_VERSION, dim, deltas, states, places]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]

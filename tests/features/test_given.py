@@ -79,8 +79,36 @@ def test_what_is_up_to_date_is_kept_and_what_changed_is_not(source, capsys):
 def test_another_dimension_is_named(source, capsys):
     assert run(source, "--set", "features.dim=13") == 1
     line = capsys.readouterr().err.splitlines()[-1]
-    assert line.endswith("utterance a-1 has 5 numbers a frame, not 13")
+    assert f"{source / 'feats.scp'}: utterance a-1: " in line
+    assert line.endswith(": has 5 numbers a frame, not 13")
     assert not (source.parent / "out" / "train" / "feats.scp").exists()
+
+
+def test_a_number_that_is_not_finite_is_named(source, capsys):
+    place = datadir.read(source).feats["a-2"]
+    with open(source / "feats" / "raw.ark", "r+b") as file:
+        file.seek(int(place.rpartition(":")[2]) + 15 + 4)  # behind the header, the second number
+        file.write(np.array(np.nan, "<f4").tobytes())
+    assert run(source) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert f"{source / 'feats.scp'}: utterance a-2: " in line
+    assert line.endswith("has numbers that are not finite (NaN or infinity)")
+    assert not (source.parent / "out" / "train" / "feats.scp").exists()
+
+
+def test_an_archive_that_is_gone_is_named(source, capsys):
+    (source / "feats" / "raw.ark").unlink()
+    assert run(source) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.endswith(f"{source / 'feats.scp'}: utterance a-1: feats/raw.ark: no such file")
+
+
+def test_lost_lengths_are_written_again(source):
+    run(source)
+    out = source.parent / "out" / "train"
+    (out / "utt2num_frames").unlink()
+    assert run(source) == 0
+    assert datadir.read(out).num_frames == LENGTHS
 
 
 def test_a_directory_without_features_is_named(source, capsys):
