@@ -144,4 +144,8 @@ class Experiment:
 
     @property
     def _cmvn_file(self) -> Path:
-        return (self.cmvn_source or self.train) / "cmvn.ark"
+        file = (self.cmvn_source or self.train) / "cmvn.ark"
+        if not file.is_file():
+            hint = f"; run `asr-topdown features {self.train}`, which writes that of its first directory"
+            raise FileNotFoundError(f"{file}: no such file{'' if self.cmvn_source else hint}")
+        return file

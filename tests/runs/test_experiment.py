@@ -85,3 +85,15 @@ def test_whatever_decides_is_in_a_name(what: str, experiment: Experiment, tmp_pa
         Cmvn.of([np.ones((3, 4), np.float32)]).save(tmp_path / "train" / "cmvn.ark")
         node = replace(experiment).joint(1)
     assert node.id != JOINT
+
+
+def test_missing_statistics_are_said_to_come_from_features(experiment: Experiment, tmp_path: Path) -> None:
+    """As in what `data subset` makes."""
+    (tmp_path / "train" / "cmvn.ark").unlink()
+    file = tmp_path / "train" / "cmvn.ark"
+    with pytest.raises(
+        FileNotFoundError, match=f"^{file}: no such file; run `asr-topdown features {tmp_path}"
+    ):
+        _ = experiment.id
+    with pytest.raises(FileNotFoundError, match=r"model/cmvn\.ark: no such file$"):
+        replace(experiment, cmvn_source=tmp_path / "model").cmvn()
