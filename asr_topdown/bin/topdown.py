@@ -133,9 +133,9 @@ def run(args: argparse.Namespace) -> None:
             try:
                 results = driver.drive(make(), submit, store=store)
             except driver.SearchError as error:
-                _save(args, store, error.results)
+                _save(args, store.save_unfinished, error.results)
                 raise
-    _save(args, store, results)
+    _save(args, store.save_results, results)
     for result in results:
         print(_line(result))
     for path in links.link_models(store, args.results, results):
@@ -143,10 +143,20 @@ def run(args: argparse.Namespace) -> None:
     print(f"curves of all trainings: tensorboard --logdir {store.root / 'nodes'}")
 
 
-def _save(args: argparse.Namespace, store: "Store", results: "list[Result]") -> None:
+def _save(
+    args: argparse.Namespace,
+    save: "Callable[[str, Sequence[Result]], Path | None]",
+    results: "Sequence[Result]",
+) -> None:
     """Write the results of the searches; not of joint trainings alone, which later studies find on disk."""
-    if args.search != ["joint"]:
-        print(f"saved to {store.save_results(args.results, results)}")
+    if args.search == ["joint"]:
+        return
+    if (path := save(args.results, results)) is not None:
+        print(f"saved to {path}")
+    else:
+        print(
+            f"no results saved: what finished is not all that an earlier {args.results}.json has, or nothing"
+        )
 
 
 @contextlib.contextmanager

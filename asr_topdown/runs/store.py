@@ -171,10 +171,23 @@ class Store:
         write_json(path, {"tag": tag, "searches": [result_to_json(result) for result in results]})
         return path
 
+    def save_unfinished(self, tag: str, results: Sequence[Result]) -> Path | None:
+        """Save the searches that could finish of a study in which others failed.
+
+        Returns:
+            As `save_results`; or None, and nothing is written, if there are none, or the earlier file has
+            searches or networks that are not among them.
+        """
+        earlier = self._earlier(tag)
+        kept = {(one.search, one.seed) for one in earlier} <= {(one.search, one.seed) for one in results}
+        if not results or not kept or not _networks(earlier) <= _networks(results):
+            return None
+        return self.save_results(tag, results)
+
     def _earlier(self, tag: str) -> list[Result]:
         try:
             return self.load_results(tag)
-        except ValueError:  # damaged: nothing to compare
+        except (FileNotFoundError, ValueError):  # none, or damaged: nothing to compare
             return []
 
     def load_results(self, tag: str) -> list[Result]:

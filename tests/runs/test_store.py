@@ -184,6 +184,24 @@ def test_results_of_another_study_under_the_same_tag_are_kept(tmp_path, caplog):
     assert store.load_results("earlier") == [joint, more]
 
 
+def test_what_could_not_finish_replaces_nothing_that_has_more(tmp_path):
+    store = Store(tmp_path)
+    joint = Result("greedy", 1, (Step(JOINT.id, 0.25, True),), JOINT.id)
+    keep = Result("keep", 1, joint.steps, JOINT.id)  # of the same networks
+    more = Result("greedy", 2, (Step(STEP.id, 0.3, True),), STEP.id)
+    assert store.save_unfinished("study", []) is None
+    assert not store.tags()
+    path = store.save_unfinished("study", [joint])
+    assert path == store.save_results("study", [joint, keep])
+    for fewer in ([], [joint], [joint, more], [keep, more]):
+        assert store.save_unfinished("study", fewer) is None
+        assert store.load_results("study") == [joint, keep]
+    assert store.save_unfinished("study", [joint, more, keep]) == path
+    assert store.load_results("study") == [joint, more, keep]
+    path.write_text("")
+    assert store.save_unfinished("study", [joint]) == path
+
+
 @pytest.mark.parametrize("tag", ["", "../x", "a/b", ".hidden", "a b"])
 def test_a_tag_is_a_file_name(tmp_path, tag):
     with pytest.raises(ValueError, match="tag"):
