@@ -110,6 +110,12 @@ class Config(Section):
     def _epochs_are_kept(self) -> "Config":
         if (names := self.schedule.reads_every_epoch) and self.run.keep_epochs != "all":
             raise ValueError(f"schedule: {', '.join(names)} reads earlier epochs: set run.keep_epochs to all")
+        for name, epoch in self.schedule.latest_epochs.items():
+            if epoch > self.train.epochs:
+                raise ValueError(
+                    f"schedule.{name}: begins with epoch {epoch} of a joint training of {self.train.epochs} "
+                    "(train.epochs)"
+                )
         return self
 
     @property

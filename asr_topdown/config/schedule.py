@@ -66,6 +66,14 @@ class _Schedule(Section):
         return tuple(spec.name for spec in self._chosen() if spec.every_epoch(self.settings(spec.name)))
 
     @property
+    def latest_epochs(self) -> dict[str, int]:
+        """Searches and controls -> the latest epoch of the joint training that their settings name."""
+        named = {
+            spec.name: spec.latest_epoch(self.settings(spec.name), self.source) for spec in self._chosen()
+        }
+        return {name: epoch for name, epoch in named.items() if epoch}
+
+    @property
     def continues(self) -> bool:
         """Whether a finished training may be continued with a larger budget."""
         return any(spec.continues for spec in self._chosen())

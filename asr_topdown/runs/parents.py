@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
+from asr_topdown.decode.model import best_epoch
 from asr_topdown.models.model import Model
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
@@ -65,7 +66,7 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
     _check_unchanged(node.parent, folder)
     for which, epoch in ((taken.frozen, node.parent.epoch), (taken.kept, kept_epoch(node))):
         if which:
-            shapes = weight_shapes(weights_of_epoch(folder, epoch))
+            shapes = weight_shapes(_kept_weights(folder, epoch))
             try:
                 layers.check_fit(shapes, model, which)
             except ValueError as error:
@@ -127,6 +128,17 @@ def same_units(experiment: Experiment, parent: Path) -> bool:
     """Whether a network's outputs have the same meaning here."""
     units = experiment.units()
     return type(units).load(parent / "tokens.txt") == units
+
+
+def _kept_weights(folder: Path, epoch: int) -> Path:
+    path = weights_of_epoch(folder, epoch)
+    kept = "all" if path.exists() else configuration.load(folder / "config.yaml").run.keep_epochs
+    if kept != "all" and best_epoch(folder) != epoch:
+        raise ValueError(
+            f"{path}: no such weights: it was trained with run.keep_epochs: {kept}; delete {folder} to train "
+            "it again"
+        )
+    return path
 
 
 def _check_units(node: Node, experiment: Experiment, parent: Path, taken: Sequence[str]) -> None:

@@ -257,6 +257,7 @@ SPECS = (
         "top frozen, the rest trained on",
         FreezeKeepSettings,
         every_epoch=lambda settings: settings.epoch > 0,
+        latest_epoch=lambda settings, _: settings.epoch,
     ),
     Spec("random_top", random_top, "a random top frozen, the rest trained"),
     Spec("other_seed_top", other_seed_top, "another seed's top frozen, the rest trained"),

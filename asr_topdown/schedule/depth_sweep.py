@@ -50,15 +50,20 @@ class DepthSweepSettings(Settings):
     def __post_init__(self) -> None:
         super().__post_init__()
         for start in self.starts:
-            if not re.fullmatch(r"reinit|keep|rewind:(0|[1-9][0-9]*)", start):
-                raise ValueError(f"starts: one of reinit, keep or rewind:EPOCH, got {start!r}")
+            if not re.fullmatch(r"reinit|keep|rewind:[1-9][0-9]*", start):
+                raise ValueError(f"starts: one of reinit, keep or rewind:EPOCH, from 1, got {start!r}")
         if PLAIN in self.rivals:
             raise ValueError("rivals: each needs a setting, since plain training is always an arm")
 
     @property
     def rewinds(self) -> bool:
         """Whether parents are needed at epochs other than their best."""
-        return any(start.startswith("rewind") for start in self.starts)
+        return self.latest_rewind > 0
+
+    @property
+    def latest_rewind(self) -> int:
+        """The latest epoch to rewind to; 0 = none."""
+        return max(int(start.partition(":")[2] or 0) for start in self.starts)
 
 
 @dataclass(frozen=True)
@@ -267,4 +272,5 @@ SPEC = Spec(
     DepthSweepPoint,
     rows="both",
     every_epoch=lambda settings: settings.rewinds,
+    latest_epoch=lambda settings, source: 0 if source else settings.latest_rewind,
 )

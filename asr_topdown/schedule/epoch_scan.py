@@ -35,6 +35,13 @@ class EpochScanSettings(Settings):
     epoch_stride: int = setting(1, "try only every k-th epoch", ge=1)
     repeats: int = setting(1, "number of extractors per classifier", ge=1)
 
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if 0 < self.joint_epochs < self.epoch_stride:
+            raise ValueError(
+                f"epoch_stride: must be at most joint_epochs, {self.joint_epochs}, got {self.epoch_stride}"
+            )
+
 
 @dataclass(frozen=True)
 class EpochScanPoint:
@@ -96,4 +103,5 @@ SPEC = Spec(
     rows="none",
     against_joint=False,
     every_epoch=lambda _: True,
+    latest_epoch=lambda settings, _: 0 if settings.joint_epochs else settings.epoch_stride,
 )

@@ -8,7 +8,7 @@ from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result, Search, Step, retrained, train_any
 from asr_topdown.schedule.seeds import derived_seed
 from asr_topdown.schedule.settings import Settings, setting
-from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Spec, Study
+from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Spec, Study, check_classifier_epoch
 
 
 @dataclass(frozen=True)
@@ -17,6 +17,10 @@ class ExhaustiveSettings(Settings):
 
     max_retrainings: int = setting(0, "maximum number of successive retrainings; 0 = no limit", ge=0)
     classifier_epoch: int | Literal["same", "lowest_loss"] = setting("same", CLASSIFIER_EPOCH)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_classifier_epoch(self.classifier_epoch)
 
 
 @dataclass(frozen=True)

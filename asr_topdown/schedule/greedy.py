@@ -10,7 +10,7 @@ from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Search, retrained
 from asr_topdown.schedule.seeds import derived_seed
 from asr_topdown.schedule.settings import Settings, setting
-from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Spec, Study
+from asr_topdown.schedule.spec import CLASSIFIER_EPOCH, Spec, Study, check_classifier_epoch
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,10 @@ class GreedySettings(Settings):
         True, "stop after a worse step; false: instead freeze one more block of the best model so far"
     )
     classifier_epoch: int | Literal["same", "lowest_loss"] = setting("same", CLASSIFIER_EPOCH)
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        check_classifier_epoch(self.classifier_epoch)
 
 
 @dataclass(frozen=True)

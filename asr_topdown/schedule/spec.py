@@ -98,8 +98,18 @@ CLASSIFIER_EPOCH = (
 )
 
 
+def check_classifier_epoch(epoch: int | str) -> None:
+    """Raise ValueError for a number below 1."""
+    if isinstance(epoch, int) and epoch < 1:
+        raise ValueError(f"classifier_epoch: epochs count from 1, got {epoch}")
+
+
 def _never(_: Any) -> bool:
     return False
+
+
+def _none(_: Any, __: str) -> int:
+    return 0
 
 
 @dataclass(frozen=True)
@@ -125,6 +135,8 @@ class Spec:
         stepwise: whether it proceeds step by step, so that a step that is not accepted was rejected as worse.
         against_joint: whether to compare its final network with joint training on the same data.
         every_epoch: whether, with these settings, it starts from epochs of a parent other than the best.
+        latest_epoch: the latest epoch of the joint training that these settings, with this `schedule.source`,
+            name; 0 = none, or they follow whatever its last is.
         continues: whether it gives a finished training more epochs.
     """
 
@@ -137,6 +149,7 @@ class Spec:
     stepwise: bool = False
     against_joint: bool = True
     every_epoch: Callable[[Any], bool] = _never
+    latest_epoch: Callable[[Any, str], int] = _none
     continues: bool = False
 
     @property

@@ -51,6 +51,46 @@ def test_what_is_wrong_is_named(tmp_path: Path, text: str, message: str) -> None
         config.load(write(tmp_path / "c.yaml", text))
 
 
+@pytest.mark.parametrize(
+    ("schedule", "message"),
+    [
+        ("{search: depth_sweep, depth_sweep: {starts: [rewind:0]}}", r"rewind:EPOCH, from 1, got 'rewind:0'"),
+        (
+            "{search: depth_sweep, depth_sweep: {starts: [keep, rewind:3]}}",
+            r"schedule\.depth_sweep: .*epoch 3 ",
+        ),
+        (
+            "{controls: [freeze_keep], freeze_keep: {epoch: 99}}",
+            r"schedule\.freeze_keep: .*epoch 99 of .* of 2 ",
+        ),
+        ("{search: epoch_scan, epoch_scan: {epoch_stride: 3}}", r"schedule\.epoch_scan: .*epoch 3 of"),
+        (
+            "{search: epoch_scan, epoch_scan: {epoch_stride: 3, joint_epochs: 2}}",
+            r"epoch_stride: must be at most joint_epochs, 2, got 3",
+        ),
+        (
+            "{greedy: {classifier_epoch: 0}}",
+            r"schedule\.greedy: classifier_epoch: epochs count from 1, got 0",
+        ),
+        ("{search: exhaustive, exhaustive: {classifier_epoch: -1}}", r"epochs count from 1, got -1"),
+        ("{search: depth_sweep, source: a, depth_sweep: {starts: [rewind:3]}}", ""),
+        ("{search: epoch_scan, epoch_scan: {epoch_stride: 3, joint_epochs: 3}}", ""),
+        ("{search: [greedy, exhaustive], greedy: {classifier_epoch: lowest_loss}}", ""),
+        ("{search: [greedy, exhaustive], exhaustive: {classifier_epoch: 99}}", ""),
+        ("{controls: [], depth_sweep: {starts: [rewind:3]}}", ""),
+        ("{controls: [freeze_keep], freeze_keep: {epoch: 2}}", ""),
+    ],
+)
+def test_epochs_that_cannot_exist_are_refused(tmp_path: Path, schedule: str, message: str) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(f"train: {{epochs: 2}}\nrun: {{keep_epochs: all}}\nschedule: {schedule}")
+    if not message:
+        config.load(path)
+        return
+    with pytest.raises(ValueError, match=message):
+        config.load(path)
+
+
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
         config.load(write(tmp_path / "c.yaml", "include: [none.yaml]"))

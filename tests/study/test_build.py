@@ -25,7 +25,7 @@ from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import step_name
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
 from asr_topdown.study.build import check_first, searches_of
-from asr_topdown.study.driver import drive, submitter
+from asr_topdown.study.driver import SearchError, drive, submitter
 from asr_topdown.study.sources import models_of
 from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
@@ -437,3 +437,18 @@ def test_adapters_that_cannot_be_trained_are_refused_before_the_joint_training(d
     )
     with pytest.raises(ValueError, match="LoRA: decoder: no linear or LSTM matrix"):
         searches_of(attention, Store(data / "exp"))
+
+
+def test_epochs_that_were_not_kept_are_asked_for_in_vain(tmp_path: Path) -> None:
+    every = make_experiment(tmp_path / "data", {"search": "epoch_scan", "epoch_scan": {"top_blocks": 1}})
+    best = make_experiment(tmp_path / "data", {})
+    run = best.config.run.model_copy(update={"keep_epochs": "best"})
+    best = dataclasses.replace(best, config=best.config.model_copy(update={"run": run}))
+    own = Store(tmp_path / "exp")
+    joint = train_node(every.joint(1), experiments=[best], store=own)
+    assert len(list(own.node_dir(joint.node).glob("epoch-*.safetensors"))) == 1
+    with pytest.raises(
+        SearchError,
+        match=r"no such weights: it was trained with run\.keep_epochs: best; delete .*/nodes/\w+ to",
+    ):
+        run_study(every, own)
