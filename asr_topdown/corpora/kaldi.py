@@ -44,13 +44,15 @@ def read(source: Path, out: Path) -> DataDir:
 
 def _without_speakers(source: Path) -> DataDir:
     text = read_transcripts(source / "text", parse_transcript)
-    segments = source / "segments"
+    segments, speed, sides = (source / name for name in ("segments", "utt2speed", "reco2file_and_channel"))
     return DataDir(
         path=source,
         wavs=parse_table(source / "wav.scp", parsing.parse_source),
         text=text,
         utt2spk={utterance: utterance for utterance in text},
         segments=parse_table(segments, parsing.parse_segment) if segments.exists() else None,
+        speed=parse_table(speed, parsing.parse_positive) if speed.exists() else {},
+        sides=parse_table(sides, parsing.parse_side) if sides.exists() else {},
         sample_rate=parsing.read_sample_rate(source / "sample_rate"),
     )
 

@@ -42,3 +42,24 @@ def test_a_kaldi_directory_is_taken_over(tmp_path, sounds, monkeypatch):
         kaldi.prepare(source, source=source)
     with pytest.raises(FileNotFoundError, match="not a data directory"):
         kaldi.prepare(tmp_path / "data", source=tmp_path)
+
+
+def test_without_speakers_all_other_tables_count(tmp_path):
+    """ESPnet's tools need no utt2spk."""
+    source = tmp_path / "kaldi"
+    source.mkdir()
+    soundfile.write(source / "call.wav", np.full((800, 2), 0.1), 8000)
+    tables = {
+        "wav.scp": "r call.wav\n",
+        "segments": "u r 0 0.05\n",
+        "text": "u x\n",
+        "utt2speed": "u 1.1\n",
+        "reco2file_and_channel": "r call B\n",
+        "sample_rate": "4000\n",
+    }
+    for name, content in tables.items():
+        (source / name).write_text(content)
+    (data,) = kaldi.prepare(tmp_path / "data", source=source)
+    assert data.utt2spk == {"u": "u"}
+    (clip,) = datadir.read(data.path).clips().values()
+    assert (clip.end, clip.speed, clip.channel, clip.rate) == (0.05, 1.1, 1, 4000)

@@ -27,8 +27,8 @@ def read(path: Path, wanted: Mapping[str, str], encoding: str | None) -> Table:
 def read_records(path: Path, encoding: str | None) -> Records:
     """Read the objects of a file.
 
-    In an object of objects (SpeechBrain), the keys become `id`. NaN, which Python writes for a missing number,
-    becomes None.
+    In an object of objects (SpeechBrain), the keys become `id`. NaN, which Python writes for a missing
+    number, becomes None.
 
     Raises:
         ValueError: as in `read`.

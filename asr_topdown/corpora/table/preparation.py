@@ -64,16 +64,32 @@ def prepare(
     Raises:
         OSError: if the table or the folder with the sound is missing.
         ValueError: naming file and line of a row that cannot be read, or whose sound is missing or named
-            twice; naming sound with several channels or a sampling rate that differs.
+            twice; naming sound with several channels or a sampling rate that differs; naming the options that
+            a source of this kind does not use.
     """
     options = options or Options()
     kind = options.kind or reading.kind_of(source)
+    _check_used(options, kind, source)
     data = _from_kaldi(out, source, options) if kind == "kaldi" else _from_table(out, source, kind, options)
     data = _normalised(data, options.normalise)
     directories = split.split(data, division) if division else [data]
     for directory in directories:
         datadir.write(directory)
     return directories
+
+
+def _check_used(options: Options, kind: str, source: Path) -> None:
+    unused = {"--columns": bool(options.columns) and kind not in ("csv", "json")}
+    if kind == "kaldi":
+        unused |= {
+            "--audio": options.sounds is not None,
+            "--encoding": options.encoding is not None,
+            "--speaker-from": options.speaker_from is not None,
+            "--channel": options.channel is not None,
+            "--skip-bad": options.skip_bad,
+        }
+    if given := [option for option, is_given in unused.items() if is_given]:
+        raise ValueError(f"{source}: a source of the kind `{kind}` must be read without {', '.join(given)}")
 
 
 def _from_kaldi(out: Path, source: Path, options: Options) -> DataDir:

@@ -353,6 +353,30 @@ def test_kaldi_and_espnet(tmp_path, complete):
     assert audio.read(data.clips()["u1"])[1] == 8000
 
 
+def test_options_that_a_kind_does_not_use_are_refused(tmp_path):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "wav.scp").write_text("a a.wav\n")
+    (tmp_path / "text").write_text("a x\n")
+    given = {
+        "columns": {"text": "foo"},
+        "sounds": tmp_path,
+        "encoding": "latin-1",
+        "speaker_from": "folder",
+        "channel": 0,
+        "skip_bad": True,
+    }
+    options = "--columns, --audio, --encoding, --speaker-from, --channel, --skip-bad"
+    with pytest.raises(ValueError, match=rf"a source of the kind `kaldi` must be read without {options}$"):
+        take(tmp_path, tmp_path, **given)
+    for name, value in given.items():
+        with pytest.raises(ValueError, match=r"must be read without --[a-z-]+$"):
+            take(tmp_path, tmp_path, **{name: value})
+    with pytest.raises(
+        ValueError, match=r"text: a source of the kind `lines` must be read without --columns$"
+    ):
+        take(tmp_path, tmp_path / "text", columns={"text": "foo"})
+
+
 def test_odd_headings_can_be_named(tmp_path):
     write_sound(tmp_path / "a.wav")
     (tmp_path / "t.csv").write_text("Datei;Wer;Text roh;Text\na.wav;eva;x;Hallo\n")
