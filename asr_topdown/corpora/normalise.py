@@ -53,15 +53,16 @@ def _plain(text: str) -> str:
 def _kept(text: str, place: int) -> str:
     """Return the character at `place`, a space if it separates words, or nothing."""
     character = text[place]
-    if _in_word(character) or character in _JOINERS:
+    if in_word(character) or character in _JOINERS:
         return character
     if unicodedata.category(character) == "Cf":
         return ""
     before, after = text[place - 1 : place], text[place + 1 : place + 2]
     if character == "'":
-        return character if _in_word(before) or _in_word(after) else " "
-    return character if character in WITHIN_WORDS and _in_word(before) and _in_word(after) else " "
+        return character if in_word(before) or in_word(after) else " "
+    return character if character in WITHIN_WORDS and in_word(before) and in_word(after) else " "
 
 
-def _in_word(character: str) -> bool:
+def in_word(character: str) -> bool:
+    """Whether a character is a letter, a mark on one (such as the vowel signs of Hindi) or a digit."""
     return bool(character) and unicodedata.category(character)[0] in "LMN"

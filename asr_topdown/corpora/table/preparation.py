@@ -10,10 +10,10 @@ from pathlib import Path
 
 from asr_topdown import datadir
 from asr_topdown.corpora import kaldi, split
-from asr_topdown.corpora.normalise import NORMALISERS
+from asr_topdown.corpora.normalise import NORMALISERS, in_word
 from asr_topdown.corpora.table import reading
 from asr_topdown.corpora.table.recordings import Recordings
-from asr_topdown.corpora.table.rows import Table
+from asr_topdown.corpora.table.rows import Row, Table
 from asr_topdown.corpora.table.sound import Found, Sounds
 from asr_topdown.datadir import DataDir, Side
 from asr_topdown.logs import listed
@@ -128,18 +128,23 @@ class _Names:
         inside = all(folder in one.path.parents for one in found)
         self._root = folder if inside else Path(os.path.commonpath([one.path.parent for one in found]))
         self._cut = any(not one.whole for one in found)
+        self._speakers: dict[str, str] = {}
 
     def directory(self, out: Path, sample_rate: int | None) -> DataDir:
         wavs: dict[str, str] = {}
         sides: dict[str, Side] = {}
         text: dict[str, str] = {}
+        rows: dict[str, Row] = {}
         utt2spk: dict[str, str] = {}
         segments: dict[str, tuple[str, float, float]] = {}
         sided = any(one.channel is not None for one in self._found)
         for one in self._found:
             utterance, speaker = self._ids(one)
-            if utterance in text:
-                raise ValueError(f"{one.row.where}: {one.row.sound}: duplicate utterance {utterance}")
+            if (first := rows.setdefault(utterance, one.row)) is not one.row:
+                raise ValueError(
+                    f"{one.row.where}: {one.row.sound}: duplicate utterance {utterance}, "
+                    f"already that of {first.sound} ({first.where})"
+                )
             text[utterance], utt2spk[utterance] = one.row.text, speaker
             recording = self._recording(one) if self._cut else utterance
             if wavs.setdefault(recording, str(one.path.resolve())) != str(one.path.resolve()):
@@ -168,8 +173,13 @@ class _Names:
         speaker = self._speaker(one)
         if speaker is None:
             return utterance, utterance
+        original = unicodedata.normalize("NFC", speaker.strip()) or "unknown"
         # `-` sorts before letters, digits, `.` and `_`, so it may follow a speaker but not occur in one.
-        speaker = re.sub(r"[^\w.]", "_", unicodedata.normalize("NFC", speaker.strip())) or "unknown"
+        speaker = _id(original, "_.")
+        if (other := self._speakers.setdefault(speaker, original)) != original:
+            raise ValueError(
+                f"{one.row.where}: speakers {other!r} and {original!r} would both be {speaker}: rename one"
+            )
         return (utterance if utterance.startswith(f"{speaker}-") else f"{speaker}-{utterance}"), speaker
 
     def _speaker(self, one: Found) -> str | None:
@@ -199,8 +209,10 @@ def _normalised(data: DataDir, name: str) -> DataDir:
     return kept
 
 
-def _id(name: str) -> str:
-    return re.sub(r"[^\w.-]", "_", unicodedata.normalize("NFC", name))
+def _id(name: str, kept: str = "_.-") -> str:
+    """Replace what is neither part of words nor `kept`, which has no place in an id."""
+    composed = unicodedata.normalize("NFC", name)
+    return "".join(character if in_word(character) or character in kept else "_" for character in composed)
 
 
 def _report(which: str, names: Iterable[str]) -> None:

@@ -128,6 +128,26 @@ def test_ids_that_fall_together_are_named(tmp_path, sounds):
         prepare(tmp_path, sounds, "id\ttext\nx y\ta\nx_y\tb\n")
 
 
+def test_speakers_that_fall_together_are_named(tmp_path, sounds):
+    """Spaces around a name, and how its accents are coded, make no other speaker."""
+    table = "id\tspeaker\ttext\nann/1\tAnna K\u00e9\ta\n2\t Anna Ke\u0301 \tb\nx y\tAnna-K\u00e9\tc\n"
+    with pytest.raises(
+        ValueError, match=r"tsv:4: speakers 'Anna Ké' and 'Anna-Ké' would both be Anna_Ké"
+    ):
+        prepare(tmp_path, sounds, table)
+    (data,) = prepare(tmp_path, sounds, table.replace("Anna-K", "Anna_L"))
+    assert set(data.utt2spk.values()) == {"Anna_Ké", "Anna_Lé"}
+
+
+def test_ids_keep_the_marks_of_all_scripts(tmp_path):
+    """Vowel signs of Hindi are marks, neither letters nor part of re's words."""
+    for name in ("कि", "की"):
+        soundfile.write(tmp_path / f"{name}.wav", np.full(800, 0.1), 8000)
+    (data,) = prepare(tmp_path, tmp_path, "id\tspeaker\ttext\nकि\tरवि\ta\nकी\tरवी\tb\n")
+    assert data.utt2spk == {"रवि-कि": "रवि", "रवी-की": "रवी"}
+    datadir.validate(data.path)
+
+
 def test_tables_that_are_not_utf8_or_not_there(tmp_path, sounds):
     (tmp_path / "t.tsv").write_bytes(b"id\ttext\n2\t\xff\n")
     with pytest.raises(ValueError, match=r"t\.tsv:2: not UTF-8 text; --encoding"):
