@@ -131,9 +131,7 @@ def test_ids_that_fall_together_are_named(tmp_path, sounds):
 def test_speakers_that_fall_together_are_named(tmp_path, sounds):
     """Spaces around a name, and how its accents are coded, make no other speaker."""
     table = "id\tspeaker\ttext\nann/1\tAnna K\u00e9\ta\n2\t Anna Ke\u0301 \tb\nx y\tAnna-K\u00e9\tc\n"
-    with pytest.raises(
-        ValueError, match=r"tsv:4: speakers 'Anna Ké' and 'Anna-Ké' would both be Anna_Ké"
-    ):
+    with pytest.raises(ValueError, match=r"tsv:4: speakers 'Anna Ké' and 'Anna-Ké' would both be Anna_Ké"):
         prepare(tmp_path, sounds, table)
     (data,) = prepare(tmp_path, sounds, table.replace("Anna-K", "Anna_L"))
     assert set(data.utt2spk.values()) == {"Anna_Ké", "Anna_Lé"}
