@@ -165,7 +165,8 @@ def write(data: DataDir) -> None:
     directory that are not part of `data` are removed: they were made from something else.
 
     Raises:
-        ValueError: naming the utterance, if an id or a transcript cannot stand in Kaldi's tables.
+        ValueError: naming the utterance, if an id or a transcript cannot stand in Kaldi's tables; naming the
+            sampling rate, if it is less than 1.
     """
     _check_writable(data)
     contents = _contents(data)
@@ -236,7 +237,7 @@ def _contents(data: DataDir) -> dict[str, str]:
         "spk2utt": table_text({speaker: " ".join(spoken) for speaker, spoken in data.spk2utt().items()}),
         "utt2speed": table_text(data.speed),
         "reco2file_and_channel": table_text({r: f"{file} {side}" for r, (file, side) in data.sides.items()}),
-        "sample_rate": f"{data.sample_rate}\n" if data.sample_rate else "",
+        "sample_rate": f"{data.sample_rate}\n" if data.sample_rate is not None else "",
         "feats.scp": table_text(data.feats),
         "utt2num_frames": table_text(data.num_frames),
         # utt2spk comes last, see `write`.
@@ -259,6 +260,8 @@ def _check_writable(data: DataDir) -> None:
     for recording, source in data.wavs.items():
         if not source or source != source.strip() or "\n" in source or "\r" in source:
             raise ValueError(f"{data.path}: recording {recording}: {source!r} cannot stand in wav.scp")
+    if data.sample_rate is not None and data.sample_rate < 1:
+        raise ValueError(f"{data.path}: sample_rate must be at least 1 Hz, got {data.sample_rate}")
     for utterance, transcript in data.text.items():
         problem = problem_of(transcript)
         if transcript != " ".join(transcript.split()):

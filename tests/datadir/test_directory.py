@@ -181,6 +181,8 @@ def test_clips_name_what_is_missing(make):
         {"text": {"a": "x  y"}},
         {"text": {"a": "\x07"}},
         {"text": {"a": "</s>"}},
+        {"sample_rate": 0},
+        {"sample_rate": -8000},
     ],
 )
 def test_write_refuses_what_cannot_be_read_back(tmp_path, changed):

@@ -37,6 +37,9 @@ class Options:
         sample_rate: rate in Hz to which all sound is resampled; None: all rates must be equal.
         channel: of sound files with several channels, from 0; None: as in the table.
         skip_bad: leave out rows whose sound is missing or cannot be read.
+
+    Raises:
+        ValueError: if the sampling rate is less than 1.
     """
 
     sounds: Path | None = None
@@ -48,6 +51,10 @@ class Options:
     sample_rate: int | None = None
     channel: int | None = None
     skip_bad: bool = False
+
+    def __post_init__(self) -> None:
+        if self.sample_rate is not None and self.sample_rate < 1:
+            raise ValueError(f"--sample-rate {self.sample_rate}: must be at least 1")
 
 
 def prepare(
