@@ -15,6 +15,8 @@ from asr_topdown.audio.opened import InMemory, as_file
 _MAGIC = b"NIST_1A"
 _HEADER_BYTES = 1 << 16
 """Far more than any header's size."""
+_PADDING = 1024
+"""So many samples behind the last may be padding, to a whole block of the file or of the compression."""
 _SHORTEN = b"ajkg"
 _LAWS: Mapping[str, str] = {
     "ulaw": "ULAW",
@@ -94,7 +96,7 @@ def parse_header(head: bytes) -> Header:
 
 
 def decode(data: bytes) -> InMemory:
-    """Decode a file, with remarks on truncation or a wrong checksum.
+    """Decode a file, with remarks on truncation, a length that is too small, or a wrong checksum.
 
     Raises:
         ValueError: if the header is damaged, or the coding is not supported.
@@ -107,12 +109,13 @@ def decode(data: bytes) -> InMemory:
         samples, problem = shorten.decode(stored)
         if samples.shape[1] != header.channels:
             raise ValueError(f"must have {header.channels} channels by its header, got {samples.shape[1]}")
-        # The stream may be padded to a multiple of the block size.
+        there = len(samples)
         samples = samples[: header.num_samples]
         plain = samples.tobytes()
         coding = header._replace(bytes=samples.itemsize, order="01")
     else:
         frame = header.bytes * header.channels
+        there = len(stored) // frame
         plain = stored[: header.num_samples * frame]
         plain = plain[: len(plain) // frame * frame]
         coding, problem = header, ""
@@ -122,6 +125,8 @@ def decode(data: bytes) -> InMemory:
         remarks.append(f"truncated: {len(samples)} of {header.num_samples} samples{why}")
     elif header.checksum is not None and header.checksum not in _checksums(plain, coding.bytes):
         remarks.append("its samples differ from the header's sample_checksum")
+    if there > header.num_samples + _PADDING:
+        remarks.append(f"its header tells of {header.num_samples} samples, {there} are there")
     return InMemory(samples, header.rate, remarks)
 
 

@@ -128,6 +128,20 @@ def test_a_sample_count_that_is_too_large_is_told(tmp_path: Path) -> None:
     assert told == [f"{path}: truncated: 1000 of 1234 samples"]
 
 
+@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize("count", [5, 499, 500])
+def test_a_sample_count_that_is_too_small_is_told(compressed: bool, count: int, tmp_path: Path) -> None:
+    """A few samples more may be padding; they are no fault."""
+    samples, path, told = samples16(1524), tmp_path / "a.sph", list[str]()
+    coding, data = "pcm", samples.astype("<i2").tobytes()
+    if compressed:
+        coding, data = "pcm,embedded-shorten-v2.00", shorten.encode(samples)
+    path.write_bytes(sphere(data, count, coding=coding))
+    read, _ = audio.read(Clip(str(path)), remark=told.append)
+    np.testing.assert_array_equal(read, as_float(samples)[:count])
+    assert told == [f"{path}: its header tells of {count} samples, 1524 are there"] * (count < 500)
+
+
 @pytest.mark.parametrize("name", ["little endian", "big endian", "u-law", "shorten", "shorten u-law"])
 def test_a_checksum_that_differs_is_told(name: str, tmp_path: Path) -> None:
     data, expected, _ = SPHERES[name]
