@@ -1,7 +1,8 @@
 """Check and repair of the length in a sound file's header.
 
-libsndfile silently reads many files that are shorter than their headers say, and fails on others. So the
-header is checked first; if it is wrong, a copy in memory with a corrected header is read instead.
+libsndfile silently reads many files that are shorter than their headers say, and fails on others; it cuts MP3
+files without a header (`mp3.py`). So the header is checked first; if it is wrong or missing, a copy in memory
+with a correct one is read instead.
 """
 
 import io
@@ -9,8 +10,11 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
 
+from asr_topdown.audio import mp3
+
 _MOST_CHUNKS = 10_000
-_OGG_HEADER, _OGG_LAST = 27, 4
+_OGG_HEADER, _OGG_FIRST, _OGG_LAST = 27, 2, 4
+_CHAIN = "several files in one, of which only the first is read"
 
 
 class Examined(NamedTuple):
@@ -91,6 +95,10 @@ def examine(file: Path | bytes) -> Examined:
         if magic == b"OggS":
             opened.seek(0)
             return _examine_ogg(opened.read())
+        if mp3.is_mp3(magic):
+            opened.seek(0)
+            data = opened.read()
+            return Examined((_CHAIN,) if mp3.is_chain(data) else (), mp3.with_length(data))
         promise = _find_promise(opened, magic)
         return Examined() if promise is None else _compare(opened, promise, riff=magic[:3] == b"RIF")
 
@@ -178,6 +186,8 @@ def _examine_ogg(data: bytes) -> Examined:
         end = body + sum(data[position + _OGG_HEADER : body])
         if end > len(data):
             break
+        if flags & _OGG_LAST and data[position + 5] & _OGG_FIRST:
+            return Examined((_CHAIN,))
         flags, position = data[position + 5], end
     if position == 0 or (position == len(data) and flags & _OGG_LAST):
         return Examined()

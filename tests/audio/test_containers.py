@@ -78,6 +78,53 @@ def test_mp3_that_breaks_off(tmp_path: Path) -> None:
     assert told == [f"truncated: {len(half)} of 40000 samples"]
 
 
+def with_changing_bit_rate() -> tuple[bytes, bytes]:
+    """An MP3 of noise, then a tone, and the same without its first frame, which has the number of frames."""
+    file = io.BytesIO()
+    tone = 3000 * np.sin(np.arange(80000) / 3)
+    sound = np.concatenate([SAMPLES, tone.astype(np.int16)])
+    soundfile.write(file, sound, RATE, format="MP3", bitrate_mode="VARIABLE", compression_level=0.5)
+    data = file.getvalue()
+    assert b"Xing" in data[:100]
+    return data, data[data.index(data[:2], 4) :]
+
+
+def test_mp3_of_changing_bit_rate_without_a_number_of_frames(tmp_path: Path) -> None:
+    """As encoders write it to a pipe: libsndfile takes the first frame's bit rate for that of all."""
+    data, bare = with_changing_bit_rate()
+    with soundfile.SoundFile(io.BytesIO(bare)) as sound:
+        assert sound.frames < 100_000
+    whole, _ = read(data, tmp_path)
+    tag = b"ID3\x04\0\0\0\0\0\x64" + bytes(100)
+    for content in (bare, tag + bare):
+        samples, told = read(content, tmp_path)
+        # Without the header, the encoder's delay of 576 samples is not known.
+        np.testing.assert_array_equal(samples[576:][: len(whole)], whole)
+        assert told == []
+        assert audio.info(Clip(str(tmp_path / "a.snd"))) == (RATE, len(samples))
+    # Neither a second such file nor damage between frames ends it.
+    for between in (b"", tag, bytes(100)):
+        twice, told = read(bare + between + bare, tmp_path)
+        assert len(twice) > 1.98 * len(samples)
+        assert told == []
+    assert audio.num_channels(str(tmp_path / "a.snd")) == 1
+
+
+@pytest.mark.parametrize("form", ["MP3 constant", "MP3 variable", "VORBIS", "OPUS"])
+def test_several_files_in_one_are_told(form: str, tmp_path: Path) -> None:
+    if form == "MP3 variable":
+        data = with_changing_bit_rate()[0]
+    elif form == "MP3 constant":
+        data = encoded("MP3", "MPEG_LAYER_III")
+    else:
+        data = encoded("OGG", form)
+    once, told = read(data, tmp_path)
+    assert told == []
+    samples, told = read(data + data, tmp_path)
+    np.testing.assert_array_equal(samples, once)
+    assert told == ["several files in one, of which only the first is read"]
+
+
 def put(kind: str, chunk: bytes, behind: int, form: str) -> Callable[[int], bytes]:
     """Return a function that writes a number at an offset after a chunk's name."""
 
