@@ -6,7 +6,7 @@ import shutil
 import sys
 from collections.abc import Collection, Generator, Iterator, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Decoding, data_sets
@@ -163,33 +163,20 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     from asr_topdown.text import Vocabulary
 
     decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
-    features = one.config.features
-    spoken = decoded.frames * features.frame_seconds
     texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
     reference = datadir.read_transcripts(one.data.folder / "text")
     # Utterances without sound get empty hypotheses, which count as deletions.
-    silent = inputs.left_out(one.data.folder, features) & reference.keys()
+    silent = inputs.left_out(one.data.folder, one.config.features) & reference.keys()
     texts = dict.fromkeys(silent, "") | texts
+    rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
+    result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
+    # The result is the last to be written and the first to go: if this process is killed, no old one may
+    # stand beside new transcripts.
+    for name in ("result.json", "hub5.json"):
+        (one.target / name).unlink(missing_ok=True)
     datadir.write_table(one.target / "text", texts)
     write_nbest(one.target, decoded.found, vocabulary, decode)
-    rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
-    write_json(
-        one.target / "result.json",
-        {
-            **one.settings,
-            **rates,
-            "calibration": _calibration(decoded, vocabulary, reference),
-            "decode": decode.model_dump(mode="json"),
-            "features": one.data.features(features),
-            "waveform": features.sample_rate if features.kind == "waveform" else None,
-            "reference": one.reference,
-            "node": one.model.resolve().name,
-            "set": one.target.name,
-            "seconds": decoded.seconds,
-            "audio_seconds": spoken,
-            "real_time_factor": decoded.seconds / spoken,
-        },
-    )
+    write_json(one.target / "result.json", result)
     shutil.rmtree(one.target / "jobs", ignore_errors=True)
     known = {unit: rates[RATE_KEYS[unit]] for unit in counted(vocabulary.unit)}
     shown = ", ".join(
@@ -197,8 +184,33 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     )
     return (
         f"{one.target}: {shown or 'no error rate, for all references are empty'}, "
-        f"real-time factor {decoded.seconds / spoken:.4f} on {one.device}"
+        f"real-time factor {result['real_time_factor']:.4f} on {one.device}"
     )
+
+
+def _result(
+    one: Decoding,
+    decoded: "Decoded",
+    rates: Mapping[str, float | None],
+    calibration: Mapping[str, float | None] | None,
+) -> dict[str, Any]:
+    """Return the content of result.json."""
+    features = one.config.features
+    spoken = decoded.frames * features.frame_seconds
+    return {
+        **one.settings,
+        **rates,
+        "calibration": calibration,
+        "decode": one.decode.model_dump(mode="json"),
+        "features": one.data.features(features),
+        "waveform": features.sample_rate if features.kind == "waveform" else None,
+        "reference": one.reference,
+        "node": one.model.resolve().name,
+        "set": one.target.name,
+        "seconds": decoded.seconds,
+        "audio_seconds": spoken,
+        "real_time_factor": decoded.seconds / spoken,
+    }
 
 
 def _rates(

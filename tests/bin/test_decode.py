@@ -129,6 +129,31 @@ def test_nbest_lists_are_kaldi_tables(
     assert not list((tmp_path / "dev").glob("*.nbest"))
 
 
+class _Killed(BaseException):
+    """As good as a kill: nothing catches it."""
+
+
+@pytest.mark.parametrize("step", ["counts", "datadir.write_table", "decode.recognize.write_nbest"])
+def test_killed_at_any_step_it_leaves_no_result_of_other_transcripts(
+    step: str, models: dict[str, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    target = tmp_path / "dev"
+    assert decode(models["attention"], data, tmp_path, "method=greedy") == 0
+    before = (target / "text").read_text()
+    (target / "hub5.json").write_text("{}")
+
+    def killed(*_: object) -> None:
+        raise _Killed
+
+    with monkeypatch.context() as patch, pytest.raises(_Killed):
+        patch.setattr("asr_topdown.bin.decode._rates" if step == "counts" else f"asr_topdown.{step}", killed)
+        decode(models["attention"], data, tmp_path, "method=attention", "max_length_ratio=0.5")
+    kept = step == "counts"  # nothing has been written yet
+    assert [(target / name).exists() for name in ("result.json", "hub5.json")] == [kept, kept]
+    assert decode(models["attention"], data, tmp_path, "method=greedy") == 0
+    assert (target / "text").read_text() == before
+
+
 def test_the_settings_reach_the_search(models: dict[str, Path], data: Path, tmp_path: Path) -> None:
     """Attention alone is a CTC weight of 0; a penalty above 0 makes texts longer, a maximum short."""
 

@@ -9,6 +9,7 @@ from asr_topdown import config as configuration
 from asr_topdown.bin import main
 from asr_topdown.decode.model import load_trained
 from asr_topdown.decode.perplexity import score_text
+from asr_topdown.files import write_json
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
@@ -57,6 +58,26 @@ def test_it_is_computed_once(
     first = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
     monkeypatch.setattr("asr_topdown.decode.perplexity.load_best", lambda *args: pytest.fail("again"))
     assert score_text(node, trained.parent / "text.txt", tmp_path / "result.json") == first
+
+
+def test_killed_before_its_result_it_leaves_none_of_another_text(
+    trained: Path, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.txt").write_text("d c b a\n" * 30)
+    first = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    spans = (tmp_path / "spans.json").read_text()
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr("asr_topdown.decode.perplexity.write_json", _interrupted_at_the_result)
+        score_text(node, tmp_path / "other.txt", tmp_path / "result.json")
+    again = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    assert again["loss"] == first["loss"]
+    assert (tmp_path / "spans.json").read_text() == spans
+
+
+def _interrupted_at_the_result(path: Path, value: object) -> None:
+    if path.name == "result.json":
+        raise KeyboardInterrupt
+    write_json(path, value)
 
 
 def test_the_command_prints_a_table(trained: Path, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
