@@ -118,10 +118,12 @@ def normalise(text: str, rules: glm.Rules) -> str:
     """Normalise a text as `csrfilt.sh -dh` does.
 
     Raises:
-        ValueError: if parentheses do not match.
+        ValueError: if parentheses do not match, or hold braces.
     """
     if re.search(r"[()]", _BALANCED.sub("", text)):
         raise ValueError(f"parentheses do not match: {text!r}")
+    if re.search(r"\([^()]*\{", text):  # sclite fails
+        raise ValueError(f"braces inside parentheses: {text!r}")
     text = re.sub(r"[ \t]+", " ", f" {text.upper()} ").replace("(", "( ").replace(")", " )")
     text = _INNER_HYPHEN.sub(r"\1 ", rules.apply(f" {text} "))
     found = 1

@@ -1,11 +1,13 @@
 """Alignment of a reference and a hypothesis with alternatives, as in sclite.
 
-`{ it is / it has / @ }` are alternatives, `@` is the empty word; `(uh)` is optional; `frag-` is correct if
-the other word begins with it, `-ment` if it ends with it (but not `(-ment)`). Costs as in `sclite -D -F`: a
-correct word 0, a substitution 4, an insertion or deletion 3, of an optional word 2, of `@` 0.001. Ties as in
-`align`: a pair before an insertion before a deletion, the first alternative before the others.
+`{ it is / it has / @ }` are alternatives, with or without blanks around braces and slashes, and `@` is the
+empty word; `(uh)` is optional; `frag-` is correct if the other word begins with it, `-ment` if it ends with it
+(but not `(-ment)`). Costs as in `sclite -D -F`: a correct word 0, a substitution 4, an insertion or deletion 3,
+of an optional word 2, of `@` 0.001. Ties as in `align`: a pair before an insertion before a deletion, the
+first alternative before the others.
 """
 
+import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -40,10 +42,20 @@ def parse(text: str) -> Network:
         ValueError: if braces do not match.
     """
     arcs = [Arc("", False, ())]
-    tokens = text.split()
+    tokens = _tokens(text)
     position, ends = _parse(tokens, 0, (0,), arcs, depth=0)
     assert position == len(tokens)
     return Network(tuple(arcs), ends)
+
+
+def _tokens(text: str) -> list[str]:
+    """Split a text into words and braces, and inside braces `/`, whether or not blanks separate them."""
+    tokens: list[str] = []
+    depth = 0
+    for piece in re.split("([{}])", text):
+        depth += (piece == "{") - (piece == "}")
+        tokens += (piece.replace("/", " / ") if depth else piece).split()
+    return tokens
 
 
 def _parse(

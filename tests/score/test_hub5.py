@@ -24,6 +24,7 @@ GONNA         => GOING TO
 OKAY          => O. K. / [ ] __ [ ]
 T.            => TEE / __ [ SHIRT]
 DOWN SYNDROME => DOWN'S SYNDROME
+[HE'S] => [{HE IS / HE HAS}] / [ ] __ [ ]
 ;; INPUT_DEPENDENT_APPLICATION = "ctm"
 [IT'S] => [{IT'S / IT IS / IT HAS}] / [ ] __ [ ]
 [DON'T] => [DO NOT] / [ ] __ [ ]
@@ -64,6 +65,16 @@ CASES = [
     ("{ A / @ } B", "X B", (1, 0, 0, 1)),
     ("{ A / { B C / D } } E", "B C E", (3, 0, 0, 0)),
     ("{ A / (B) } C", "C", (2, 0, 0, 0)),
+    ("{A B / C} D", "A B D", (3, 0, 0, 0)),
+    ("{ A B/C } D", "C D", (2, 0, 0, 0)),
+    ("{A B/C}D", "X D", (1, 1, 0, 0)),
+    ("{A/{B C/D}} E", "B C E", (3, 0, 0, 0)),
+    ("{A/(B)}{C/@} D", "D", (2, 0, 0, 0)),
+    ("{A /} B", "B", (1, 0, 1, 0)),
+    ("A/B {C / D} A / B", "A C A B", (3, 1, 1, 0)),  # a slash outside braces is part of a word, or a word
+    ("HE'S HERE", "HE IS HERE", (3, 0, 0, 0)),
+    ("HE'S HERE", "HE'S HERE", (3, 0, 0, 0)),
+    ("HE'S HERE", "X HERE", (1, 1, 1, 0)),
     ("(A B) C", "C", (3, 0, 0, 0)),
     ("(A B) C", "A C", (3, 0, 0, 0)),
     ("(A B) C", "A B C", (3, 0, 0, 0)),
@@ -309,6 +320,8 @@ def test_parts_table_and_json(rules):
     [
         ("a (b", said("a"), r"sw_1 A at 1\.0 s: parentheses do not match: 'a \(b'"),
         ("a { b / c", said("a"), r"sw_1 A at 1\.0 s: braces do not match"),
+        ("a {b / c", said("a"), r"sw_1 A at 1\.0 s: braces do not match"),
+        ("(a {b / c}) d", said("a"), r"sw_1 A at 1\.0 s: braces inside parentheses: '\(a {b / c}\) d'"),
         (
             "a",
             said("a", file="sw_2"),
