@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import gzip
+import hashlib
 import json
 import os
 import re
@@ -194,6 +195,12 @@ def lines_of(text: str) -> list[str]:
     if "\n" not in text:
         text = text.replace("\r", "\n")
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
+
+
+def file_hash(path: Path | str) -> str:
+    """SHA-256 of a file's content, in hexadecimal."""
+    with open(path, "rb") as content:
+        return hashlib.file_digest(content, "sha256").hexdigest()
 
 
 def umask() -> int:

@@ -91,8 +91,7 @@ def weights_hash(folder: Path) -> str:
 @functools.lru_cache(maxsize=64)
 def _file_hash(path: Path, state: tuple[int, ...]) -> str:
     """Cached by `state`, which changes with the file."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return files.file_hash(path)
 
 
 def _settings(path: Path, left_out: frozenset[str]) -> dict[str, Any]:

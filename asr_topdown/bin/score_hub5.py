@@ -27,12 +27,19 @@ def is_asked(args: argparse.Namespace) -> bool:
 
 
 def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
-    """Write the word errors of decodings to hub5.json in their folders, for the report."""
+    """Write the word errors of decodings to hub5.json in their folders, for the report.
+
+    It holds hashes of the files that were compared: the report shows no errors of earlier transcripts.
+    """
     references, rules = stm.read(args.stm), GlmRules.read(args.glm)
+    compared = {"stm": files.file_hash(args.stm), "glm": files.file_hash(args.glm)}
     for folder in folders:
         said = ctm.from_transcripts(datadir.read_transcripts(folder / "text"))
         one = score(references, ctm.without_noise(said), rules)
-        files.write_json(folder / "hub5.json", {"reference": str(args.stm), "scores": one.to_json()})
+        hashes = {**compared, "text": files.file_hash(folder / "text")}
+        files.write_json(
+            folder / "hub5.json", {**hashes, "reference": str(args.stm), "scores": one.to_json()}
+        )
 
 
 def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:

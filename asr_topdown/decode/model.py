@@ -14,7 +14,7 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.config.identity import settings_hash
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.content import state_of
-from asr_topdown.files import read_json
+from asr_topdown.files import file_hash, read_json
 from asr_topdown.logs import listed
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
@@ -86,8 +86,7 @@ def decoder_hash(config: DecodeConfig) -> str:
 @functools.lru_cache(maxsize=256)
 def _file_hash(path: Path, state: str) -> str:
     """Hash a file; `state` is part of the cache's key, so that a changed file is read again."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+    return file_hash(path)
 
 
 def load_best(folder: Path, network: Model) -> Model:

@@ -2,13 +2,13 @@
 
 import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from asr_topdown import datadir
-from asr_topdown.files import read_json
+from asr_topdown.files import file_hash, read_json
 from asr_topdown.report.records import LABELS, LANGUAGE, Kind, Score
 from asr_topdown.runs.decodings import differences
 from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, SPLITTERS, ErrorCounts, Unit, count_all, counted
@@ -51,15 +51,18 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
         folder = root / "decode" / node / set_name
         if not (folder / "result.json").exists():
             continue
+        stale = ""
         if kind is LANGUAGE:
             found[node], note = _perplexity(folder)
         elif _is_silent(folder):
             note = f"All transcripts of {set_name} are empty: there is no error rate."
         else:
-            said, found[node], note = _decoding(folder, root, kind)
+            said, score, note = _decoding(folder, root, kind)
+            hub5, stale = _hub5(folder)
+            found[node] = replace(score, others={**score.others, **hub5})
             references.update(said)
             decoded.append(folder)
-        notes += [note] if note else []
+        notes += [one for one in (note, stale) if one]
     notes += _differences(decoded, root)
     return Scores(found, references, tuple(notes))
 
@@ -95,11 +98,10 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
         calibration = {str(name): float(value) for name, value in kept.items() if value is not None}
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the result of a decoding ({error!r})") from error
-    hub5 = _hub5(folder / "hub5.json")
     if reference is None:
         others = {name: 100 * rate for name, rate in rates.items() if name != kind.error}
         note = f"The reference {recorded['reference']} no longer exists: its error rates are not compared."
-        return {}, Score(rates[kind.error], {}, {**others, **hub5}, seconds, audio_seconds), note
+        return {}, Score(rates[kind.error], {}, others, seconds, audio_seconds), note
     texts, truth = datadir.read_transcripts(folder / "text"), _table(reference)
     if texts.keys() != truth.keys():
         odd = min(texts.keys() ^ truth.keys())
@@ -113,7 +115,7 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
     score = Score(
         rate=total[kind.error],
         parts=dict(zip(truth, counts, strict=True)),
-        others={name: 100 * rate for name, rate in total.items() if name != kind.error} | hub5,
+        others={name: 100 * rate for name, rate in total.items() if name != kind.error},
         seconds=seconds,
         audio_seconds=audio_seconds,
         texts=texts,
@@ -132,17 +134,28 @@ def _counts(pairs: Sequence[tuple[str, str]], unit: Unit, nlsyms: Sequence[str])
     return count_all((split(one, nlsyms), split(two, nlsyms)) for one, two in pairs)
 
 
-def _hub5(path: Path) -> dict[str, float]:
-    """NIST's word error rates of the parts of eval2000 and RT-03, if `score --stm --glm` wrote them."""
+def _hub5(folder: Path) -> tuple[dict[str, float], str]:
+    """NIST's word error rates of the parts of eval2000 and RT-03, if `score --stm --glm` wrote them, and a
+    note if it did so for other transcripts.
+    """
+    path = folder / "hub5.json"
     if not path.exists():
-        return {}
+        return {}, ""
     try:
-        parts = read_json(path)["scores"].items()
-        return {
+        kept = read_json(path)
+        parts = kept["scores"].items()
+        rates = {
             f"{name} WER %": 100 * float(part["rate"]) for name, part in parts if part["rate"] is not None
         }
+        text = kept.get("text")
     except (AttributeError, KeyError, TypeError, ValueError) as error:
         raise ValueError(f"{path}: not the Hub-5 scores of a decoding ({error!r})") from error
+    if text != file_hash(folder / "text"):
+        return {}, (
+            "Some Hub-5 word errors are left out, for they are of earlier transcripts: run `asr-topdown score` "
+            "with --stm and --glm again."
+        )
+    return rates, ""
 
 
 def _perplexity(folder: Path) -> tuple[Score, str]:

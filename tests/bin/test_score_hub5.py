@@ -1,6 +1,7 @@
 """`asr-topdown prepare swbd|eval2000|rt03` and `score --stm --glm` as typed."""
 
 import argparse
+import hashlib
 import json
 
 import pytest
@@ -83,7 +84,12 @@ def test_hubscr_is_asked(folder, capsys):
 def test_the_parts_are_kept_beside_a_decoding_for_the_report(folder):
     args = argparse.Namespace(stm=folder / "data/eval2000/stm", glm=folder / "data/eval2000/glm")
     score_hub5.keep(args, [folder / "good"])
-    kept = json.loads((folder / "good" / "hub5.json").read_text())["scores"]
+    written = json.loads((folder / "good" / "hub5.json").read_text())
+    kept = written["scores"]
+    files = {"stm": args.stm, "glm": args.glm, "text": folder / "good" / "text"}
+    assert {name: written[name] for name in files} == {
+        name: hashlib.sha256(path.read_bytes()).hexdigest() for name, path in files.items()
+    }
     assert {name: (part["errors"], part["rate"]) for name, part in kept.items()} == {
         "SWBD": (0, 0.0),
         "CallHome": (0, 0.0),

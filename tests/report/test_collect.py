@@ -3,6 +3,7 @@ import shutil
 
 import pytest
 
+from asr_topdown.files import file_hash
 from asr_topdown.report.collect import collect
 from asr_topdown.runs.store import Store
 
@@ -45,6 +46,21 @@ def test_a_missing_reference_leaves_the_recorded_rates(experiment, reference):
     assert found.notes[0].startswith("The reference data/test/text no longer exists")
     assert all(score.parts == {} for score in found.scores.values())
     assert {score.others["WER %"] for score in found.scores.values()} == {50}  # as recorded
+
+
+def test_hub5_errors_of_earlier_transcripts_are_left_out(experiment):
+    """A decoding of before the scores kept the hash of what they were counted on has none either."""
+    folders = sorted(experiment.glob("decode/*/test"))[:3]
+    hashes = [{"text": file_hash(folders[0] / "text")}, {"text": file_hash(folders[1] / "text")}, {}]
+    for folder, kept in zip(folders, hashes, strict=True):
+        (folder / "hub5.json").write_text(json.dumps({"scores": {"all": {"rate": 0.25}}, **kept}))
+    text = folders[1] / "text"
+    text.write_text(text.read_text().replace("utt0 ", "utt0 z"))
+    found = collect(experiment)
+    shown = [found.scores[folder.parent.name].others.get("all WER %") for folder in folders]
+    assert shown == [25.0, None, None]
+    (note,) = found.notes
+    assert note.startswith("Some Hub-5 word errors are left out")
 
 
 def test_other_utterances_than_the_reference_are_an_error(experiment):

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from toy_experiment import ABOUT, decode, joint, train, write_reference
 
+from asr_topdown.files import file_hash
 from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Heading
 from asr_topdown.report.page import build, write_report
@@ -90,7 +91,9 @@ def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> No
     for number, folder in enumerate(sorted(swbd.glob("decode/*/test"))):
         score = {"rate": 0.1 + 0.01 * number, "errors": 1}
         parts = {"SWBD": score, "CallHome": {**score, "rate": 0.5}, "all": score}
-        (folder / "hub5.json").write_text(json.dumps({"scores": parts}))
+        (folder / "hub5.json").write_text(
+            json.dumps({"scores": parts, "text": file_hash(folder / "text")})
+        )
     for path in swbd.glob("nodes/*/config.yaml"):
         path.write_text(f"model: {TRANSFORMER}\ntext: {{unit: bpe, vocab_size: 30}}\n")
     found = collect(swbd)
