@@ -18,8 +18,8 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
     (or words). Only systems and seeds that every experiment has are shown; "± sd" is over the seeds.
 
     Raises:
-        ValueError: naming an experiment without the study, or if they have no system in common, or are of
-            different kinds.
+        ValueError: naming an experiment without the study, or whose reference is gone, or if they have no
+            system in common, or are of different kinds.
     """
     folders = ", ".join(str(experiment.root) for experiment in experiments)
     own = [_of_study(experiment, tag) for experiment in experiments]
@@ -63,8 +63,16 @@ def _of_study(experiment: Experiment, tag: str) -> Experiment:
 
 
 def _pool(experiments: Sequence[Experiment], rows: Sequence[System]) -> dict[int, Score]:
-    """Base seed -> the scores of all experiments as one, for the seeds that all have."""
-    found = [scores_of(experiment, row) for experiment, row in zip(experiments, rows, strict=True)]
+    """Base seed -> the scores of all experiments as one, for the seeds trained and decoded in all."""
+    found = []
+    for experiment, row in zip(experiments, rows, strict=True):
+        dev, scores = experiment.dev, scores_of(experiment, row)
+        if not all(score.parts for score in scores.values()):
+            raise ValueError(
+                f"{experiment.root}: the errors of its {experiment.kind.sampled} are not known, so they "
+                f"cannot be pooled; `asr-topdown report {experiment.root}` says why"
+            )
+        found.append({seed: score for seed, score in scores.items() if row.nodes[seed] in dev})
     seeds = [seed for seed in found[0] if all(seed in scores for scores in found)]
     return {seed: _join([scores[seed] for scores in found]) for seed in seeds}
 

@@ -152,8 +152,8 @@ def _hub5(folder: Path) -> tuple[dict[str, float], str]:
         raise ValueError(f"{path}: not the Hub-5 scores of a decoding ({error!r})") from error
     if text != file_hash(folder / "text"):
         return {}, (
-            "Some Hub-5 word errors are left out, for they are of earlier transcripts: run `asr-topdown score` "
-            "with --stm and --glm again."
+            "Some Hub-5 word errors are left out, for they are of earlier transcripts: "
+            "run `asr-topdown score` with --stm and --glm again."
         )
     return rates, ""
 

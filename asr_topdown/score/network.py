@@ -1,10 +1,10 @@
 """Alignment of a reference and a hypothesis with alternatives, as in sclite.
 
-`{ it is / it has / @ }` are alternatives, with or without blanks around braces and slashes, and `@` is the
-empty word; `(uh)` is optional; `frag-` is correct if the other word begins with it, `-ment` if it ends with it
-(but not `(-ment)`). Costs as in `sclite -D -F`: a correct word 0, a substitution 4, an insertion or deletion 3,
-of an optional word 2, of `@` 0.001. Ties as in `align`: a pair before an insertion before a deletion, the
-first alternative before the others.
+`{ it is / it has / @ }` are alternatives, with or without blanks around braces and slashes; `@` is the
+empty word; `(uh)` is optional; `frag-` is correct if the other word begins with it, `-ment` if it ends with
+it (but not `(-ment)`). Costs as in `sclite -D -F`: a correct word 0, a substitution 4, an insertion or
+deletion 3, of an optional word 2, of `@` 0.001. Ties as in `align`: a pair before an insertion before a
+deletion, the first alternative before the others.
 """
 
 import re

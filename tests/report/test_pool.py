@@ -9,6 +9,7 @@ from asr_topdown.bin.main import main
 from asr_topdown.report.collect import collect
 from asr_topdown.report.markdown import table
 from asr_topdown.report.pool import pooled_table
+from asr_topdown.runs.store import Store
 
 
 def cells(table: str) -> dict[str, list[str]]:
@@ -32,6 +33,27 @@ def test_a_folder_without_a_study_is_named(experiment: Path) -> None:
         path.unlink()
     with pytest.raises(ValueError, match=r"bare: no results/study\.json"):
         pooled_table([collect(experiment), collect(experiment.parent / "bare")])
+
+
+def test_an_experiment_whose_reference_is_gone_is_named(
+    experiment: Path, reference: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    again = shutil.copytree(experiment, experiment.parent / "again")
+    for path in again.glob("decode/*/test/result.json"):
+        path.write_text(path.read_text().replace("data/test/text", "data/gone/text"))
+    assert main(["report", str(experiment), str(again)]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert f"{again}: the errors of its utterances are not known, so they cannot be pooled" in line
+
+
+def test_a_seed_whose_training_is_not_finished_is_left_out(experiment: Path) -> None:
+    again = shutil.copytree(experiment, experiment.parent / "again")
+    store = Store(again)
+    joint = next(one.steps[0].node for one in store.load_results("study") if one.seed == 2)
+    (store.node_dir(joint) / "done.json").unlink()
+    rows = cells(table(pooled_table([collect(experiment), collect(again)])))
+    assert (rows["joint"][0], rows["joint"][-1]) == ("20.00", "1")
+    assert (rows["step 1"][0], rows["step 1"][-1]) == ("17.00 ± 1.41", "2")
 
 
 def test_the_command_prints_the_pooled_table(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:

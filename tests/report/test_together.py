@@ -91,9 +91,7 @@ def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> No
     for number, folder in enumerate(sorted(swbd.glob("decode/*/test"))):
         score = {"rate": 0.1 + 0.01 * number, "errors": 1}
         parts = {"SWBD": score, "CallHome": {**score, "rate": 0.5}, "all": score}
-        (folder / "hub5.json").write_text(
-            json.dumps({"scores": parts, "text": file_hash(folder / "text")})
-        )
+        (folder / "hub5.json").write_text(json.dumps({"scores": parts, "text": file_hash(folder / "text")}))
     for path in swbd.glob("nodes/*/config.yaml"):
         path.write_text(f"model: {TRANSFORMER}\ntext: {{unit: bpe, vocab_size: 30}}\n")
     found = collect(swbd)
