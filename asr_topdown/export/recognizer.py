@@ -13,7 +13,7 @@ from asr_topdown.decode.model import TrainedModel
 from asr_topdown.export.front_end import write_cmvn, write_deltas, write_fbank
 from asr_topdown.export.graph import IR_VERSION, OPSET, Graph
 from asr_topdown.export.stages import write_stage
-from asr_topdown.features.front_end import front_end, front_end_dim
+from asr_topdown.features.front_end import front_end
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.stage import Stage
 
@@ -42,12 +42,16 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
 
     network = model.network
     assert isinstance(network, Recognizer)
-    if model.config.features.kind == "waveform":
+    settings = model.config.features
+    if settings.kind == "waveform":
         raise ValueError(f"{model.folder}: a pretrained encoder cannot be exported")
+    if settings.kind == "given" and ports.inputs == "sound":
+        raise ValueError(
+            f"{model.folder}: reads given features, not sound; --input features exports what follows them"
+        )
     graph = Graph()
     x, lengths = "sound" if ports.inputs == "sound" else "features", "lengths"
-    settings = model.config.features
-    shape: list[str | int] = ["B", "N"] if ports.inputs == "sound" else ["B", "T", _input_size(model)]
+    shape: list[str | int] = ["B", "N"] if ports.inputs == "sound" else ["B", "T", settings.size]
     inputs = [helper.make_tensor_value_info(x, _FLOAT, shape)]
     inputs.append(helper.make_tensor_value_info("lengths", _INT64, ["B"]))
     if ports.inputs == "sound":
@@ -70,6 +74,8 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
             )
         x = graph.op("LogSoftmax", graph.linear(x, network.ctc.output), axis=-1)
         result, size = "log_probs", len(model.vocabulary)
+    if lengths == "lengths":  # no stage subsamples; an input must keep its name
+        lengths = graph.op("Identity", lengths)
     _renamed(graph, {x: result, lengths: "output_lengths"})
     outputs = [helper.make_tensor_value_info(result, _FLOAT, ["B", "U", size])]
     outputs.append(helper.make_tensor_value_info("output_lengths", _INT64, ["B"]))
@@ -101,7 +107,7 @@ def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Seq
     import onnxruntime
 
     generator = np.random.default_rng(0)
-    shape = (max(sizes),) if ports.inputs == "sound" else (max(sizes), _input_size(model))
+    shape = (max(sizes),) if ports.inputs == "sound" else (max(sizes), model.config.features.size)
     batch = (0.1 * generator.standard_normal((len(sizes), *shape))).astype(np.float32)
     lengths = np.asarray(sizes, dtype=np.int64)
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
@@ -134,10 +140,6 @@ def _ours(
         assert network.ctc is not None
         memory = network.ctc.log_probs(memory)
     return memory.numpy(), lengths.tolist()
-
-
-def _input_size(model: TrainedModel) -> int:
-    return front_end_dim(model.config.features.fbank, model.config.features.deltas)
 
 
 def _renamed(graph: Graph, names: dict[str, str]) -> None:

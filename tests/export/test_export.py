@@ -17,7 +17,6 @@ from asr_topdown.build import ENCODERS, fresh_model
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.export.recognizer import Ports, largest_difference, write_onnx
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.features.front_end import front_end_dim
 from asr_topdown.text import Vocabulary
 from asr_topdown.weights import save_weights
 
@@ -34,6 +33,7 @@ ENCODERS_HERE = {
     "blstm": [
         {**BLSTM, "num_layers": 3, "stack": 3, "projection_size": 9, "norm": True, "subsample": [2, 3]}
     ],
+    "blstm that joins and drops no frames": [BLSTM],
     "vgg": [{"kind": "vgg", "filters": [4, 6]}, BLSTM],
     "transformer": [CONV2D, TRANSFORMER],
     "conformer": [{**CONV2D, "output_size": 16}, CONFORMER],
@@ -51,6 +51,7 @@ FEATURES = {
         "deltas": 2,
     },
 }
+GIVEN = {"kind": "given", "dim": 13, "deltas": 1}
 
 
 def trained(tmp_path, encoder, features="plain", heads=("ctc",)):
@@ -58,7 +59,7 @@ def trained(tmp_path, encoder, features="plain", heads=("ctc",)):
     settings = {"encoder": ENCODERS_HERE[encoder], **{head: {} for head in heads}}
     if "attention" in heads:
         settings["attention"] = {"kind": "lstm"}
-    config = configuration.parse({"features": FEATURES[features], "model": settings})
+    config = configuration.parse({"features": {**FEATURES, "given": GIVEN}[features], "model": settings})
     vocabulary = Vocabulary.build(["abc de"], "char")
     network = fresh_model(config, len(vocabulary), init_seed=1).eval()
     generator = torch.Generator().manual_seed(0)
@@ -68,8 +69,7 @@ def trained(tmp_path, encoder, features="plain", heads=("ctc",)):
         for name, buffer in network.named_buffers():
             if name.endswith(("running_mean", "running_var")):
                 buffer.copy_(torch.rand(buffer.shape, generator=generator) + 0.5)
-    size = front_end_dim(config.features.fbank, config.features.deltas)
-    cmvn = Cmvn.of([3 * torch.randn(99, size, generator=generator) + 10])
+    cmvn = Cmvn.of([3 * torch.randn(99, config.features.size, generator=generator) + 10])
     return TrainedModel(tmp_path, config, vocabulary, cmvn, network, torch.device("cpu"))
 
 
@@ -85,6 +85,15 @@ def test_equal_to_pytorch_for_ragged_batches(tmp_path, encoder, features):
             assert largest_difference(model, tmp_path / "m.onnx", ports, sizes) < 1e-4
             for size in (sizes[0], sizes[1]):  # alone, and so without padding
                 assert largest_difference(model, tmp_path / "m.onnx", ports, [size]) < 1e-4
+
+
+def test_a_network_on_given_features_is_exported_without_a_front_end(tmp_path):
+    model = trained(tmp_path, "blstm", "given")
+    with pytest.raises(ValueError, match="reads given features, not sound; --input features exports"):
+        write_onnx(model, tmp_path / "m.onnx", Ports("sound", "ctc"))
+    ports = Ports("features", "ctc")
+    write_onnx(model, tmp_path / "m.onnx", ports)
+    assert largest_difference(model, tmp_path / "m.onnx", ports, [50, 20]) < 1e-4
 
 
 def test_the_comparison_sees_a_difference(tmp_path):
