@@ -1,6 +1,7 @@
 """The sound files that a user names, and the names of their results."""
 
 import glob
+import itertools
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -40,14 +41,19 @@ def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
 def result_names(files: Sequence[str]) -> list[str]:
     """Return a unique name for each file's result: its name without folder and suffix, if these are unique.
 
-    Otherwise the path, its parts joined by `_`; repeated files are numbered.
+    Otherwise the path, its parts joined by `_`; repeated ones are numbered from 2, without the names that
+    other files have.
     """
     stems = [Path(file).stem for file in files]
     if len(set(stems)) < len(stems):
         stems = ["_".join(part for part in Path(file).with_suffix("").parts if part != "/") for file in files]
-    counts: dict[str, int] = {}
+    taken = set(stems)
+    seen: set[str] = set()
     names = []
     for stem in stems:
-        counts[stem] = counts.get(stem, 0) + 1
-        names.append(stem if counts[stem] == 1 else f"{stem}-{counts[stem]}")
+        free = (f"{stem}-{number}" for number in itertools.count(2))
+        name = stem if stem not in seen else next(other for other in free if other not in taken)
+        seen.add(stem)
+        taken.add(name)
+        names.append(name)
     return names
