@@ -103,9 +103,9 @@ class Recognizer:
         """Load a model folder: see `asr_topdown.load`."""
         model = load_trained(folder, device)
         decode = model.config.decode
-        if nbest is not None and nbest > decode.beam:
-            beam = max(beam or 0, nbest)
-        if beam is not None or nbest is not None:
+        if nbest is not None:
+            beam = max(nbest, beam or decode.beam)
+        if beam is not None:
             decode = with_beam(model.network, decode, beam or decode.beam)
         if nbest is not None:
             decode = decode.model_copy(update={"nbest": nbest})

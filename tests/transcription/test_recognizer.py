@@ -170,9 +170,10 @@ def test_memory_does_not_grow_with_the_length(toy, tmp_path, suffix, monkeypatch
     assert peak(24) < 1.2 * peak(8)
 
 
-def test_n_best(toy, tmp_path):
+@pytest.mark.parametrize("beam", [None, 2])  # too narrow for so many: widened
+def test_n_best(toy, tmp_path, beam):
     path = toy.write(tmp_path / "a.wav", "abc ba")
-    (found,) = asr_topdown.load(toy.model, nbest=4).transcribe(path)
+    (found,) = asr_topdown.load(toy.model, nbest=4, beam=beam).transcribe(path)
     hypotheses = found.segments[0].hypotheses
     assert len(hypotheses) == 4
     assert hypotheses[0].text == found.text == "abc ba"
