@@ -2,7 +2,8 @@
 
 libsndfile reads as many frames as the first one says, if it holds a header by Xing (`Xing` or `Info`).
 Otherwise it estimates their number from the bit rate of the first one. That is wrong if the bit rate varies,
-and encoders that write to a pipe leave the header out. Format of frames: ISO/IEC 11172-3, 2.4.1.3.
+and encoders that write to a pipe, or are killed, leave the header or its number out. Format of frames:
+ISO/IEC 11172-3, 2.4.1.3.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,6 +21,8 @@ _KIND = 0xFFFE0C00
 """The bits of a header that all frames share: sync word, version, layer and sampling rate."""
 _BIT_RATE = 0xF000
 _LARGEST, _UNPROTECTED, _PADDED = 0xE000, 0x10000, 0x200
+_NUM_FRAMES, _NUM_BYTES = 1, 2
+"""Bits of a Xing header for the numbers that it holds, in this order."""
 
 
 def is_mp3(start: bytes) -> bool:
@@ -30,25 +33,29 @@ def is_mp3(start: bytes) -> bool:
 def with_length(data: bytes) -> bytes | None:
     """Insert a Xing header with the number of frames; None if there is one or the bit rate is constant."""
     start = _first(data)
+    tag = _tag(data, start)
+    if _field(data, tag, _NUM_FRAMES):
+        return None
     frames = _frames(data, start)
-    if not frames or _tag(data, start) or len({frame & _BIT_RATE for frame in frames}) == 1:
+    sound = start
+    if tag and frames:
+        sound += _size(frames.pop(0))
+    elif len({frame & _BIT_RATE for frame in frames}) == 1:
+        return None
+    if not frames:
         return None
     head = frames[0] & ~_BIT_RATE & ~_PADDED | _LARGEST | _UNPROTECTED
-    tag = head.to_bytes(4) + bytes(_side_size(head)) + b"Xing" + (1).to_bytes(4) + len(frames).to_bytes(4)
-    return data[:start] + tag.ljust(_size(head), b"\0") + data[start:]
+    header = b"Xing" + _NUM_FRAMES.to_bytes(4) + len(frames).to_bytes(4)
+    first = head.to_bytes(4) + bytes(_side_size(head)) + header
+    return data[:start] + first.ljust(_size(head), b"\0") + data[sound:]
 
 
 def is_chain(data: bytes) -> bool:
     """Whether more frames follow those that the Xing header tells of; libsndfile does not read them."""
     start = _first(data)
-    tag = _tag(data, start)
-    has_frames, has_bytes = (int.from_bytes(data[tag + 4 : tag + 8]) & bit for bit in (1, 2))
-    if not tag or not has_bytes:
-        return False
-    at = tag + (12 if has_frames else 8)
-    behind = start + int.from_bytes(data[at : at + 4])
+    size = _field(data, _tag(data, start), _NUM_BYTES)
     # One frame more is the header itself, which some encoders do not count.
-    return len(_frames(data, _first(data, behind))) > 1
+    return size > 0 and len(_frames(data, _first(data, start + size))) > 1
 
 
 def _first(data: bytes, position: int = 0) -> int:
@@ -99,3 +106,12 @@ def _tag(data: bytes, start: int) -> int:
     """Return the offset of Xing's header in the first frame; 0 if it has none."""
     at = start + 4 + _side_size(int.from_bytes(data[start : start + 4]))
     return at if data[at : at + 4] in (b"Xing", b"Info") else 0
+
+
+def _field(data: bytes, tag: int, which: int) -> int:
+    """Return a number in the Xing header at `tag`; 0 if there is none."""
+    flags = int.from_bytes(data[tag + 4 : tag + 8])
+    if not tag or not flags & which:
+        return 0
+    at = tag + 8 + (4 if which == _NUM_BYTES and flags & _NUM_FRAMES else 0)
+    return int.from_bytes(data[at : at + 4])

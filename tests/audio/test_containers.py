@@ -96,7 +96,9 @@ def test_mp3_of_changing_bit_rate_without_a_number_of_frames(tmp_path: Path) -> 
         assert sound.frames < 100_000
     whole, _ = read(data, tmp_path)
     tag = b"ID3\x04\0\0\0\0\0\x64" + bytes(100)
-    for content in (bare, tag + bare):
+    number = data.index(b"Xing") + 8
+    unfinished = data[:number] + bytes(4) + data[number + 4 :]
+    for content in (bare, tag + bare, unfinished):
         samples, told = read(content, tmp_path)
         # Without the header, the encoder's delay of 576 samples is not known.
         np.testing.assert_array_equal(samples[576:][: len(whole)], whole)
