@@ -95,8 +95,12 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.study.worker import train_node
     from asr_topdown.train import distributed
 
+    # Trainings set up their own logs; before them, only problems are shown.
+    log_to_stderr(logging.WARNING)
     check_tag(args.results)
     config = options.read_config(args)
+    if args.source_exp and not config.schedule.source:
+        raise ValueError(f"--source-exp {args.source_exp}: there is no schedule.source to look for in it")
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
     experiments = [
         experiment,
@@ -106,6 +110,7 @@ def run(args: argparse.Namespace) -> None:
     source_store = Store(args.source_exp or args.exp)
     models = models_of(config.schedule, source_store)
     store = Store(args.exp, sources, models=models, decoder=decoder_of(experiment))
+    links.check(store, args.results)
     make = functools.partial(
         searches_of,
         experiment,
@@ -121,8 +126,6 @@ def run(args: argparse.Namespace) -> None:
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
     options.start_ddp(args)
-    # Trainings set up their own logs; before them, only problems are shown.
-    log_to_stderr(logging.WARNING)
     options.check_units(experiments)
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:

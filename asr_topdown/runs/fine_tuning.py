@@ -159,5 +159,4 @@ def _check_fit(node: Node, experiment: Experiment, folder: Path, store: Store) -
         parents.check_parent(node, experiment, store, experiment.fresh_model(node.init_seed))
     except ValueError as error:
         raise ValueError(f"{error}{said}") from None
-    if others:
-        log.warning("%s: its network has other settings: %s", folder, ", ".join(others))
+    parents.say_other_settings(experiment, folder)

@@ -1,5 +1,6 @@
 """Check, before anything is trained, that a parent's layers are compatible in meaning and shape."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,8 @@ from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Parent
 from asr_topdown.weights import weight_shapes, weights_hash, weights_of_epoch
+
+log = logging.getLogger(__name__)
 
 
 class Taken(NamedTuple):
@@ -34,6 +37,12 @@ def taken_layers(node: Node, model: Model) -> Taken:
     fresh = layers.select(names, node.fresh, what="fresh")
     kept = tuple(name for name in names if name not in frozen + fresh and node.start != "reinit")
     return Taken(frozen, kept)
+
+
+def takes_lowest(node: Node, model: Model) -> bool:
+    """Whether the layers that `node` transfers begin with the lowest, which reads the features."""
+    taken = taken_layers(node, model)
+    return layers.layer_names(model)[0] in (*taken.frozen, *taken.kept)
 
 
 def kept_epoch(node: Node) -> int:
@@ -57,10 +66,10 @@ def check_parent(node: Node, experiment: Experiment, store: Store, model: Model)
     """
     assert node.parent is not None
     folder = store.parent_dir(node.parent.node)
-    names, taken = layers.layer_names(model), taken_layers(node, model)
+    taken = taken_layers(node, model)
     if node.lora:
         lora.check(model, taken.frozen, averaged=experiment.config.train.average is not None)
-    if names[0] in [*taken.frozen, *taken.kept] and node.parent.experiment != node.experiment:
+    if takes_lowest(node, model) and node.parent.experiment != node.experiment:
         check_features(experiment, folder)
     _check_units(node, experiment, folder, [*taken.frozen, *taken.kept])
     _check_unchanged(node.parent, folder)
@@ -108,6 +117,12 @@ def differences(experiment: Experiment, parent: Path, section: str) -> list[str]
         for key in dict.fromkeys([*ours, *theirs])
         if theirs.get(key) != ours.get(key)
     ]
+
+
+def say_other_settings(experiment: Experiment, folder: Path) -> None:
+    """Warn of settings of the network that differ, although every shape may be the same."""
+    if others := differences(experiment, folder, "model"):
+        log.warning("%s: its network has other settings: %s", folder, ", ".join(others))
 
 
 def vocabulary_layers(experiment: Experiment) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from pathlib import Path
 from asr_topdown import layers
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
-from asr_topdown.runs.parents import check_kind, check_parent
+from asr_topdown.runs.parents import check_kind, check_parent, say_other_settings, takes_lowest
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule import searches
 from asr_topdown.schedule.protocol import Search
@@ -41,7 +41,7 @@ def searches_of(
         ValueError, FileNotFoundError: naming what is incompatible or missing.
     """
     chosen = experiment.config.schedule
-    _check(experiment, names, parts)
+    _check(experiment, names, joint_data, parts)
     for folder in store.models.values():
         check_kind(experiment, folder)
     sources: dict[int, Source] = {}
@@ -73,17 +73,28 @@ def searches_of(
 def check_first(asked: Sequence[Search], experiment: Experiment, store: Store) -> None:
     """Check the searches' first requests; the searches are consumed.
 
+    Settings in which a source's network differs are reported.
+
     Raises:
         ValueError: raised by a search; or naming a layer that does not match its parent.
     """
     taking = [node for node in searches.first_nodes(asked) if node.parent is not None]
     model = experiment.fresh_model(0) if taking else None
+    sources: dict[str, Path] = {}
     for node in taking:
         assert model is not None
+        assert node.parent is not None
         check_parent(node, experiment, store, model)
+        # Not of a transplant, whose source is another network on purpose.
+        if node.parent.experiment != node.experiment and takes_lowest(node, model):
+            sources.setdefault(node.parent.experiment, store.parent_dir(node.parent.node))
+    for folder in sources.values():
+        say_other_settings(experiment, folder)
 
 
-def _check(experiment: Experiment, names: Sequence[str], parts: Sequence[Path]) -> None:
+def _check(
+    experiment: Experiment, names: Sequence[str], joint_data: Sequence[Path], parts: Sequence[Path]
+) -> None:
     """Refuse options that do not apply."""
     if experiment.config.train.tuning:
         raise ValueError("train.tuning is for `train`; a study's are schedule.depth_sweep.rivals")
@@ -92,10 +103,16 @@ def _check(experiment: Experiment, names: Sequence[str], parts: Sequence[Path]) 
             "train.init: a study's joint trainings start from scratch; what its layers come from is "
             "schedule.source, and train.init is for `train`"
         )
-    if parts and "depth_sweep" not in (*names, *experiment.config.schedule.search):
+    of_config = experiment.config.schedule.search
+    chosen = {*names, *(of_config if not names or "joint" in names else ())}
+    if joint_data and not chosen & {"subset_scan", "epoch_scan"}:
+        raise ValueError(
+            "--joint-data is for subset_scan and epoch_scan, which are no searches of this study"
+        )
+    if parts and "depth_sweep" not in chosen:
         raise ValueError("--parts is for depth_sweep, which is no search of this study")
     sweep = experiment.config.schedule.settings("depth_sweep")
-    if sweep.lora and "depth_sweep" in (names or experiment.config.schedule.search):
+    if sweep.lora and "depth_sweep" in (names or of_config):
         # Of a study without a source, these are requested only after the joint trainings.
         frozen = [name for name in experiment.layer_names() if name not in (sweep.fresh or ())]
         averaged = experiment.config.train.average is not None

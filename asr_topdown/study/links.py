@@ -1,5 +1,6 @@
 """Short names for the networks of a study."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -8,6 +9,13 @@ from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
 
 _USUAL = "study"
+
+
+def check(store: Store, tag: str) -> None:
+    """Raise ValueError if the folder for the links of the study `tag` is, or will be, itself a link."""
+    folder = store.root / "models" / tag
+    if re.fullmatch(r"(joint|final)_seed\d+", tag) or folder.is_symlink():
+        raise ValueError(f"--results {tag}: {folder} is for a link to a network: choose another name")
 
 
 def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]:

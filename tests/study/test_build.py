@@ -420,7 +420,28 @@ def test_a_bad_tag_is_refused_before_anything_is_trained(
     train = command(make_experiment(data, {"search": "greedy"}), tmp_path)
     assert main.main([*train, "--results", "../up"]) == 1
     assert "tag '../up': use letters" in capsys.readouterr().err
+    # In models/ these are links to networks' folders, in which the study's links would then be.
+    assert main.main([*train, "--results", "final_seed12"]) == 1
+    assert "models/final_seed12 is for a link to a network: choose another name" in capsys.readouterr().err
     assert not (tmp_path / "e").exists()
+    (tmp_path / "e/models").mkdir(parents=True)
+    (tmp_path / "e/models/mine").symlink_to(tmp_path)
+    assert main.main([*train, "--results", "mine"]) == 1
+    assert "models/mine is for a link to a network" in capsys.readouterr().err
+
+
+def test_options_that_nothing_reads_are_refused(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = command(make_experiment(data, {"search": "epoch_scan"}), tmp_path)
+    for options, message in (
+        (["--source-exp", "no/such"], "--source-exp no/such: there is no schedule.source"),
+        (["--search", "greedy", "--joint-data", str(data / "train")], "--joint-data is for subset_scan and"),
+        (["--search", "joint", "--parts", str(data / "train")], "--parts is for depth_sweep, which is no"),
+    ):
+        assert main.main([*train, *options]) == 1
+        assert message in capsys.readouterr().err
+    assert main.main([*train, "--search", "joint", "--joint-data", str(data / "train"), "--dry-run"]) == 0
 
 
 def test_adapters_that_cannot_be_trained_are_refused_before_the_joint_training(data: Path) -> None:
@@ -452,3 +473,24 @@ def test_epochs_that_were_not_kept_are_asked_for_in_vain(tmp_path: Path) -> None
         match=r"no such weights: it was trained with run\.keep_epochs: best; delete .*/nodes/\w+ to",
     ):
         run_study(every, own)
+
+
+def test_a_source_with_other_settings_is_said_once(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Two heads and four have the same shapes and compute other things."""
+
+    def transformer(heads: int, **schedule: Any) -> Experiment:
+        encoder = [{**networks.BLOCKS, "kind": "transformer", "d_model": 8, "num_heads": heads}]
+        model = {"encoder": encoder, "ctc": {}}
+        return make_experiment(tmp_path / "data", {"search": "depth_sweep", **schedule}, model=model)
+
+    store = Store(tmp_path / "exp")
+    there = transformer(2, seeds=[1, 2])
+    store.save_results("two", run_study(there, store, names=("joint",)))
+    for heads, said in ((4, 1), (2, 0)):
+        here = transformer(heads, seeds=[1, 2], source="two", depth_sweep={"fresh": ["softmax"]})
+        own = Store(tmp_path / "own", [store.root])
+        check_first(searches_of(here, own, source_store=store), here, own)
+        warned = "its network has other settings: model.encoder.0.num_heads is 2 there and 4 here"
+        assert capsys.readouterr().err.count(warned) == said
