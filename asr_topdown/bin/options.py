@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+def positive(text: str) -> float:
+    """Parse a number above 0 that is not infinite."""
+    if not 0 < (value := float(text)) < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    return value
+
+
+def seed(text: str) -> int:
+    """Parse a seed, within the limits of those in a configuration."""
+    if not 0 <= (value := int(text)) < 2**31:
+        raise argparse.ArgumentTypeError(f"must be from 0 to {2**31 - 1}, got {text}")
+    return value
+
+
 def add_config(parser: argparse.ArgumentParser, *, required: bool = True) -> None:
     """`--config` and `--set`."""
     parser.add_argument(

@@ -54,7 +54,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--seconds-per-epoch",
-        type=float,
+        type=options.positive,
         metavar="S",
         help="with --dry-run: seconds per epoch (default: as in the finished trainings)",
     )
@@ -192,7 +192,7 @@ def _forecast(
     from asr_topdown.progress import duration
     from asr_topdown.study.forecast import forecast
 
-    told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch)
+    told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch, workers=max(workers, 1))
     lines = [
         f"{one.node.id}  finished: dev error {one.error:.4f}, {one.epochs} epochs, {one.seconds:.0f} s"
         f"  {one.node.describe()}"
@@ -206,7 +206,7 @@ def _forecast(
     if told.seconds is None or told.seconds_per_epoch is None:
         lines.append("time: nothing is finished yet to tell by; give --seconds-per-epoch")
     else:
-        low, high = (duration(seconds / max(workers, 1)) for seconds in told.seconds)
+        low, high = map(duration, told.seconds)
         span = low if low == high else f"{low} to {high}"
         lines.append(f"time: {span} on {workers} workers, at {told.seconds_per_epoch:.2f} s an epoch")
     return "\n".join(lines)

@@ -21,8 +21,8 @@ class Forecast:
         ready: the nodes that they request now.
         least: minimum number of trainings that will follow.
         most: maximum number.
-        seconds: of training with one worker, for `ready` and what follows: minimum and maximum; None if no
-            training is finished from which to estimate.
+        seconds: of training, for `ready` and what follows: minimum and maximum; None if no training is
+            finished from which to estimate.
         seconds_per_epoch: used in the estimate.
     """
 
@@ -36,7 +36,11 @@ class Forecast:
 
 
 def forecast(
-    searches: Callable[[], Sequence[Search]], store: Store, *, seconds_per_epoch: float | None = None
+    searches: Callable[[], Sequence[Search]],
+    store: Store,
+    *,
+    seconds_per_epoch: float | None = None,
+    workers: int = 1,
 ) -> Forecast:
     """Simulate the searches without training anything.
 
@@ -49,6 +53,7 @@ def forecast(
         searches: creates the study's searches afresh.
         store: where finished nodes are.
         seconds_per_epoch: replaces that of the finished nodes.
+        workers: trainings at the same time, of those that do not follow each other.
 
     Raises:
         ValueError: as `Store.outcome` and the searches.
@@ -59,26 +64,36 @@ def forecast(
     stale = [outcome for outcome in asked.values() if outcome is not None]
     ready = [node for node, outcome in asked.items() if outcome is None]
     trained = [*finished, *stale]
-    ends = [_play(searches(), _pretending(store, sign)) for sign in (1, -1)]
+    usual = statistics.fmean(one.epochs for one in trained) if trained else None
+    clocks = [_Clock(store, usual) for _ in range(2)]
+    ends = [
+        _play(searches(), _pretending(store, sign), clock.note)
+        for sign, clock in zip((1, -1), clocks, strict=True)
+    ]
     counts = [len(end.keys() - known.keys()) for end in ends]
     if seconds_per_epoch is None and trained:
         seconds_per_epoch = sum(one.seconds for one in trained) / sum(one.epochs for one in trained)
     seconds = None
     if seconds_per_epoch is not None:
-        usual = statistics.fmean(one.epochs for one in trained) if trained else None
-        epochs = [_epochs([node for node in end if store.outcome(node) is None], usual) for end in ends]
+        epochs = [max(clock.total / workers, clock.longest) for clock in clocks]
         seconds = (min(epochs) * seconds_per_epoch, max(epochs) * seconds_per_epoch)
     return Forecast(
         tuple(finished), tuple(stale), tuple(ready), min(counts), max(counts), seconds, seconds_per_epoch
     )
 
 
-def _play(searches: Sequence[Search], answer: Answer) -> dict[Node, Outcome | None]:
-    """Every node that the searches request -> its outcome, in order, as far as there are answers."""
+def _play(
+    searches: Sequence[Search], answer: Answer, note: Callable[[int, Request], None] = lambda *_: None
+) -> dict[Node, Outcome | None]:
+    """Every node that the searches request -> its outcome, in order, as far as there are answers.
+
+    Each request is passed to `note` with the number of its search.
+    """
     known: dict[Node, Outcome | None] = {}
-    for search in searches:
+    for number, search in enumerate(searches):
         said = advance(search)
         while isinstance(said, Request):
+            note(number, said)
             for node in said.nodes:
                 if node not in known:
                     known[node] = answer(node)
@@ -115,11 +130,49 @@ def _pretending(store: Store, sign: int) -> Answer:
     return answer
 
 
-def _epochs(nodes: Sequence[Node], usual: float | None) -> float:
-    """Epochs to train; nodes that differ only in their budget are one continued training."""
-    budgets: dict[Node, float] = {}
-    for node in nodes:
+class _Clock:
+    """How many epochs are trained, and after how many each training ends if there are always workers.
+
+    Nodes that differ only in their budget are one continued training.
+
+    Args:
+        store: where finished nodes are, which take no time.
+        usual: expected epochs of a training that may have more; None = its maximum.
+    """
+
+    def __init__(self, store: Store, usual: float | None) -> None:
+        self._store = store
+        self._usual = usual
+        self._now: dict[int, float] = {}
+        self._ends: dict[str, float] = {}
+        self._trained: dict[Node, tuple[float, float]] = {}  # epochs so far, and their end
+
+    def note(self, number: int, said: Request) -> None:
+        """Hear what search `number` requests after all that it requested before."""
+        for node in said.nodes:
+            if node.id not in self._ends:
+                self._ends[node.id] = self._end(node, self._now.get(number, 0.0))
+        # A search that takes its outcomes one by one waits for a node's parent only.
+        if not said.any:
+            self._now[number] = max(self._ends[node.id] for node in said.nodes)
+
+    def _end(self, node: Node, now: float) -> float:
+        parent = self._ends.get(node.parent.node, 0.0) if node.parent else 0.0
+        if self._store.outcome(node) is not None:
+            return max(now, parent)
         same = replace(node, epochs=1)
-        expected = node.epochs if usual is None else min(node.epochs, usual)
-        budgets[same] = max(budgets.get(same, 0.0), expected)
-    return sum(budgets.values())
+        before, end = self._trained.get(same, (0.0, 0.0))
+        expected = max(before, node.epochs if self._usual is None else min(node.epochs, self._usual))
+        end = max(now, parent, end) + expected - before
+        self._trained[same] = expected, end
+        return end
+
+    @property
+    def total(self) -> float:
+        """Epochs of all trainings."""
+        return sum(epochs for epochs, _ in self._trained.values())
+
+    @property
+    def longest(self) -> float:
+        """Epochs of trainings that follow each other."""
+        return max((end for _, end in self._trained.values()), default=0.0)

@@ -375,6 +375,12 @@ def test_the_command_tells_and_trains(data: Path, tmp_path: Path, capsys: pytest
     told = capsys.readouterr().out
     assert "1 trainings known: 0 finished, 1 to do; 3 more will follow" in told
     assert "time: 8.0 min on 1 workers, at 60.00 s an epoch" in told
+    assert main.main([*train, "--dry-run", "--seconds-per-epoch", "60", "--workers", "9"]) == 0
+    assert "time: 6.0 min on 9 workers" in capsys.readouterr().out  # three trainings follow each other
+    for value in ("nan", "-1", "inf"):
+        with pytest.raises(SystemExit):
+            main.main([*train, "--dry-run", "--seconds-per-epoch", value])
+        assert f"must be a positive number, got {value}" in capsys.readouterr().err
     assert main.main(train) == 0
     capsys.readouterr()
     assert main.main([*train, "--dry-run"]) == 0

@@ -117,3 +117,19 @@ def test_nodes_that_searches_share_are_told_once(tmp_path):
     told = forecast(lambda: [*both(), *both()], Store(tmp_path))
     assert told.most == 15
     assert dataclasses.asdict(told)["finished"] == ()
+
+
+def test_what_follows_each_other_takes_its_time_on_any_number_of_workers(tmp_path):
+    def seconds(name, workers, seed=1):
+        given = {} if store.outcome(joint(seed)) else {"seconds_per_epoch": 1.0}
+        made = forecast(lambda: searches([joint(seed)], BLOCKS, name), store, workers=workers, **given)
+        return made.seconds
+
+    store = Store(tmp_path)
+    # The joint training and one to four steps, one after another.
+    assert seconds("greedy", 1) == seconds("greedy", 100) == (2 * 16, 5 * 16)
+    store.finish(outcome(joint(), 0.5))
+    assert seconds("greedy", 100) == (8 * 0.5, 4 * 8 * 0.5)
+    # 16 trainings, of which five follow each other.
+    assert seconds("exhaustive", 3, seed=2) == (16 * 16 / 3, 16 * 16 / 3)
+    assert seconds("exhaustive", 100, seed=2) == (5 * 16, 5 * 16)
