@@ -36,7 +36,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_experiment(parser)
     options.add_ddp(parser)
     options.add_engine(parser, "training", spread=False)
-    parser.add_argument("--seed", type=int, default=1, help="of the initial weights (default: %(default)s)")
+    parser.add_argument(
+        "--seed", type=options.seed, default=1, help="of the initial weights (default: %(default)s)"
+    )
     _add_fine_tuning(parser)
     parser.add_argument(
         "--link", type=Path, metavar="PATH", help="create a symbolic link here to the model's folder"

@@ -91,9 +91,11 @@ def _causes(error: ValidationError) -> list[Any]:
 
 
 def _place(keys: Keys, places: Mapping[Keys, str], where: str) -> str:
-    """Where `keys`, or the section that contains it, is set."""
+    """Where `keys`, or the section that contains it, is set; and by which options something in it."""
     above = (keys[:length] for length in range(len(keys), 0, -1))
-    return next((places[known] for known in above if known in places), where)
+    found = next((places[known] for known in above if known in places), where)
+    inside = (place for known, place in places.items() if known[: len(keys)] == keys)
+    return ", ".join(dict.fromkeys([found, *(place for place in inside if place.startswith("--set "))]))
 
 
 def _misread(given: Any, typed: Any, keys: Keys) -> Iterator[tuple[Keys, str]]:
@@ -121,10 +123,13 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
     kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return keys, f"unknown key {dotted}{hint(keys, Config)}"
-    if kind == "union_tag_invalid":
+    if kind in ("union_tag_invalid", "union_tag_not_found"):
         context = problem["ctx"]
-        name = f"{dotted}.{context['discriminator'].strip(chr(39))}"
-        return keys, f"{name}: must be one of {context['expected_tags']}, got {context['tag']!r}"
+        tag = context["discriminator"].strip("'")
+        if kind == "union_tag_not_found":
+            return keys, f"{dotted}: must say its {tag} ({dotted}.{tag}), got {_shown(problem['input'])}"
+        allowed = context["expected_tags"]
+        return (*keys, tag), f"{dotted}.{tag}: must be one of {allowed}, got {context['tag']!r}"
     prefix = f"{dotted}: " if dotted else ""
     if kind == "value_error":
         return keys, prefix + message

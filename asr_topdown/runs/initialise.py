@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-
-from torch import Tensor
+from pathlib import Path
 
 from asr_topdown import layers
 from asr_topdown.config.model import PretrainedConfig, RecognizerConfig
@@ -28,9 +27,10 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
     frozen, kept = parents.taken_layers(node, model)
     if node.parent is not None:
         parents.check_parent(node, experiment, store, model)
-        layers.transplant(_weights(store, node.parent.node, node.parent.epoch), model, frozen)
+        folder = store.parent_dir(node.parent.node)
+        _transplant(weights_of_epoch(folder, node.parent.epoch), model, frozen)
         if kept:
-            layers.transplant(_weights(store, node.parent.node, parents.kept_epoch(node)), model, kept)
+            _transplant(weights_of_epoch(folder, parents.kept_epoch(node)), model, kept)
     layers.freeze(model, frozen, dropout=node.frozen_dropout == "keep")
     if node.tuning.parameters == "norms_and_biases":
         layers.freeze_all_but_norms_and_biases(model, kept)
@@ -67,5 +67,9 @@ def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
         )
 
 
-def _weights(store: Store, node: str, epoch: int) -> dict[str, Tensor]:
-    return load_weights(weights_of_epoch(store.parent_dir(node), epoch))
+def _transplant(path: Path, model: Model, names: Sequence[str]) -> None:
+    layers.transplant(load_weights(path), model, names)
+    groups = layers.tensors_by_layer(model)
+    for key, tensor in (item for name in names for item in groups[name].items()):
+        if tensor.isnan().any():
+            raise ValueError(f"{path}: {key} holds NaN: nothing can be trained from it")

@@ -263,6 +263,28 @@ def test_weights_that_change_before_the_training_begins_are_refused(
         train_node(node, experiments=[experiment], store=store)
 
 
+def test_weights_that_are_no_numbers_are_refused_where_they_are_taken(
+    here: Corpus, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copied = tmp_path / "copied"
+    shutil.copytree(source, copied)
+    (weights,) = copied.glob("epoch-*.safetensors")
+    state = load_weights(weights)
+    state["heads.ctc.output.bias"][1] = torch.nan
+    save_state(state, weights)
+    said = f"{weights.resolve()}: heads.ctc.output.bias holds NaN"
+    assert main(here.command("--init", copied)) == 1
+    assert said in capsys.readouterr().err
+    here.train("--init", copied, "--fresh", "softmax")
+
+
+@pytest.mark.parametrize("seed", ["-1", "18446744073709551616"])
+def test_seeds_have_limits(seed: str, here: Corpus, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        here.error(capsys, "--seed", seed)
+    assert f"argument --seed: must be from 0 to 2147483647, got {seed}" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

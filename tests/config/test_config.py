@@ -42,6 +42,10 @@ def write(path: Path, text: str) -> Path:
         ("train: {metric: label_error}", r"label_error does not go with text\.unit: char: use cer, loss"),
         ("train: [1, 2", r"c\.yaml:1: not YAML"),
         ("just words", r"c\.yaml: must hold sections"),
+        (
+            "model: {attention: {}}",
+            r"c\.yaml:1: model\.attention: must say its kind \(model\.att",
+        ),
         ("include: conf.yaml", r"c\.yaml:1: include must be a list"),
         ("include: [c.yaml]", r"c\.yaml: includes itself"),
     ],
@@ -125,6 +129,20 @@ def test_an_override_may_name_a_place_in_a_list(tmp_path: Path) -> None:
         config.load(path, ["model.encoder.2.dropout=1"])
     with pytest.raises(ValueError, match=r"model\.encoder: must be a list, got 3"):
         config.load(path, ["model.encoder=3"])
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("features.fbank.num_mels=-1", r"c\.yaml:1, --set features\.fbank\.num_mels=-1: features\.fbank: "),
+        ("model.kind=x", r"^--set model\.kind=x: model\.kind: must be one of"),
+        ("train.metric=accuracy", r"c\.yaml, --set train\.metric=accuracy: train\.metric: accuracy is an"),
+    ],
+)
+def test_an_override_that_a_section_refuses_is_named(tmp_path: Path, override: str, message: str) -> None:
+    (tmp_path / "c.yaml").write_text("features: {fbank: {num_mels: 4}}\nmodel: {ctc: {}}")
+    with pytest.raises(ValueError, match=message):
+        config.load(tmp_path / "c.yaml", [override])
 
 
 @pytest.mark.parametrize("override", ["train.epochs", "=3", "train.epochs=[1"])
