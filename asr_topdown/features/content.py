@@ -79,15 +79,15 @@ def check(
 ) -> bool:
     """Check that the features of `folder` have these settings, or for foreign ones, this size.
 
-    Returns:
-        Whether their settings are known.
-
     Args:
         folder: the data directory.
         feats: utterance -> entry of its feats.scp.
         fbank: the filter bank.
         deltas: how many derivatives were appended.
         given: values per frame of features supplied by data directories instead of filter banks; 0 = none.
+
+    Returns:
+        Whether their settings are known.
 
     Raises:
         ValueError: naming the folder, the settings that differ and both values of each.

@@ -34,7 +34,7 @@ def read_records(path: Path, encoding: str | None) -> Records:
         ValueError: as in `read`.
     """
     text = read_text(path, encoding)
-    whole = _parse(text, str(path)) if _is_whole(text) else None
+    whole = _whole(text, str(path))
     if isinstance(whole, list):
         return {
             f"{path}: element {i}": _object(f"{path}: element {i}", one) for i, one in enumerate(whole, 1)
@@ -54,29 +54,32 @@ def read_records(path: Path, encoding: str | None) -> Records:
     return found
 
 
-def _is_whole(text: str) -> bool:
-    """Whether the file is one JSON value."""
+def _whole(text: str, where: str) -> Any:
+    """Parse the file as one JSON value; None if it is not one."""
     try:
-        json.loads(text)
+        return _parse(text, where)
     except (json.JSONDecodeError, RecursionError):
-        return False
-    return True
+        return None
 
 
 def _parse(text: str, where: str) -> Any:
-    def distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    twice: list[str] = []
+
+    def noted(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         found: dict[str, Any] = {}
         for key, value in pairs:
             if key in found:
-                raise ValueError(f"{where}: duplicate key `{key}`")
+                twice.append(key)
             found[key] = value
         return found
 
-    return json.loads(
-        text,
-        object_pairs_hook=distinct,
-        parse_constant=lambda name: None if name == "NaN" else float(name),
+    value = json.loads(
+        text, object_pairs_hook=noted, parse_constant=lambda name: None if name == "NaN" else float(name)
     )
+    # Only now: text that turns out not to be one JSON value is read again, line by line.
+    if twice:
+        raise ValueError(f"{where}: duplicate key `{twice[0]}`")
+    return value
 
 
 def _object(where: str, value: Any) -> dict[str, Any]:
