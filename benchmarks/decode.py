@@ -20,7 +20,7 @@ import sys
 from contest import ContestantError, Turn, Worker, Workers, add_arguments, alternate, ratios, summary
 
 MODELS = ["blstm_ctc_attention", "vgg_ctc_attention", "transformer_ctc_attention"]
-PRECISIONS = ["float32", "bfloat16"]
+PRECISIONS = ["float32", "bfloat16", "int8"]
 
 
 def measure(workers: Workers, model: str, batch: int, args: argparse.Namespace) -> dict[str, object]:
@@ -29,8 +29,10 @@ def measure(workers: Workers, model: str, batch: int, args: argparse.Namespace) 
     turns: dict[str, Turn] = {}
     for toolkit, worker in workers.items():
         worker("build", **case, lengths="equal", scale=args.scale, clock=args.clock)
-        worker("prepare_search", beam=args.beam, ctc_weight=args.ctc_weight, tokens=args.tokens)
-        for precision in args.precision if toolkit == "ours" else ["float32"]:
+        precisions = args.precision if toolkit == "ours" else ["float32"]
+        search = {"beam": args.beam, "ctc_weight": args.ctc_weight, "tokens": args.tokens}
+        worker("prepare_search", **search, int8="int8" in precisions)
+        for precision in precisions:
             turns[f"{toolkit} {precision}"] = _search(worker, precision, batch, args.tokens)
     times = alternate(turns, args)
     settings = {

@@ -6,6 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from asr_topdown.nn.key_value_pool import KeyValuePool
 from asr_topdown.nn.lengths import mask
 
 KeyValue = tuple[Tensor, Tensor]
@@ -41,27 +42,20 @@ class SelfAttention(nn.Module):
         query, key, value = (_split(part, self.num_heads) for part in self.in_proj(frames).chunk(3, dim=-1))
         return self.out_proj(_attend(query, key, value, attn_mask, self.dropout, causal=attn_mask is None))
 
-    def step(self, frames: Tensor, cache: Tensor | None, rows: Tensor | None) -> tuple[Tensor, Tensor]:
-        """One frame (N, 1, D) after those in the `rows` (N,) of the cache -> (N, 1, D) and the longer cache.
+    def step(
+        self, frames: Tensor, pool: KeyValuePool | None, ancestors: Tensor
+    ) -> tuple[Tensor, KeyValuePool]:
+        """The next label (B, k, D) of k hypotheses per utterance -> (B, k, D) and the pool with these labels.
 
-        The cache holds a key and a value of each frame, (N', L, 2 D), frame after frame, which minimises the
-        pieces to copy when a search reorders its hypotheses. `rows` None: all of them, N' = N.
+        Args:
+            frames: the labels' frames.
+            pool: the labels of all hypotheses so far, P per utterance; None at first.
+            ancestors: (B, k, P + k), true on those that a hypothesis attends to, itself included.
         """
-        dim = frames.shape[-1]
-        query, fresh = self.in_proj(frames).split([dim, 2 * dim], dim=-1)
-        cache = fresh if cache is None else _longer(cache, rows, fresh)
-        query, key, value = (_split(part, self.num_heads) for part in (query, *cache.chunk(2, dim=-1)))
-        return self.out_proj(_attend(query, key, value, None, self.dropout)), cache
-
-
-def _longer(cache: Tensor, rows: Tensor | None, fresh: Tensor) -> Tensor:
-    """The `rows` of a cache, each with a fresh frame at its end; without a gradient in one copy of them."""
-    if rows is None or torch.is_grad_enabled():
-        return torch.cat([cache if rows is None else cache.index_select(0, rows), fresh], dim=1)
-    longer = cache.new_empty(len(rows), cache.shape[1] + 1, cache.shape[2])
-    torch.index_select(cache, 0, rows, out=longer[:, :-1])
-    longer[:, -1:] = fresh
-    return longer
+        parts = self.in_proj(frames).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)
+        pool = KeyValuePool.of(parts[1:]) if pool is None else pool.append(parts[1:])
+        key, value = pool.entries
+        return self.out_proj(_attend(parts[0], key, value, ancestors[:, None], self.dropout)), pool
 
 
 class CrossAttention(nn.Module):

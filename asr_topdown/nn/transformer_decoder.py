@@ -1,13 +1,15 @@
 """The Transformer's decoder: pre-norm blocks with caches (Vaswani et al. 2017; Karita et al. 2019)."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import cast
 
+import torch
 from torch import Tensor, nn
 
 from asr_topdown.layers import Layer
 from asr_topdown.nn.attention import CrossAttention, KeyValue, SelfAttention, attention_mask
 from asr_topdown.nn.dropout import Dropout
+from asr_topdown.nn.key_value_pool import KeyValuePool, living, with_fresh
 from asr_topdown.nn.positions import ScaledPositions
 from asr_topdown.nn.transformer import FeedForward
 
@@ -37,18 +39,18 @@ class DecoderBlock(nn.Module):
 
     def step(
         self,
-        label: Tensor,
-        cache: Tensor | None,
-        rows: Tensor | None,
+        labels: Tensor,
+        pool: KeyValuePool | None,
+        ancestors: Tensor,
         memory: KeyValue,
         attn_mask: Tensor,
-    ) -> tuple[Tensor, Tensor]:
-        """The newest label (N, 1, D) of k hypotheses per utterance -> (N, 1, D), longer cache."""
-        added, cache = self.attention.step(self.norms[0](label), cache, rows)
-        label = label + self.dropout(added)
-        # An utterance's hypotheses look at its memory side by side, which then need not be copied for each.
-        together = label.view(len(attn_mask), -1, label.shape[-1])
-        return self._rest(together, memory, attn_mask).view_as(label), cache
+    ) -> tuple[Tensor, KeyValuePool]:
+        """The newest labels (B, k, D) of k hypotheses per utterance -> (B, k, D), and the pool with them.
+
+        `pool` and `ancestors` are those of `SelfAttention.step`.
+        """
+        added, pool = self.attention.step(self.norms[0](labels), pool, ancestors)
+        return self._rest(labels + self.dropout(added), memory, attn_mask), pool
 
     def _rest(self, labels: Tensor, memory: KeyValue, attn_mask: Tensor) -> Tensor:
         labels = labels + self.dropout(self.cross(self.norms[1](labels), memory, attn_mask))
@@ -61,16 +63,15 @@ class TransformerState:
     """The state of each of N = B x k hypotheses.
 
     Attributes:
-        caches: per block, keys and values (N', L, 2 D) of the labels so far; empty at first.
-        rows: (N,) which rows of the caches the hypotheses go on from; None = all, N' = N. They are copied
-            together with the next label.
+        pools: per block, keys and values of the labels so far, P per utterance; empty at first.
+        ancestors: (B, k, P), true on those that a hypothesis has read.
         memory: per block, keys and values (B, heads, T, D / heads) of the encoder output.
         attn_mask: (B, 1, 1, T).
         position: how many labels have been read.
     """
 
-    caches: tuple[Tensor, ...]
-    rows: Tensor | None
+    pools: tuple[KeyValuePool, ...]
+    ancestors: Tensor
     memory: tuple[KeyValue, ...]
     attn_mask: Tensor
     position: int
@@ -151,18 +152,24 @@ class TransformerDecoder(nn.Module):
     def init_state(self, frames: Tensor, lengths: Tensor) -> TransformerState:
         """(B, T, D), (B,) lengths -> the state before any label, one hypothesis per utterance."""
         memory = tuple(block.cross.prepare(frames) for block in self._blocks())
-        return TransformerState((), None, memory, attention_mask(lengths, frames.shape[1]), 0)
+        attn_mask = attention_mask(lengths, frames.shape[1])
+        nothing = torch.empty(len(frames), 1, 0, dtype=torch.bool, device=frames.device)
+        return TransformerState((), nothing, memory, attn_mask, 0)
 
     def step(self, state: TransformerState, tokens: Tensor) -> tuple[Tensor, TransformerState]:
         """Read one label (N,) per hypothesis -> (N, D) output, and the state after it."""
-        label = self.positions(self.embedding(tokens[:, None]), first=state.position)
-        caches = []
+        state = _without_the_dead(state)
+        labels = self.positions(self.embedding(tokens[:, None]), first=state.position)
+        # An utterance's hypotheses look at its memory side by side, which then need not be copied for each.
+        labels = labels.view(*state.ancestors.shape[:2], -1)
+        ancestors = with_fresh(state.ancestors)
+        pools = []
         for index, block in enumerate(self._blocks()):
-            past = state.caches[index] if state.caches else None
-            label, cache = block.step(label, past, state.rows, state.memory[index], state.attn_mask)
-            caches.append(cache)
-        after = TransformerState(tuple(caches), None, state.memory, state.attn_mask, state.position + 1)
-        return label[:, 0], after
+            past = state.pools[index] if state.pools else None
+            labels, pool = block.step(labels, past, ancestors, state.memory[index], state.attn_mask)
+            pools.append(pool)
+        after = TransformerState(tuple(pools), ancestors, state.memory, state.attn_mask, state.position + 1)
+        return labels.flatten(0, 1), after
 
     def select(
         self, state: TransformerState, rows: Tensor, utterances: Tensor | None = None
@@ -171,14 +178,26 @@ class TransformerDecoder(nn.Module):
 
         With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
         """
-        if state.rows is not None:
-            rows = state.rows.index_select(0, rows)
-        memory, attn_mask = state.memory, state.attn_mask
+        pools, memory, attn_mask = state.pools, state.memory, state.attn_mask
         if utterances is not None:
+            pools = tuple(pool.of_utterances(utterances) for pool in pools)
             memory = tuple((key[utterances], value[utterances]) for key, value in memory)
             attn_mask = attn_mask[utterances]
-        kept = rows if state.caches else None
-        return TransformerState(state.caches, kept, memory, attn_mask, state.position)
+        ancestors = state.ancestors.flatten(0, 1).index_select(0, rows).unflatten(0, (len(attn_mask), -1))
+        return TransformerState(pools, ancestors, memory, attn_mask, state.position)
 
     def _blocks(self) -> list[DecoderBlock]:
         return cast(list[DecoderBlock], list(self.blocks))
+
+
+def _without_the_dead(state: TransformerState) -> TransformerState:
+    """On a CPU, drop labels that no hypothesis descends from when the pools are full and would be copied."""
+    beam = state.ancestors.shape[1]
+    if not state.pools or state.pools[0].has_room(beam) or state.ancestors.device.type != "cpu":
+        return state
+    places = living(state.ancestors)
+    return replace(
+        state,
+        pools=tuple(pool.take(places, beam) for pool in state.pools),
+        ancestors=state.ancestors.gather(2, places[:, None].expand(-1, beam, -1)),
+    )

@@ -16,6 +16,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn import matrix_product
+from asr_topdown.nn.quantized import dynamic_int8
 from asr_topdown.nn.reuse import keep_memory_and_kernels
 from asr_topdown.train.optim import build_optimizer
 
@@ -66,6 +67,9 @@ class Ours(Contestant):
     ) -> dict[str, float]:
         """FLOP/s of a product of square matrices by each library, the best of three."""
         return matrix_product.rates(size, dtype, device, repeats=3, clock=clock)
+
+    def in_int8(self, network: nn.Module, device: str) -> nn.Module:
+        return dynamic_int8(network, torch.device(device))
 
     def search(
         self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int

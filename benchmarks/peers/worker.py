@@ -43,6 +43,10 @@ class Contestant(Protocol):
         """A context in which a CPU's float32 matrix products go to this library, auto to the faster one."""
         return contextlib.nullcontext()
 
+    def in_int8(self, network: nn.Module, device: str) -> nn.Module:
+        """A copy that multiplies in int8; asked of ours only."""
+        raise NotImplementedError
+
     def search(
         self, network: nn.Module, model: str, *, beam: int, ctc_weight: float, tokens: int
     ) -> Callable[[Tensor], list[int]]:
@@ -124,23 +128,29 @@ class _Worker:
         """FLOP/s of a product of square matrices by each library; asked of ours only."""
         return self.contestant.product(getattr(torch, precision), size, self.device, CLOCKS[self.clock])
 
-    def prepare_search(self, beam: int, ctc_weight: float, tokens: int) -> None:
-        """For the network that was built."""
-        self.network.eval()
-        self.search = self.contestant.search(
-            self.network, self.model, beam=beam, ctc_weight=ctc_weight, tokens=tokens
-        )
+    def prepare_search(self, beam: int, ctc_weight: float, tokens: int, int8: bool) -> None:
+        """For the network that was built, and on request for a copy of it in int8."""
+        networks = {"float32": self.network.eval()}
+        if int8:
+            networks["int8"] = self.contestant.in_int8(self.network, self.device)
+        self.searches = {
+            precision: self.contestant.search(
+                network, self.model, beam=beam, ctc_weight=ctc_weight, tokens=tokens
+            )
+            for precision, network in networks.items()
+        }
 
     def decode(self, utterances: int, precision: str) -> dict[str, Any]:
         """The first of the batch's utterances together, encoder included: seconds, labels of the best."""
         feats = self.batch[0][:utterances]
+        search = self.searches.get(precision, self.searches["float32"])
         lengths: list[list[int]] = []
 
         def run() -> None:
             with torch.no_grad(), torch.autocast(
                 self.device, torch.bfloat16, enabled=precision == "bfloat16"
             ):  # fmt: skip
-                lengths.append(self.search(feats))
+                lengths.append(search(feats))
 
         return {"seconds": timed(run, self.device, self.clock), "tokens": lengths[0]}
 
