@@ -1,7 +1,8 @@
 """A published pretrained encoder: a folder, or a name on the Hugging Face hub.
 
-It holds `config.json` (the architecture), `preprocessor_config.json` (the network's input) and the
-weights: `model.safetensors`, whole or sharded, or else `pytorch_model.bin`. Nothing here needs torch.
+It holds `config.json` (the architecture), `preprocessor_config.json` (the network's input; or
+`processor_config.json`, which has it under `feature_extractor`) and the weights: `model.safetensors`, whole
+or sharded, or else `pytorch_model.bin`. Nothing here needs torch.
 """
 
 import functools
@@ -11,7 +12,7 @@ from typing import Any, NamedTuple
 
 from asr_topdown import files
 
-ARCHITECTURE, PREPROCESSOR = "config.json", "preprocessor_config.json"
+ARCHITECTURE, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 _WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
 # What says where a file is from, or how it is stored, and nothing of the network.
@@ -26,7 +27,7 @@ class Published(NamedTuple):
 
     Attributes:
         architecture: the content of config.json, without its origin.
-        preprocessor: likewise of preprocessor_config.json.
+        preprocessor: likewise of preprocessor_config.json, or of what replaces it in processor_config.json.
         weights: 16 hex digits for the content of the files of weights.
     """
 
@@ -43,8 +44,8 @@ def read(path: str) -> Published:
     """
     folder = locate(path)
     return Published(
-        _settings(folder / ARCHITECTURE, _NOT_OF_THE_NETWORK),
-        _settings(folder / PREPROCESSOR, _NOT_OF_THE_INPUT),
+        _without(_settings(folder / ARCHITECTURE), _NOT_OF_THE_NETWORK),
+        _without(_preprocessor(folder), _NOT_OF_THE_INPUT),
         weights_hash(folder),
     )
 
@@ -94,13 +95,26 @@ def _file_hash(path: Path, state: tuple[int, ...]) -> str:
     return files.file_hash(path)
 
 
-def _settings(path: Path, left_out: frozenset[str]) -> dict[str, Any]:
+def _preprocessor(folder: Path) -> dict[str, Any]:
+    """The settings of the input; as in transformers, those beside a tokenizer's come first."""
+    if (folder / PROCESSOR).is_file():
+        inner = _settings(folder / PROCESSOR).get("feature_extractor")
+        if isinstance(inner, dict):
+            return inner
+    return _settings(folder / PREPROCESSOR)
+
+
+def _settings(path: Path) -> dict[str, Any]:
     if not path.is_file():
         raise ValueError(f"{path}: no such file; a pretrained encoder's folder needs it")
     found = files.read_json(path)
     if not isinstance(found, dict):
         raise ValueError(f"{path}: must hold a JSON object")
-    return {key: value for key, value in sorted(found.items()) if key not in left_out}
+    return found
+
+
+def _without(settings: dict[str, Any], left_out: frozenset[str]) -> dict[str, Any]:
+    return {key: value for key, value in sorted(settings.items()) if key not in left_out}
 
 
 @functools.lru_cache(maxsize=8)
@@ -114,7 +128,7 @@ def _snapshot(name: str) -> Path:
             f"{name}: no such folder, and a name on the hub needs the extra: pip install "
             "'asr_topdown[pretrained]'"
         ) from None
-    wanted = [ARCHITECTURE, PREPROCESSOR, "model.safetensors", "model*.safetensors*"]
+    wanted = [ARCHITECTURE, PREPROCESSOR, PROCESSOR, "model.safetensors", "model*.safetensors*"]
     try:
         folder = Path(snapshot_download(name, allow_patterns=wanted))
         if not any(folder.glob("model*.safetensors")):

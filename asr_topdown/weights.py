@@ -56,6 +56,18 @@ def load_weights(path: Path) -> dict[str, Tensor]:
         raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
 
 
+def check_numbers(source: Path, state: Mapping[str, Tensor]) -> None:
+    """Refuse tensors with NaN or infinity, from which nothing can be computed.
+
+    Raises:
+        ValueError: naming `source` and the first such tensor.
+    """
+    for key, tensor in state.items():
+        if not tensor.isfinite().all():
+            held = "NaN" if tensor.isnan().any() else "infinity"
+            raise ValueError(f"{source}: {key} holds {held}: nothing can be computed from it")
+
+
 def weights_hash(path: Path) -> str:
     """16 hex digits for the content of a weights file, independent of its path.
 

@@ -41,12 +41,14 @@ def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> A
         blank: the id of the CTC blank.
 
     Raises:
-        ValueError: if there are too few frames, or no alignment has a probability above 0.
+        ValueError: if there are too few frames, no alignment has a probability above 0, or a value is NaN.
     """
     needed = len(labels) + sum(a == b for a, b in itertools.pairwise(labels))
     if len(log_probs) < needed:
         raise ValueError(f"{len(log_probs)} frames are too few for {len(labels)} labels, which need {needed}")
     values = np.asarray(log_probs, dtype=np.float64)
+    if np.isnan(values).any():
+        raise ValueError("the log-probabilities hold NaN")
     states = np.full(2 * len(labels) + 1, blank)
     states[1::2] = labels
     score, path = _best_path(values, states)

@@ -2,10 +2,12 @@
 
 import functools
 import hashlib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
@@ -20,7 +22,7 @@ from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.precision import set_tf32
 from asr_topdown.text import Vocabulary, model_file
-from asr_topdown.weights import load_weights, model_weights
+from asr_topdown.weights import check_numbers, load_weights, model_weights
 
 
 @dataclass(frozen=True)
@@ -93,14 +95,27 @@ def load_best(folder: Path, network: Model) -> Model:
     """Load a model folder's weights, the averaged or else the best epoch's, into `network`; return it.
 
     Raises:
-        ValueError: naming the file that is missing or does not fit.
+        ValueError: naming the file that is missing or does not fit, or the tensor that holds NaN.
     """
     weights = model_weights(folder, best_epoch(folder))
-    try:
-        network.load_state_dict(load_weights(weights))
-    except RuntimeError as error:
-        raise ValueError(f"{weights} does not fit {folder / 'config.yaml'}: {error}") from error
+    state = load_weights(weights)
+    if wrong := list(_misfits(state, network)):
+        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
+        raise ValueError(f"{weights} does not fit {folder / 'config.yaml'}: {wrong[0]}{more}")
+    check_numbers(weights, state)
+    network.load_state_dict(state)
     return network
+
+
+def _misfits(state: Mapping[str, Tensor], network: Model) -> Iterator[str]:
+    """Iterate over the differences between weights and what `network` needs, a phrase per tensor."""
+    wanted = network.state_dict()
+    for key, tensor in wanted.items():
+        if key not in state:
+            yield f"{key} is missing"
+        elif state[key].shape != tensor.shape:
+            yield f"{key} must be {tuple(tensor.shape)}, got {tuple(state[key].shape)}"
+    yield from (f"{key} is not in the network" for key in state if key not in wanted)
 
 
 def models_below(folder: Path) -> list[Path]:

@@ -102,7 +102,7 @@ def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Seq
         sizes: length of each utterance in samples, or in frames of features.
 
     Raises:
-        ValueError: if the lengths of the outputs differ.
+        ValueError: if the lengths of the outputs differ, or an output is not finite.
     """
     import onnxruntime
 
@@ -119,7 +119,11 @@ def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Seq
             f"{path}: output lengths must be PyTorch's {our_lengths}, got {their_lengths.tolist()}"
         )
     pairs = zip(theirs, ours, our_lengths, strict=True)
-    return max(float(np.abs(one[:n] - other[:n]).max(initial=0.0)) for one, other, n in pairs)
+    parts = [np.abs(one[:n] - other[:n]).ravel() for one, other, n in pairs]
+    difference = float(np.concatenate(parts).max(initial=0.0))
+    if not np.isfinite(difference):
+        raise ValueError(f"{path}: the outputs for noise hold NaN or infinity, and cannot be compared")
+    return difference
 
 
 @torch.no_grad()

@@ -11,7 +11,7 @@ from asr_topdown.runs import lora, parents
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
-from asr_topdown.weights import load_weights, weights_of_epoch
+from asr_topdown.weights import check_numbers, load_weights, weights_of_epoch
 
 log = logging.getLogger(__name__)
 
@@ -70,6 +70,5 @@ def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
 def _transplant(path: Path, model: Model, names: Sequence[str]) -> None:
     layers.transplant(load_weights(path), model, names)
     groups = layers.tensors_by_layer(model)
-    for key, tensor in (item for name in names for item in groups[name].items()):
-        if tensor.isnan().any():
-            raise ValueError(f"{path}: {key} holds NaN: nothing can be trained from it")
+    for name in names:
+        check_numbers(path, groups[name])

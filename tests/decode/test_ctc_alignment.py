@@ -108,3 +108,6 @@ def test_what_is_impossible_is_said():
     values[:, 0] = 0.0
     with pytest.raises(ValueError, match="no alignment has a probability above 0"):
         ctc_align(values, [1])
+    values[2, 1] = np.nan
+    with pytest.raises(ValueError, match="the log-probabilities hold NaN"):
+        ctc_align(values, [1])

@@ -106,6 +106,16 @@ def test_the_comparison_sees_a_difference(tmp_path):
     assert largest_difference(model, tmp_path / "m.onnx", ports, [50, 20]) > 1e-4
 
 
+def test_outputs_that_are_no_numbers_are_no_agreement(tmp_path):
+    model = trained(tmp_path, "blstm")
+    with torch.no_grad():
+        model.network.ctc.output.weight.fill_(3e38)  # finite, but not its products
+    ports = Ports("features", "ctc")
+    write_onnx(model, tmp_path / "m.onnx", ports)
+    with pytest.raises(ValueError, match=r"m\.onnx: the outputs for noise hold NaN or infinity"):
+        largest_difference(model, tmp_path / "m.onnx", ports, [50, 20])
+
+
 def test_every_kind_of_encoder_is_tried():
     tried = {section["kind"] for encoder in ENCODERS_HERE.values() for section in encoder}
     assert tried == ENCODERS.keys() - {"pretrained"}

@@ -7,6 +7,8 @@ convolutions sees the padding in spite of the mask, near an utterance's end, and
 """
 
 import json
+import re
+import shutil
 import sys
 from pathlib import Path
 from typing import Any
@@ -19,11 +21,12 @@ from torch import Tensor, nn
 from toy_pretrained import TOYS, save, transformers
 
 from asr_topdown import config as configuration
-from asr_topdown import layers
+from asr_topdown import layers, pretrained_folder
 from asr_topdown.build import build_model, fresh_model
 from asr_topdown.models.pretrained.sound import LogMel, StackedFbank
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import lora
+from asr_topdown.weights import load_weights, save_state
 
 SIZES = (9000, 16000, 4321, 1234)
 # Whisper's windows have one second here: an utterance of three.
@@ -297,6 +300,55 @@ def test_a_checkpoint_of_another_head_and_pytorchs_own_format(tmp_path: Path) ->
             torch.testing.assert_close(found[key], tensor, atol=1e-3, rtol=1e-3)
 
 
+@pytest.mark.parametrize("name", ["wav2vec2_base", "hubert_base", "wavlm_base", "data2vec", "wav2vec2_bert"])
+def test_the_weights_of_heads_are_no_part_of_the_encoder(
+    published: dict[str, Path], tmp_path: Path, name: str
+) -> None:
+    """As the library saves an encoder under each of its heads; and a teacher's, published with some."""
+    network, settings, architecture, _ = TOYS[name]
+    known = network.removesuffix("Model")
+    heads = [one for one in dir(transformers) if one.startswith(f"{known}For")]
+    assert len(heads) >= 2
+    sizes = {
+        "proj_codevector_dim": 8,
+        "codevector_dim": 8,
+        "tdnn_dim": (8,) * 5,
+        "xvector_output_dim": 8,
+        "vocab_size": 9,
+    }
+    for head in heads:
+        folder = tmp_path / head
+        made = getattr(transformers, head)(getattr(transformers, settings)(**architecture, **sizes))
+        made.save_pretrained(folder)
+        shutil.copy(published[name] / "preprocessor_config.json", folder)
+        state = load_weights(folder / "model.safetensors")
+        assert any(not key.startswith(f"{made.base_model_prefix}.") for key in state)
+        save_state({**state, "final_proj.weight": torch.ones(2)}, folder / "model.safetensors")
+        ours = make(folder).state_dict()
+        wanted = getattr(made, made.base_model_prefix).encoder.layers[1].state_dict()
+        for key, tensor in wanted.items():
+            assert torch.equal(ours[f"stages.enc.1.block.layer.{key}"], tensor)
+
+
+def test_settings_of_the_input_beside_those_of_a_tokenizer(
+    published: dict[str, Path], tmp_path: Path
+) -> None:
+    """As transformers 5 saves a Wav2Vec2Processor; it reads them first, too."""
+    folder = shutil.copytree(published["wav2vec2_base"], tmp_path / "folder")
+    alone = pretrained_folder.read(str(folder))
+    heard = json.loads((folder / "preprocessor_config.json").read_text())
+    processor = folder / "processor_config.json"
+    processor.write_text(json.dumps({"feature_extractor": heard, "processor_class": "Wav2Vec2Processor"}))
+    (folder / "preprocessor_config.json").write_text(json.dumps({**heard, "do_normalize": False}))
+    assert pretrained_folder.read(str(folder)) == alone
+    (folder / "preprocessor_config.json").unlink()
+    assert pretrained_folder.read(str(folder)) == alone
+    assert transformers.AutoFeatureExtractor.from_pretrained(folder).do_normalize
+    processor.write_text(json.dumps({"processor_class": "Wav2Vec2Processor"}))
+    with pytest.raises(ValueError, match=r"preprocessor_config.json: no such file"):
+        pretrained_folder.read(str(folder))
+
+
 class Evil:
     def __reduce__(self) -> tuple[Any, ...]:
         return (Path.touch, (Path("evil_was_here"),))
@@ -313,8 +365,18 @@ class Evil:
             r"model_type: must be one of data2vec.*'bert'",
         ),
         (lambda f: edit(f, add_adapter=True), r"architecture.add_adapter: True is not supported"),
-        (lambda f: edit(f, num_hidden_layers=4), r"lacks weights.*encoder.layers.3"),
-        (lambda f: edit(f, hidden_size=8), r"cannot be loaded|lacks weights"),
+        (lambda f: edit(f, num_hidden_layers=4), r"do not fit config.json: encoder.layers.3.* is missing"),
+        (
+            lambda f: edit(f, num_hidden_layers=2),
+            r"encoder.layers.2.\S+ is not in the network, .* and 14 more$",
+        ),
+        (lambda f: edit(f, intermediate_size=8), r"intermediate_dense.bias must be \(8,\), got \(24,\)"),
+        (lambda f: edit(f, hidden_size="16"), r"architecture: .*'hidden_size' expected int"),
+        (lambda f: edit(f, conv_stride=[5, 8]), r"architecture: .*len\(config.conv_stride\)"),
+        (lambda f: edit(f, hidden_act="nope"), r"cannot be loaded: KeyError: 'nope'"),
+        (lambda f: edit(f, name="preprocessor_config.json", do_normalize="no"), r"do_normalize: .*got 'no'"),
+        (lambda f: numbers(f, torch.nan), r"encoder.layers.1.layer_norm.weight holds NaN"),
+        (lambda f: numbers(f, torch.inf), r"encoder.layers.1.layer_norm.weight holds infinity"),
         (lambda f: pickled(f), r"cannot be loaded"),
     ],
 )
@@ -327,13 +389,20 @@ def test_a_folder_that_does_not_do_is_one_line(
     with pytest.raises(ValueError, match=message) as caught:
         make(folder)
     assert "\n" not in str(caught.value)
-    assert str(folder) in str(caught.value) or "architecture" in str(caught.value)
+    assert re.search(rf"{folder}|architecture|preprocessor", str(caught.value))
     assert not Path("evil_was_here").exists()
 
 
-def edit(folder: Path, **changes: Any) -> None:
-    path = folder / "config.json"
+def edit(folder: Path, name: str = "config.json", **changes: Any) -> None:
+    path = folder / name
     path.write_text(json.dumps({**json.loads(path.read_text()), **changes}))
+
+
+def numbers(folder: Path, value: float) -> None:
+    """One number that is none."""
+    state = load_weights(folder / "model.safetensors")
+    state["encoder.layers.1.layer_norm.weight"][3] = value
+    save_state(state, folder / "model.safetensors")
 
 
 def pickled(folder: Path) -> None:

@@ -9,6 +9,7 @@ import torch
 from torch import nn
 
 from asr_topdown import pretrained_folder
+from asr_topdown.weights import check_numbers
 
 # The library's name of an architecture -> its class.
 _CLASSES = {
@@ -42,7 +43,8 @@ def random_network(architecture: Mapping[str, Any]) -> nn.Module:
         ValueError: in one line, if the library is missing or does not support the architecture.
     """
     network, settings = _described(architecture)
-    built: nn.Module = network(settings)
+    with _in_one_line("architecture"):
+        built: nn.Module = network(settings)
     return _encoder(built)
 
 
@@ -55,7 +57,8 @@ def published_network(architecture: Mapping[str, Any], path: str, weights: str) 
         weights: the hash of the weights' files.
 
     Raises:
-        ValueError: in one line, if the weights differ from those, or are damaged or incomplete.
+        ValueError: in one line, if the weights differ from those, are damaged, or are not all those of the
+            architecture.
     """
     network, settings = _described(architecture)
     folder = pretrained_folder.locate(path)
@@ -63,22 +66,21 @@ def published_network(architecture: Mapping[str, Any], path: str, weights: str) 
     if found != weights:
         raise ValueError(f"{folder}: holds other weights ({found}) than the configuration names ({weights})")
     safetensors = pretrained_folder.weight_files(folder)[0].suffix == ".safetensors"
-    try:
-        with _quietly():
-            built, report = network.from_pretrained(
-                folder,
-                config=settings,
-                local_files_only=True,
-                use_safetensors=safetensors,
-                weights_only=True,
-                dtype=torch.float32,
-                output_loading_info=True,
-            )
-    # A damaged file raises whatever its reader raises.
-    except Exception as error:
-        raise ValueError(f"{folder}: cannot be loaded: {' '.join(str(error).split())[:300]}") from None
-    _check_complete(folder, report)
-    return _encoder(built)
+    with _in_one_line(f"{folder}: cannot be loaded"), _quietly():
+        built, report = network.from_pretrained(
+            folder,
+            config=settings,
+            local_files_only=True,
+            use_safetensors=safetensors,
+            weights_only=True,
+            dtype=torch.float32,
+            ignore_mismatched_sizes=True,  # `_check_fit` names them
+            output_loading_info=True,
+        )
+    _check_fit(folder, built, report)
+    encoder = _encoder(built)
+    check_numbers(folder, encoder.state_dict())
+    return encoder
 
 
 def _described(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
@@ -95,10 +97,8 @@ def _described(architecture: Mapping[str, Any]) -> tuple[Any, Any]:
         ) from None
     network = getattr(transformers, _CLASSES[kind])
     given = {name: value for name, value in architecture.items() if name != "model_type"}
-    try:
+    with _in_one_line("architecture"):
         settings = network.config_class(**given)
-    except (TypeError, ValueError) as error:
-        raise ValueError(f"architecture: {' '.join(str(error).split())}") from None
     for name, values in _SUPPORTED.items():
         if getattr(settings, name, values[0]) not in values:
             raise ValueError(f"architecture.{name}: {getattr(settings, name)!r} is not supported")
@@ -130,11 +130,36 @@ def _quietly() -> Iterator[None]:
             logging.enable_progress_bar()
 
 
-def _check_complete(folder: Path, report: Mapping[str, Any]) -> None:
-    """Refuse missing tensors, which would be random."""
+@contextlib.contextmanager
+def _in_one_line(what: str) -> Iterator[None]:
+    """Raise a ValueError for whatever the library raises for wrong settings or damaged files."""
+    try:
+        yield
+    except Exception as error:
+        kind = "" if isinstance(error, ValueError) else f"{type(error).__name__}: "
+        raise ValueError(f"{what}: {kind}{' '.join(str(error).split())[:300]}") from None
+
+
+def _check_fit(folder: Path, built: Any, report: Mapping[str, Any]) -> None:
+    """Refuse tensors that are missing, and would be random, that have other shapes, or that have no place."""
+    wrong = [
+        f"{key} must be {tuple(wanted)}, got {tuple(found)}"
+        for key, found, wanted in sorted(report["mismatched_keys"])
+    ]
     unused = ("masked_spec_embed", "decoder.")
-    missing = [key for key in report["missing_keys"] if not any(part in key for part in unused)]
-    mismatched = [str(key[0]) for key in report["mismatched_keys"]]
-    if wrong := sorted([*missing, *mismatched]):
-        some = ", ".join(wrong[:3]) + (f" and {len(wrong) - 3} more" if len(wrong) > 3 else "")
-        raise ValueError(f"{folder}: lacks weights, or has them of other shapes: {some}")
+    missing = (key for key in report["missing_keys"] if not any(part in key for part in unused))
+    wrong += [f"{key} is missing" for key in sorted(missing)]
+    surplus = (key for key in report["unexpected_keys"] if _of_encoder(key, built))
+    wrong += [f"{key} is not in the network" for key in sorted(surplus)]
+    if wrong:
+        some = ", ".join(wrong[:2]) + (f" and {len(wrong) - 2} more" if wrong[2:] else "")
+        raise ValueError(f"{folder}: the weights do not fit {pretrained_folder.ARCHITECTURE}: {some}")
+
+
+def _of_encoder(key: str, built: Any) -> bool:
+    """Whether a tensor without a place in the network belongs to a part that is used, not to a head."""
+    part, _, rest = key.removeprefix(f"{built.base_model_prefix}.").partition(".")
+    # Whisper's decoder is dropped, and ...ForXVector has a matrix by the name of the convolutions.
+    if part == "decoder" or (part == "feature_extractor" and rest in ("weight", "bias")):
+        return False
+    return part in dict(built.named_children())

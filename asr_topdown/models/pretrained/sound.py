@@ -29,6 +29,25 @@ def zeroed(samples: Tensor, lengths: Tensor) -> Tensor:
     return samples.masked_fill(~mask(lengths, samples.shape[1]), 0.0)
 
 
+def flag(settings: Mapping[str, Any], key: str, default: bool) -> bool:
+    """A switch of preprocessor_config.json.
+
+    Raises:
+        ValueError: naming it, if it is neither true nor false.
+    """
+    if not isinstance(value := settings.get(key, default), bool):
+        raise ValueError(f"preprocessor.{key}: must be true or false, got {value!r}")
+    return value
+
+
+def _whole(settings: Mapping[str, Any], key: str, default: int) -> int:
+    """A number of preprocessor_config.json, at least 1."""
+    value = settings.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"preprocessor.{key}: must be a whole number above 0, got {value!r}")
+    return value
+
+
 class StackedFbank:
     """Kaldi's log mel energies, normalised per utterance and dimension, with adjacent frames joined.
 
@@ -38,13 +57,13 @@ class StackedFbank:
         settings: preprocessor_config.json.
 
     Raises:
-        ValueError: if the filters do not match the sampling rate.
+        ValueError: if the filters do not match the sampling rate, or a setting is no number.
     """
 
     def __init__(self, settings: Mapping[str, Any]) -> None:
-        self.stride = int(settings.get("stride", 2))
-        rate = int(settings.get("sampling_rate", 16000))
-        self.options = FbankOptions(num_mels=int(settings.get("num_mel_bins", 80)), sample_rate=rate)
+        self.stride = _whole(settings, "stride", 2)
+        rate = _whole(settings, "sampling_rate", 16000)
+        self.options = FbankOptions(num_mels=_whole(settings, "num_mel_bins", 80), sample_rate=rate)
         self.size = self.stride * self.options.dim
         self.least = self.options.length + (self.stride - 1) * self.options.shift
 
@@ -72,7 +91,7 @@ class LogMel(nn.Module):
         settings: preprocessor_config.json.
 
     Raises:
-        ValueError: if it requires added noise.
+        ValueError: if it requires added noise, or a setting is no number.
     """
 
     filters: Tensor
@@ -81,10 +100,10 @@ class LogMel(nn.Module):
         super().__init__()
         if settings.get("dither"):
             raise ValueError("preprocessor.dither: is not supported")
-        self.n_fft, self.hop = int(settings.get("n_fft", 400)), int(settings.get("hop_length", 160))
-        self.rate = int(settings.get("sampling_rate", 16000))
-        self.size = int(settings.get("feature_size", 80))
-        self.window = int(settings.get("chunk_length", 30)) * self.rate
+        self.n_fft, self.hop = _whole(settings, "n_fft", 400), _whole(settings, "hop_length", 160)
+        self.rate = _whole(settings, "sampling_rate", 16000)
+        self.size = _whole(settings, "feature_size", 80)
+        self.window = _whole(settings, "chunk_length", 30) * self.rate
         self.register_buffer(
             "filters", slaney_bank(self.size, self.n_fft, self.rate).float(), persistent=False
         )

@@ -20,7 +20,7 @@ from asr_topdown.models.pretrained.layers import (
     WindowBlock,
 )
 from asr_topdown.models.pretrained.library import published_network, random_network
-from asr_topdown.models.pretrained.sound import LogMel, StackedFbank
+from asr_topdown.models.pretrained.sound import LogMel, StackedFbank, flag
 from asr_topdown.nn.stage import Stage
 
 
@@ -113,7 +113,7 @@ def _taken_apart(
         return frontend, [ConformerBlock(layer=layer) for layer in layers_of], nn.Identity()
     stable = getattr(network.config, "do_stable_layer_norm", False)
     norm = network.encoder.layer_norm if stable else nn.Identity()
-    heard = ConvolutionFrontend(network=network, normalise=bool(preprocessor.get("do_normalize", True)))
+    heard = ConvolutionFrontend(network=network, normalise=flag(preprocessor, "do_normalize", True))
     if kind == "wavlm":
         table = layers_of[0].attention.rel_attn_embed
         return heard, [GatedBlock(layer=layer, table=table) for layer in layers_of], norm
