@@ -67,6 +67,7 @@ set_option() { # NAME VALUE WORD, the last as typed
         name)
             [[ $value =~ ^([^./-][^/]*)?$ ]] || usage_error "$word $value: must be a name without /, not begun by . or -" ;;
         path)
+            if [[ $value == -* ]]; then value=./$value; fi # no option of the programs that get it
             if [[ -n $value && ! -e $value && -e $caller/$value ]]; then value=$caller/$value; fi ;;
         settings)
             [[ $value == *=* ]] || usage_error "$word $value: must read KEY=VALUE"
@@ -74,6 +75,10 @@ set_option() { # NAME VALUE WORD, the last as typed
     esac
     printf -v "$name" %s "$value"
     [[ $name == stage || $name == stop_stage ]] || given_options+=("$word" "$2")
+}
+
+split_words() { # ARRAY TEXT: its words, on however many lines they are
+    IFS=$' \t\n' read -r -d "" -a "$1" <<<"$2" || true # it misses the character that ends a text, of which there is none
 }
 
 from_caller() { # a path below the recipe's folder, as seen from where run.sh was called

@@ -53,19 +53,19 @@ start_recipe() { # "$@": reads the options; finds the programs, and sets where t
     configured=(--config "$config" "${settings[@]}")
     features_hash=$(asr-topdown config "$config" "${settings[@]}" --hash features)
     tokens_hash=$(asr-topdown config "$config" "${settings[@]}" --hash text)
-    read -ra topdown_options <<<"$topdown_args"
+    split_words topdown_options "$topdown_args"
     decode_options=() score_options=()
     trap say_if_nothing_was_done EXIT
 }
 
 make_features() { # DATA TRAIN SET…
     data=$1 train_set=$2 features=$1/features-$features_hash log=$1/log
-    nested=$features/parts_${percents// /_}
     local sets=("${@:2}") sizes
+    split_words sizes "$percents"
+    nested=$features/parts_$(IFS=_; echo "${sizes[*]}")
     stage 1 features --in "${sets[@]/#/$data/}" -- \
         asr-topdown features "${sets[@]/#/$data/}" --out "$features" "${configured[@]}" "${feats_engine[@]}"
     if [[ $subset || $joint_data || $sweep_parts ]]; then
-        read -ra sizes <<<"$percents"
         stage 1 nested --in "$features/$train_set" -- \
             asr-topdown data nested "$features/$train_set" --percent "${sizes[@]}" --out "$nested"
     fi
@@ -94,8 +94,8 @@ train_on() { # TRAIN DEV
 read_by_training() { # TRAIN DEV TOKENS: paths; exp/TAG/features and exp/TAG/tokens.txt are links for convenience
     if ((stage <= 4 && stop_stage >= 3)) && [[ ${features:-} ]]; then
         mkdir -p "$exp"
-        ln -sfn "../../$features" "$exp/features"
-        ln -sfn "../../$3" "$exp/tokens.txt"
+        ln -sfnr "$features" "$exp/features" # -r: relative to where exp, which may be a link, really is
+        ln -sfnr "$3" "$exp/tokens.txt"
     fi
     inputs=("$@") log=$exp/log
     experiment=("${configured[@]}" --train "$1" --dev "$2" --tokens "$3" --exp "$exp" --device "$device")
@@ -104,12 +104,13 @@ read_by_training() { # TRAIN DEV TOKENS: paths; exp/TAG/features and exp/TAG/tok
 
 train_jointly() {
     stage 3 joint --in "${inputs[@]}" -- \
-        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" --search joint "${topdown_options[@]}"
+        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" "${topdown_options[@]}" \
+        --results "$results" --search joint
 }
 
 train_topdown() {
     stage 4 topdown --in "${inputs[@]}" -- \
-        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" --results "$results" "${topdown_options[@]}"
+        asr-topdown topdown "${experiment[@]}" "${search_engine[@]}" "${topdown_options[@]}" --results "$results"
 }
 
 decode() { # SET…
@@ -135,7 +136,8 @@ report() { # SET
 }
 
 run_again() { # OPTION…: this run.sh as it was called, with more options
-    "$script" "${given_options[@]}" --stage "$stage" --stop-stage "$stop_stage" "$@" </dev/null
+    attended "$script" "${given_options[@]}" --stage "$stage" --stop-stage "$stop_stage" "$@" </dev/null
+    end_if_asked
     stages_run=1
 }
 

@@ -4,7 +4,8 @@
 #     stage N NAME [--in FILE…] [--out FILE…] -- COMMAND…
 #
 # It runs if stage <= N <= stop_stage and the files after --in exist. Its output is shown and saved in
-# $log/N_NAME.log. When it fails, the end of its log and the command that reruns this stage are shown.
+# $log/N_NAME.log. When it fails, the end of its log and the command that reruns this stage are shown. A request to end
+# the script, SIGTERM or SIGHUP, is passed on to the command, which saves what it has done; the script waits for it.
 #
 # The commands of asr-topdown know what they have already done and say so. For a command that does not, --out names what
 # it makes: the stage is skipped while that exists and neither the command nor what is at --in (content of files;
@@ -45,7 +46,7 @@ stage() {
     fi
     rm -f "$record.done"
     echo "== stage $number · $name: $(as_typed "${command[@]}")"
-    "${command[@]}" 2>&1 | tee -i "$record.log" || status=$?
+    show_and_save "$record.log" "${command[@]}" || status=$?
     word=$(first_missing "${outputs[@]}")
     if ((!status)) && [[ $word ]]; then
         echo "the command succeeded but $word is missing" >>"$record.log"
@@ -54,6 +55,64 @@ stage() {
     if ((status)); then stage_failed "$number" "$name" "$record.log" "$status"; fi
     if ((${#outputs[@]})); then checksum "$(as_typed "${command[@]}")" "${inputs[@]}" >"$record.done"; fi
     echo "== stage $number · $name: done in $((SECONDS - start)) s"
+    end_if_asked
+}
+
+show_and_save() { # LOG COMMAND…: its status
+    local status=0 shown tee
+    exec {shown}> >(trap "" INT TERM HUP; exec tee "$1") # it ends when the command has closed its output
+    tee=$!
+    attended "${@:2}" >&"$shown" 2>&1 {shown}>&- || status=$?
+    exec {shown}>&-
+    wait "$tee" || true
+    return "$status"
+}
+
+# bash acts on a signal only after the command that it waits for, unless it waits by `wait`.
+asked="" attended="" signals=0
+
+attended() { # COMMAND…: runs it and passes requests to end on to it; its status
+    local status before
+    trap 'pass_on TERM' TERM
+    trap 'pass_on HUP' HUP
+    trap interrupted INT
+    # A command in the background ignores Ctrl-C unless told otherwise, and reads nothing.
+    (trap - INT QUIT; exec "$@") <&0 &
+    attended=$!
+    while true; do
+        before=$signals status=0
+        wait "$attended" || status=$?
+        if ((signals == before)); then break; fi # otherwise the signal has ended the waiting, not the command
+    done
+    trap - TERM HUP INT
+    attended=""
+    return "$status"
+}
+
+pass_on() { # SIGNAL: to the command that is attended; if it is a script, also to what that waits for
+    local script_waits_for=""
+    asked=$1
+    ((signals += 1))
+    echo "== SIG$1: passed on to what is running; waiting for its end" >&2
+    if [[ $(readlink "/proc/$attended/exe") == */*sh ]]; then
+        script_waits_for=$(cat "/proc/$attended/task/$attended/children")
+    fi
+    # shellcheck disable=SC2086 # these are words
+    kill -s "$1" "$attended" $script_waits_for 2>/dev/null || true
+}
+
+interrupted() { # Ctrl-C goes to all processes at a terminal; bash before 5 cannot undo that the command ignores it
+    ((signals += 1))
+    if ((0x$(sed -n 's/^SigIgn:\s*//p' "/proc/$attended/status" 2>/dev/null || true) & 2)); then
+        kill -s TERM "$attended" 2>/dev/null || true
+    fi
+}
+
+end_if_asked() { # of a command that has finished all the same
+    if [[ $asked ]]; then
+        echo "== ended, as asked by SIG$asked" >&2
+        exit $((128 + $(kill -l "$asked")))
+    fi
 }
 
 checksum() { # COMMAND FILE…: of everything a stage depends on, except the package's own code
@@ -72,7 +131,11 @@ checksum() { # COMMAND FILE…: of everything a stage depends on, except the pac
 
 stage_failed() { # NUMBER NAME LOG STATUS: says so, and ends the script with that status
     local what="FAILED with exit code $4"
-    if (($4 == 130)); then what=interrupted; fi
+    case $4 in
+        129) what="stopped by SIGHUP" ;;
+        130) what=interrupted ;;
+        143) what="stopped by SIGTERM" ;;
+    esac
     {
         echo "== stage $1 · $2: $what. The end of $(from_caller "$3"):"
         tail -n 10 "$3" | sed 's/^/   | /'

@@ -153,8 +153,8 @@ class Store:
     def save_results(self, tag: str, results: Sequence[Result]) -> Path:
         """Write results/<tag>.json, and return its path.
 
-        An earlier file is replaced if the new one includes all its networks (more seeds, more controls);
-        otherwise it belongs to another study and is moved to results/replaced.
+        An earlier file is replaced if the new one includes all its searches and networks (more seeds, more
+        controls); otherwise it belongs to another study and is moved to results/replaced.
 
         Raises:
             ValueError: if the tag cannot be a file name.
@@ -162,7 +162,7 @@ class Store:
         check_tag(tag)
         path = self.root / "results" / f"{tag}.json"
         remove_leftovers(path.parent)
-        if path.exists() and not _networks(self._earlier(tag)) <= _networks(results):
+        if path.exists() and not _includes(results, self._earlier(tag)):
             name = f"{tag}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json"
             kept = path.parent / "replaced" / name
             kept.parent.mkdir(exist_ok=True)
@@ -178,9 +178,7 @@ class Store:
             As `save_results`; or None, and nothing is written, if there are none, or the earlier file has
             searches or networks that are not among them.
         """
-        earlier = self._earlier(tag)
-        kept = {(one.search, one.seed) for one in earlier} <= {(one.search, one.seed) for one in results}
-        if not results or not kept or not _networks(earlier) <= _networks(results):
+        if not results or not _includes(results, self._earlier(tag)):
             return None
         return self.save_results(tag, results)
 
@@ -245,8 +243,11 @@ def _outcome_of(node: Node, path: Path, advice: str = "") -> Outcome:
         raise ValueError(f"{path}: damaged ({_one_line(error)}){advice}") from None
 
 
-def _networks(results: Sequence[Result]) -> set[str]:
-    return {step.node for result in results for step in result.steps}
+def _includes(results: Sequence[Result], earlier: Sequence[Result]) -> bool:
+    """Whether all searches of `earlier`, and all networks, are among those of `results`."""
+    searches = {(one.search, one.seed) for one in earlier} - {(one.search, one.seed) for one in results}
+    networks = {step.node for one in earlier for step in one.steps}
+    return not searches and networks <= {step.node for one in results for step in one.steps}
 
 
 def _one_line(error: Exception) -> str:

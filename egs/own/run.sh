@@ -16,7 +16,7 @@ start_recipe "$@"
 # 0 · Data: one table becomes three sets. If you already have tables for train, dev and test, put three commands here,
 # with --source TABLE --out data/SET and no --split. All audio is resampled to the configuration's rate.
 log=data/log
-read -ra table_options <<<"$table_args"
+split_words table_options "$table_args"
 rate=$(asr-topdown config "${configured[@]:1}" --section features.fbank.sample_rate)
 if [[ -z $source ]] && ((stage == 0)); then usage_error "--source is missing: where are the transcripts?"; fi
 stage 0 data --in "$source" --out data/{train,dev,test}/text -- \

@@ -5,9 +5,10 @@
 #     egs/prompts/demo.sh --seeds 1
 set -euo pipefail
 recipe=$(dirname "$0")/run.sh
+. "$(dirname "$0")/../../utils/stages.sh"
 english=(--tag demo --config conf/demo.yaml --results english --seeds "1,2,3" "$@")
 french=(--tag demo --config conf/transfer.yaml --results french --seeds "1,2,3" "$@" --language fr --set schedule.source=english)
-"$recipe" "${english[@]}" --stop-stage 2
-"$recipe" "${english[@]}" --stage 4 --stop-stage 6 # stage 4 does what stage 3 does, all seeds in parallel
-"$recipe" "${french[@]}" --stop-stage 2
-"$recipe" "${french[@]}" --stage 4
+attended "$recipe" "${english[@]}" --stop-stage 2
+attended "$recipe" "${english[@]}" --stage 4 --stop-stage 6 # stage 4 does what stage 3 does, all seeds in parallel
+attended "$recipe" "${french[@]}" --stop-stage 2
+attended "$recipe" "${french[@]}" --stage 4

@@ -1,10 +1,12 @@
 """The scripts around the stages (utils/*.sh), with a stand-in for `asr-topdown` that makes the outputs."""
 
+import contextlib
 import os
 import re
 import signal
 import subprocess
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -134,8 +136,8 @@ def test_settings_pass_through_and_processes_reach_decoding(stand_in, run_recipe
         for call in (call for call in made if call[0] == name):
             assert " --set train.epochs=2 --set schedule.controls=[] " in f"{' '.join(call)} "
     joint, study = (" ".join(call) for call in made if call[0] == "topdown")
-    assert "--search joint" in joint
-    assert "--results study" in study
+    assert joint.endswith("--results study --search joint")
+    assert study.endswith("--results study")
     for words in (joint, study):
         assert "--set schedule.seeds=[4,5]" in words
         assert "--workers 3" in words
@@ -143,9 +145,29 @@ def test_settings_pass_through_and_processes_reach_decoding(stand_in, run_recipe
         assert "--nj 3" in next(" ".join(call) for call in made if call[0] == name)
 
 
+def test_options_of_a_study_reach_its_joint_trainings_which_stay_joint(stand_in, run_recipe):
+    """A second study of a folder relinks no network of the first, and stage 3 is never another search."""
+    options = ["--results", "other", "--topdown-args", "--retries 3\n\t--search greedy --results x\n"]
+    assert run_recipe("prompts", *options, "--stop-stage", "4").returncode == 0
+    joint, study = (" ".join(call) for call in full_calls(stand_in, "prompts") if call[0] == "topdown")
+    assert joint.endswith(" --retries 3 --search greedy --results x --results other --search joint")
+    assert study.endswith(" --retries 3 --search greedy --results x --results other")
+
+
+def test_links_to_features_and_tokens_lead_there_although_exp_is_elsewhere(stand_in, run_recipe, tmp_path):
+    recipe = stand_in / "egs" / "prompts"
+    (tmp_path / "large" / "disk").mkdir(parents=True)
+    (recipe / "exp").symlink_to(tmp_path / "large" / "disk")
+    assert run_recipe("prompts", "--stop-stage", "3").returncode == 0
+    exp = recipe / "exp" / "blstm_ctc"
+    (features,), (tokens,) = recipe.glob("data/features-*"), recipe.glob("data/tokens-*/tokens.txt")
+    assert (exp / "features").resolve(strict=True) == features.resolve()
+    assert (exp / "tokens.txt").resolve(strict=True) == tokens.resolve()
+
+
 def test_parts_of_the_training_set(stand_in, run_recipe):
     """--subset and --joint-data: section 3 of the paper, on any corpus."""
-    options = ["--subset", "unseen", "--joint-data", "p10,p50", "--percents", "10 50", "--stop-stage", "4"]
+    options = ["--subset", "unseen", "--joint-data", "p10,p50", "--percents", "10\n 50", "--stop-stage", "4"]
     (stand_in / "bin" / "asr-topdown").write_text(
         STAND_IN.replace("esac", 'data) mkdir -p "$out"/train_{p10,p50,unseen} ;;\nesac')
     )
@@ -155,7 +177,7 @@ def test_parts_of_the_training_set(stand_in, run_recipe):
     assert made["data"] == f"data nested {features}/train --percent 10 50 --out {features}/parts_10_50"
     parts = f"{features}/parts_10_50/train"
     assert f"--train {parts}_unseen --dev {features}/dev " in made["topdown"]
-    assert made["topdown"].endswith(f"--joint-data {parts}_p10 {parts}_p50")
+    assert made["topdown"].endswith(f" --joint-data {parts}_p10 {parts}_p50 --results study")
     assert "--exp exp/blstm_ctc_unseen " in made["topdown"]
 
 
@@ -170,7 +192,7 @@ def test_a_sweep_over_parts_as_well(stand_in, run_recipe):
     (features,) = re.findall(r"--out (\S+)", made["features"])
     parts = f"{features}/parts_10_50/train"
     assert f"--train {features}/train --dev {features}/dev " in made["topdown"]
-    assert made["topdown"].endswith(f"--parts {parts}_p10 {parts}_p50")
+    assert made["topdown"].endswith(f" --parts {parts}_p10 {parts}_p50 --results study")
     assert "--exp exp/blstm_ctc " in made["topdown"]
 
 
@@ -223,13 +245,17 @@ def test_a_wrong_configuration_stops_before_the_first_stage(copy, run_recipe):
     assert not (copy / "egs/prompts/data").exists()
 
 
-def test_ctrl_c_says_how_to_go_on(stand_in):
+@contextlib.contextmanager
+def training_begun(stand_in: Path, *script: str) -> Iterator["subprocess.Popen[str]"]:
+    """A run of the prompts' recipe in its training, which on signal N takes a while and ends with 128 + N."""
     command = stand_in / "bin" / "asr-topdown"
-    waiting = "topdown | train) trap 'kill $!; exit 130' INT; touch ready; sleep 20 & wait"
+    end = "kill $!; sleep 0.3; echo saved; exit"
+    traps = "; ".join(f"trap '{end} {128 + number}' {number}" for number in (1, 2, 15))
+    waiting = f"topdown | train) {traps}; sleep 20 & touch ready; wait"
     command.write_text(STAND_IN.replace('topdown | train) mkdir -p "$exp/results"', waiting))
     recipe = stand_in / "egs" / "prompts"
     process = subprocess.Popen(
-        ["./run.sh"],
+        script or ["./run.sh"],
         cwd=recipe,
         env={"PATH": f"{stand_in / 'bin'}:/usr/bin:/bin"},
         stdout=subprocess.PIPE,
@@ -237,15 +263,43 @@ def test_ctrl_c_says_how_to_go_on(stand_in):
         text=True,
         start_new_session=True,  # a terminal sends Ctrl-C to every process of the group
     )
-    for _ in range(400):
+    for _ in range(600):
         if (recipe / "ready").exists():
             break
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
-    shown, _ = process.communicate(timeout=10)
+    yield process
+    with contextlib.suppress(ProcessLookupError):  # whatever is left over
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_ctrl_c_says_how_to_go_on(stand_in):
+    with training_begun(stand_in) as process:
+        os.killpg(process.pid, signal.SIGINT)
+        shown, _ = process.communicate(timeout=60)
     assert process.returncode == 130
     assert "stage 3 · joint: interrupted. The end of exp/blstm_ctc/log/3_joint.log:" in shown
+    assert "saved" in shown
     assert shown.rstrip().endswith("again: ./run.sh --stage 3 --stop-stage 3")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("script", [["./run.sh"], ["./demo.sh", "--stage", "0", "--stop-stage", "4"]])
+@pytest.mark.usefixtures("heard_hangups")
+def test_a_request_to_end_reaches_the_command_which_is_waited_for(number, script, stand_in):
+    with training_begun(stand_in, *script) as process:
+        process.send_signal(number)  # to the script alone
+        shown, _ = process.communicate(timeout=60)
+        with pytest.raises(ProcessLookupError):  # nothing of it still runs
+            os.killpg(process.pid, 0)
+    assert process.returncode == 128 + number
+    said = [line for line in shown.splitlines() if not line.startswith("   |")]
+    passed_on = said.index(f"== {number.name}: passed on to what is running; waiting for its end")
+    assert said.index("saved") > passed_on
+    assert (
+        f"· {'joint' if script == ['./run.sh'] else 'topdown'}: stopped by {number.name}. The end of "
+        in shown
+    )
+    assert "run.sh" in said[-1]
 
 
 def test_a_missing_output_is_a_failure(stand_in, run_recipe):
@@ -318,6 +372,9 @@ def test_paths_are_meant_from_where_one_stands(stand_in, run_recipe, tmp_path):
     assert f"--prompts {tmp_path}/sounds" in done.stdout
     report = stand_in / "egs/prompts/exp/blstm_ctc/report/report.html"
     assert done.stdout.splitlines()[-1] == f"== the report: {report.relative_to(tmp_path)}"
+    (tmp_path / "-n").mkdir()  # no option of the programs that get it
+    done = run_recipe("prompts", "--prompts", "-n", "--stop-stage", "0", cwd=tmp_path)
+    assert f"--prompts {tmp_path}/./-n" in done.stdout
     elsewhere = run_recipe("prompts", "--stage", "7", cwd=stand_in / "bin")
     assert elsewhere.stdout.splitlines()[-1] == f"== the report: {report}"
 

@@ -184,6 +184,19 @@ def test_results_of_another_study_under_the_same_tag_are_kept(tmp_path, caplog):
     assert store.load_results("earlier") == [joint, more]
 
 
+def test_results_that_lack_a_search_are_of_another_study_although_no_network_is_missing(tmp_path):
+    store = Store(tmp_path)
+    steps = (Step(JOINT.id, 0.25, True), Step(STEP.id, 0.3, True))
+    greedy, keep, none = (Result(name, 1, steps, STEP.id) for name in ("greedy", "keep", "none"))
+    store.save_results("study", [greedy, keep])
+    store.save_results("study", [greedy, none])
+    (kept,) = (tmp_path / "results" / "replaced").iterdir()
+    kept.rename(tmp_path / "results" / "earlier.json")
+    assert store.load_results("earlier") == [greedy, keep]
+    store.save_results("study", [greedy, none, keep])
+    assert not list((tmp_path / "results" / "replaced").iterdir())
+
+
 def test_what_could_not_finish_replaces_nothing_that_has_more(tmp_path):
     store = Store(tmp_path)
     joint = Result("greedy", 1, (Step(JOINT.id, 0.25, True),), JOINT.id)

@@ -11,7 +11,7 @@ if [[ $rt03 ]]; then
         asr-topdown prepare rt03 --rt03 "$rt03" --out "$data" --sample-rate "$rate"
 fi
 if [[ $speeds ]]; then
-    read -ra factors <<<"$speeds"
+    split_words factors "$speeds"
     stage 0 speed --in "$data/train/text" -- \
         asr-topdown data speed "$data/train" --factors "${factors[@]}" --out "$data/train_sp_${speeds// /_}"
 fi
