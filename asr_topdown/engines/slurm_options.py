@@ -6,6 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+_SAME = {"cpus_per_task": "cpus", "gpus_per_node": "gpus"}
+"""sbatch's names of options of ours."""
+_ONE = ("nodes", "ntasks", "ntasks-per-node")
+_LOG = "a job's output is in its own folder"
+_REQUEUED = "a job at its time limit is always requeued; requeues=N says how often"
+_OURS = {
+    "job-name": "jobs are found again by their names",
+    "output": _LOG,
+    "error": _LOG,
+    "open-mode": _LOG,
+    "signal": "notice=SECONDS says how long before its time limit a job is warned",
+    "requeue": _REQUEUED,
+    "no-requeue": _REQUEUED,
+    "array": "each job is submitted alone",
+    "wrap": "a job's command is the engine's own",
+    "chdir": "a job runs where the command does",
+    "parsable": "the engine reads what sbatch prints",
+    "test-only": "the engine reads what sbatch prints",
+}
 _TIME = re.compile(r"(?:(?P<days>\d+)-)?(?P<parts>\d+(?::\d+){0,2})")
 
 
@@ -16,8 +35,8 @@ class SlurmOptions:
     Attributes:
         time: time limit in minutes. Reaching it costs only queueing time: the job saves its state, is
             requeued and resumes; so a short limit, with which jobs start sooner, is a good choice.
-        gpus: GPUs per job.
-        cpus: CPUs per job; 0 = one per thread.
+        gpus: GPUs per job (also as sbatch's gpus-per-node).
+        cpus: CPUs per job (also as sbatch's cpus-per-task); 0 = one per thread.
         mem: memory per job, in sbatch's format (8G).
         notice: seconds before the limit at which the job is warned to save its state.
         requeues: how often a job may reach its limit.
@@ -46,13 +65,15 @@ def parse(given: Sequence[str]) -> SlurmOptions:
     """
     values: dict[str, str | tuple[str, ...]] = {}
     for words in given:
-        values |= _pairs(words) if "=" in words else _file(Path(words))
+        pairs = _pairs(words) if "=" in words else _file(Path(words))
+        values |= {_name(key): value for key, value in pairs.items()}
     known: dict[str, object] = {}
     sbatch: dict[str, str] = {}
-    for key, value in values.items():
-        name = key.replace("-", "_")
+    for name, value in values.items():
+        key = name.replace("_", "-")
         if name == "sbatch" or name not in SlurmOptions.__dataclass_fields__:
-            sbatch[key.replace("_", "-")] = _text(key, value)
+            _check_not_ours(key, _text(key, value))
+            sbatch[key] = _text(key, value)
         elif name == "setup":
             known[name] = value if isinstance(value, tuple) else (value,)
         elif name == "time":
@@ -62,6 +83,19 @@ def parse(given: Sequence[str]) -> SlurmOptions:
         else:
             known[name] = _whole(key, _text(key, value))
     return SlurmOptions(sbatch=sbatch, **known)  # type: ignore[arg-type]
+
+
+def _name(key: str) -> str:
+    name = key.replace("-", "_")
+    return _SAME.get(name, name)
+
+
+def _check_not_ours(key: str, value: str) -> None:
+    """Refuse what the engine sets itself: without it, jobs would not be found, saved or resumed."""
+    if key in _OURS:
+        raise ValueError(f"--slurm {key}={value}: cannot be chosen: {_OURS[key]}")
+    if key in _ONE and value != "1":
+        raise ValueError(f"--slurm {key}={value}: must be 1: a job is one process")
 
 
 def _pairs(words: str) -> dict[str, str | tuple[str, ...]]:

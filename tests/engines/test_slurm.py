@@ -89,6 +89,32 @@ def test_options_are_read_from_pairs_and_files(tmp_path):
             parse([words])
 
 
+def test_sbatchs_own_names_of_our_options_are_the_same_options():
+    assert parse(["cpus-per-task=4,gpus_per_node=2"]) == SlurmOptions(cpus=4, gpus=2)
+    assert parse(["cpus=2", "cpus-per-task=4", "cpus=3"]).cpus == 3
+    assert parse(["mail_user=me", "mail-user=you"]).sbatch == {"mail-user": "you"}
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("job-name=foo", "job-name=foo: cannot be chosen: jobs are found again by their names"),
+        ("job_name=foo", "job-name=foo: cannot be chosen"),
+        ("signal=USR1@60", "signal=USR1@60: cannot be chosen: notice=SECONDS says"),
+        ("output=x.log", "output=x.log: cannot be chosen: a job's output is in its own folder"),
+        ("error=x.log", "error=x.log: cannot be chosen"),
+        ("open-mode=truncate", "open-mode=truncate: cannot be chosen"),
+        ("no-requeue=", "no-requeue=: cannot be chosen: .* requeues=N says how often"),
+        ("array=0-3", "array=0-3: cannot be chosen"),
+        ("nodes=2", "nodes=2: must be 1: a job is one process"),
+        ("ntasks=2", "ntasks=2: must be 1"),
+    ],
+)
+def test_options_that_the_engine_sets_itself_are_refused(words, message):
+    with pytest.raises(ValueError, match=f"^--slurm {message}"):
+        parse(["nodes=1,ntasks-per-node=1", words])
+
+
 def joint_and_children(joint, children):
     """A search: a joint training, then `children` of it side by side."""
     outcome = yield from train_one(joint)
