@@ -125,15 +125,41 @@ def link(target: Path | str, path: Path | str) -> None:
         new.unlink(missing_ok=True)
 
 
-def write_text(path: Path | str, text: str) -> None:
-    """Write `text` (UTF-8) to `path` atomically."""
+def write_text(path: Path | str, text: str, *, readers: bool = False) -> None:
+    """Write `text` (UTF-8) to `path` atomically.
+
+    Args:
+        path: the file.
+        text: its content. The name of a file or folder that is not UTF-8 cannot be part of it.
+        readers: whether people read it, for whom such a name is written as by `printable`.
+
+    Raises:
+        ValueError: naming the line and the name that is not UTF-8.
+        OSError: as `written_aside`.
+    """
+    try:
+        content = (printable(text) if readers else text).encode()
+    except UnicodeEncodeError as error:
+        begin = max(text.rfind(blank, 0, error.start) for blank in " \t\n") + 1
+        name, line = printable(text[begin:].split(maxsplit=1)[0]), text.count("\n", 0, begin) + 1
+        raise ValueError(f"{path}:{line}: cannot hold a name that is not UTF-8 ({name}): rename it") from None
     with written_aside(path) as aside:
-        aside.write_text(text, encoding="utf-8", newline="\n")
+        aside.write_bytes(content)
+
+
+def printable(text: str) -> str:
+    """`text` with the bytes of names that are not UTF-8 as escapes, which in JSON stand for the same name."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def json_text(value: Any, **options: Any) -> str:
+    """`value` as JSON that can be written as UTF-8, whatever names of files are in it."""
+    return printable(json.dumps(value, ensure_ascii=False, **options))
 
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
-    write_text(path, json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False) + "\n")
+    write_text(path, json_text(value, indent=2, sort_keys=True) + "\n")
 
 
 def read_json(path: Path | str) -> Any:

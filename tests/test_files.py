@@ -2,6 +2,7 @@
 
 import errno
 import gzip
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -33,7 +34,7 @@ def test_a_full_disk_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         raise OSError(errno.ENOSPC, "No space left on device")
 
     files.write_text(tmp_path / "a", "old")
-    monkeypatch.setattr(Path, "write_text", full)
+    monkeypatch.setattr(Path, "write_bytes", full)
     with pytest.raises(OSError, match=r"cannot write .*/a: No space left on device") as caught:
         files.write_text(tmp_path / "a", "new")
     assert caught.value.errno == errno.ENOSPC
@@ -111,3 +112,26 @@ def test_what_a_killed_process_was_writing_is_removed_and_nothing_else(tmp_path:
         assert len(list(tmp_path.glob(".mine.*"))) == 1  # its process lives
     files.remove_leftovers(tmp_path, of_anybody=True)  # for who holds the folder's lock
     assert sorted(path.name for path in tmp_path.iterdir()) == [".hidden.tmp", "b.tmp", "mine"]
+
+
+NOT_UTF_8 = os.fsdecode(b"caf\xe9")  # a name of a folder, in Latin-1
+
+
+def test_json_holds_any_name_of_a_file(tmp_path: Path) -> None:
+    value = {"folder": f"/data/{NOT_UTF_8}", "word": "é\U0001f600 \\udce9"}
+    files.write_json(tmp_path / NOT_UTF_8 / "a.json", value)
+    assert files.read_json(tmp_path / NOT_UTF_8 / "a.json") == value
+    assert '"/data/caf\\udce9"' in (tmp_path / NOT_UTF_8 / "a.json").read_text(encoding="utf-8")
+
+
+def test_a_table_that_would_hold_a_name_that_is_not_utf_8_is_refused_and_a_report_escapes_it(
+    tmp_path: Path,
+) -> None:
+    text = f"a one\nb /data/{NOT_UTF_8}/x.ark:3\n"
+    with pytest.raises(
+        ValueError, match=r"feats\.scp:2: .* not UTF-8 \(/data/caf\\udce9/x\.ark:3\): rename it$"
+    ):
+        files.write_text(tmp_path / "feats.scp", text)
+    assert not list(tmp_path.iterdir())
+    files.write_text(tmp_path / "report.md", text, readers=True)
+    assert (tmp_path / "report.md").read_text() == "a one\nb /data/caf\\udce9/x.ark:3\n"

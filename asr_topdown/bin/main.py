@@ -7,10 +7,12 @@ torch; so help is there at once.
 
 import argparse
 import ast
+import codecs
 import contextlib
 import difflib
 import errno
 import importlib
+import io
 import os
 import select
 import signal
@@ -108,6 +110,7 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
     from asr_topdown.engines.interruption import Interrupted, listening
     from asr_topdown.engines.job import no_memory
 
+    _print_any_name()
     try:
         with listening(signal.SIGTERM, signal.SIGHUP):
             if "device" in args and getattr(args, "engine", "local") == "local":
@@ -145,6 +148,18 @@ def explain(error: Exception) -> str:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         text += " (make room and run the same command again: what is finished is kept)"
     return text or type(error).__name__
+
+
+def _print_any_name() -> None:
+    """Let stdout take names of files that are not UTF-8, as they are, and stdin give them.
+
+    Elsewhere than in a UTF-8 locale, what cannot be shown is escaped rather than an error after the work.
+    """
+    for stream in (sys.stdin, sys.stdout):
+        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
+            unicode = codecs.lookup(stream.encoding).name == "utf-8"
+            escaped = "surrogateescape" if unicode or stream is sys.stdin else "backslashreplace"
+            stream.reconfigure(errors=escaped)
 
 
 def _stdout_is_closed() -> bool:

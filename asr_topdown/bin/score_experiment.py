@@ -2,7 +2,6 @@
 
 import argparse
 import contextlib
-import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -76,7 +75,7 @@ def _scored_study(args: argparse.Namespace, tag: str) -> dict[str, str]:
     shown = "\n".join(texts)
     print(shown)
     kept[f"{tag}.txt"] = f"{shown}\n"
-    kept[f"{tag}.json"] = json.dumps(documents, indent=2, ensure_ascii=False) + "\n"
+    kept[f"{tag}.json"] = files.json_text(documents, indent=2) + "\n"
     return kept
 
 

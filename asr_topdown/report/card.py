@@ -24,7 +24,7 @@ def write_cards(experiment: Experiment) -> list[Path]:
     for key, training in experiment.trainings.items():
         if training.outcome is not None and (key in named or not named):
             path = store.node_dir(key) / NAME
-            write_text(path, card(experiment, key, named.get(key, f"nodes/{key}")))
+            write_text(path, card(experiment, key, named.get(key, f"nodes/{key}")), readers=True)
             written.append(path)
     return written
 

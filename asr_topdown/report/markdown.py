@@ -38,7 +38,7 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 def write(experiment: Experiment, parts: Sequence[Part], folder: Path) -> None:
     """Write report.md, its plots and its tables to `folder`."""
     texts = [text for part in parts if (text := _part(experiment, part, folder))]
-    write_text(folder / "report.md", "\n".join(texts))
+    write_text(folder / "report.md", "\n".join(texts), readers=True)
 
 
 def table(one: Table) -> str:
@@ -79,7 +79,7 @@ def _part(experiment: Experiment, part: Part, folder: Path) -> str:
         case Terms() | Examples():
             return _definitions(part)
         case Table():
-            write_text(folder / f"{part.name}.csv", part.csv())
+            write_text(folder / f"{part.name}.csv", part.csv(), readers=True)
             return table(part)
         case Figure() | Intervals():
             return _figure(part, folder)

@@ -50,7 +50,7 @@ def write_report(root: Path | str, set_name: str = "test") -> Path:
     folder = experiment.root / "report"
     parts = build(experiment)
     markdown.write(experiment, parts, folder)
-    write_text(folder / "report.html", html.page(experiment, parts))
+    write_text(folder / "report.html", html.page(experiment, parts), readers=True)
     write_cards(experiment)
     return folder / "report.md"
 

@@ -59,7 +59,7 @@ def write_probe(probed: Probed, folder: Path) -> Table:
         for name, folds in probed.folds.items()
     ]
     write_json(folder / "probe.json", {**probed.settings, "chance": list(probed.chance), "layers": layers})
-    write_text(folder / "probe.csv", table.csv())
+    write_text(folder / "probe.csv", table.csv(), readers=True)
     plot_figure(folder / "probe.png", _figure(probed))
     return table
 
@@ -102,7 +102,7 @@ def write_cka(
     table = cka_table(rows, columns, values)
     plain = [[_finite(value) for value in own] for own in values]
     write_json(folder / "cka.json", {**settings, "rows": [*rows], "columns": [*columns], "cka": plain})
-    write_text(folder / "cka.csv", table.csv())
+    write_text(folder / "cka.csv", table.csv(), readers=True)
     plot_heat_map(folder / "cka.png", rows, columns, values, x_name=names[1], y_name=names[0])
     return table
 

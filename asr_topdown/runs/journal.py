@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import asr_topdown
+from asr_topdown.files import json_text
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,7 @@ def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> 
     start = began.astimezone(UTC).isoformat(timespec="seconds")
     command = Command(tuple(argv), str(Path.cwd()), start, seconds, exit_code, asr_topdown.__version__)
     with (root / "commands.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json.dumps(asdict(command), ensure_ascii=False) + "\n")
+        file.write(json_text(asdict(command)) + "\n")
 
 
 def recorded(root: Path) -> tuple[Command, ...]:

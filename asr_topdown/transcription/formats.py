@@ -1,9 +1,9 @@
 """Transcripts as plain text, JSON, ctm (for scoring) and SubRip (subtitles)."""
 
 import dataclasses
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
+from asr_topdown.files import json_text
 from asr_topdown.transcription.transcript import Segment, Transcript, Word
 
 CUE_SECONDS, CUE_LINE, CUE_PAUSE = 6.0, 42, 0.8
@@ -21,7 +21,7 @@ def as_json(transcript: Transcript, name: str) -> str:
     del record["source"]
     for one, segment in zip(record["segments"], transcript.segments, strict=True):
         one["text"] = segment.text
-    return json.dumps(_rounded(record), ensure_ascii=False) + "\n"
+    return json_text(_rounded(record)) + "\n"
 
 
 def ctm(transcript: Transcript, name: str) -> str:

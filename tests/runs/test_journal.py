@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import time
@@ -112,3 +113,29 @@ def test_of_several_processes_one_tells(
         monkeypatch.setenv("RANK", rank)
         command(tmp_path, lambda args: 0)
     assert len((tmp_path / "commands.jsonl").read_text().splitlines()) == 1
+
+
+def test_words_and_folders_that_are_not_utf_8_are_no_error_after_the_work(
+    tmp_path: Path, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = os.fsdecode(b"caf\xe9")
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    out = folder / "out"
+    with out.open("w", encoding="utf-8") as stdout, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
+        assert command(folder, lambda args: print(args.exp)) == 0
+    assert out.read_bytes() == os.fsencode(folder) + b"\n"
+    (done,) = recorded(folder)
+    assert (done.argv[-1], done.folder) == (str(folder), str(folder))
+
+
+def test_where_stdout_is_not_utf_8_what_it_cannot_show_is_escaped(
+    tmp_path: Path, command: Callable[..., int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "out"
+    with out.open("w", encoding="latin-1") as stdout, monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", stdout)
+        assert command(tmp_path, lambda args: print("é 0.3 → 0.2")) == 0
+    assert out.read_bytes() == b"\xe9 0.3 \\u2192 0.2\n"
