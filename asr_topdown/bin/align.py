@@ -30,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=options.folder,
         required=True,
         metavar="DIR",
         help="writes `ctm`, `scores` (log-probability per frame: low where a transcript does not match) and "

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("second", type=Path, metavar="MODEL_B", help="of another, or the same")
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="gets cka.json, cka.csv and cka.png"
+        "--out", type=options.folder, required=True, metavar="DIR", help="gets cka.json, cka.csv and cka.png"
     )
     parser.add_argument(
         "--layers",

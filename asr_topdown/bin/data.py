@@ -5,6 +5,7 @@ from collections.abc import Callable, Container, Sequence
 from pathlib import Path
 
 from asr_topdown import datadir, files
+from asr_topdown.bin import options
 from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
@@ -55,7 +56,9 @@ def _add(
     )
     number = "+" if several else 1
     parser.add_argument("sources", nargs=number, type=Path, metavar="DIR", help="data directory")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="the new data directory")
+    parser.add_argument(
+        "--out", type=options.folder, required=True, metavar="DIR", help="the new data directory"
+    )
     parser.set_defaults(make=make)
     return parser
 

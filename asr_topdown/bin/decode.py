@@ -30,7 +30,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--exp", type=Path, metavar="DIR", help="decode with every network of its studies")
+    which.add_argument(
+        "--exp", type=options.folder, metavar="DIR", help="decode with every network of its studies"
+    )
     which.add_argument("--model", type=Path, metavar="DIR", help="decode with the network in this folder")
     parser.add_argument(
         "--results",
@@ -38,7 +40,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="TAG",
         help="with --exp: only the networks of these studies",
     )
-    parser.add_argument("--out", type=Path, metavar="DIR", help="with --model: write OUT/<set>/text")
+    parser.add_argument(
+        "--out", type=options.folder, metavar="DIR", help="with --model: write OUT/<set>/text"
+    )
     options.add_config(parser, required=False)
     options.add_device(parser)
     options.add_nj(parser)

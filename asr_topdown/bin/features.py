@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser)
     parser.add_argument(
         "--out",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="leave the data directories unchanged: copy their tables to DIR/NAME, and write features there",
     )

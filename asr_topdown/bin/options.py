@@ -26,6 +26,15 @@ def positive(text: str) -> float:
     return value
 
 
+def folder(text: str) -> Path:
+    """Parse the path of a folder that exists or can be created: neither it nor one above it is a file."""
+    path = Path(text)
+    there = next((str(one) for one in (path, *path.parents) if os.path.exists(one)), "")
+    if there and not os.path.isdir(there):
+        raise argparse.ArgumentTypeError(f"{there} is not a folder")
+    return path
+
+
 def seed(text: str) -> int:
     """Parse a seed, within the limits of those in a configuration."""
     if not 0 <= (value := int(text)) < 2**31:
@@ -133,15 +142,16 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--tokens", type=Path, required=True, metavar="FILE", help="from `asr-topdown tokens`"
     )
-    parser.add_argument("--exp", type=Path, required=True, metavar="DIR", help="experiment folder")
+    parser.add_argument("--exp", type=folder, required=True, metavar="DIR", help="experiment folder")
     add_device(parser)
 
 
-def check_units(experiments: "Iterable[Experiment]") -> None:
+def check_units(args: argparse.Namespace, experiments: "Iterable[Experiment]") -> None:
     """Reject units of another language before training, and log what becomes `<unk>`."""
     remarks = [remark for experiment in experiments for remark in experiment.check_units()]
-    for remark in dict.fromkeys(remarks):
-        log.warning(remark)
+    if not _starts_ddp(args):  # whose processes will log it
+        for remark in dict.fromkeys(remarks):
+            log.warning(remark)
 
 
 def add_ddp(parser: argparse.ArgumentParser) -> None:
@@ -156,17 +166,34 @@ def add_ddp(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def start_ddp(args: argparse.Namespace) -> None:
-    """Replace this process by torchrun with `--ddp` processes of this command, unless already done."""
+def check_ddp(args: argparse.Namespace) -> None:
+    """Reject a number of processes that `start_ddp` could not start."""
     if args.ddp < 1:
         raise ValueError(f"--ddp {args.ddp}: must be at least 1")
-    if args.ddp == 1 or "LOCAL_RANK" in os.environ:
+    if not _starts_ddp(args):
         return
     if args.engine != "local":
         raise ValueError(f"--ddp {args.ddp} is for this machine, not for --engine {args.engine}")
+    if args.device not in ("cuda", "cpu"):
+        raise ValueError(f"--device {args.device}: several processes cannot share it, say cuda")
     if args.device == "cuda" and args.ddp > _visible_gpus():
         raise ValueError(f"--ddp {args.ddp}: there are {_visible_gpus()} GPUs")
-    launcher = ["-m", "torch.distributed.run", "--standalone", f"--nproc-per-node={args.ddp}"]
+    if (getattr(args, "workers", None) or 1) > 1:
+        raise ValueError(f"--workers {args.workers}: with --ddp one network is trained at a time")
+
+
+def _starts_ddp(args: argparse.Namespace) -> bool:
+    return args.ddp > 1 and "LOCAL_RANK" not in os.environ
+
+
+def start_ddp(args: argparse.Namespace) -> None:
+    """Replace this process by torchrun with `--ddp` processes of this command, unless already done.
+
+    What a user can do wrong is checked before, so that it is said once and not by every process.
+    """
+    if not _starts_ddp(args):
+        return
+    launcher = ["-m", "asr_topdown.train.launch", "--standalone", f"--nproc-per-node={args.ddp}"]
     sys.stdout.flush()
     os.execv(  # noqa: S606 - no shell is wanted
         sys.executable, [sys.executable, *launcher, "-m", "asr_topdown.bin.main", *args.command_line]

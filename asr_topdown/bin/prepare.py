@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
+from asr_topdown.bin import options, prepare_calls, prepare_table, prepare_text
 from asr_topdown.corpora import an4, fsdd, fsdd_labels, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
@@ -53,14 +53,16 @@ def _add(corpora: Subparsers, name: str, help_: str, example: str) -> argparse.A
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where to write the data")
+    parser.add_argument(
+        "--out", type=options.folder, required=True, metavar="DIR", help="where to write the data"
+    )
     return parser
 
 
 def _add_downloads(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--downloads",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="where to keep downloads (default: `downloads` next to --out)",
     )

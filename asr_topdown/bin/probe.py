@@ -36,7 +36,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--model", type=Path, required=True, metavar="DIR", help="folder of a trained network"
     )
     parser.add_argument(
-        "--out", type=Path, required=True, metavar="DIR", help="gets probe.json, probe.csv and probe.png"
+        "--out",
+        type=options.folder,
+        required=True,
+        metavar="DIR",
+        help="gets probe.json, probe.csv and probe.png",
     )
     parser.add_argument(
         "--layers",

@@ -1,7 +1,8 @@
 """`asr-topdown report`: tables with statistics, figures and the tree of trainings of an experiment folder."""
 
 import argparse
-from pathlib import Path
+
+from asr_topdown.bin import options
 
 HELP = (
     "write a report (HTML and Markdown) on an experiment: tables, statistics, plots and the tree of trainings"
@@ -17,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "exp",
-        type=Path,
+        type=options.folder,
         nargs="+",
         metavar="EXP",
         help="experiment folder, finished or not; several also give a table of all",
@@ -25,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--set-name", default="test", metavar="NAME", help="the decoded set to report")
     parser.add_argument(
         "--over-data",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="no pages: the experiments are one design on increasing amounts of data; write the searches' "
         "gain over joint training to DIR",

@@ -33,7 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--exp",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="instead of HYP: each seed of an experiment's studies, joint against top-down; also written to "
         "EXP/results/REF/TAG.txt and .json, with the alignments next to them",

@@ -77,7 +77,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--source-exp",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="experiment folder with the study schedule.source, from another recipe (default: EXP)",
     )
@@ -98,6 +98,7 @@ def run(args: argparse.Namespace) -> None:
     # Trainings set up their own logs; before them, only problems are shown.
     log_to_stderr(logging.WARNING)
     check_tag(args.results)
+    options.check_ddp(args)
     config = options.read_config(args)
     if args.source_exp and not config.schedule.source:
         raise ValueError(f"--source-exp {args.source_exp}: there is no schedule.source to look for in it")
@@ -125,8 +126,8 @@ def run(args: argparse.Namespace) -> None:
         workers = options.read_engine(args, threads=config.run.threads).local_workers
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
+    options.check_units(args, experiments)
     options.start_ddp(args)
-    options.check_units(experiments)
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:
         if not world.leads:
@@ -179,8 +180,8 @@ def _engine(
         with engine_config.open_engine(wanted) as engine:
             yield driver.submitter(engine, train, store=store)
         return
-    if (args.workers or 1) > 1:
-        raise ValueError(f"--workers {args.workers}: with --ddp one network is trained at a time")
+    if (args.workers or 1) > 1:  # torchrun was started by hand
+        raise ValueError(f"--workers {args.workers}: with torchrun one network is trained at a time")
     with ranks.run_rank0(train, world) as submit:
         yield submit
 

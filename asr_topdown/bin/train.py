@@ -72,7 +72,7 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.runs.store import Store
     from asr_topdown.train import distributed
 
-    options.start_ddp(args)
+    options.check_ddp(args)
     log_to_stderr()
     asked = _asked(options.read_config(args), args)
     if args.link is not None:
@@ -81,10 +81,12 @@ def run(args: argparse.Namespace) -> None:
     if args.engine != "local":
         _finish(_train_elsewhere(args, asked), store, args.link)
         return
+    experiment = _experiment(args, asked)
+    options.check_units(args, [experiment])
+    node = _node(args, experiment, asked.train, store)
+    options.start_ddp(args)
     with distributed.join(args.device) as world:
-        experiment = _experiment(args, asked)
-        options.check_units([experiment])
-        outcome = run_node(_node(args, experiment, asked.train, store), experiment, store)
+        outcome = run_node(node, experiment, store)
         if world.leads:
             _finish(outcome, store, args.link)
 
@@ -163,7 +165,7 @@ def _train_elsewhere(args: argparse.Namespace, asked: "Config") -> "Outcome":
     from asr_topdown.study.worker import train_node
 
     experiment = _experiment(args, asked)
-    options.check_units([experiment])
+    options.check_units(args, [experiment])
     store = Store(args.exp, models=_models(asked), decoder=decoder_of(experiment))
     node = _node(args, experiment, asked.train, store)
     train = functools.partial(train_node, experiments=(experiment,), store=store)

@@ -40,7 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--out",
-        type=Path,
+        type=options.folder,
         metavar="DIR",
         help="write one file per audio file there instead of to standard output",
     )

@@ -257,3 +257,26 @@ class TestDoctor:
         finding = doctor._disk(tmp_path)
         assert finding.state == "warning"
         assert finding.what.startswith("0.5 GB free in")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(f"{command} --exp" for command in ("train", "topdown", "decode", "score")),
+        *(f"{command} --out" for command in ("features", "decode", "transcribe", "align", "probe", "cka")),
+        *(
+            "report",
+            "topdown --source-exp",
+            "prepare an4 --out",
+            "prepare an4 --downloads",
+            "data split --out",
+        ),
+    ],
+)
+def test_a_file_where_a_folder_must_be_is_refused_before_any_work(words, tmp_path, capsys):
+    (tmp_path / "file").touch()
+    for path in (tmp_path / "file", tmp_path / "file" / "a" / "b"):
+        with pytest.raises(SystemExit) as left:
+            main.main([*words.split(), str(path)])
+        assert left.value.code == 2
+        assert capsys.readouterr().err.endswith(f": {tmp_path}/file is not a folder\n")

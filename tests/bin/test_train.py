@@ -1,5 +1,6 @@
 """Errors of `asr-topdown train`: one line that names the culprit, before any work if possible."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -157,3 +158,47 @@ def test_a_dev_set_without_a_loss_is_found_before_the_first_epoch(
     (line,) = errors(capsys.readouterr().err)
     assert f"{data / 'dev'}: the dev set has no loss, since no utterance can be aligned (spk-000: " in line
     assert not list(data.glob("exp/nodes/*/metrics.jsonl"))
+
+
+# --- several processes ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("command", "more", "message"),
+    [
+        ("train", ["--dev", "/nonexistent"], "/nonexistent"),
+        ("train", ["--set", "train.epoch=1"], "train.epochs"),
+        ("train", ["--link", "config.yaml"], "config.yaml: there, and not a symbolic link"),
+        ("train", ["--init", "/nonexistent"], "/nonexistent"),
+        ("topdown", ["--dev", "/nonexistent"], "/nonexistent"),
+        ("topdown", ["--workers", "3"], "--workers 3: with --ddp one network is trained at a time"),
+    ],
+)
+def test_what_is_wrong_is_said_before_several_processes_start(
+    command: str,
+    more: list[str],
+    message: str,
+    data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(data)
+    monkeypatch.setattr(os, "execv", lambda *words: pytest.fail(f"{words} started"))
+    assert main.main([command, *arguments(data, "--ddp", "2", *more)[1:]]) == 1
+    (said,) = faults(capsys.readouterr().err)
+    assert said.startswith(f"asr-topdown {command}: error: ")
+    assert message in said
+
+
+def test_several_processes_are_started_when_all_is_right(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class StartedError(Exception):
+        pass
+
+    def start(program: str, words: list[str]) -> None:
+        assert words[:5] == [program, "-m", "asr_topdown.train.launch", "--standalone", "--nproc-per-node=2"]
+        assert words[5:] == ["-m", "asr_topdown.bin.main", *arguments(data, "--ddp", "2")]
+        raise StartedError
+
+    monkeypatch.setattr(os, "execv", start)
+    with pytest.raises(StartedError):
+        main.main(arguments(data, "--ddp", "2"))
