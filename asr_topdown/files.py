@@ -11,7 +11,7 @@ import secrets
 import socket
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +52,11 @@ def require_folder(folder: Path) -> None:
     """Raise a FileNotFoundError unless this is a folder."""
     if not folder.is_dir():
         raise FileNotFoundError(f"{folder}: no such folder")
+
+
+def without_hidden(paths: Iterable[Path]) -> Iterator[Path]:
+    """Leave out paths whose name starts with a dot: macOS puts a `._NAME` beside each file on foreign disks."""
+    return (path for path in paths if not path.name.startswith("."))
 
 
 def check_link(path: Path) -> None:

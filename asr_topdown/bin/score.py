@@ -48,7 +48,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         default=[],
         metavar="HYP2",
         help="a second system to test against the first: as many seeds of another way of training, in the "
-        "same order",
+        "same order; differences are second - first, so negative if it has fewer errors",
     )
     parser.add_argument(
         "--units",

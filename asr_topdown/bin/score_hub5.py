@@ -1,13 +1,12 @@
 """`asr-topdown score --stm --glm`: Hub-5 word errors, as counted by NIST on eval2000 and RT-03."""
 
 import argparse
-import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 from asr_topdown import datadir, files
-from asr_topdown.bin.scored import Scored
+from asr_topdown.bin.scored import DIRECTION, Scored
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
 from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
@@ -92,11 +91,9 @@ def _compare(
             seed=args.seed,
         )
         lines.append(
-            f"{name:10} first - second = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)"
+            f"{name:10} {DIRECTION} = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)"
         )
-        differences[name] = {
-            key: value if math.isfinite(value) else None for key, value in vars(found).items()
-        }
+        differences[name] = {"direction": DIRECTION, **found.to_json()}
     return lines, differences
 
 
@@ -109,8 +106,7 @@ def _compared_with_hubscr(
 
 
 def _points(found: RateDifference) -> str:
-    values = (found.difference, found.low, found.high)
-    difference, low, high = (f"{100 * value:+.2f}" for value in values)
+    difference, low, high = (f"{100 * value:+.2f}" for value in found.second_minus_first())
     return f"{difference} [{low}, {high}] points"
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from asr_topdown import datadir, files
 from asr_topdown.bin import score_hub5
-from asr_topdown.bin.scored import Scored
+from asr_topdown.bin.scored import DIRECTION, Scored
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import RATE_KEYS, Unit
 from asr_topdown.score.mapsswe import mapsswe
@@ -130,8 +130,12 @@ def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) 
         for one, other in zip(first.utterances, second.utterances, strict=True)
     )
     shown = text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs))
-    numbers = {name: _finite(value) for name, value in vars(bootstrap).items()}
-    return shown, {"unit": first.unit, "bootstrap": numbers, "mapsswe": vars(pairs)}
+    return shown, {
+        "unit": first.unit,
+        "direction": DIRECTION,
+        "bootstrap": bootstrap.to_json(),
+        "mapsswe": {**vars(pairs), "mean": 0.0 - pairs.mean, "z": 0.0 - pairs.z},
+    }
 
 
 def _over_seeds(reports: Sequence[ScoreReport]) -> str:
@@ -146,14 +150,14 @@ def _compare_seeds(
     """Test the difference of two ways of training; return text and JSON values."""
     errors = [[[one.counts.errors for one in report.utterances] for report in way] for way in (first, second)]
     columns = _columns(first[0], args)
-    found = compare_seeds(errors[0], errors[1], columns["references"], blocks=columns["blocks"])
+    found = compare_seeds(errors[1], errors[0], columns["references"], blocks=columns["blocks"])
     if found.interval is None or found.p_value is None:
         tested = f"no interval and no p with fewer than {MIN_SEEDS} seeds"
     else:
-        low, high = (f"{-100 * end:+.2f}" for end in reversed(found.interval))
+        low, high = (f"{100 * end:+.2f}" for end in found.interval)
         tested = f"95 % interval {low} to {high}, p = {found.p_value:.3f}"
-    line = f"{first[0].name}: second − first {-100 * found.difference:+.2f} points, {tested}"
-    return line, {"unit": first[0].unit, **vars(found)}
+    line = f"{first[0].name}: second - first {100 * found.difference:+.2f} points, {tested}"
+    return line, {"unit": first[0].unit, "direction": DIRECTION, **vars(found)}
 
 
 def _finite(value: float) -> float | None:

@@ -4,6 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 
+DIRECTION = "second - first"
+"""Of all differences of error rates: negative if the second system (--compare) is better, as in reports."""
+
+
 @dataclass(frozen=True)
 class Scored:
     """Error rates and tests.

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import download
+from asr_topdown.corpora import download, repeated
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
 
@@ -139,16 +139,17 @@ def read_transcription(path: Path) -> dict[str, str]:
     """Read recording -> text from lines `<s> TEXT </s> (recording)`; the tags may be missing.
 
     Raises:
-        ValueError: naming file and line of any other line.
+        ValueError: naming file and line of any other line, or of a recording's second, different text.
     """
-    texts = {}
+    texts: dict[str, str] = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         if not line.strip():
             continue
         found = _LINE.fullmatch(line.strip())
         if found is None:
             raise ValueError(f"{path}:{number}: not `<s> TEXT </s> (recording)`: {line.strip()!r}")
-        texts[found[2]] = " ".join(word for word in found[1].split() if word not in ("<s>", "</s>"))
+        text = " ".join(word for word in found[1].split() if word not in ("<s>", "</s>"))
+        repeated.add(texts, found[2], text, f"{path}:{number}")
     return texts
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown.datadir import DataDir, Side
-from asr_topdown.files import require_folder
+from asr_topdown.files import require_folder, without_hidden
 
 SIDES = ("A", "B")
 """A is the first channel, B the second."""
@@ -42,7 +42,7 @@ def find_calls(folder: Path) -> dict[str, Path]:
     """
     require_folder(folder)
     calls: dict[str, Path] = {}
-    for path in sorted(folder.rglob("*")):
+    for path in sorted(without_hidden(folder.rglob("*"))):
         if path.suffix.lower() == ".sph" and path.is_file():
             name = path.stem.lower()
             if name in calls:

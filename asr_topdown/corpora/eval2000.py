@@ -45,7 +45,7 @@ def prepare(out: Path, *, folders: Sequence[Path], sample_rate: int | None = Non
     lines = [hub5.repaired(line) for line in files.read_lines(paths[STM], otherwise="latin-1")]
     segments = stm.read(paths[STM])
     segments = [segment._replace(text=hub5.repaired(segment.text)) for segment in segments]
-    text = hub5.transcripts(segments)
+    text = hub5.transcripts(segments, paths[STM])
     if not text:
         raise ValueError(f"{paths[STM]}: no segment in it is scored")
     # Segments that are not scored limit the padding too, as in Kaldi.

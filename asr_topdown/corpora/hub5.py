@@ -47,11 +47,11 @@ def clean(text: str) -> str:
     return ""
 
 
-def transcripts(segments: Iterable[stm.Segment]) -> dict[str, str]:
+def transcripts(segments: Iterable[stm.Segment], where: Path) -> dict[str, str]:
     """Return utterance -> plain transcript for the segments that are scored and have words.
 
     Raises:
-        ValueError: naming a duplicate utterance.
+        ValueError: naming `where`, the segments' file or folder, and an utterance that stands there twice.
     """
     texts: dict[str, str] = {}
     for segment in segments:
@@ -59,7 +59,7 @@ def transcripts(segments: Iterable[stm.Segment]) -> dict[str, str]:
             continue
         name = name_of(segment)
         if name in texts:
-            raise ValueError(f"utterance {name}: duplicate")
+            raise ValueError(f"{where}: {name} stands twice (two segments from {segment.start} to {segment.end} s)")
         texts[name] = clean(segment.text)
     return {name: text for name, text in texts.items() if text}
 

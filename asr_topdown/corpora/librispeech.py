@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import download
+from asr_topdown.corpora import download, repeated
 from asr_topdown.datadir import DataDir
 
 ADVICE = "Download it from www.openslr.org elsewhere, unpack it and name the folder with --librispeech DIR"
@@ -102,7 +102,7 @@ def _find(folder: Path, subset: str) -> Path:
     files.require_folder(folder)
     for pattern in (subset, f"*/{subset}", f"*/*/{subset}"):
         for found in sorted(folder.glob(pattern)):
-            if found.is_dir() and next(found.rglob(_TRANSCRIPTS), None):
+            if found.is_dir() and next(files.without_hidden(found.rglob(_TRANSCRIPTS)), None):
                 return found
     raise FileNotFoundError(f"{folder}: no folder {subset} with {_TRANSCRIPTS} in it")
 
@@ -111,13 +111,14 @@ def _read(subset: str, folder: Path, partial: bool) -> DataDir:
     """Read one subset as a data directory."""
     text: dict[str, str] = {}
     wavs: dict[str, str] = {}
-    for path in sorted(folder.rglob(_TRANSCRIPTS)):
+    for path in sorted(files.without_hidden(folder.rglob(_TRANSCRIPTS))):
         chapter = path.parent.resolve()
-        sounds = {sound.stem: sound for sound in chapter.iterdir() if sound.suffix in _SOUNDS}
-        for utterance, words in _lines(path):
+        listed = files.without_hidden(chapter.iterdir())
+        sounds = {sound.stem: sound for sound in listed if sound.suffix.lower() in _SOUNDS}
+        for number, (utterance, words) in enumerate(_lines(path), 1):
             if utterance not in sounds:
                 raise ValueError(f"{path}: no {utterance}{_SOUNDS[0]} next to it")
-            text[utterance] = words
+            repeated.add(text, utterance, words, f"{path}:{number}")
             wavs[utterance] = str(sounds[utterance])
     expected = SUBSETS[subset].utterances
     if len(text) != expected and not partial:

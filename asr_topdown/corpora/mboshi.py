@@ -93,7 +93,7 @@ def check(root: Path) -> None:
     """
     digest = hashlib.sha256()
     for part, expected in UTTERANCES.items():
-        paths = sorted((root / part).glob(f"*{_TRANSCRIPT}"))
+        paths = sorted(files.without_hidden((root / part).glob(f"*{_TRANSCRIPT}")))
         if len(paths) != expected:
             raise ValueError(
                 f"{root / part}: must have {expected} transcripts, got {len(paths)} (see --partial)"
@@ -118,7 +118,7 @@ def _read(folder: Path, path: Path, sample_rate: int | None) -> DataDir:
         ValueError: naming a transcript that is empty, not UTF-8, without sound or of an unknown speaker.
     """
     text, wavs, utt2spk = {}, {}, {}
-    for transcript in sorted(folder.glob(f"*{_TRANSCRIPT}")):
+    for transcript in sorted(files.without_hidden(folder.glob(f"*{_TRANSCRIPT}"))):
         utterance = transcript.name.removesuffix(_TRANSCRIPT)
         utt2spk[utterance] = _speaker(transcript)
         text[utterance] = _text(transcript)

@@ -24,7 +24,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import download, english, split
+from asr_topdown.corpora import download, english, repeated, split
 from asr_topdown.corpora.normalise import NORMALISERS
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
@@ -139,8 +139,8 @@ def read_transcripts(path: Path, twice: Collection[str] = ()) -> dict[str, str]:
         name, colon, transcript = (part.strip() for part in line.partition(":"))
         if not colon:
             raise ValueError(f"{path}:{number}: not `name: transcript`: {line!r}")
-        if name not in twice and transcripts.setdefault(name, transcript) != transcript:
-            raise ValueError(f"{path}:{number}: a second, different transcript of {name}")
+        if name not in twice:
+            repeated.add(transcripts, name, transcript, f"{path}:{number}")
     return transcripts
 
 
@@ -159,7 +159,7 @@ def find_recordings(folder: Path, transcripts: Mapping[str, str]) -> dict[str, P
     Raises:
         ValueError: naming the folder, if no wav in it has a transcript.
     """
-    wavs = sorted(folder.rglob("*.wav"))
+    wavs = sorted(files.without_hidden(folder.rglob("*.wav")))
     roots = Counter(wav.parent for wav in wavs if wav.stem in transcripts)
     if not roots:
         raise ValueError(f"{folder}: none of its {len(wavs)} wav files has a transcript")

@@ -30,12 +30,12 @@ def prepare(out: Path, *, rt03: Path, sample_rate: int | None = None) -> list[Da
     """
     sounds = calls.find_calls(rt03 / SOUND)
     glm = calls.find_file([rt03], GLM)
-    paths = sorted((rt03 / REFERENCES).glob("*.stm"))
+    paths = sorted(files.without_hidden((rt03 / REFERENCES).glob("*.stm")))
     if not paths:
         raise FileNotFoundError(f"{rt03 / REFERENCES}: no *.stm files in it")
     lines = [line for path in paths for line in _read_lines(path)]
     segments = [stm.parse(line) for line in lines if not line.startswith(";;")]
-    text = hub5.transcripts(segments)
+    text = hub5.transcripts(segments, rt03 / REFERENCES)
     if not text:
         raise ValueError(f"{rt03 / REFERENCES}: no segment is scored")
     data = calls.data_dir(out / "rt03", sounds, hub5.places(segments), text, sample_rate=sample_rate)

@@ -183,6 +183,8 @@ def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Di
     equal = [BASELINES[base] for base in differences if base != "joint"]
     if equal:
         text += f" Equal compute: {' and '.join(equal)}."
+    if any(row.part for row in rows):
+        text += " Trainings on a part of the data are compared with training from scratch on the same part."
     if any(row.rejected for row in rows):
         text += ' "Not taken" marks steps whose dev error grew, which ends the search.'
     return f"{text} The terms are explained at the end of the page."
@@ -201,7 +203,7 @@ def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
 
 
 def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
-    """The systems where something ended, and of the others those with the lowest dev errors."""
+    """The systems where something ended, of the others those with the lowest dev errors, and their baselines."""
     dev = experiment.dev
 
     def error(row: System) -> float:
@@ -210,7 +212,9 @@ def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
 
     others = sorted((row for row in rows if not row.is_end), key=error)
     kept = {row.name for row in others[:_MOST_SYSTEMS]}
-    return [row for row in rows if row.is_end or row.name in kept]
+    parts = {row.part for row in others[:_MOST_SYSTEMS]}
+    baselines = {row.name for row in others if row.is_joint_on_part and row.part in parts}
+    return [row for row in rows if row.is_end or row.name in kept | baselines]
 
 
 def _section_3(experiment: Experiment, tag: str, results: Sequence[Result]) -> list[Part]:

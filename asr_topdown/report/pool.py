@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from asr_topdown.report.compare import compare, correct
 from asr_topdown.report.records import Experiment, Score
-from asr_topdown.report.systems import BASELINES, System, systems
+from asr_topdown.report.systems import BASELINES, System, baselines, systems
 from asr_topdown.report.table import Table
 from asr_topdown.report.tables import difference_cell, error_values, scores_of
 from asr_topdown.report.words import mean_sd
@@ -32,19 +32,20 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
     complete = {name: scores for name, scores in pooled.items() if scores}
     if not complete:
         raise ValueError(f"{folders}: no system has been trained and decoded with the same seeds in all")
-    ends = {row.search: name for name, row in rows_of[0].items() if row.is_end and name in complete}
-    baselines = {search: ends[search] for search in BASELINES if search in ends}
+    known = [row for name, row in rows_of[0].items() if name in complete]
     found = correct(
         {
             search: {
-                system: None if system == baseline else compare(scores, complete[baseline], kind)
-                for system, scores in complete.items()
+                system: None
+                if base is None or system == base.name
+                else compare(complete[system], complete[base.name], kind)
+                for system, base in compared.items()
             }
-            for search, baseline in baselines.items()
+            for search, compared in baselines(known).items()
         }
     )
     header = ["system", own[0].test_name, own[0].dev_name]
-    header += [*(f"Δ to {BASELINES[search]}" for search in baselines), "seeds"]
+    header += [*(f"Δ to {BASELINES[search]}" for search in found), "seeds"]
     table, values = [], []
     for system, scores in complete.items():
         dev = [_dev_error(own, [rows[system] for rows in rows_of], seed) for seed in scores]

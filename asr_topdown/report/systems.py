@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.protocol import Point, Result
 from asr_topdown.schedule.searches import SPECS
 from asr_topdown.schedule.spec import Spec
@@ -40,6 +41,34 @@ class System:
     def is_end(self) -> bool:
         """Whether this is where a search or control ended, rather than one training of many."""
         return self.point is None
+
+    @property
+    def part(self) -> str:
+        """Name of the part of the study's data that it was trained on; "" = all of it."""
+        return self.point.part if isinstance(self.point, DepthSweepPoint) else ""
+
+    @property
+    def is_joint_on_part(self) -> bool:
+        """Whether it is the joint training on a part of the study's data."""
+        return isinstance(self.point, DepthSweepPoint) and self.point.start == "scratch"
+
+
+def baselines(rows: Sequence[System]) -> dict[str, dict[str, System | None]]:
+    """Baseline (`BASELINES`, those of the study) -> name of a row -> the row to compare it with, or None.
+
+    Trainings on a part of the data are compared with the joint training on the same part only: all other
+    baselines had more data.
+    """
+    ends = {row.search: row for row in rows if row.is_end}
+    on_part = {row.part: row for row in rows if row.is_joint_on_part}
+    return {
+        search: {
+            row.name: (on_part.get(row.part) if search == JOINT else None) if row.part else ends[search]
+            for row in rows
+        }
+        for search in BASELINES
+        if search in ends
+    }
 
 
 def systems(results: Sequence[Result]) -> list[System]:

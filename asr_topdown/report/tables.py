@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from asr_topdown.report.compare import Comparison, Differences, compare, correct
 from asr_topdown.report.records import Experiment, Score, Training
-from asr_topdown.report.systems import BASELINES, JOINT, System
+from asr_topdown.report.systems import BASELINES, JOINT, System, baselines
 from asr_topdown.report.table import Table, Value
 from asr_topdown.report.words import NOTHING, deviation, mean, mean_sd, number, p_text, signed
 from asr_topdown.schedule.searches import SEARCHES
@@ -58,23 +58,23 @@ def systems_table(
 
 
 def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differences:
-    """Baseline (`systems.BASELINES`) -> system -> its difference; None from itself.
+    """Baseline (`systems.BASELINES`) -> system -> its difference; None from itself, or without baseline.
 
     The p-values are corrected for the number of comparisons over all baselines.
     """
-    by_search = {system.search: system for system in systems if system.is_end}
     scores = {system.name: scores_of(experiment, system) for system in systems}
-    found: dict[str, dict[str, Comparison | None]] = {}
-    for baseline in BASELINES:
-        if baseline in by_search:
-            base = by_search[baseline]
-            found[baseline] = {
-                system.name: None
-                if system.nodes == base.nodes
-                else compare(scores[system.name], scores[base.name], experiment.kind)
-                for system in systems
+    nodes = {system.name: system.nodes for system in systems}
+    return correct(
+        {
+            baseline: {
+                name: None
+                if base is None or nodes[name] == base.nodes
+                else compare(scores[name], scores[base.name], experiment.kind)
+                for name, base in compared.items()
             }
-    return correct(found)
+            for baseline, compared in baselines(systems).items()
+        }
+    )
 
 
 def calibration_table(experiment: Experiment, systems: Sequence[System], name: str) -> Table | None:

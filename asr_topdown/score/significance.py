@@ -49,6 +49,16 @@ class RateDifference:
     p_value: float
     second_better: float
 
+    def second_minus_first(self) -> tuple[float, float, float]:
+        """Difference and interval as they are shown, like a report's Δ: negative if the second is better."""
+        return 0.0 - self.difference, 0.0 - self.high, 0.0 - self.low
+
+    def to_json(self) -> dict[str, float | None]:
+        """All numbers, second minus first; None for an infinite end, which JSON does not have."""
+        difference, *ends = self.second_minus_first()
+        low, high = (end if math.isfinite(end) else None for end in ends)
+        return {**vars(self), "difference": difference, "low": low, "high": high}
+
 
 def bootstrap_rate(
     errors: ArrayLike,

@@ -53,6 +53,7 @@ def summary(reports: Sequence[ScoreReport], intervals: Sequence[RateInterval], l
 def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level: float = 0.95) -> str:
     """Format the comparison of two systems: rates, difference with confidence interval, and both tests."""
     bootstrap, pairs = tests.bootstrap, tests.matched_pairs
+    difference, low, high = bootstrap.second_minus_first()
     if bootstrap.difference == 0:
         verdict = "no difference"
     else:
@@ -63,11 +64,11 @@ def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level
     return "\n".join(
         [
             f"{first.name} first {_percent(first.rate)} %, second {_percent(second.rate)} %: {verdict}",
-            f"  paired bootstrap: first - second = {_points(bootstrap.difference)}, "
-            f"{100 * level:g} % interval {_percent(bootstrap.low)} .. {_percent(bootstrap.high)}, "
+            f"  paired bootstrap: second - first = {_points(difference)}, "
+            f"{100 * level:g} % interval {_percent(low)} .. {_percent(high)}, "
             f"p = {_p_value(bootstrap.p_value)}",
-            f"  matched pairs (MAPSSWE): {pairs.segments} segments, mean difference {pairs.mean:.3f}, "
-            f"Z = {pairs.z:.3f}, p = {_p_value(pairs.p_value)}",
+            f"  matched pairs (MAPSSWE): {pairs.segments} segments, mean difference {0.0 - pairs.mean:.3f}, "
+            f"Z = {0.0 - pairs.z:.3f}, p = {_p_value(pairs.p_value)}",
         ]
     )
 

@@ -52,11 +52,16 @@ def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixtu
     assert main([*command, "--report", "out/report", "--json", "out/score.json", "--resamples", "500"]) == 0
     shown = capsys.readouterr().out
     assert "WER first 69.23 %, second 7.69 %: the second system is better by 61.54 points" in shown
-    assert "matched pairs (MAPSSWE): 5 segments, mean difference 1.600" in shown
+    assert "matched pairs (MAPSSWE): 5 segments, mean difference -1.600" in shown
     values = json.loads((folder / "out" / "score.json").read_text())
     assert [system["scores"][0]["total"]["errors"] for system in values["systems"]] == [9, 1]
     assert values["comparisons"][0]["mapsswe"]["segments"] == 5
-    assert values["comparisons"][0]["bootstrap"]["difference"] == pytest.approx(8 / 13)
+    (compared,) = values["comparisons"]
+    assert compared["direction"] == "second - first"
+    assert compared["bootstrap"]["difference"] == pytest.approx(-8 / 13)
+    assert compared["bootstrap"]["low"] < -8 / 13 < compared["bootstrap"]["high"]
+    assert compared["mapsswe"]["mean"] == pytest.approx(-1.6)
+    assert f"second - first = -61.54 points, 95 % interval {100 * compared['bootstrap']['low']:.2f} .." in shown
     report = (folder / "out" / "report").read_text()
     assert report.count("All utterances: 4") == 2
     assert "topdown against data/text" in report
@@ -86,9 +91,10 @@ def test_the_seeds_of_two_ways_of_training(folder: Path, capsys: pytest.CaptureF
     assert shown[1] == "3 seeds, second_1 …: WER 5.13 ± 4.44 %"
     errors = np.zeros((2, 3, 4))
     errors[:, :, 3] = (1, 2, 3), (0, 1, 1)
-    expected = compare_seeds(*errors, [6, 2, 0, 5])
-    assert shown[2].startswith("WER: second − first -10.26 points, 95 % interval ")
+    expected = compare_seeds(errors[1], errors[0], [6, 2, 0, 5])
+    assert shown[2].startswith("WER: second - first -10.26 points, 95 % interval ")
     (found,) = json.loads((folder / "score.json").read_text())["comparisons"]
+    assert (found["direction"], found["difference"]) == ("second - first", pytest.approx(-4 / 39))
     assert found["p_value"] == pytest.approx(expected.p_value)
     assert found["interval"] == pytest.approx(expected.interval)
 

@@ -63,11 +63,12 @@ def test_two_systems(folder, capsys):
     capsys.readouterr()
     assert main(["score", "data/eval2000", "bad", "--compare", "good", *HUB5, "--json", "s.json"]) == 0
     shown = capsys.readouterr().out.splitlines()
-    assert shown[-1].startswith("all        first - second = +")
+    assert shown[-1].startswith("all        second - first = -")
     saved = json.loads((folder / "s.json").read_text())
     assert set(saved["comparison"]) == {"SWBD", "CallHome", "all"}
     worse = saved["systems"][0]["scores"]["all"]
-    assert saved["comparison"]["all"]["difference"] == pytest.approx(worse["rate"])
+    assert saved["comparison"]["all"]["difference"] == pytest.approx(-worse["rate"])
+    assert saved["comparison"]["all"]["direction"] == "second - first"
 
 
 @pytest.mark.skipif(

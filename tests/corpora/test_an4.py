@@ -61,6 +61,15 @@ def test_tags_are_optional(tmp_path):
         an4.read_transcription(path)
 
 
+def test_a_transcript_may_be_repeated_but_not_contradicted(tmp_path):
+    path = tmp_path / "t"
+    path.write_text("<s> YES </s> (an251-fash-b)\nYES (an251-fash-b)\n")
+    assert an4.read_transcription(path) == {"an251-fash-b": "YES"}
+    path.write_text("YES (an251-fash-b)\n\nNO (an251-fash-b)\n")
+    with pytest.raises(ValueError, match="t:3: an251-fash-b stands twice, with different transcripts"):
+        an4.read_transcription(path)
+
+
 def test_what_is_missing_is_left_out_and_an_empty_set_is_an_error(tmp_path, capsys):
     root = fake.write(tmp_path, train=110, test=3, engine="tones", seconds_each=0.002)
     first, *others = sorted((root / "wav/an4test_clstk").rglob("*.sph"))

@@ -82,6 +82,7 @@ def test_a_subset_that_is_missing_is_named(root, tmp_path):
         ("5-9-0001 A", r"5-7\.trans\.txt:2: not `5-7-NUMBER TEXT`: '5-9-0001 A'"),
         ("5-7-0001", r"5-7\.trans\.txt:2: not `5-7-NUMBER TEXT`: '5-7-0001'"),
         ("5-7-0001 A", r"5-7\.trans\.txt: no 5-7-0001\.flac next to it"),
+        ("5-7-0000 B", r"5-7\.trans\.txt:2: 5-7-0000 stands twice, with different transcripts"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(line, message, tmp_path, write_tones):
@@ -90,6 +91,18 @@ def test_a_line_that_is_wrong_is_named(line, message, tmp_path, write_tones):
     (chapter / "5-7.trans.txt").write_text(f"5-7-0000 A\n{line}\n")
     with pytest.raises(ValueError, match=message):
         librispeech.prepare(tmp_path / "data", parts="mini", librispeech=tmp_path, partial=True)
+
+
+def test_names_in_upper_case_and_what_macos_leaves_on_a_disk(tmp_path):
+    for subset in ("train-clean-5", *librispeech.PARTS["mini"][1]):
+        chapter = tmp_path / subset / "5" / "7"
+        chapter.mkdir(parents=True)
+        (chapter / "5-7.trans.txt").write_text("5-7-0000 A B\n5-7-0000  A B\n")
+        for name in ("5-7-0000.FLAC", "._5-7-0000.FLAC", "._5-7.trans.txt", ".DS_Store"):
+            (chapter / name).write_bytes(b"\x00\x05\x16\x07")
+    train, *_ = librispeech.prepare(tmp_path / "data", parts="mini", librispeech=tmp_path, partial=True)
+    assert train.text == {"5-7-0000": "A B"}
+    assert train.wavs == {"5-7-0000": str(tmp_path / "train-clean-5/5/7/5-7-0000.FLAC")}
 
 
 def test_what_is_downloaded_must_have_its_sum_and_is_kept(root, tmp_path, monkeypatch):

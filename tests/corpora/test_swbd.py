@@ -191,6 +191,13 @@ def test_pins_tell_speakers_across_calls(discs, tmp_path):
     assert parts[1].utt2spk[parts[1].utterances()[0]] == "sw1000"
 
 
+def test_a_side_has_one_pin(tmp_path):
+    table = tmp_path / "conv_tab.csv"
+    table.write_text("2001, x, 1000, 1001\n2001, x, 1000, 1001\n2001, x, 1000, 1002\n")
+    with pytest.raises(ValueError, match=r"conv_tab\.csv:3: sw02001-B stands twice, with different PINs"):
+        swbd._read_pins(table)
+
+
 def test_counts_that_differ_are_shown(prepared, capsys, discs, tmp_path):
     swbd.prepare(tmp_path, swbd=discs.swbd, text=discs.transcripts, dev_utterances=10)
     shown = capsys.readouterr().out.splitlines()

@@ -108,6 +108,9 @@ def test_dot_files(tmp_path):
     path.write_text("one (4k0c0301)\ntwo\n")
     with pytest.raises(ValueError, match=r"4K0C0300\.DOT:2: not `words \(utterance\)`: 'two'"):
         transcripts.read_dot(path)
+    path.write_text("one (4k0c0301)\none (4K0C0301)\ntwo (4k0c0301)\n")
+    with pytest.raises(ValueError, match=r"DOT:3: 4k0c0301 stands twice, with different transcripts"):
+        transcripts.read_dot(path)
 
 
 def test_index_files(tmp_path):

@@ -107,7 +107,7 @@ def test_from_discs_to_nists_error_rates(options, copy, run_recipe, done_work):
     ]
     assert len(rates) >= 4
     assert min(rates) < 60  # guessing gives about 100 %
-    assert done.stdout.count("first - second") % 3 == 0
+    assert done.stdout.count("second - first") % 3 == 0
     exp = recipe / "exp" / "tiny"
     assert "CER" in (exp / "report" / "report.md").read_text()
     results = [json.loads(path.read_text()) for path in (exp / "decode").glob("*/eval2000/result.json")]

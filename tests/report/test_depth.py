@@ -1,5 +1,6 @@
 """The depth sweep's figures, from a study whose every number is known."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,9 @@ from asr_topdown.report.collect import collect
 from asr_topdown.report.depth import depth_figures
 from asr_topdown.report.figures import Chart, Figure
 from asr_topdown.report.page import build, write_report
+from asr_topdown.report.records import Score
+from asr_topdown.report.systems import JOINT, System, systems
+from asr_topdown.report.tables import compare_systems
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.depth_sweep import DepthSweepSettings
 from asr_topdown.schedule.node import Node, Outcome
@@ -82,6 +86,31 @@ def figures(root: Path) -> dict[str, Figure]:
 
 def lines(chart: Chart) -> dict[str, list[tuple[float, float]]]:
     return {one.name: [(x, pytest.approx(y)) for x, y in one.points] for one in chart.series if one.name}
+
+
+def test_a_training_on_a_part_is_compared_with_one_from_scratch_on_the_same_part(root: Path) -> None:
+    experiment = collect(root)
+    scores = {
+        node: Score(error / 100, {"u1": (round(error), 50), "u2": (round(error), 150)}, {}, 1.0, 1.0)
+        for node, error in experiment.dev.items()
+    }
+    experiment = replace(experiment, scores=scores)
+    rows = systems(experiment.studies["study"])
+    found = compare_systems(experiment, rows)[JOINT]
+    on_part = [row for row in rows if row.name.endswith("on 50 % of the data")]
+    scratch, *others = on_part
+    assert scratch.name == "from scratch, on 50 % of the data"
+    assert found[scratch.name] is None
+    assert len(others) == (len(rows) - 3) / 2 > 4  # each arm of the whole data; joint, the best, scratch
+
+    def error(row: System) -> float:
+        return sum(experiment.dev[node] for node in row.nodes.values()) / 2
+
+    for row in others:
+        assert found[row.name].difference == pytest.approx(error(row) - error(scratch))
+    whole = [row for row in rows if row not in on_part and row.name != JOINT]
+    for row in whole:
+        assert found[row.name].difference == pytest.approx(error(row) - 31)
 
 
 def test_error_over_depth_has_a_line_for_each_arm(figures: dict[str, Figure]) -> None:

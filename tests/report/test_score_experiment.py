@@ -100,7 +100,7 @@ def test_every_search_is_scored(experiment, reference, capsys, name):
     assert score(experiment, reference, "--units", "char") == 0
     shown = capsys.readouterr().out
     assert shown.count("10 utterances") == len(steps)
-    assert ("first - second" in shown or "bootstrap" in shown) == (
+    assert ("second - first" in shown or "bootstrap" in shown) == (
         SPECS[name].against_joint and name != "joint"
     )
     if point:

@@ -162,7 +162,7 @@ def test_comparison_says_which_system_is_better(report: ScoreReport) -> None:
     tests = Comparison(paired_bootstrap(*columns, lengths), mapsswe(pairs))
     first, bootstrap, segments = comparison(report, better, tests).splitlines()
     assert "the second system is better by 69.23 points (100.00 % of the first's errors)" in first
-    assert "first - second = 69.23 points" in bootstrap
+    assert "second - first = -69.23 points" in bootstrap
     assert "5 segments" in segments
     same = Comparison(paired_bootstrap(columns[0], columns[0], lengths), mapsswe([]))
     assert "no difference" in comparison(report, report, same)

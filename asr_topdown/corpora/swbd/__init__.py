@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import calls
+from asr_topdown.corpora import calls, repeated
 from asr_topdown.corpora.calls import Expected, Utterance
 from asr_topdown.corpora.swbd import selection, transcripts
 from asr_topdown.datadir import DataDir
@@ -126,7 +126,7 @@ def _seconds(data: DataDir, utterances: Sequence[str]) -> float:
 
 def _read_pins(path: Path) -> dict[str, str]:
     """Read side -> the speaker's PIN from lines `call, …, PIN of A, PIN of B`."""
-    pins = {}
+    pins: dict[str, str] = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
         fields = [field.strip().strip('"') for field in line.split(",")]
         if len(fields) < 4:
@@ -134,7 +134,7 @@ def _read_pins(path: Path) -> dict[str, str]:
                 raise ValueError(f"{path}:{number}: must have at least 4 columns, got {len(fields)}")
             continue
         for side, pin in zip(calls.SIDES, fields[2:4], strict=True):
-            pins[f"sw0{fields[0]}-{side}"] = pin
+            repeated.add(pins, f"sw0{fields[0]}-{side}", pin, f"{path}:{number}", what="PINs")
     return pins
 
 

@@ -46,7 +46,8 @@ def read(root: Path) -> list[Utterance]:
         FileNotFoundError: if there are no `*-trans.text` files.
         ValueError: naming file and line of what cannot be read.
     """
-    paths = sorted(path for path in root.rglob("*") if path.name.lower().endswith("-trans.text"))
+    listed = files.without_hidden(root.rglob("*"))
+    paths = sorted(path for path in listed if path.name.lower().endswith("-trans.text"))
     if not paths:
         raise FileNotFoundError(f"{root}: no *-trans.text files in it, at any depth")
     dictionary = next(path for path in sorted(root.iterdir()) if path.name.lower() == DICTIONARY)

@@ -6,6 +6,7 @@ from typing import Any
 from asr_topdown.corpora.table.columns import Columns
 from asr_topdown.corpora.table.json_lines import Records, read_records
 from asr_topdown.corpora.table.rows import Row, Table
+from asr_topdown.files import without_hidden
 
 _COLUMNS = Columns(
     ("id", "recording_id", "text", "speaker", "start", "duration", "channel"),
@@ -16,7 +17,7 @@ _COLUMNS = Columns(
 
 def find(folder: Path) -> list[Path]:
     """Find the supervisions files in a folder."""
-    return sorted(folder.glob("*supervisions*.jsonl*"))
+    return sorted(without_hidden(folder.glob("*supervisions*.jsonl*")))
 
 
 def read(supervisions: Path, encoding: str | None) -> Table:

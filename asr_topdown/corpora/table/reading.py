@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asr_topdown.corpora.table import delimited, json_lines, lhotse, texts
 from asr_topdown.corpora.table.rows import Table
+from asr_topdown.files import without_hidden
 
 KINDS = ("csv", "json", "lhotse", "kaldi", "librispeech", "beside", "lines")
 
@@ -69,10 +70,10 @@ def _kind_of_folder(folder: Path) -> str:
         return "librispeech"
     if next(iter(texts.texts_beside(folder)), None):
         return "beside"
-    tables = sorted(path.name for path in folder.iterdir() if path.suffix in _TABLES)
+    tables = sorted(path.name for path in without_hidden(folder.iterdir()) if path.suffix in _TABLES)
     if tables:
         raise ValueError(f"{folder}: several tables, {', '.join(tables)}: name one instead of the folder")
-    lists = sorted(path.name for path in folder.glob("*.txt"))
+    lists = sorted(path.name for path in without_hidden(folder.glob("*.txt")))
     raise ValueError(
         f"{folder}: no transcripts found: no wav.scp, {', '.join(_METADATA)}, supervisions.jsonl.gz or "
         "*.trans.txt, no sound file with a .txt or .lab next to it, no table"

@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
 
-from asr_topdown.files import require_folder
+from asr_topdown.files import require_folder, without_hidden
 
 SUFFIXES = (
     *(".wav", ".flac", ".mp3", ".ogg", ".opus", ".oga", ".sph"),
@@ -61,7 +61,8 @@ class Recordings:
     @functools.cached_property
     def all(self) -> Sequence[Path]:
         """All sound files below the folder."""
-        return sorted(path for path in self.folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+        listed = without_hidden(self.folder.rglob("*"))
+        return sorted(path for path in listed if path.suffix.lower() in SUFFIXES)
 
     @functools.cached_property
     def _by_name(self) -> dict[str, list[Path]]:

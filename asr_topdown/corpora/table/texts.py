@@ -28,7 +28,7 @@ def read_lines(path: Path, encoding: str | None) -> Table:
 
 def librispeech_files(folder: Path) -> list[Path]:
     """Find the transcripts below a folder."""
-    return sorted(folder.rglob("*.trans.txt"))
+    return sorted(files.without_hidden(folder.rglob("*.trans.txt")))
 
 
 def read_librispeech(path: Path, encoding: str | None) -> Table:
@@ -62,7 +62,7 @@ def read_beside(folder: Path, encoding: str | None) -> Table:
 
 def texts_beside(folder: Path) -> Iterable[tuple[Path, Path]]:
     """Find the sound files below a folder that have a text file; yield both."""
-    for sound in sorted(folder.rglob("*")):
+    for sound in sorted(files.without_hidden(folder.rglob("*"))):
         if sound.suffix.lower() in SUFFIXES:
             found = [text for suffix in BESIDE if (text := sound.with_suffix(suffix)).is_file()]
             if found:

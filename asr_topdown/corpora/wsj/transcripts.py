@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asr_topdown import files
+from asr_topdown.corpora import repeated
 from asr_topdown.corpora.wsj.tree import Tree
 
 NOISE = "<NOISE>"
@@ -52,7 +53,7 @@ def read_dot(path: Path) -> dict[str, str]:
     """Read utterance -> transcript, verbatim, from the lines `words … (utterance)` of a `.dot` file.
 
     Raises:
-        ValueError: naming file and line of any other line.
+        ValueError: naming file and line of any other line, or of an utterance's second, different transcript.
     """
     texts: dict[str, str] = {}
     for number, line in enumerate(files.read_lines(path, otherwise="latin-1"), 1):
@@ -61,7 +62,7 @@ def read_dot(path: Path) -> dict[str, str]:
         found = _LINE.fullmatch(line.strip())
         if found is None:
             raise ValueError(f"{path}:{number}: not `words (utterance)`: {line.strip()!r}")
-        texts[found[2].lower()] = found[1].strip()
+        repeated.add(texts, found[2].lower(), found[1].strip(), f"{path}:{number}")
     return texts
 
 

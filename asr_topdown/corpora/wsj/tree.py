@@ -102,7 +102,7 @@ def _walk(roots: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
                 continue
             seen.add((state.st_dev, state.st_ino))
             subfolders.sort()
-            yield Path(folder), sorted(names)
+            yield Path(folder), sorted(name for name in names if not name.startswith("."))
 
 
 def _raise(error: OSError) -> None:
