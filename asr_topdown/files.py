@@ -55,7 +55,7 @@ def require_folder(folder: Path) -> None:
 
 
 def without_hidden(paths: Iterable[Path]) -> Iterator[Path]:
-    """Leave out paths whose name starts with a dot: macOS puts a `._NAME` beside each file on foreign disks."""
+    """Leave out paths whose names start with a dot: macOS puts `._NAME` beside each file on foreign disks."""
     return (path for path in paths if not path.name.startswith("."))
 
 

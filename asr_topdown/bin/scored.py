@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from typing import Any
 
-
 DIRECTION = "second - first"
 """Of all differences of error rates: negative if the second system (--compare) is better, as in reports."""
 

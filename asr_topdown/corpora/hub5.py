@@ -59,7 +59,9 @@ def transcripts(segments: Iterable[stm.Segment], where: Path) -> dict[str, str]:
             continue
         name = name_of(segment)
         if name in texts:
-            raise ValueError(f"{where}: {name} stands twice (two segments from {segment.start} to {segment.end} s)")
+            raise ValueError(
+                f"{where}: {name} stands twice (two segments from {segment.start} to {segment.end} s)"
+            )
         texts[name] = clean(segment.text)
     return {name: text for name, text in texts.items() if text}
 

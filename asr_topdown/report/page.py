@@ -203,7 +203,7 @@ def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
 
 
 def _foremost(experiment: Experiment, rows: Sequence[System]) -> list[System]:
-    """The systems where something ended, of the others those with the lowest dev errors, and their baselines."""
+    """Where something ended, of the others those with the lowest dev errors, and their baselines."""
     dev = experiment.dev
 
     def error(row: System) -> float:

@@ -61,7 +61,9 @@ def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixtu
     assert compared["bootstrap"]["difference"] == pytest.approx(-8 / 13)
     assert compared["bootstrap"]["low"] < -8 / 13 < compared["bootstrap"]["high"]
     assert compared["mapsswe"]["mean"] == pytest.approx(-1.6)
-    assert f"second - first = -61.54 points, 95 % interval {100 * compared['bootstrap']['low']:.2f} .." in shown
+    assert (
+        f"second - first = -61.54 points, 95 % interval {100 * compared['bootstrap']['low']:.2f} .." in shown
+    )
     report = (folder / "out" / "report").read_text()
     assert report.count("All utterances: 4") == 2
     assert "topdown against data/text" in report

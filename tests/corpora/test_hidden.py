@@ -1,4 +1,4 @@
-"""What macOS leaves on a disk of another system, `._NAME` beside NAME and `.DS_Store`, belongs to no corpus."""
+"""What macOS leaves on foreign disks, `._NAME` beside NAME and `.DS_Store`, belongs to no corpus."""
 
 from pathlib import Path
 
