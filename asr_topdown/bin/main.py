@@ -107,6 +107,8 @@ def _recorded(
 
 
 def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) -> int:
+    from asr_topdown.bin import options
+    from asr_topdown.engines.devices import check_device
     from asr_topdown.engines.interruption import Interrupted, listening
     from asr_topdown.engines.job import no_memory
 
@@ -114,7 +116,8 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
     try:
         with listening(signal.SIGTERM, signal.SIGHUP):
             if "device" in args and getattr(args, "engine", "local") == "local":
-                importlib.import_module("asr_topdown.bin.options").check_device(args.device)
+                with options.as_options():
+                    check_device(args.device)
             code: int | None = command.run(args)
         sys.stdout.flush()  # a closed pipe shows here, not at the interpreter's exit
         return code or 0

@@ -4,11 +4,12 @@ import argparse
 import contextlib
 import logging
 import os
-import re
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from asr_topdown.engines.devices import visible_gpus
 
 if TYPE_CHECKING:
     from asr_topdown.config import Config
@@ -76,29 +77,18 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def check_device(name: str) -> None:
-    """Check that this machine has the device.
-
-    Raises:
-        ValueError: naming a device that it does not have.
-    """
-    if name == "cpu":
-        return
-    wanted = re.fullmatch(r"cuda(?::(\d+))?", name)
-    if wanted is None:
-        raise ValueError(f"--device {name}: must be cpu, cuda or cuda:N")
-    import torch
-
-    if not (count := _visible_gpus()):
-        why = "PyTorch was built without CUDA" if torch.version.cuda is None else "PyTorch finds none"
-        raise ValueError(f"--device {name}: there is no usable GPU here ({why}, {torch.__version__})")
-    if int(wanted[1] or 0) >= count:
-        raise ValueError(f"--device {name}: there are {count} GPUs, counted from 0")
-
-
 SECONDS_PER_PROCESS = 240.0
 """Of sound, for which one more process is worth starting: that costs some 2 s (torch is imported, the network
 is read), in which four layers of 320 BLSTM cells decode about half of it."""
+
+
+@contextlib.contextmanager
+def as_options() -> Iterator[None]:
+    """Within it, a complaint about an argument of the same name as an option becomes one about the option."""
+    try:
+        yield
+    except ValueError as error:
+        raise ValueError(f"--{error}") from None
 
 
 def add_nj(parser: argparse.ArgumentParser) -> None:
@@ -176,8 +166,8 @@ def check_ddp(args: argparse.Namespace) -> None:
         raise ValueError(f"--ddp {args.ddp} is for this machine, not for --engine {args.engine}")
     if args.device not in ("cuda", "cpu"):
         raise ValueError(f"--device {args.device}: several processes cannot share it, say cuda")
-    if args.device == "cuda" and args.ddp > _visible_gpus():
-        raise ValueError(f"--ddp {args.ddp}: there are {_visible_gpus()} GPUs")
+    if args.device == "cuda" and args.ddp > visible_gpus():
+        raise ValueError(f"--ddp {args.ddp}: there are {visible_gpus()} GPUs")
     if (getattr(args, "workers", None) or 1) > 1:
         raise ValueError(f"--workers {args.workers}: with --ddp one network is trained at a time")
 
@@ -263,11 +253,11 @@ def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig"
         raise ValueError("--slurm needs --engine slurm")
     if args.ray and args.engine != "ray":
         raise ValueError("--ray needs --engine ray")
-    if gpus and args.engine == "local" and gpus > _visible_gpus():
-        raise ValueError(f"--gpus {gpus}: there are {_visible_gpus()} GPUs")
+    if gpus and args.engine == "local" and gpus > visible_gpus():
+        raise ValueError(f"--gpus {gpus}: there are {visible_gpus()} GPUs")
     if gpus is None:
         here = args.engine == "local" and getattr(args, "device", "") == "cuda"
-        gpus = _visible_gpus() if here else 0
+        gpus = visible_gpus() if here else 0
     return EngineConfig(
         engine=args.engine,
         workers=workers,
@@ -290,9 +280,3 @@ def engine_elsewhere(args: argparse.Namespace) -> "Iterator[Engine | None]":
         return
     with open_engine(chosen) as engine:
         yield engine
-
-
-def _visible_gpus() -> int:
-    import torch
-
-    return torch.cuda.device_count()

@@ -5,7 +5,7 @@ import contextlib
 import sys
 from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr_topdown.bin import options
 from asr_topdown.logs import log_to_stderr, print_above
@@ -81,16 +81,19 @@ def run(args: argparse.Namespace) -> int:
     from asr_topdown.progress import progress
     from asr_topdown.transcription import names
     from asr_topdown.transcription.formats import FORMATS
+    from asr_topdown.transcription.settings import check_settings
     from asr_topdown.transcription.transcript import Failure
 
-    _check(args)
+    settings = {name: getattr(args, name) for name in ("beam", "nbest", "precision", "channel", "longest")}
+    with options.as_options():
+        check_settings(**settings)
     log_to_stderr()
     sounds = names.expand(args.audio, sys.stdin if "-" in args.audio else ())
     write, suffix = FORMATS[args.format]
     if args.format == "srt" and args.out is None and len(sounds) > 1:
         raise ValueError(f"--format srt: subtitles of {len(sounds)} files need --out DIR")
     failed = 0
-    with contextlib.closing(_results(args, sounds)) as found:
+    with contextlib.closing(_results(args, settings, sounds)) as found:
         results = zip(names.result_names(sounds), found, strict=True)
         if len(sounds) > 1 and (args.out or not sys.stdout.isatty()):
             results = progress(results, "transcribe", total=len(sounds), unit="file")
@@ -108,21 +111,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _results(
-    args: argparse.Namespace, sounds: Sequence[str]
+    args: argparse.Namespace, settings: dict[str, Any], sounds: Sequence[str]
 ) -> "Generator[Transcript | Failure, None, None]":
     from asr_topdown.transcription import side_by_side
 
-    keys = ("device", "beam", "nbest", "precision", "channel", "longest")
-    request = side_by_side.Request(args.model, {key: getattr(args, key) for key in keys})
+    request = side_by_side.Request(args.model, {"device": args.device, **settings})
     seconds = sum(map(side_by_side.size_of, sounds)) / side_by_side.BYTES_PER_SECOND
     return side_by_side.transcripts(request, sounds, options.processes(args, seconds))
-
-
-def _check(args: argparse.Namespace) -> None:
-    for name in ("beam", "nbest"):
-        if getattr(args, name) is not None and getattr(args, name) < 1:
-            raise ValueError(f"--{name} {getattr(args, name)}: must be at least 1")
-    if not args.longest >= 1:
-        raise ValueError(f"--longest {args.longest:g}: must be at least 1 second")
-    if args.channel is not None and args.channel < 0:
-        raise ValueError(f"--channel {args.channel}: channels are counted from 0")

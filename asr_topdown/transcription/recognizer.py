@@ -10,15 +10,17 @@ import torch
 from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 
-from asr_topdown.config.decode import PRECISIONS, DecodeConfig
+from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.inputs import of_sound
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.decoders import with_beam
 from asr_topdown.decode.inference import Inference
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.result import DecodeResult
+from asr_topdown.engines.devices import check_device
 from asr_topdown.transcription.cutting import cut
-from asr_topdown.transcription.sound import SoundReader, Source, name_of
+from asr_topdown.transcription.settings import check_settings
+from asr_topdown.transcription.sound import SoundReader, Source, check_several, is_source, name_of
 from asr_topdown.transcription.transcript import Failure, Hypothesis, Segment, Transcript
 from asr_topdown.transcription.words import frames_joined, timed_words
 
@@ -67,7 +69,8 @@ class Recognizer:
         longest: in seconds; longer sounds are cut at quiet places, unless the model labels whole sounds.
 
     Raises:
-        ValueError: if the model lacks a head that the decoder reads, or reads given features.
+        ValueError: if the model lacks a head that the decoder reads, or reads given features, or `channel` or
+            `longest` is wrong.
     """
 
     def __init__(
@@ -78,6 +81,7 @@ class Recognizer:
         channel: int | None = None,
         longest: float = LONGEST,
     ) -> None:
+        check_settings(channel=channel, longest=longest)
         if model.config.features.kind == "given":
             raise ValueError(f"{model.folder}: reads the features of data directories, not sound")
         self.model = model
@@ -101,17 +105,17 @@ class Recognizer:
         longest: float = LONGEST,
     ) -> "Recognizer":
         """Load a model folder: see `asr_topdown.load`."""
+        check_settings(beam=beam, nbest=nbest, precision=precision, channel=channel, longest=longest)
+        check_device(device)
         model = load_trained(folder, device)
         decode = model.config.decode
         if nbest is not None:
             beam = max(nbest, beam or decode.beam)
         if beam is not None:
-            decode = with_beam(model.network, decode, beam or decode.beam)
+            decode = with_beam(model.network, decode, int(beam))
         if nbest is not None:
-            decode = decode.model_copy(update={"nbest": nbest})
+            decode = decode.model_copy(update={"nbest": int(nbest)})
         if precision is not None:
-            if precision not in PRECISIONS:
-                raise ValueError(f"precision {precision!r}: must be one of {', '.join(PRECISIONS)}")
             decode = decode.model_copy(update={"precision": precision})
         return cls(model, decode, channel=channel, longest=longest)
 
@@ -125,7 +129,7 @@ class Recognizer:
             ValueError: naming the first sound that is missing, cannot be read, or is shorter than a frame.
         """
         found = []
-        for result in self.stream([sources] if _is_source(sources) else sources):  # type: ignore[arg-type,list-item]
+        for result in self.stream([sources] if is_source(sources) else sources):  # type: ignore[arg-type,list-item]
             if isinstance(result, Failure):
                 raise ValueError(result.reason)
             found.append(result)
@@ -141,8 +145,9 @@ class Recognizer:
         waiting: list[_Waiting] = []
         budget = self._decode_config.frames_per_batch
         budget = min(budget, _AHEAD) if self.model.device.type == "cpu" else budget
-        if _is_source(sources):
+        if is_source(sources):
             raise ValueError("stream takes a list of sounds; for one sound there is transcribe")
+        check_several(sources)
         for source in sources:
             job = _Job(name_of(source))
             jobs.append(job)
@@ -214,9 +219,3 @@ def _finished(jobs: deque[_Job]) -> Iterator[Transcript | Failure]:
     """Remove finished jobs from the front, and yield their results."""
     while jobs and jobs[0].read and (jobs[0].reason or None not in jobs[0].segments):
         yield jobs.popleft().result()
-
-
-def _is_source(value: object) -> bool:
-    """Whether this is one sound, not a sequence of sounds."""
-    pair = isinstance(value, tuple) and len(value) == 2 and isinstance(value[1], int | float)
-    return pair or isinstance(value, str | Path) or hasattr(value, "read")

@@ -141,7 +141,9 @@ def test_files_for_each_sound(toy, sounds, capsys):
     [
         (["a.wav", "more", "--format", "srt"], "--format srt: subtitles of 3 files need --out DIR"),
         (["a.wav", "--beam", "0"], "--beam 0: must be at least 1"),
-        (["a.wav", "--longest", "0.1"], "--longest 0.1: must be at least 1 second"),
+        (["a.wav", "--longest", "0.1"], "--longest 0.1: must be a number of seconds, at least 1"),
+        (["a.wav", "--longest", "inf"], "--longest inf: must be a number of seconds, at least 1"),
+        (["a.wav", "--precision", "int4"], "--precision 'int4': must be one of float32, bfloat16, int8"),
         (["a.wav", "--channel", "-1"], "--channel -1: channels are counted from 0"),
         (["no*.wav"], "no*.wav: matches no file"),
     ],

@@ -77,11 +77,6 @@ def test_other_precisions_hear_the_same_tones(recognizer, toy, tmp_path, capsys,
     assert texts[0] == texts[1]
 
 
-def test_a_precision_that_is_none(toy):
-    with pytest.raises(ValueError, match="precision 'int4': must be one of float32, bfloat16, int8"):
-        asr_topdown.load(toy.model, precision="int4")
-
-
 def test_batched_is_one_by_one(recognizer, toy, tmp_path):
     texts = ["a", "ab cab c b a", "b c", "cab", "a b c a b c a b c", "cc"]
     paths = [toy.write(tmp_path / f"{number}.wav", text) for number, text in enumerate(texts)]

@@ -2,12 +2,14 @@
 
 import io
 import logging
+from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
+import torch
 
-from asr_topdown.transcription.sound import SoundReader
+from asr_topdown.transcription.sound import SoundReader, check_several, is_source
 
 RATE = 8000
 
@@ -78,9 +80,22 @@ def test_channels_are_mixed_or_chosen(tmp_path, caplog):
 @pytest.mark.parametrize(
     ("source", "problem"),
     [
-        (([], RATE), r"array: samples must be .* got \(0, 1\) at 8000 Hz"),
+        (([], RATE), r"array: samples must be .* got \(0, 1\)"),
         ((np.zeros((2, 2, 2)), RATE), "array: samples must be"),
-        ((np.zeros(9), 0), "array: samples must be .* at 0 Hz"),
+        (
+            (tone(RATE, 1.0)[None], RATE),
+            r"\(n, channels\), got \(1, 8000\), more channels .*: transpose them",
+        ),
+        (([[0.0], [0.0, 0.0]], RATE), "array: samples must be an array of numbers"),
+        *(
+            (
+                (np.zeros(9), rate),
+                f"array: the sampling rate must be a whole number of Hz above 0, got {rate}",
+            )
+            for rate in (0, -8000, 44100.7, np.nan, np.inf, None, True)
+        ),
+        ((np.zeros(9), "8000"), r"array: samples must come with their rate: \(samples, rate\)"),
+        ((np.zeros(9), RATE // 65), "array: 123 Hz, and the model's rate is 8000 Hz: cannot resample"),
         (
             (np.zeros(9, np.int64), RATE),
             "array: samples must be floats in .* or int16, int32, uint8, got int64",
@@ -92,11 +107,40 @@ def test_channels_are_mixed_or_chosen(tmp_path, caplog):
         ((np.array([0.0, 30000.0]), RATE), "array: has float samples up to 30000, but full scale is 1"),
         (io.BytesIO(b"no sound"), "file object: cannot be decoded"),
         (io.BytesIO(b""), "file object: empty"),
+        (io.StringIO("a.wav"), "file object: must be opened in binary mode"),
+        (None, r"a sound must be .*, got NoneType"),
     ],
 )
 def test_what_is_no_sound_is_named(source, problem):
     with pytest.raises(ValueError, match=problem):
         read(source)
+
+
+def test_a_rate_of_any_type_and_samples_of_any_library():
+    samples = tone(RATE, 0.1)
+    rates = (8000.0, np.int64(RATE), np.float32(RATE), np.array(RATE), torch.tensor(RATE))
+    for source in ((samples, rate) for rate in rates):
+        assert is_source(source)
+        assert np.array_equal(read(source), samples)
+    tensor = torch.from_numpy(samples)
+    for given in (tensor, tensor.double(), tensor.clone().requires_grad_(), samples.astype(">f4")):
+        assert np.array_equal(read((given, RATE)), samples)
+    assert read((tensor.bfloat16(), RATE)) == pytest.approx(samples, abs=2e-3)
+    assert np.array_equal(
+        read(((samples * 32768).astype(">i2"), RATE)), read((tensor.mul(32768).short(), RATE))
+    )
+
+
+def test_what_is_one_sound_and_what_are_several():
+    samples = tone(RATE, 0.1)
+    for one in ("a.wav", Path("a.wav"), io.BytesIO(), (samples, None), (torch.zeros(9), RATE), ([0.0], RATE)):
+        assert is_source(one)
+    for several in (("a.wav", "b.wav"), [(samples, RATE)], [Path("a.wav")], (io.BytesIO(), io.BytesIO())):
+        assert not is_source(several)
+        check_several(several)
+    for wrong in (samples, torch.zeros(9), b"RIFF", None, 3):
+        with pytest.raises(ValueError, match=r"sounds must be a path, an open file or \(samples, rate\), or"):
+            check_several(wrong)
 
 
 def test_nothing_is_run(tmp_path, monkeypatch):
