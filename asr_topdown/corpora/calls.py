@@ -67,6 +67,21 @@ def find_file(folders: Iterable[Path], name: str) -> Path:
     raise FileNotFoundError(f"{' and '.join(map(str, folders))}: no {name} in it, at any depth")
 
 
+def find_folder(folder: Path, name: str) -> Path:
+    """Find `folder`/`name` (lower case, at any depth: `data/audio`), ignoring the case of the names on disk.
+
+    Raises:
+        FileNotFoundError: if there is none.
+    """
+    place = folder
+    for part in name.split("/"):
+        require_folder(place)
+        found = (path for path in sorted(place.iterdir()) if path.name.lower() == part)
+        place = next(found, place / part)
+    require_folder(place)
+    return place
+
+
 def half_up(seconds: float) -> int:
     """Round to centiseconds, halves up, as in Kaldi's utterance ids for Switchboard."""
     return int(100 * seconds + 0.5)

@@ -28,16 +28,18 @@ def prepare(out: Path, *, rt03: Path, sample_rate: int | None = None) -> list[Da
         OSError: if the sound, the references or the glm is missing.
         ValueError: naming file and line of what cannot be read, or if no segment is scored.
     """
-    sounds = calls.find_calls(rt03 / SOUND)
+    sounds = calls.find_calls(calls.find_folder(rt03, SOUND))
     glm = calls.find_file([rt03], GLM)
-    paths = sorted(files.without_hidden((rt03 / REFERENCES).glob("*.stm")))
+    references = calls.find_folder(rt03, REFERENCES)
+    listed = files.without_hidden(references.iterdir())
+    paths = sorted(path for path in listed if path.suffix.lower() == ".stm")
     if not paths:
-        raise FileNotFoundError(f"{rt03 / REFERENCES}: no *.stm files in it")
+        raise FileNotFoundError(f"{references}: no *.stm files in it")
     lines = [line for path in paths for line in _read_lines(path)]
     segments = [stm.parse(line) for line in lines if not line.startswith(";;")]
-    text = hub5.transcripts(segments, rt03 / REFERENCES)
+    text = hub5.transcripts(segments, references)
     if not text:
-        raise ValueError(f"{rt03 / REFERENCES}: no segment is scored")
+        raise ValueError(f"{references}: no segment is scored")
     data = calls.data_dir(out / "rt03", sounds, hub5.places(segments), text, sample_rate=sample_rate)
     datadir.write(data)
     hub5.write_references(data.path, lines, {"glm": glm})

@@ -163,6 +163,23 @@ def test_rt03(discs, tmp_path):
     assert set(ours.parts()) == {"SWBD", "Fisher", "all"}
 
 
+def test_rt03_in_upper_case(discs, tmp_path):
+    for path in discs.rt03.rglob("*"):
+        if path.is_file():
+            copy = tmp_path / "rt03" / str(path.relative_to(discs.rt03)).upper()
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+            copy.with_name(f"._{copy.name}").write_bytes(b"\x00\x05\x16\x07")
+    (whole,), (upper,) = (
+        rt03.prepare(tmp_path / out, rt03=folder)
+        for out, folder in (("a", discs.rt03), ("b", tmp_path / "rt03"))
+    )
+    assert upper.text == whole.text
+    (tmp_path / "rt03" / "DATA" / "REFERENCES" / "EVAL03").rename(tmp_path / "gone")
+    with pytest.raises(FileNotFoundError, match="REFERENCES/eval03: no such folder"):
+        rt03.prepare(tmp_path / "c", rt03=tmp_path / "rt03")
+
+
 def test_rt03_channels_are_1_or_2(discs, tmp_path):
     shutil.copytree(discs.rt03, tmp_path / "rt03")
     stm_file = tmp_path / "rt03" / rt03.REFERENCES / "sw_30262.stm"

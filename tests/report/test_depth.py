@@ -10,9 +10,11 @@ from asr_topdown.report.collect import collect
 from asr_topdown.report.depth import depth_figures
 from asr_topdown.report.figures import Chart, Figure
 from asr_topdown.report.page import build, write_report
+from asr_topdown.report.pool import pooled_table
 from asr_topdown.report.records import Score
 from asr_topdown.report.systems import JOINT, System, systems
 from asr_topdown.report.tables import compare_systems
+from asr_topdown.report.words import NOTHING, signed
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.depth_sweep import DepthSweepSettings
 from asr_topdown.schedule.node import Node, Outcome
@@ -111,6 +113,10 @@ def test_a_training_on_a_part_is_compared_with_one_from_scratch_on_the_same_part
     whole = [row for row in rows if row not in on_part and row.name != JOINT]
     for row in whole:
         assert found[row.name].difference == pytest.approx(error(row) - 31)
+    pooled = {cells[0]: cells[3] for cells in pooled_table([experiment, experiment]).rows}
+    assert pooled[scratch.name] == pooled[JOINT] == NOTHING
+    for row in others:
+        assert pooled[row.name].startswith(f"{signed(error(row) - error(scratch))}, better in 2 of 2")
 
 
 def test_error_over_depth_has_a_line_for_each_arm(figures: dict[str, Figure]) -> None:
