@@ -14,14 +14,17 @@ import kaldiio
 import networks
 import numpy as np
 import pytest
+import soundfile
 import torch
 from toy_data import write_data
 
+import asr_topdown
 from asr_topdown import config as configuration
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
 from asr_topdown.build import fresh_model
+from asr_topdown.data.unit_text import unit_vocabulary
 from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.model import load_trained
 from asr_topdown.features.front_end import front_end
@@ -29,6 +32,7 @@ from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.score.calibration import calibrate, greedy_paths
 from asr_topdown.text import Vocabulary
+from asr_topdown.text.word_vocabulary import WordVocabulary
 from asr_topdown.transcription.recognizer import Recognizer
 from asr_topdown.weights import save_weights
 
@@ -40,15 +44,18 @@ MODELS: dict[str, dict[str, Any]] = {
         "attention": networks.LSTM,
     },
 }
+AWD_LSTM = {"kind": "awd_lstm", "embedding_size": 5, "hidden_size": 6}
+VOCABULARY = Vocabulary.build(["abcd"], "char")
 SIZES = {"a-1": 9, "a-2": 14, "a-3": 6}
 
 
-def write_model(folder: Path, settings: dict[str, Any]) -> Path:
+def write_model(
+    folder: Path, settings: dict[str, Any], vocabulary: Vocabulary | WordVocabulary = VOCABULARY
+) -> Path:
     """A model's folder as written by a training, with weights large enough that hypotheses differ."""
     folder.mkdir(parents=True)
     features = {"fbank": {"num_mels": 8}, "cmvn": "none"}
     config = configuration.parse({"features": features, **settings})
-    vocabulary = Vocabulary.build(["abcd"], "char")
     network = fresh_model(config, len(vocabulary), init_seed=1)
     with torch.no_grad():
         for tensor in network.parameters():
@@ -64,8 +71,7 @@ def write_model(folder: Path, settings: dict[str, Any]) -> Path:
 def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("models")
     found = {name: write_model(root / name, {"model": model}) for name, model in MODELS.items()}
-    lm = {"model": {"kind": "awd_lstm", "embedding_size": 5, "hidden_size": 6}, "train": {"metric": "loss"}}
-    write_model(root / "lm", lm)
+    write_model(root / "lm", {"model": AWD_LSTM, "train": {"metric": "loss"}})
     return found
 
 
@@ -200,6 +206,38 @@ def test_a_beam_asked_for_by_its_width(models: dict[str, Path]) -> None:
         assert transcript.text == model.vocabulary.decode(found.best.ids)
         attention = config.model_copy(update={"method": "attention"})
         assert with_beam(model.network, attention, 2).method == "attention"
+
+
+def test_sounds_are_transcribed_with_the_models_language_model(
+    models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, lm = shutil.copytree(models["attention"], tmp_path / "model"), tmp_path / "lm"
+    words = unit_vocabulary(load_trained(model).vocabulary).words
+    write_model(lm, {"model": AWD_LSTM, "train": {"metric": "loss"}}, WordVocabulary(tuple(words)))
+    search = {"method": "joint_beam", "beam": 3, "lm": str(lm), "lm_weight": 2.0}
+    config = configuration.load(model / "config.yaml")
+    config = config.model_copy(update={"decode": config.decode.model_copy(update=search)})
+    (model / "config.yaml").write_text(configuration.dump(config))
+    sound = (0.1 * np.random.default_rng(2).standard_normal(16000)).astype(np.float32)
+    trained = load_trained(model)
+    feats = front_end(torch.from_numpy(sound), 16000, trained.config.features.fbank)
+    scores = []
+    for changes in ({}, {"beam": 5}, {"lm_weight": 0.0}):
+        decoding = trained.config.decode.model_copy(update=changes)
+        decoder = build_decoder(trained.network, decoding, trained.vocabulary)
+        (wanted,) = decoder(*trained.network.encode(feats[None], torch.tensor([len(feats)])))
+        (found,) = Recognizer(trained, decoding).transcribe((sound, 16000))
+        assert found.segments[0].hypotheses[0].score == pytest.approx(wanted.best.score, abs=1e-4)
+        scores.append(wanted.best.score)
+    (wider,) = asr_topdown.load(model, beam=5).transcribe((sound, 16000))
+    assert wider.segments[0].hypotheses[0].score == pytest.approx(scores[1], abs=1e-4)
+    assert abs(scores[2] - scores[0]) > 0.1
+    shutil.rmtree(lm)
+    soundfile.write(tmp_path / "a.wav", sound, 16000)
+    assert main(["transcribe", str(model), str(tmp_path / "a.wav")]) == 1
+    assert capsys.readouterr().err == (
+        f"asr-topdown transcribe: error: {lm}: not a model folder (no config.yaml)\n"
+    )
 
 
 def test_the_search_is_no_part_of_a_training(models: dict[str, Path]) -> None:
