@@ -154,9 +154,9 @@ def test_figures_1_and_2_scan_the_classifiers(planned):
             assert train == "train_si284_unseen"
             assert value(call, "--config") == f"conf/{name}.yaml"
             assert value(call, "--exp") == "exp/section3"
-            data = call[call.index("--joint-data") + 1 :]
+            data = call[call.index("--joint-data") + 1 : call.index("--results")]
             assert data == [f"{folder}/train_si284_{part}" for part in parts]
-        assert value(call, "--results") == f"figure{figure}"
+            assert value(call, "--results") == f"figure{figure}"
 
 
 @pytest.mark.parametrize("options", [["--table", "3"], ["--figure", "3"], ["--table", "1", "--figure", "1"]])
