@@ -266,7 +266,7 @@ def test_what_is_missing_is_left_out_and_said(copied, tmp_path, capsys):
     roots = [copied / "wsj0", copied / "wsj1"]
     (copied / "wsj0/11-14.1/wsj0/si_et_20/440/440c0401.wv1").unlink()
     dot = copied / "wsj0/11-14.1/wsj0/si_et_20/440/440c0400.dot"
-    dot.write_text(dot.read_text().replace("(440c0402)", "(440c04zz)").replace("440c0403)", "440c0404)"))
+    dot.write_text(dot.read_text().replace("(440c0402)", "(440c04zz)").replace("440c0403)", "440c04yy)"))
     lines = dot.read_text().splitlines()
     dot.write_text("\n".join(["~ . (440c0403)", *lines]) + "\n")
     part, *_ = wsj.prepare(tmp_path / "out", roots=roots, sets=["test_eval92"])
