@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.engines.devices import visible_gpus
+from asr_topdown.files import printable
 
 if TYPE_CHECKING:
     from asr_topdown.config import Config
@@ -28,11 +29,13 @@ def positive(text: str) -> float:
 
 
 def folder(text: str) -> Path:
-    """Parse the path of a folder that exists or can be created: neither it nor one above it is a file."""
+    """Parse the path of a folder that exists or can be created, in UTF-8: tables and safetensors need it."""
     path = Path(text)
     there = next((str(one) for one in (path, *path.parents) if os.path.exists(one)), "")
     if there and not os.path.isdir(there):
         raise argparse.ArgumentTypeError(f"{there} is not a folder")
+    if printable(text) != text:
+        raise argparse.ArgumentTypeError(f"the name of the folder {printable(text)} is not UTF-8")
     return path
 
 

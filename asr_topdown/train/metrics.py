@@ -1,18 +1,15 @@
 """The records of a training run: JSON lines for programs, TensorBoard for people."""
 
 import json
-import logging
 import shutil
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asr_topdown.files import printable, write_text
+from asr_topdown.files import write_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
-
-log = logging.getLogger(__name__)
 
 
 class MetricsLog:
@@ -48,8 +45,7 @@ class MetricsLog:
     ) -> None:
         if self._file is not None:
             self._file.close()
-            if self._board is not None:
-                self._board.close()
+            self._board.close()
 
     def write(self, kind: str, *, epoch: int, step: int, **values: Any) -> None:
         """Add one record; numbers go to TensorBoard as `kind/name` at `step`."""
@@ -61,25 +57,17 @@ class MetricsLog:
         except OSError as error:
             raise OSError(error.errno, f"cannot write {self.path}: {error.strerror}") from error
         for name, value in values.items():
-            if self._board is None:
-                return
             if isinstance(value, (int, float)) and not isinstance(value, bool):
                 self._board.add_scalar(f"{kind}/{name}", value, step)
 
 
-def _board(folder: Path, resume_after: int) -> "SummaryWriter | None":
-    """TensorBoard's writer; None where it cannot write."""
+def _board(folder: Path, resume_after: int) -> "SummaryWriter":
     if not resume_after:  # an earlier attempt was killed before its first checkpoint: nothing of it counts
         shutil.rmtree(folder, ignore_errors=True)
-    if (name := str(folder)) != printable(name):
-        log.warning(
-            "%s: TensorBoard needs names in UTF-8: nothing for it, the curves are in metrics.jsonl", name
-        )
-        return None
     # Imported here: it takes a second, which readers of metrics need not wait.
     from torch.utils.tensorboard import SummaryWriter
 
-    return SummaryWriter(name, purge_step=resume_after + 1 if resume_after else None)
+    return SummaryWriter(str(folder), purge_step=resume_after + 1 if resume_after else None)
 
 
 def read_metrics(path: Path, kind: str = "") -> list[dict[str, Any]]:

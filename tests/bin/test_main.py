@@ -280,3 +280,10 @@ def test_a_file_where_a_folder_must_be_is_refused_before_any_work(words, tmp_pat
             main.main([*words.split(), str(path)])
         assert left.value.code == 2
         assert capsys.readouterr().err.endswith(f": {tmp_path}/file is not a folder\n")
+
+
+@pytest.mark.parametrize("words", ["train --exp", "features --out", "prepare an4 --out"])
+def test_a_folder_to_write_to_whose_name_is_not_utf_8_is_refused_before_any_work(words, capsys):
+    with pytest.raises(SystemExit):
+        main.main([*words.split(), os.fsdecode(b"data/caf\xe9")])
+    assert capsys.readouterr().err.endswith(": the name of the folder data/caf\\udce9 is not UTF-8\n")
