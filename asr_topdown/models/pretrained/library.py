@@ -1,7 +1,8 @@
 """Pretrained encoders as built and loaded by the library transformers, which is imported only here."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+import logging
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ import torch
 from torch import nn
 
 from asr_topdown import pretrained_folder
+from asr_topdown.logs import ONCE
 from asr_topdown.weights import check_numbers
 
 # The library's name of an architecture -> its class.
@@ -57,8 +59,8 @@ def published_network(architecture: Mapping[str, Any], path: str, weights: str) 
         weights: the hash of the weights' files.
 
     Raises:
-        ValueError: in one line, if the weights differ from those, are damaged, or are not all those of the
-            architecture.
+        ValueError: in one line, if the weights differ from those, are damaged, or lack some of the
+            architecture's.
     """
     network, settings = _described(architecture)
     folder = pretrained_folder.locate(path)
@@ -141,7 +143,10 @@ def _in_one_line(what: str) -> Iterator[None]:
 
 
 def _check_fit(folder: Path, built: Any, report: Mapping[str, Any]) -> None:
-    """Refuse tensors that are missing, and would be random, that have other shapes, or that have no place."""
+    """Refuse tensors that are missing, and would be random, or have other shapes; name those without a place.
+
+    Those are only named because an encoder may have been cut on purpose, by fewer layers in its config.json.
+    """
     wrong = [
         f"{key} must be {tuple(wanted)}, got {tuple(found)}"
         for key, found, wanted in sorted(report["mismatched_keys"])
@@ -149,11 +154,15 @@ def _check_fit(folder: Path, built: Any, report: Mapping[str, Any]) -> None:
     unused = ("masked_spec_embed", "decoder.")
     missing = (key for key in report["missing_keys"] if not any(part in key for part in unused))
     wrong += [f"{key} is missing" for key in sorted(missing)]
-    surplus = (key for key in report["unexpected_keys"] if _of_encoder(key, built))
-    wrong += [f"{key} is not in the network" for key in sorted(surplus)]
     if wrong:
-        some = ", ".join(wrong[:2]) + (f" and {len(wrong) - 2} more" if wrong[2:] else "")
-        raise ValueError(f"{folder}: the weights do not fit {pretrained_folder.ARCHITECTURE}: {some}")
+        raise ValueError(f"{folder}: the weights do not fit {pretrained_folder.ARCHITECTURE}: {_some(wrong)}")
+    if surplus := sorted(key for key in report["unexpected_keys"] if _of_encoder(key, built)):
+        message = f"{folder}: {pretrained_folder.ARCHITECTURE} has no place for {_some(surplus)}: left out"
+        logging.getLogger(__name__).warning(message, extra={ONCE: message})
+
+
+def _some(items: Sequence[str]) -> str:
+    return ", ".join(items[:2]) + (f" and {len(items) - 2} more" if items[2:] else "")
 
 
 def _of_encoder(key: str, built: Any) -> bool:
