@@ -59,6 +59,12 @@ def listed(names: Sequence[str], *, separator: str = ", ") -> str:
     return separator.join([*names[:5], *["..."] * (len(names) > 5)])
 
 
+def first_of(items: Sequence[str], most: int) -> str:
+    """Join the first `most` items of a list of problems, and say how many more there are."""
+    more = f" and {len(items) - most} more" if len(items) > most else ""
+    return ", ".join(items[:most]) + more
+
+
 def shortened(lines: Sequence[str], most: int = 10) -> list[str]:
     """Keep the first lines of a list of problems, and say how many more there are."""
     more = [f"... and {len(lines) - most} more"] if len(lines) > most else []

@@ -130,11 +130,12 @@ def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) 
         for one, other in zip(first.utterances, second.utterances, strict=True)
     )
     shown = text_report.comparison(first, second, text_report.Comparison(bootstrap, pairs))
+    mean, z = pairs.second_minus_first()
     return shown, {
         "unit": first.unit,
         "direction": DIRECTION,
         "bootstrap": bootstrap.to_json(),
-        "mapsswe": {**vars(pairs), "mean": 0.0 - pairs.mean, "z": 0.0 - pairs.z},
+        "mapsswe": {**vars(pairs), "mean": mean, "z": z},
     }
 
 

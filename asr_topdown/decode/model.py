@@ -17,7 +17,7 @@ from asr_topdown.config.identity import settings_hash
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.content import state_of
 from asr_topdown.files import file_hash, read_json
-from asr_topdown.logs import listed
+from asr_topdown.logs import first_of, listed
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.precision import set_tf32
@@ -100,8 +100,7 @@ def load_best(folder: Path, network: Model) -> Model:
     weights = model_weights(folder, best_epoch(folder))
     state = load_weights(weights)
     if wrong := list(_misfits(state, network)):
-        more = f" and {len(wrong) - 1} more" if len(wrong) > 1 else ""
-        raise ValueError(f"{weights} does not fit {folder / 'config.yaml'}: {wrong[0]}{more}")
+        raise ValueError(f"{weights} does not fit {folder / 'config.yaml'}: {first_of(wrong, 1)}")
     check_numbers(weights, state)
     network.load_state_dict(state)
     return network

@@ -45,6 +45,10 @@ class MatchedPairs:
     z: float
     p_value: float
 
+    def second_minus_first(self) -> tuple[float, float]:
+        """Mean and Z as they are shown, like a report's Δ: negative if the second system is better."""
+        return 0.0 - self.mean, 0.0 - self.z
+
 
 def mapsswe(alignments: Iterable[tuple[Alignment, Alignment]]) -> MatchedPairs:
     """Test whether two systems have the same error rate.

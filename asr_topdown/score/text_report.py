@@ -54,6 +54,7 @@ def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level
     """Format the comparison of two systems: rates, difference with confidence interval, and both tests."""
     bootstrap, pairs = tests.bootstrap, tests.matched_pairs
     difference, low, high = bootstrap.second_minus_first()
+    mean, z = pairs.second_minus_first()
     if bootstrap.difference == 0:
         verdict = "no difference"
     else:
@@ -67,8 +68,8 @@ def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level
             f"  paired bootstrap: second - first = {_points(difference)}, "
             f"{100 * level:g} % interval {_percent(low)} .. {_percent(high)}, "
             f"p = {_p_value(bootstrap.p_value)}",
-            f"  matched pairs (MAPSSWE): {pairs.segments} segments, mean difference {0.0 - pairs.mean:.3f}, "
-            f"Z = {0.0 - pairs.z:.3f}, p = {_p_value(pairs.p_value)}",
+            f"  matched pairs (MAPSSWE): {pairs.segments} segments, mean difference {mean:.3f}, "
+            f"Z = {z:.3f}, p = {_p_value(pairs.p_value)}",
         ]
     )
 

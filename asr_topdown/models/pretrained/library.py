@@ -2,7 +2,7 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from asr_topdown import pretrained_folder
-from asr_topdown.logs import ONCE
+from asr_topdown.logs import ONCE, first_of
 from asr_topdown.weights import check_numbers
 
 # The library's name of an architecture -> its class.
@@ -155,14 +155,12 @@ def _check_fit(folder: Path, built: Any, report: Mapping[str, Any]) -> None:
     missing = (key for key in report["missing_keys"] if not any(part in key for part in unused))
     wrong += [f"{key} is missing" for key in sorted(missing)]
     if wrong:
-        raise ValueError(f"{folder}: the weights do not fit {pretrained_folder.ARCHITECTURE}: {_some(wrong)}")
+        some = first_of(wrong, 2)
+        raise ValueError(f"{folder}: the weights do not fit {pretrained_folder.ARCHITECTURE}: {some}")
     if surplus := sorted(key for key in report["unexpected_keys"] if _of_encoder(key, built)):
-        message = f"{folder}: {pretrained_folder.ARCHITECTURE} has no place for {_some(surplus)}: left out"
+        some = first_of(surplus, 2)
+        message = f"{folder}: {pretrained_folder.ARCHITECTURE} has no place for {some}: left out"
         logging.getLogger(__name__).warning(message, extra={ONCE: message})
-
-
-def _some(items: Sequence[str]) -> str:
-    return ", ".join(items[:2]) + (f" and {len(items) - 2} more" if items[2:] else "")
 
 
 def _of_encoder(key: str, built: Any) -> bool:
