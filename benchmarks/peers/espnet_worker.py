@@ -15,13 +15,13 @@ from espnet2.asr.encoder.transformer_encoder import TransformerEncoder
 from espnet2.asr.encoder.vgg_rnn_encoder import VGGRNNEncoder
 from espnet2.asr.espnet_model import ESPnetASRModel
 from torch import Tensor, nn
-from worker import FEATURES, NEVER, UNITS, Batch, serve, torch_optimizer
+from worker import FEATURES, NEVER, UNITS, Batch, Contestant, serve, torch_optimizer
 
 TOKENS = ["<blank>", "<unk>", *(f"unit{index}" for index in range(UNITS - 3)), "<sos/eos>"]
 LOCATION = {"atype": "location", "adim": 320, "aconv_chans": 10, "aconv_filts": 100}
 
 
-class Espnet:
+class Espnet(Contestant):
     """Its WSJ recipes' networks; <sos/eos> is one of the 50 units."""
 
     optimizer = staticmethod(torch_optimizer)

@@ -15,7 +15,7 @@ from speechbrain.nnet.linear import Linear
 from speechbrain.nnet.losses import ctc_loss, nll_loss
 from speechbrain.nnet.RNN import LSTM, AttentionalRNNDecoder
 from torch import Tensor, nn
-from worker import FEATURES, NEVER, UNITS, Batch, serve, torch_optimizer
+from worker import FEATURES, NEVER, UNITS, Batch, Contestant, serve, torch_optimizer
 
 BLANK, BOS, EOS = 0, 48, 49
 SIZE = 320
@@ -91,7 +91,7 @@ class Transformer(nn.Module):
         return self.ctc(memory), self.output(decoded)
 
 
-class SpeechBrain:
+class SpeechBrain(Contestant):
     """Not quite ESPnet's networks: the VGG model's encoder is its CRDNN, which has layer norms."""
 
     optimizer = staticmethod(torch_optimizer)
