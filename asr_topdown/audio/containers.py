@@ -6,6 +6,7 @@ with a correct one is read instead.
 """
 
 import io
+import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO, Literal, NamedTuple
@@ -13,15 +14,17 @@ from typing import BinaryIO, Literal, NamedTuple
 from asr_topdown.audio import mp3
 
 _MOST_CHUNKS = 10_000
-_OGG_HEADER, _OGG_FIRST, _OGG_LAST = 27, 2, 4
+_OGG_HEADER, _OGG_FIRST, _OGG_LAST, _OGG_CHECKSUM = 27, 2, 4, 22
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 _CHAIN = "several files in one, of which only the first is read"
 
 
 class Examined(NamedTuple):
-    """Remarks on a file, and the content to read instead; None = the file itself."""
+    """Remarks on a file, the content to read instead (None: the file itself); is its length an estimate?."""
 
     remarks: tuple[str, ...] = ()
     repaired: bytes | None = None
+    estimated: bool = False
 
 
 class _Layout(NamedTuple):
@@ -58,6 +61,8 @@ _LAYOUTS: Mapping[bytes, _Layout] = {
     b"FORM": _AIFF,
     b"caff": _Layout(8, 4, 8, "big", 0, 1, b"data", 4),
 }
+
+_AU_ORDERS: Mapping[bytes, Literal["little", "big"]] = {b".snd": "big", b"dns.": "little"}
 
 
 class _Chunk(NamedTuple):
@@ -97,8 +102,7 @@ def examine(file: Path | bytes) -> Examined:
             return _examine_ogg(opened.read())
         if mp3.is_mp3(magic):
             opened.seek(0)
-            data = opened.read()
-            return Examined((_CHAIN,) if mp3.is_chain(data) else (), mp3.with_length(data))
+            return _examine_mp3(opened.read())
         promise = _find_promise(opened, magic)
         return Examined() if promise is None else _compare(opened, promise, riff=magic[:3] == b"RIF")
 
@@ -129,8 +133,8 @@ def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:
 
 
 def _find_promise(file: BinaryIO, magic: bytes) -> _Promise | None:
-    if magic == b".snd":
-        return _Promise(8, 4, "big", 0, int.from_bytes(file.read(4), "big"))
+    if order := _AU_ORDERS.get(magic):
+        return _Promise(8, 4, order, 0, int.from_bytes(file.read(4), order))
     layout = _LAYOUTS.get(magic)
     if layout is None:
         return None
@@ -178,9 +182,19 @@ def _chunks_follow(file: BinaryIO, position: int) -> bool:
     return 0 <= position - end <= 1 or position + 1 == end
 
 
+def _examine_mp3(data: bytes) -> Examined:
+    repaired = mp3.with_length(data)
+    estimated = repaired is None and not mp3.has_length(data)
+    return Examined((_CHAIN,) if mp3.is_chain(data) else (), repaired, estimated)
+
+
 def _examine_ogg(data: bytes) -> Examined:
-    """Check that all pages are complete and that the last is marked as such."""
-    position = flags = 0
+    """Check that all pages are complete and undamaged, none is missing, and the last is marked as such.
+
+    libogg leaves out damaged pages, and decoders go on after the gap.
+    """
+    position = flags = damaged = 0
+    following: dict[bytes, int] = {}  # stream -> number of its next page
     while data.startswith(b"OggS", position) and len(data) >= position + _OGG_HEADER:
         body = position + _OGG_HEADER + data[position + _OGG_HEADER - 1]
         end = body + sum(data[position + _OGG_HEADER : body])
@@ -188,9 +202,28 @@ def _examine_ogg(data: bytes) -> Examined:
             break
         if flags & _OGG_LAST and data[position + 5] & _OGG_FIRST:
             return Examined((_CHAIN,))
+        stream, number = data[position + 14 : position + 18], _little(data[position + 18 : position + 22])
+        damaged += max(0, number - following.get(stream, number)) + (not _is_whole_page(data[position:end]))
+        following[stream] = number + 1
         flags, position = data[position + 5], end
+    remarks = [f"pages missing or damaged, and left out: {damaged}"] if damaged else []
     if position == 0 or (position == len(data) and flags & _OGG_LAST):
-        return Examined()
+        return Examined(tuple(remarks))
     if position == len(data):
-        return Examined(("truncated: its last page is missing",))
-    return Examined((f"truncated: {position} of {len(data)} bytes are complete pages",), data[:position])
+        return Examined((*remarks, "truncated: its last page is missing"))
+    remarks.append(f"truncated: {position} of {len(data)} bytes are complete pages")
+    return Examined(tuple(remarks), data[:position])
+
+
+def _is_whole_page(page: bytes) -> bool:
+    """Compare a page of Ogg with its checksum, a CRC-32 of the page without it (RFC 3533).
+
+    It is that of zlib with the bits of each byte in the other order, and zeros before and after.
+    """
+    content = (page[:_OGG_CHECKSUM] + bytes(4) + page[_OGG_CHECKSUM + 4 :]).translate(_MIRRORED)
+    found = zlib.crc32(content, 0xFFFFFFFF) ^ 0xFFFFFFFF
+    return page[_OGG_CHECKSUM : _OGG_CHECKSUM + 4] == found.to_bytes(4).translate(_MIRRORED)
+
+
+def _little(number: bytes) -> int:
+    return int.from_bytes(number, "little")

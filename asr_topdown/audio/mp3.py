@@ -50,6 +50,12 @@ def with_length(data: bytes) -> bytes | None:
     return data[:start] + first.ljust(_size(head), b"\0") + data[sound:]
 
 
+def has_length(data: bytes) -> bool:
+    """Whether a Xing header gives the number of frames."""
+    start = _first(data)
+    return _field(data, _tag(data, start), _NUM_FRAMES) > 0
+
+
 def is_chain(data: bytes) -> bool:
     """Whether more frames follow those that the Xing header tells of; libsndfile does not read them."""
     start = _first(data)

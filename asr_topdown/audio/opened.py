@@ -14,8 +14,10 @@ _BLOCK = 1024
 """Frames decoded at a time, and maximum number lost before damage."""
 _MOST_FRAMES = 1 << 40
 """A larger number in a header means an unknown length."""
-_MP3_TOLERANCE = 0.05
-"""Share by which an mp3 may be shorter than its header says, which is often an estimate."""
+_ESTIMATE = 0.05
+"""Share by which a sound may be shorter than an estimate."""
+_MP3_DELAY = 2 * 1152
+"""Samples by which an mp3 may be shorter than its header says: encoders count its frames differently."""
 
 
 class Opened(Protocol):
@@ -122,10 +124,13 @@ class Streamed:
         file: its path or content.
         source: its name, for errors.
         remarks: on the file; truncation is added when it is found.
+        estimated: whether the length by its header is an estimate, as in an mp3 without a number of frames.
     """
 
-    def __init__(self, file: Path | bytes, source: str, remarks: Sequence[str]) -> None:
-        self._file, self._source = file, source
+    def __init__(
+        self, file: Path | bytes, source: str, remarks: Sequence[str], *, estimated: bool = False
+    ) -> None:
+        self._file, self._source, self._estimated = file, source, estimated
         self._rewind()
         self.rate: int = self._sound.samplerate
         self.channels: int = self._sound.channels
@@ -191,7 +196,9 @@ class Streamed:
         why = f" ({self._problem})" if self._problem else ""
         if not self._end and self._problem:
             raise ValueError(f"{self._source}: cannot be decoded{why}")
-        tolerance = _MP3_TOLERANCE * self.frames if self._sound.format == "MP3" else 0
+        tolerance = _MP3_DELAY if self._sound.format == "MP3" else 0
+        if self._estimated:
+            tolerance = round(_ESTIMATE * self.frames)
         if self._end < self.frames - tolerance and not self._told:
             self._told = True
             self.remarks.append(f"truncated: {self._end} of {self.frames} samples{why}")
@@ -205,5 +212,10 @@ class _FrontToBack(soundfile.SoundFile):
 
 
 def as_file(file: Path | bytes) -> Path | io.BytesIO:
-    """Convert a path or content to what libsndfile can open."""
+    """Convert a path or content to what libsndfile can open.
+
+    soundfile takes any file whose name ends in `.raw` for one without a header.
+    """
+    if isinstance(file, Path) and file.suffix.lower() == ".raw":
+        file = file.read_bytes()
     return io.BytesIO(file) if isinstance(file, bytes) else file

@@ -11,7 +11,8 @@ from asr_topdown.audio import containers, sphere
 from asr_topdown.audio.opened import InFile, Opened, Streamed, as_file
 
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
-_NEVER_SEEKABLE = ("FLAC", "OGG", "MP3")
+_TOLD_BY_LIBSNDFILE = ("VOC", "MAT4")
+_NEVER_SEEKABLE = ("FLAC", "OGG", "MP3", "SDS")
 
 
 def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Opened:
@@ -35,7 +36,9 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Ope
         hint = " (commands are run only on request)" if source.endswith("|") else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
     state = path.stat()
-    return (_recent_file if again else _from_file)(source, (state.st_mtime_ns, state.st_size))
+    # A file that is copied over another with its times has a new time of change.
+    changed = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
+    return (_recent_file if again else _from_file)(source, changed)
 
 
 def open_bytes(data: bytes, name: str) -> Opened:
@@ -76,9 +79,9 @@ def header_seconds(source: str) -> float | None:
         return None
 
 
-def _from_file(source: str, state: tuple[int, int]) -> Opened:
-    """Open a file; `state`, its time and size, is part of the cache's key, so that changes are noticed."""
-    if state[1] == 0:
+def _from_file(source: str, state: tuple[int, int, int]) -> Opened:
+    """Open a file; `state`, its size and times, is part of the cache's key, so that changes are noticed."""
+    if state[0] == 0:
         raise ValueError(f"{source}: empty file")
     return _open(Path(source), source)
 
@@ -100,11 +103,18 @@ def _open(file: Path | bytes, source: str) -> Opened:
         with soundfile.SoundFile(as_file(file)) as sound:
             if sound.format == "RAW":  # guessed from the file's suffix (.snd, .gsm, .vox) only
                 raise ValueError(f"{source}: cannot be decoded: it has no header")
+            remarks = (*examined.remarks, *_remarks_of_libsndfile(sound))
             if sound.format not in _NEVER_SEEKABLE and sound.subtype.startswith(_SEEKABLE):
-                return InFile(file, sound, examined.remarks)
-        return Streamed(file, source, examined.remarks)
+                return InFile(file, sound, remarks)
+        return Streamed(file, source, remarks, estimated=examined.estimated)
     except soundfile.LibsndfileError as error:
         raise ValueError(f"{source}: cannot be decoded: {error.error_string}") from error
+
+
+def _remarks_of_libsndfile(sound: soundfile.SoundFile) -> Sequence[str]:
+    """Return what libsndfile's log says of a length in formats that are not examined here."""
+    said = sound.extra_info.splitlines() if sound.format in _TOLD_BY_LIBSNDFILE else ()
+    return [f"truncated: {line.strip(' *')}" for line in said if "truncated" in line]
 
 
 def _open_sphere(file: Path | bytes, source: str) -> Opened:
