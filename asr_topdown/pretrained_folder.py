@@ -82,17 +82,8 @@ def weights_hash(folder: Path) -> str:
     Raises:
         ValueError: as `weight_files`.
     """
-    digests = []
-    for path in weight_files(folder):
-        state = path.stat()
-        digests.append(_file_hash(path.resolve(), (state.st_size, state.st_mtime_ns, state.st_ctime_ns)))
+    digests = [files.cached_file_hash(path) for path in weight_files(folder)]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
-
-
-@functools.lru_cache(maxsize=64)
-def _file_hash(path: Path, state: tuple[int, ...]) -> str:
-    """Cached by `state`, which changes with the file."""
-    return files.file_hash(path)
 
 
 def _preprocessor(folder: Path) -> dict[str, Any]:

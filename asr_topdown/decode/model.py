@@ -1,6 +1,5 @@
 """A trained model's folder: everything that recognition needs."""
 
-import functools
 import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -15,8 +14,7 @@ from asr_topdown.config import Config
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.config.identity import settings_hash
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.features.content import state_of
-from asr_topdown.files import file_hash, read_json
+from asr_topdown.files import cached_file_hash, read_json
 from asr_topdown.logs import first_of, listed
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
@@ -67,7 +65,7 @@ def content_hash(folder: Path | str) -> str:
     parts = [configuration.load(folder / "config.yaml").hash_of("features", "text", "model")]
     for path in (weights, units, model_file(units), folder / "cmvn.ark"):
         if path.exists():
-            parts.append(_file_hash(path.resolve(), str(state_of(path))))
+            parts.append(cached_file_hash(path))
         elif path in (weights, units):
             raise ValueError(f"{path}: missing")
         else:
@@ -83,12 +81,6 @@ def decoder_hash(config: DecodeConfig) -> str:
     """
     lm = content_hash(config.lm) if config.lm and config.lm_weight else ""
     return settings_hash({"decode": config.model_copy(update={"lm": lm})})
-
-
-@functools.lru_cache(maxsize=256)
-def _file_hash(path: Path, state: str) -> str:
-    """Hash a file; `state` is part of the cache's key, so that a changed file is read again."""
-    return file_hash(path)
 
 
 def load_best(folder: Path, network: Model) -> Model:

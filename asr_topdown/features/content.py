@@ -59,7 +59,7 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
 
     places = {utterance: store.locate(entry, folder) for utterance, entry in sorted(feats.items())}
     archives = sorted({ark.parse_place(place).path for place in places.values()})
-    states = {str(Path(archive).resolve()): state_of(archive) for archive in archives}
+    states = {str(Path(archive).resolve()): files.state_of(archive) for archive in archives}
     kept = _record(folder / FOREIGN)
     if kept.get("entries") != entries or kept.get("archives") != states:
         kept = {"entries": entries, "archives": states, **_hashed(folder, feats)}
@@ -112,16 +112,6 @@ def entries_hash(feats: Mapping[str, str]) -> str:
     """Hash of the utterances' locations, independent of the archives' folder name."""
     lines = (f"{utterance} {entry.rpartition('/')[2]}\n" for utterance, entry in sorted(feats.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
-
-
-def state_of(path: Path | str) -> list[int] | None:
-    """Size and times of a file, which change with it; None if it does not exist."""
-    try:
-        state = Path(path).stat()
-    except OSError:
-        return None
-    # The time of the last change of the inode: what is copied with its time of writing has a new one.
-    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def _hashed(folder: Path, feats: Mapping[str, str]) -> dict[str, Any]:

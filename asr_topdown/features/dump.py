@@ -133,7 +133,7 @@ def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Pa
     `folder` keeps until the features are done.
     """
     sources = {clip.source for clip in clips.values()}
-    states: dict[str, object] = {source: content.state_of(source) for source in sources}
+    states: dict[str, object] = {source: files.state_of(source) for source in sources}
     if any(source.rstrip().endswith("|") for source in sources):
         attempt = folder / _ATTEMPT
         if not attempt.is_file():

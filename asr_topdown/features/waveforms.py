@@ -22,7 +22,6 @@ from torch import Tensor
 from asr_topdown import audio, files
 from asr_topdown.audio import Clip, NoSoundError
 from asr_topdown.engines.parts import Tick, run_parts
-from asr_topdown.features.content import state_of
 from asr_topdown.logs import shortened
 
 RECORD = "waveforms.json"
@@ -154,7 +153,7 @@ def _key(clips: Mapping[str, Clip], folder: Path, rate: int) -> str:
                 "features.kind: waveform reads files only"
             )
     made_from = [_VERSION, rate, {utterance: [*clip] for utterance, clip in sorted(clips.items())}]
-    states = {source: state_of(source) for source in sources}
+    states = {source: files.state_of(source) for source in sources}
     return hashlib.sha256(json.dumps([*made_from, states]).encode()).hexdigest()[:16]
 
 
