@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import download, repeated
+from asr_topdown.corpora import counts, download, repeated
+from asr_topdown.corpora.counts import Count
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
 
@@ -53,7 +54,7 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
         raise ValueError(f"{root}: only {len(order)} training utterances, {DEV_UTTERANCES} are the dev set")
     dev = datadir.subset(whole, order[:DEV_UTTERANCES], out / "dev")
     train = datadir.subset(whole, order[DEV_UTTERANCES:], out / "train")
-    _check_counts(root, {"train": len(order), "test": len(test.text)})
+    _check_counts(train=len(order), test=len(test.text))
     parts = [train, dev, test]
     for part in parts:
         datadir.write(part)
@@ -81,7 +82,7 @@ def from_features(out: Path, feats: Path) -> list[DataDir]:
         datadir.subset(whole, (u for name in names for u in spoken[name]), out / part)
         for part, names in sets.items()
     )
-    _check_counts(feats, {"train": len(whole.text), "test": len(test.text)})
+    _check_counts(train=len(whole.text), test=len(test.text))
     parts = [train, dev, test]
     for part in parts:
         datadir.write(part)
@@ -186,12 +187,7 @@ def _lines(path: Path) -> Iterable[str]:
     return (line.strip() for line in files.read_lines(path, otherwise="latin-1") if line.strip())
 
 
-def _check_counts(root: Path, found: dict[str, int]) -> None:
-    if found != UTTERANCES:
-        rows = [f"{part:6}{found[part]:8}{expected:10}" for part, expected in UTTERANCES.items()]
-        print(
-            f"warning: {root}: this copy differs from the distribution:",
-            "set      found  expected",
-            *rows,
-            sep="\n",
-        )
+def _check_counts(**found: int) -> None:
+    counts.warn_of_others(
+        Count(f"utterances, {part}", (UTTERANCES[part],), count) for part, count in found.items()
+    )

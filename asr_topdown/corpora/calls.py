@@ -1,6 +1,6 @@
 """Telephone calls with a speaker on each channel: what Switchboard, eval2000 and RT-03 share."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
@@ -18,19 +18,6 @@ class Utterance(NamedTuple):
     start: float
     end: float
     text: str
-
-
-class Expected(NamedTuple):
-    """A count of the corpus, expected and found; `tolerance` is relative to the expected one."""
-
-    what: str
-    expected: float
-    found: float
-    tolerance: float = 0.0
-
-    @property
-    def fits(self) -> bool:
-        return abs(self.found - self.expected) <= self.tolerance * self.expected
 
 
 def find_calls(folder: Path) -> dict[str, Path]:
@@ -154,15 +141,3 @@ def data_dir(
         sides=parts,
         sample_rate=sample_rate,
     )
-
-
-def compare_counts(counts: Sequence[Expected]) -> None:
-    """Print a warning with a table of all counts if one differs from the known copies' count."""
-    if all(count.fits for count in counts):
-        return
-    width = max(len(count.what) for count in counts)
-    print("warning: these counts are not those of the known copies; results may not be comparable")
-    print(f"{'':{width}}  {'expected':>10}  {'found':>10}")
-    for count in counts:
-        mark = "" if count.fits else "  differs"
-        print(f"{count.what:{width}}  {count.expected:10g}  {count.found:10g}{mark}")

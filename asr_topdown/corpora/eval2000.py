@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import calls, hub5
-from asr_topdown.corpora.calls import Expected
+from asr_topdown.corpora import calls, counts, hub5
+from asr_topdown.corpora.counts import Count
 from asr_topdown.datadir import DataDir
 from asr_topdown.score import stm
 
@@ -84,10 +84,10 @@ def _check_counts(num_calls: int, unheard: "Hub5Score") -> None:
     """Compare with the known counts; words are counted against an empty hypothesis."""
     from asr_topdown.score.hub5 import Hub5Score
 
-    counts = [Expected("calls", CALLS, num_calls)]
+    known = [Count("calls", (CALLS,), num_calls)]
     parts = unheard.parts()
     for name, prefix in (("SWBD", "sw_"), ("CallHome", "en_")):
         part = parts.get(name, Hub5Score(()))
-        counts.append(Expected(f"segments, {name}", SEGMENTS[prefix], len(part.segments)))
-        counts.append(Expected(f"words, {name} (about)", WORDS[prefix], part.total.reference, 0.01))
-    calls.compare_counts(counts)
+        known.append(Count(f"segments, {name}", (SEGMENTS[prefix],), len(part.segments)))
+        known.append(Count(f"words, {name} (about)", (WORDS[prefix],), part.total.reference, 0.01))
+    counts.warn_of_others(known)

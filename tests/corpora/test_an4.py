@@ -31,7 +31,7 @@ def test_three_sets(root, tmp_path, capsys):
     assert not set(test.utt2spk.values()) & (set(train.utt2spk.values()) | set(dev.utt2spk.values()))
     assert audio.read(next(iter(test.clips().values())))[1] == 16000
     shown = [line.split() for line in capsys.readouterr().out.splitlines()]
-    assert shown[-2:] == [["train", "120", "948"], ["test", "8", "130"]]
+    assert shown[-2:] == [["utterances,", "train", "948", "120"], ["utterances,", "test", "130", "8"]]
 
 
 def test_the_counts_of_the_distribution(tmp_path, capsys):

@@ -10,8 +10,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora import calls, repeated
-from asr_topdown.corpora.calls import Expected, Utterance
+from asr_topdown.corpora import calls, counts, repeated
+from asr_topdown.corpora.calls import Utterance
+from asr_topdown.corpora.counts import Count
 from asr_topdown.corpora.swbd import selection, transcripts
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
@@ -141,10 +142,9 @@ def _read_pins(path: Path) -> dict[str, str]:
 def _check_counts(num_files: int, whole: DataDir, parts: Sequence[DataDir]) -> None:
     hours = {"all": _seconds(whole, whole.utterances()) / 3600}
     hours |= {part.path.name: _seconds(part, part.utterances()) / 3600 for part in parts}
-    files = num_files if num_files in FILES else FILES[0]
-    calls.compare_counts(
+    counts.warn_of_others(
         [
-            Expected("sound files", files, num_files),
-            *(Expected(f"hours, {name}", HOURS[name], hours[name], 0.01) for name in hours),
+            Count("sound files", FILES, num_files),
+            *(Count(f"hours, {name}", (HOURS[name],), hours[name], 0.01) for name in hours),
         ]
     )

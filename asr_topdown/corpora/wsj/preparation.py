@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 from asr_topdown import datadir
+from asr_topdown.corpora import counts
+from asr_topdown.corpora.counts import Count
 from asr_topdown.corpora.wsj import transcripts
 from asr_topdown.corpora.wsj.sets import NEEDED, SETS, Entry, Index, WsjSet, read_index
 from asr_topdown.corpora.wsj.speakers import genders
@@ -50,7 +51,7 @@ def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> li
     for part in parts:
         datadir.write(part)
         _write_genders(part, male_or_female)
-    _check_counts(parts)
+    counts.warn_of_others(count for part in parts for count in _counts(part))
     return parts
 
 
@@ -129,34 +130,12 @@ def _write_genders(part: DataDir, male_or_female: Mapping[str, str]) -> None:
     datadir.write_table(target, {speaker: male_or_female[speaker] for speaker in speakers})
 
 
-class _Count(NamedTuple):
-    what: str
-    found: int
-    expected: tuple[int, ...]
-
-
-def _check_counts(parts: Iterable[DataDir]) -> None:
-    """Print a table of the counts that differ from LDC's distribution, if any."""
-    rows = [("set", "", "found", "expected")]
-    for part in parts:
-        for count in _counts(part):
-            if count.expected and count.found not in count.expected:
-                expected = " or ".join(map(str, count.expected))
-                rows.append((part.path.name, count.what, str(count.found), expected))
-    if len(rows) == 1:
-        return
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    table = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows
-    ]
-    print("warning: this copy differs from the distribution:", *table, sep="\n")
-
-
-def _counts(part: DataDir) -> list[_Count]:
-    wsj_set = _BY_NAME[part.path.name]
+def _counts(part: DataDir) -> list[Count]:
+    name = part.path.name
+    known = _BY_NAME[name]
     words, characters = transcripts.count(part.text.values())
     return [
-        _Count("utterances", len(part.text), wsj_set.utterances),
-        _Count("words", words, () if wsj_set.words is None else (wsj_set.words,)),
-        _Count("characters", characters, () if wsj_set.characters is None else (wsj_set.characters,)),
+        Count(f"utterances, {name}", known.utterances, len(part.text)),
+        Count(f"words, {name}", () if known.words is None else (known.words,), words),
+        Count(f"characters, {name}", () if known.characters is None else (known.characters,), characters),
     ]
