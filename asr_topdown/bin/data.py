@@ -182,8 +182,9 @@ def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 
 def _nested(args: argparse.Namespace) -> list[DataDir]:
-    _tell_of_left_out(datadir.read(args.sources[0]))
-    return nested.prepare(args.out, source=args.sources[0], percent=args.percent, seed=args.seed)
+    data = datadir.read(args.sources[0])
+    _tell_of_left_out(data)
+    return nested.prepare(args.out, source=data, percent=args.percent, seed=args.seed)
 
 
 def _add_speed(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

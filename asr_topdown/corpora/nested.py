@@ -16,7 +16,7 @@ PERCENT = (5, 10, 20, 40, 80)
 UNSEEN = "unseen"
 
 
-def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: int = 0) -> list[DataDir]:
+def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, seed: int = 0) -> list[DataDir]:
     """Write `out/<source>_p05`, `_p10`, …, and `out/<source>_unseen`, all that is not in the largest part.
 
     Features are shared, not copied. The mean and variance of the source's features (cmvn.ark) are kept, so
@@ -29,24 +29,22 @@ def prepare(out: Path, *, source: Path, percent: Sequence[int] = PERCENT, seed: 
         seed: determines the choice of utterances.
 
     Raises:
-        FileNotFoundError: if `source` is not a data directory.
         ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty.
     """
     if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
         raise ValueError(f"--percent {' '.join(map(str, percent))}: must increase, between 1 and 99")
-    data = datadir.read(source)
-    order = joining_order(data.utt2spk, seed)
-    name = source.resolve().name
+    order = joining_order(source.utt2spk, seed)
+    name = source.path.resolve().name
     ends = {f"{name}_p{share:02}": round(len(order) * share / 100) for share in percent}
     members = {part: order[:end] for part, end in ends.items()}
     members[f"{name}_{UNSEEN}"] = order[max(ends.values()) :]
     for part, utterances in members.items():
         if not utterances:
-            raise ValueError(f"{source}: {len(order)} utterances are too few: {part} is empty")
-    parts = [datadir.subset(data, utterances, out / part) for part, utterances in members.items()]
+            raise ValueError(f"{source.path}: {len(order)} utterances are too few: {part} is empty")
+    parts = [datadir.subset(source, utterances, out / part) for part, utterances in members.items()]
     for directory in parts:
         datadir.write(directory)
-        _take_over(source / "cmvn.ark", directory.path / "cmvn.ark")
+        _take_over(source.path / "cmvn.ark", directory.path / "cmvn.ark")
     return parts
 
 

@@ -159,6 +159,6 @@ def _common_settings(archives: Iterable[str]) -> dict[str, object] | None:
     found = []
     for path in map(Path, archives):
         record = records[path.parent.parent]
-        ours = path.parent.name == store.ARKS and path.name in record.get("arks", ())
+        ours = store.made_here(path) and path.name in record.get("arks", ())
         found.append(_settings(record) if ours else None)
     return found[0] if all(settings == found[0] for settings in found) else None

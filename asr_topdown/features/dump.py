@@ -201,7 +201,8 @@ def _refuse(
 def _check_own(scp: Path) -> None:
     """Check that features of other programs, for which this may be the only index, are not overwritten."""
     entries = scp.read_text(encoding="utf-8").splitlines() if scp.exists() else []
-    if any(not store.made_here(entry.partition(" ")[2]) for entry in entries):
+    archives = {Path(entry.partition(" ")[2].rpartition(":")[0]) for entry in entries}
+    if not all(map(store.made_here, archives)):
         raise ValueError(
             f"{scp}: features made elsewhere are not overwritten; choose a folder with --out DIR"
         )

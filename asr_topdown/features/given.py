@@ -1,8 +1,9 @@
 """Features supplied by data directories: append derivatives, and write them like `dump`."""
 
+import contextlib
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -49,10 +50,8 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
     found: dict[str, tuple[str, int]] = {}  # utterance -> place, frames
     with files.written_aside(target) as aside, open(aside, "wb") as file:
         for utterance, place in progress(list(places.items()), f"features {folder}", unit="utt"):
-            try:
+            with _faults_of(utterance, source):
                 values = add_deltas(_read(place, dim), deltas)
-            except (ValueError, OSError) as error:
-                raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {error}") from None
             found[utterance] = (f"{target}:{ark.save(file, utterance, values.numpy())}", len(values))
     frames = sum(count for _, count in found.values())
     _publish(folder, target, found)
@@ -83,18 +82,25 @@ def _read(place: str, dim: int) -> torch.Tensor:
     return torch.tensor(values)
 
 
+@contextlib.contextmanager
+def _faults_of(utterance: str, source: Path) -> Iterator[None]:
+    """Name feats.scp and the utterance in what is raised."""
+    try:
+        yield
+    except (ValueError, OSError) as error:
+        raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {error}") from None
+
+
 def _key(places: Mapping[str, str], source: Path, dim: int, deltas: int) -> str:
     """16 hex digits for everything that determines the features."""
     states: dict[str, list[int]] = {}
     for utterance, place in places.items():
-        try:
+        with _faults_of(utterance, source):
             path = ark.parse_place(place).path
             if path not in states:
+                if not Path(path).exists():
+                    raise ValueError(f"{path}: no such file")
                 state = Path(path).stat()
                 states[path] = [state.st_size, state.st_mtime_ns]
-        except FileNotFoundError:
-            raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {path}: no such file") from None
-        except ValueError as error:
-            raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {error}") from None
     made_from = [_VERSION, dim, deltas, states, places]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]

@@ -31,7 +31,7 @@ def locate(entry: str, folder: Path | str) -> str:
     if match is None:
         return entry  # a file without an offset, or a command
     written, position = Path(match[1]), match[2]
-    if written.parent.name == ARKS:
+    if made_here(written):
         folder = Path(folder)
         for moved in (folder / ARKS / written.name, folder.parent.joinpath(*written.parts[-3:])):
             if moved.is_file():
@@ -39,9 +39,9 @@ def locate(entry: str, folder: Path | str) -> str:
     return entry
 
 
-def made_here(entry: str) -> bool:
-    """Return whether an entry of feats.scp names an archive of this toolkit, by the folder it is in."""
-    return Path(entry.rpartition(":")[0]).parent.name == ARKS
+def made_here(archive: Path) -> bool:
+    """Whether an archive is one of this toolkit, by the name of its folder."""
+    return archive.parent.name == ARKS
 
 
 def load(entry: str, folder: Path | str) -> np.ndarray:

@@ -31,7 +31,7 @@ def source(tmp_path):
 
 
 def test_parts_are_nested_and_the_rest_is_unseen(source, tmp_path):
-    parts = nested.prepare(tmp_path, source=source)
+    parts = nested.prepare(tmp_path, source=datadir.read(source))
     names = [part.path.name for part in parts]
     assert names == ["train_p05", "train_p10", "train_p20", "train_p40", "train_p80", "train_unseen"]
     assert [len(part.text) for part in parts] == [20, 40, 80, 160, 320, 80]
@@ -44,7 +44,9 @@ def test_parts_are_nested_and_the_rest_is_unseen(source, tmp_path):
 
 
 def test_every_speaker_has_his_share(source, tmp_path):
-    for part, share in zip(nested.prepare(tmp_path, source=source), (5, 10, 20, 40, 80, 20), strict=True):
+    for part, share in zip(
+        nested.prepare(tmp_path, source=datadir.read(source)), (5, 10, 20, 40, 80, 20), strict=True
+    ):
         counts = Counter(part.utt2spk.values())
         for speaker, total in SPOKEN.items():
             assert abs(counts[speaker] - total * share / 100) <= 1.5
@@ -71,21 +73,21 @@ def test_it_is_the_same_on_every_machine_and_differs_between_seeds(source):
 
 def test_normalisation_is_the_source_s(source, tmp_path):
     (source / "cmvn.ark").write_bytes(b"statistics")
-    parts = nested.prepare(tmp_path, source=source)
+    parts = nested.prepare(tmp_path, source=datadir.read(source))
     assert all((part.path / "cmvn.ark").read_bytes() == b"statistics" for part in parts)
     (source / "cmvn.ark").unlink()
-    nested.prepare(tmp_path, source=source)
+    nested.prepare(tmp_path, source=datadir.read(source))
     assert not any((part.path / "cmvn.ark").exists() for part in parts)
 
 
 @pytest.mark.parametrize("percent", [[], [0, 5], [5, 100], [10, 5], [5, 5]])
 def test_percents_have_to_grow(source, tmp_path, percent):
     with pytest.raises(ValueError, match="must increase, between 1 and 99"):
-        nested.prepare(tmp_path, source=source, percent=percent)
+        nested.prepare(tmp_path, source=datadir.read(source), percent=percent)
 
 
 def test_too_few_utterances(source, tmp_path):
     small = datadir.subset(datadir.read(source), ["a000", "a001"], Path(tmp_path / "small"))
     datadir.write(small)
     with pytest.raises(ValueError, match="small_p01 is empty"):
-        nested.prepare(tmp_path, source=small.path, percent=[1, 50])
+        nested.prepare(tmp_path, source=small, percent=[1, 50])

@@ -13,6 +13,7 @@ import torch
 from toy_data import write_data
 
 from asr_topdown import config as configuration
+from asr_topdown import datadir
 from asr_topdown.bin import main
 from asr_topdown.config.train import AverageConfig
 from asr_topdown.corpora import nested
@@ -89,7 +90,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_scans_over_subsets_and_epochs(data: Path, store: Store) -> None:
     whole = make_experiment(data, {"search": "subset_scan", "subset_scan": {"top_blocks": 1, "repeats": 2}})
-    parts = nested.prepare(data, source=whole.train, percent=[20, 80])
+    parts = nested.prepare(data, source=datadir.read(whole.train), percent=[20, 80])
     subsets, unseen = [part.path for part in parts[:-1]], parts[-1].path
     rest = Experiment(whole.config, unseen, whole.dev, whole.tokens)
     (result,) = run_study(rest, store, joint_data=subsets)
@@ -204,7 +205,7 @@ def test_depth_by_data_by_arm_in_one_study(data: Path, store: Store, tmp_path: P
         },
     }
     here = make_experiment(tmp_path / "wxyz", sweep, letters="wxyz")
-    (part, _) = nested.prepare(tmp_path / "parts", source=here.train, percent=[25])
+    (part, _) = nested.prepare(tmp_path / "parts", source=datadir.read(here.train), percent=[25])
     own = Store(tmp_path / "exp", models=models_of(here.config.schedule, store))
     (result,) = run_study(here, own, parts=[part.path], source_store=store)
     arms = [
