@@ -17,7 +17,14 @@ asr-topdown score data/eval2000 --exp exp/a --stm data/eval2000/stm --glm data/e
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
+    _add_systems(parser)
+    _add_counting(parser)
+    _add_bootstrap(parser)
+    options.add_device(parser)
+    _add_hub5(parser)
+
+
+def _add_systems(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "reference",
         type=Path,
@@ -50,6 +57,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a second system to test against the first: as many seeds of another way of training, in the "
         "same order; differences are second - first, so negative if it has fewer errors",
     )
+
+
+def _add_counting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--units",
         choices=("word", "char", "both", "label"),
@@ -72,13 +82,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="tags such as '<NOISE>' to remove on both sides (ESPnet's non-linguistic symbols); default with "
         "--exp: the decode.nlsyms of the decodings",
     )
+
+
+def _add_bootstrap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by-speaker", action="store_true", help="bootstrap over speakers instead of utterances"
     )
     parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
     parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
-    options.add_device(parser)
-    _add_hub5(parser)
 
 
 def _add_hub5(parser: argparse.ArgumentParser) -> None:

@@ -13,6 +13,7 @@ from asr_topdown.bin import options
 from asr_topdown.schedule.searches import CONTROLS, SEARCHES, SPECS, step_name
 
 if TYPE_CHECKING:
+    from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
     from asr_topdown.schedule.protocol import Result, Search
@@ -29,7 +30,6 @@ asr-topdown topdown … --device cuda --engine slurm --slurm partition=gpu,gpus=
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     options.add_experiment(parser)
     options.add_engine(parser, "trainings")
     options.add_ddp(parser)
@@ -58,6 +58,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="with --dry-run: seconds per epoch (default: as in the finished trainings)",
     )
+    _add_data(parser)
+
+
+def _add_data(parser: argparse.ArgumentParser) -> None:
+    """Declare the data and networks of single searches."""
     parser.add_argument(
         "--joint-data",
         nargs="+",
@@ -89,11 +94,9 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store, check_tag
-    from asr_topdown.study import driver, links, ranks
+    from asr_topdown.study import links
     from asr_topdown.study.build import check_first, searches_of
     from asr_topdown.study.sources import models_of
-    from asr_topdown.study.worker import train_node
-    from asr_topdown.train import distributed
 
     # Trainings set up their own logs; before them, only problems are shown.
     log_to_stderr(logging.WARNING)
@@ -103,10 +106,6 @@ def run(args: argparse.Namespace) -> None:
     if args.source_exp and not config.schedule.source:
         raise ValueError(f"--source-exp {args.source_exp}: there is no schedule.source to look for in it")
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
-    experiments = [
-        experiment,
-        *(dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)),
-    ]
     sources = [args.source_exp] if args.source_exp else []
     source_store = Store(args.source_exp or args.exp)
     models = models_of(config.schedule, source_store)
@@ -126,25 +125,43 @@ def run(args: argparse.Namespace) -> None:
         workers = options.read_engine(args, threads=config.run.threads).local_workers
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
-    options.check_units(args, experiments)
-    options.start_ddp(args)
-    train = functools.partial(train_node, experiments=experiments, store=store)
-    with distributed.join(args.device) as world:
-        if not world.leads:
-            ranks.run_worker(train, world)
-            return
-        with _engine(args, config.run.threads, train, store, world) as submit:
-            try:
-                results = driver.drive(make(), submit, store=store)
-            except driver.SearchError as error:
-                _save(args, store.save_unfinished, error.results)
-                raise
+    results = _drive(args, make, experiment, store)
+    if results is None:
+        return
     _save(args, store.save_results, results)
     for result in results:
         print(_line(result))
     for path in links.link_models(store, args.results, results):
         print(path)
     print(f"curves of all trainings: tensorboard --logdir {store.root / 'nodes'}")
+
+
+def _drive(
+    args: argparse.Namespace,
+    searches: "Callable[[], Sequence[Search]]",
+    experiment: "Experiment",
+    store: "Store",
+) -> "list[Result] | None":
+    """Train what the searches request, and return their results; None in all processes of --ddp but one."""
+    from asr_topdown.study import driver, ranks
+    from asr_topdown.study.worker import train_node
+    from asr_topdown.train import distributed
+
+    others = [dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)]
+    experiments = [experiment, *others]
+    options.check_units(args, experiments)
+    options.start_ddp(args)
+    train = functools.partial(train_node, experiments=experiments, store=store)
+    with distributed.join(args.device) as world:
+        if not world.leads:
+            ranks.run_worker(train, world)
+            return None
+        with _engine(args, experiment.config.run.threads, train, store, world) as submit:
+            try:
+                return driver.drive(searches(), submit, store=store)
+            except driver.SearchError as error:
+                _save(args, store.save_unfinished, error.results)
+                raise
 
 
 def _save(

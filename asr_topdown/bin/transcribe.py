@@ -22,7 +22,6 @@ find /calls -name '*.flac' | asr-topdown transcribe exp/a/models/joint_seed1 - -
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained network")
     parser.add_argument(
         "audio",
@@ -44,6 +43,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="write one file per audio file there instead of to standard output",
     )
+    _add_settings(parser)
+    options.add_device(parser)
+    options.add_nj(parser)
+
+
+def _add_settings(parser: argparse.ArgumentParser) -> None:
+    """Declare what `asr_topdown.load` has arguments for too."""
     parser.add_argument(
         "--beam",
         type=int,
@@ -71,8 +77,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="longer audio is cut where it is quietest, unless the model gives a whole recording one label "
         "(default: %(default)g)",
     )
-    options.add_device(parser)
-    options.add_nj(parser)
 
 
 def run(args: argparse.Namespace) -> int:

@@ -14,7 +14,6 @@ from asr_topdown.export.front_end import write_cmvn, write_deltas, write_fbank
 from asr_topdown.export.graph import IR_VERSION, OPSET, Graph
 from asr_topdown.export.stages import write_stage
 from asr_topdown.features.front_end import front_end
-from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.stage import Stage
 
 INPUTS, OUTPUTS = ("sound", "features"), ("ctc", "encoder")
@@ -40,45 +39,24 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
     import onnx
     from onnx import helper
 
-    network = model.network
-    assert isinstance(network, Recognizer)
-    settings = model.config.features
-    if settings.kind == "waveform":
-        raise ValueError(f"{model.folder}: a pretrained encoder cannot be exported")
-    if settings.kind == "given" and ports.inputs == "sound":
-        raise ValueError(
-            f"{model.folder}: reads given features, not sound; --input features exports what follows them"
-        )
+    _check_exportable(model, ports)
+    sound = ports.inputs == "sound"
+    shape: list[str | int] = ["B", "N"] if sound else ["B", "T", model.config.features.size]
+    inputs = [
+        helper.make_tensor_value_info(ports.inputs, _FLOAT, shape),
+        helper.make_tensor_value_info("lengths", _INT64, ["B"]),
+    ]
     graph = Graph()
-    x, lengths = "sound" if ports.inputs == "sound" else "features", "lengths"
-    shape: list[str | int] = ["B", "N"] if ports.inputs == "sound" else ["B", "T", settings.size]
-    inputs = [helper.make_tensor_value_info(x, _FLOAT, shape)]
-    inputs.append(helper.make_tensor_value_info("lengths", _INT64, ["B"]))
-    if ports.inputs == "sound":
-        x, lengths = write_fbank(graph, settings.fbank, x, lengths)
-        x = write_deltas(graph, settings.deltas, x, lengths)
-    if model.cmvn is not None:
-        x = write_cmvn(graph, model.cmvn, x)
-    size = 0
-    for name in network.stage_names:
-        stage = cast(Stage, network.stages.get_submodule(name))
-        x, lengths = write_stage(graph, stage, name, x, lengths)
-        size = stage.output_size
-    if isinstance(network.norm, torch.nn.LayerNorm):
-        x = graph.norm(x, network.norm)
-    result = "memory"
-    if ports.outputs == "ctc":
-        if network.ctc is None:
-            raise ValueError(
-                f"{model.folder}: its network has no CTC output; --output encoder exports the encoder"
-            )
-        x = graph.op("LogSoftmax", graph.linear(x, network.ctc.output), axis=-1)
-        result, size = "log_probs", len(model.vocabulary)
+    x, lengths = _write_front_end(graph, model) if sound else (ports.inputs, "lengths")
+    x, lengths, size = _write_network(graph, model, x, lengths, ctc=ports.outputs == "ctc")
     if lengths == "lengths":  # no stage subsamples; an input must keep its name
         lengths = graph.op("Identity", lengths)
+    result = "log_probs" if ports.outputs == "ctc" else "memory"
     _renamed(graph, {x: result, lengths: "output_lengths"})
-    outputs = [helper.make_tensor_value_info(result, _FLOAT, ["B", "U", size])]
-    outputs.append(helper.make_tensor_value_info("output_lengths", _INT64, ["B"]))
+    outputs = [
+        helper.make_tensor_value_info(result, _FLOAT, ["B", "U", size]),
+        helper.make_tensor_value_info("output_lengths", _INT64, ["B"]),
+    ]
     made = helper.make_graph(graph.nodes, "asr_topdown", inputs, outputs, graph.constants)
     whole = helper.make_model(
         made,
@@ -90,6 +68,60 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
     onnx.checker.check_model(whole)
     with files.written_aside(path) as aside:
         aside.write_bytes(whole.SerializeToString())
+
+
+def _check_exportable(model: TrainedModel, ports: Ports) -> None:
+    """Refuse, naming the folder, what has no ONNX graph between these ports."""
+    kind = model.config.features.kind
+    if kind == "waveform":
+        raise ValueError(f"{model.folder}: a pretrained encoder cannot be exported")
+    if kind == "given" and ports.inputs == "sound":
+        raise ValueError(
+            f"{model.folder}: reads given features, not sound; --input features exports what follows them"
+        )
+    if model.network.ctc is None and ports.outputs == "ctc":
+        raise ValueError(
+            f"{model.folder}: its network has no CTC output; --output encoder exports the encoder"
+        )
+
+
+def _write_front_end(graph: Graph, model: TrainedModel) -> tuple[str, str]:
+    """Write what makes features of `sound`; return their name and that of their lengths."""
+    settings = model.config.features
+    feats, lengths = write_fbank(graph, settings.fbank, "sound", "lengths")
+    return write_deltas(graph, settings.deltas, feats, lengths), lengths
+
+
+def _write_network(
+    graph: Graph, model: TrainedModel, x: str, lengths: str, *, ctc: bool
+) -> tuple[str, str, int]:
+    """Write the encoder, behind its normalisation, and the CTC head if wanted.
+
+    Args:
+        graph: to which the nodes are added.
+        model: the trained model.
+        x: name of the features (B, T, D), before normalisation.
+        lengths: name of their lengths.
+        ctc: whether the output is CTC's log-probabilities, instead of the encoder's.
+
+    Returns:
+        The names of the output and of its lengths, and its size.
+    """
+    network = model.network
+    if model.cmvn is not None:
+        x = write_cmvn(graph, model.cmvn, x)
+    size = 0
+    for name in network.stage_names:
+        stage = cast(Stage, network.stages.get_submodule(name))
+        x, lengths = write_stage(graph, stage, name, x, lengths)
+        size = stage.output_size
+    if isinstance(network.norm, torch.nn.LayerNorm):
+        x = graph.norm(x, network.norm)
+    if ctc:
+        assert network.ctc is not None
+        x = graph.op("LogSoftmax", graph.linear(x, network.ctc.output), axis=-1)
+        size = len(model.vocabulary)
+    return x, lengths, size
 
 
 def largest_difference(model: TrainedModel, path: Path, ports: Ports, sizes: Sequence[int]) -> float:
@@ -131,7 +163,6 @@ def _ours(
     model: TrainedModel, batch: np.ndarray, sizes: Sequence[int], ports: Ports
 ) -> tuple[np.ndarray, list[int]]:
     network, settings = model.network, model.config.features
-    assert isinstance(network, Recognizer)
     rows: list[Any] = [torch.from_numpy(row[:size]) for row, size in zip(batch, sizes, strict=True)]
     if ports.inputs == "sound":
         rate = settings.fbank.sample_rate

@@ -89,16 +89,7 @@ def dump(
         _refuse({}, known.dropped, known.remarks, strict=strict)
         return known
     jobs = _jobs(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
-    folders = [folder / store.ARKS / "jobs" / job.ark.stem for job in jobs] if engine else []
-    parts = dict(run_parts(extract, jobs, len(clips), f"features {folder}", engine=engine, folders=folders))
-    found = joined([parts[index] for index in range(len(jobs))])
-    try:
-        _refuse(found.faults, found.dropped, found.remarks, strict=strict)
-        _check_any(folder, found)
-    except ValueError:
-        for job in jobs:
-            job.ark.unlink(missing_ok=True)
-        raise
+    found = _extracted(jobs, folder, len(clips), engine, strict=strict)
     record = {
         "key": key,
         "fbank": dataclasses.asdict(fbank),
@@ -108,6 +99,23 @@ def dump(
         "arks": [job.ark.name for job in jobs],
     }
     return _store(folder, found, record)
+
+
+def _extracted(
+    jobs: Sequence[Part], folder: Path, utterances: int, engine: Engine | None, *, strict: bool
+) -> Extracted:
+    """Write the archives of the jobs, of `utterances` in all; remove them again if something is refused."""
+    folders = [folder / store.ARKS / "jobs" / job.ark.stem for job in jobs] if engine else []
+    parts = dict(run_parts(extract, jobs, utterances, f"features {folder}", engine=engine, folders=folders))
+    found = joined([parts[index] for index in range(len(jobs))])
+    try:
+        _refuse(found.faults, found.dropped, found.remarks, strict=strict)
+        _check_any(folder, found)
+    except ValueError:
+        for job in jobs:
+            job.ark.unlink(missing_ok=True)
+        raise
+    return found
 
 
 def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:

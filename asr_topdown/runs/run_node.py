@@ -94,10 +94,14 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         assert now == frozen, f"{folder}: frozen layers {node.frozen} or parameters changed in epoch {epoch}"
     if distributed.current().leads:
         about.add_products(folder, matrix_product.described(trainer.products))
+    return _outcome(node, trainer, config.metric, trained)
+
+
+def _outcome(node: Node, trainer: Trainer, metric: str, trained: int) -> Outcome:
     progress, best = trainer.progress, trainer.progress.best_score
     log.info(
         "%s: best epoch %d of %d, dev error (%s) %.4f",
-        node.id, progress.best_epoch, progress.epoch, config.metric, best.error,
+        node.id, progress.best_epoch, progress.epoch, metric, best.error,
     )  # fmt: skip
     if best.silent:
         log.warning(
