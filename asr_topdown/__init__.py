@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from asr_topdown.transcription.recognizer import Recognizer
+    from asr_topdown.transcription.transcriber import Transcriber
 
 __version__ = "0.2.0"
 __all__ = ["load"]
@@ -19,7 +19,7 @@ def load(
     precision: str | None = None,
     channel: int | None = None,
     longest: float = 30.0,
-) -> "Recognizer":
+) -> "Transcriber":
     """Load a trained model: `asr_topdown.load(folder).transcribe(["a.wav"])[0].text`.
 
     Args:
@@ -36,9 +36,9 @@ def load(
         ValueError: naming the missing or incompatible file of the folder, or a wrong argument.
     """
     # Imported here, so that `import asr_topdown` and the command line's help need no torch.
-    from asr_topdown.transcription.recognizer import Recognizer
+    from asr_topdown.transcription.transcriber import Transcriber
 
-    return Recognizer.load(
+    return Transcriber.load(
         model,
         device=device,
         beam=beam,

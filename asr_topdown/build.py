@@ -16,7 +16,7 @@ from asr_topdown.config.model import (
 )
 from asr_topdown.config.section import Section
 from asr_topdown.models.awd_lstm import AwdLstm
-from asr_topdown.models.heads.attention import AttentionHead, Decoder
+from asr_topdown.models.heads.attention import AttentionDecoder, AttentionHead
 from asr_topdown.models.heads.ctc import CtcHead
 from asr_topdown.models.heads.label import LabelHead
 from asr_topdown.models.heads.transducer import TransducerHead
@@ -44,7 +44,7 @@ ENCODERS: Mapping[str, Callable[..., Sequence[Stage]]] = {
     "transformer": transformer_stages,
     "vgg": vgg_stages,
 }
-DECODERS: Mapping[str, Callable[..., Decoder]] = {
+DECODERS: Mapping[str, Callable[..., AttentionDecoder]] = {
     "lstm": LstmDecoder,
     "transformer": TransformerDecoder,
 }
@@ -113,7 +113,7 @@ def _stages(encoder: Sequence[EncoderConfig], input_size: int) -> list[Stage]:
     return stages
 
 
-def _decoder(section: AttentionConfig, *, memory_size: int, vocab_size: int) -> Decoder:
+def _decoder(section: AttentionConfig, *, memory_size: int, vocab_size: int) -> AttentionDecoder:
     of_the_head = {*AttentionHeadConfig.model_fields, "kind"}
     settings = section.model_dump(exclude=of_the_head)
     try:
@@ -122,7 +122,7 @@ def _decoder(section: AttentionConfig, *, memory_size: int, vocab_size: int) -> 
         raise ValueError(f"model.attention ({section.kind}): {error}") from None
 
 
-def _attention(section: AttentionConfig, decoder: Decoder, vocab_size: int) -> AttentionHead:
+def _attention(section: AttentionConfig, decoder: AttentionDecoder, vocab_size: int) -> AttentionHead:
     return AttentionHead(
         decoder=decoder,
         vocab_size=vocab_size,

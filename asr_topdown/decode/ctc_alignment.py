@@ -25,14 +25,14 @@ class Span(NamedTuple):
     confidence: float
 
 
-class Alignment(NamedTuple):
+class CtcAlignment(NamedTuple):
     """The most probable alignment of a label sequence: its log-probability, and each label's frames."""
 
     score: float
     spans: tuple[Span, ...]
 
 
-def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> Alignment:
+def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> CtcAlignment:
     """Return the most probable CTC alignment of `labels` (Graves et al. 2006, with a maximum for the sum).
 
     Args:
@@ -59,7 +59,7 @@ def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> A
         frames = np.flatnonzero(path == 2 * number + 1)
         start, end = int(frames[0]), int(frames[-1]) + 1
         spans.append(Span(label, start, end, float(np.exp(values[start:end, label]).mean())))
-    return Alignment(score, tuple(spans))
+    return CtcAlignment(score, tuple(spans))
 
 
 def _best_path(values: np.ndarray, states: np.ndarray) -> tuple[float, np.ndarray]:

@@ -13,11 +13,11 @@ from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.local import LocalPool
 from asr_topdown.engines.parts import one_thread
 from asr_topdown.nn.reuse import keep_memory_and_kernels
-from asr_topdown.transcription.recognizer import Recognizer
+from asr_topdown.transcription.transcriber import Transcriber
 from asr_topdown.transcription.transcript import Failure, Transcript
 
 GROUP_BYTES = 2_000_000
-"""A minute of 16-bit sound at 16 kHz, about a CPU's batch in `Recognizer.stream`."""
+"""A minute of 16-bit sound at 16 kHz, about a CPU's batch in `Transcriber.stream`."""
 GROUP_FILES = 64
 BYTES_PER_SECOND = 32_000
 """Of 16-bit sound at 16 kHz."""
@@ -26,7 +26,7 @@ Result = Transcript | Failure
 
 
 class Request(NamedTuple):
-    """A model's folder and the other arguments of `Recognizer.load`, including `device`."""
+    """A model's folder and the other arguments of `Transcriber.load`, including `device`."""
 
     model: Path
     settings: dict[str, Any]
@@ -75,10 +75,10 @@ def transcripts(request: Request, sounds: Sequence[str], nj: int) -> Generator[R
         yield from _side_by_side(request, parts, nj)
         return
     keep_memory_and_kernels()
-    recognizer = Recognizer.load(request.model, **request.settings)
+    transcriber = Transcriber.load(request.model, **request.settings)
     with one_thread() if len(parts) > 1 else contextlib.nullcontext():
         for part in parts:
-            yield from recognizer.stream(part)
+            yield from transcriber.stream(part)
 
 
 def _side_by_side(request: Request, parts: Sequence[Sequence[str]], nj: int) -> Generator[Result, None, None]:
@@ -108,11 +108,11 @@ def _job(request: Request, sounds: Sequence[str]) -> Job:
 
 def _transcribe(request: Request, sounds: Sequence[str]) -> list[Result]:
     """Transcribe files, in a process of the pool."""
-    return list(_recognizer(request.model, tuple(request.settings.items())).stream(sounds))
+    return list(_transcriber(request.model, tuple(request.settings.items())).stream(sounds))
 
 
 @functools.lru_cache(maxsize=1)
-def _recognizer(model: Path, settings: tuple[tuple[str, Any], ...]) -> Recognizer:
+def _transcriber(model: Path, settings: tuple[tuple[str, Any], ...]) -> Transcriber:
     torch.set_num_threads(1)
     keep_memory_and_kernels()
-    return Recognizer.load(model, **dict(settings))
+    return Transcriber.load(model, **dict(settings))

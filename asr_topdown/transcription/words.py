@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import torch
 
-from asr_topdown.decode.ctc_alignment import Alignment, Span, ctc_align
+from asr_topdown.decode.ctc_alignment import CtcAlignment, Span, ctc_align
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import SPACE, Vocabulary
 from asr_topdown.text.pieces import WORD_START
@@ -79,7 +79,7 @@ def timed_words(
 def words_of(
     vocabulary: Vocabulary,
     ids: Sequence[int],
-    alignment: Alignment,
+    alignment: CtcAlignment,
     *,
     offset: float,
     frame_seconds: float,
@@ -103,7 +103,7 @@ def words_of(
 
 
 def units_of(
-    vocabulary: Vocabulary, alignment: Alignment, *, offset: float, frame_seconds: float, seconds: float
+    vocabulary: Vocabulary, alignment: CtcAlignment, *, offset: float, frame_seconds: float, seconds: float
 ) -> tuple[Word, ...]:
     """Return the units of an alignment with their times; arguments as in `words_of`."""
     return tuple(

@@ -33,7 +33,7 @@ from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.score.calibration import calibrate, greedy_paths
 from asr_topdown.text import Vocabulary
 from asr_topdown.text.word_vocabulary import WordVocabulary
-from asr_topdown.transcription.recognizer import Recognizer
+from asr_topdown.transcription.transcriber import Transcriber
 from asr_topdown.weights import save_weights
 
 MODELS: dict[str, dict[str, Any]] = {
@@ -202,7 +202,7 @@ def test_a_beam_asked_for_by_its_width(models: dict[str, Path]) -> None:
         sound = 0.1 * torch.randn(16000).numpy()
         feats = front_end(sound, 16000, model.config.features.fbank)
         (found,) = decoder(*model.network.encode(feats[None], torch.tensor([len(feats)])))
-        (transcript,) = Recognizer.load(models[name], beam=4).transcribe((sound, 16000))
+        (transcript,) = Transcriber.load(models[name], beam=4).transcribe((sound, 16000))
         assert transcript.text == model.vocabulary.decode(found.best.ids)
         attention = config.model_copy(update={"method": "attention"})
         assert with_beam(model.network, attention, 2).method == "attention"
@@ -226,7 +226,7 @@ def test_sounds_are_transcribed_with_the_models_language_model(
         decoding = trained.config.decode.model_copy(update=changes)
         decoder = build_decoder(trained.network, decoding, trained.vocabulary)
         (wanted,) = decoder(*trained.network.encode(feats[None], torch.tensor([len(feats)])))
-        (found,) = Recognizer(trained, decoding).transcribe((sound, 16000))
+        (found,) = Transcriber(trained, decoding).transcribe((sound, 16000))
         assert found.segments[0].hypotheses[0].score == pytest.approx(wanted.best.score, abs=1e-4)
         scores.append(wanted.best.score)
     (wider,) = asr_topdown.load(model, beam=5).transcribe((sound, 16000))

@@ -170,8 +170,8 @@ def test_the_example_needs_neither_torch_nor_us(folder, tmp_path):
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    from asr_topdown.transcription.recognizer import Recognizer
+    from asr_topdown.transcription.transcriber import Transcriber
 
-    (found,) = Recognizer(load_trained(folder)).transcribe(tmp_path / "a.wav")
+    (found,) = Transcriber(load_trained(folder)).transcribe(tmp_path / "a.wav")
     assert found.text
     assert done.stdout.strip() == found.text

@@ -19,7 +19,7 @@ from asr_topdown.models.heads.head import Head, HeadOutput
 from asr_topdown.nn.lengths import mask
 
 
-class Decoder(Protocol):
+class AttentionDecoder(Protocol):
     """The head's interface to a decoder; N = B x k hypotheses, k adjacent ones per utterance.
 
     Attributes:
@@ -34,10 +34,24 @@ class Decoder(Protocol):
         """Teacher forcing: memory (B, T, D), its lengths, labels (B, L) -> (B, L, H)."""
         ...
 
-    def init_state(self, frames: Tensor, lengths: Tensor) -> Any: ...
-    def step(self, state: Any, tokens: Tensor) -> tuple[Tensor, Any]: ...
-    def select(self, state: Any, rows: Tensor, utterances: Tensor | None = None) -> Any: ...
-    def layers(self) -> tuple[Layer, ...]: ...
+    def init_state(self, frames: Tensor, lengths: Tensor) -> Any:
+        """(B, T, D) memory, (B,) lengths -> the state before any label, one hypothesis per utterance."""
+        ...
+
+    def step(self, state: Any, tokens: Tensor) -> tuple[Tensor, Any]:
+        """Read one label (N,) per hypothesis -> (N, H) output, and the state after it."""
+        ...
+
+    def select(self, state: Any, rows: Tensor, utterances: Tensor | None = None) -> Any:
+        """Select the hypotheses `rows` (N',): the same number per utterance, in the order of the utterances.
+
+        With `utterances` (B',) the others are dropped, and `rows` lists hypotheses of these only.
+        """
+        ...
+
+    def layers(self) -> tuple[Layer, ...]:
+        """The decoder's layers, from input to output."""
+        ...
 
 
 class OutputLayer(nn.Module):
@@ -68,7 +82,7 @@ class AttentionScorer:
         output: its output layer.
     """
 
-    decoder: Decoder
+    decoder: AttentionDecoder
     output: OutputLayer
 
     def init_state(self, memory: Tensor, lengths: Tensor) -> Any:
@@ -104,7 +118,7 @@ class AttentionHead(Head):
     prior: Tensor | None
 
     def __init__(
-        self, *, decoder: Decoder, vocab_size: int, label_smoothing: float, smoothing_prior: str
+        self, *, decoder: AttentionDecoder, vocab_size: int, label_smoothing: float, smoothing_prior: str
     ) -> None:
         super().__init__()
         self.decoder = decoder

@@ -146,7 +146,7 @@ def test_a_long_sound_is_cut_at_its_silences(recognizer, toy, tmp_path):
 @pytest.mark.parametrize("suffix", [".wav", ".ogg"])
 def test_memory_does_not_grow_with_the_length(toy, tmp_path, suffix, monkeypatch):
     recognizer = asr_topdown.load(toy.model, longest=2.0)
-    monkeypatch.setattr("asr_topdown.transcription.recognizer._AHEAD", 1000)
+    monkeypatch.setattr("asr_topdown.transcription.transcriber._AHEAD", 1000)
     noise = 0.01 * np.random.default_rng(0).standard_normal((RATE * 10, 1))
 
     def peak(tens):

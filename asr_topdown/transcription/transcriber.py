@@ -59,7 +59,7 @@ class _Waiting:
     frames: int
 
 
-class Recognizer:
+class Transcriber:
     """Speech to text with one trained model.
 
     Args:
@@ -103,7 +103,7 @@ class Recognizer:
         precision: str | None = None,
         channel: int | None = None,
         longest: float = LONGEST,
-    ) -> "Recognizer":
+    ) -> "Transcriber":
         """Load a model folder: see `asr_topdown.load`."""
         check_settings(beam=beam, nbest=nbest, precision=precision, channel=channel, longest=longest)
         check_device(device)
