@@ -29,7 +29,9 @@ class Layer(NamedTuple):
 class Layered(Protocol):
     """A model that can list its layers, from input to output."""
 
-    def layers(self) -> tuple[Layer, ...]: ...
+    def layers(self) -> tuple[Layer, ...]:
+        """The layers; every tensor of the model is in exactly one of them."""
+        ...
 
 
 def layer_names(model: Layered) -> tuple[str, ...]:

@@ -21,7 +21,6 @@ asr-topdown align data/test --model exp/a/models/joint_seed1 --out exp/a/align
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument(
         "data", nargs="+", type=Path, metavar="DIR", help="data directories with audio and text"
     )

@@ -27,7 +27,6 @@ asr-topdown decode data/test --model exp/a/models/final_seed1 --out decoded --se
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(

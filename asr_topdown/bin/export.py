@@ -11,7 +11,6 @@ asr-topdown export exp/a/models/joint_seed1 encoder.onnx --input features --outp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained network")
     parser.add_argument("out", type=Path, metavar="FILE", help="the file to write")
     parser.add_argument(

@@ -23,7 +23,6 @@ asr-topdown features data/train --config conf/blstm_ctc.yaml --nj 32 --engine sl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument(
         "dirs",
         nargs="+",

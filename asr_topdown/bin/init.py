@@ -27,7 +27,6 @@ _LEFT = ("RESULTS.md", "gpu_slice.sh")  # of the repository: the second needs it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to create")
     parser.add_argument(
         "--from",

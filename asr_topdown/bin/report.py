@@ -15,7 +15,6 @@ asr-topdown report exp/a_p25 exp/a_p50 exp/a --over-data results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    """Declare the options."""
     parser.add_argument(
         "exp",
         type=options.folder,

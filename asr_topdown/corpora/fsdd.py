@@ -48,6 +48,7 @@ class DigitString:
 
     @property
     def text(self) -> str:
+        """The spoken digits as words."""
         return " ".join(WORDS[int(name[0])] for name in self.names)
 
 

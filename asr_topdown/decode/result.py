@@ -37,6 +37,7 @@ class DecodeResult:
 
     @property
     def best(self) -> Hypothesis:
+        """The hypothesis of the highest score."""
         return self.hypotheses[0]
 
 

@@ -58,6 +58,7 @@ class ErrorCounts:
 
     @property
     def errors(self) -> int:
+        """Number of operations that turn the reference into the hypothesis."""
         return self.substitutions + self.deletions + self.insertions
 
     @property

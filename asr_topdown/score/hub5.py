@@ -51,6 +51,7 @@ class Hub5Score:
 
     @property
     def total(self) -> ErrorCounts:
+        """The errors of all segments."""
         return sum((one.counts for one in self.segments), ErrorCounts())
 
     @property

@@ -25,6 +25,7 @@ class Segment(NamedTuple):
 
     @property
     def scored(self) -> bool:
+        """Whether the segment counts; see `IGNORED`."""
         return IGNORED not in self.text.upper()
 
 

@@ -13,21 +13,31 @@ class Batch(Protocol):
     """The loop's interface to a batch."""
 
     @property
-    def ids(self) -> tuple[str, ...]: ...
+    def ids(self) -> tuple[str, ...]:
+        """What errors name: the utterances, or the place in a text."""
+        ...
 
     @property
-    def inputs(self) -> tuple[Tensor, ...]: ...
+    def inputs(self) -> tuple[Tensor, ...]:
+        """The tensors; the first is (utterances, frames, …), or (rows, columns) of a text."""
+        ...
 
-    def to(self, device: torch.device) -> "Batch": ...
+    def to(self, device: torch.device) -> "Batch":
+        """The same batch on `device`; from pinned memory, copied without waiting."""
+        ...
 
-    def pinned(self, device: torch.device) -> "Batch": ...
+    def pinned(self, device: torch.device) -> "Batch":
+        """The same batch in pinned memory, if `device` copies faster from there."""
+        ...
 
 
 @runtime_checkable
 class Divisible(Batch, Protocol):
     """A batch that several processes can share: its utterances are independent."""
 
-    def rows(self, which: Sequence[int]) -> Batch: ...
+    def rows(self, which: Sequence[int]) -> Batch:
+        """The batch of only these of its utterances, in this order."""
+        ...
 
 
 class Task(Protocol):
