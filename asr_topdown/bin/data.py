@@ -6,6 +6,7 @@ from pathlib import Path
 
 from asr_topdown import datadir, files
 from asr_topdown.bin import options
+from asr_topdown.bin.subcommands import Subparsers, add_subcommand
 from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
@@ -38,7 +39,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _add(
-    changes: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    changes: Subparsers,
     name: str,
     help_: str,
     example: str,
@@ -46,14 +47,7 @@ def _add(
     *,
     several: bool = False,
 ) -> argparse.ArgumentParser:
-    parser = changes.add_parser(
-        name,
-        help=help_,
-        description=help_,
-        epilog=f"example:\n  asr-topdown data {name} {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
+    parser = add_subcommand(changes, f"data {name}", help_, example)
     number = "+" if several else 1
     parser.add_argument("sources", nargs=number, type=Path, metavar="DIR", help="data directory")
     parser.add_argument(
@@ -63,7 +57,7 @@ def _add(
     return parser
 
 
-def _add_combine(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_combine(changes: Subparsers) -> None:
     help_ = "combine the utterances of several directories"
     _add(changes, "combine", help_, "data/train_a data/train_b --out data/train", _combine, several=True)
 
@@ -78,7 +72,7 @@ def _combine(args: argparse.Namespace) -> list[DataDir]:
     return _written([datadir.combine(parts, args.out)], args.sources)
 
 
-def _add_subset(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_subset(changes: Subparsers) -> None:
     help_ = "select utterances of a directory"
     parser = _add(changes, "subset", help_, "data/train --per-speaker 20 --out data/train_20", _subset)
     which = parser.add_mutually_exclusive_group(required=True)
@@ -141,7 +135,7 @@ def _listed(path: Path, known: Container[str], unknown: str) -> list[str]:
     return ids
 
 
-def _add_split(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_split(changes: Subparsers) -> None:
     help_ = "split into directories OUT/train and so on that share no sentence or no speaker"
     example = "data/all --parts train:0.8,dev:0.1,test:0.1 --by speaker --out data"
     parser = _add(changes, "split", help_, example, _split)
@@ -166,7 +160,7 @@ def _split(args: argparse.Namespace) -> list[DataDir]:
     return _written(split.split(data, division, out=args.out), args.sources)
 
 
-def _add_nested(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_nested(changes: Subparsers) -> None:
     help_ = "make nested subsets and the rest, with every speaker in each: OUT/DIR_p05, …, OUT/DIR_unseen"
     example = "data/train_si284 --percent 5 10 20 40 80 --out data"
     parser = _add(changes, "nested", help_, example, _nested)
@@ -187,7 +181,7 @@ def _nested(args: argparse.Namespace) -> list[DataDir]:
     return nested.prepare(args.out, source=data, percent=args.percent, seed=args.seed)
 
 
-def _add_speed(changes: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def _add_speed(changes: Subparsers) -> None:
     help_ = "copy a directory once per speed (more training data from the same recordings)"
     parser = _add(changes, "speed", help_, "data/train --factors 0.9 1.0 1.1 --out data/train_sp", _speed)
     parser.add_argument(

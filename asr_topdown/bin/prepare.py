@@ -1,13 +1,12 @@
 """`asr-topdown prepare`: from a corpus as distributed to Kaldi data directories, or to texts."""
 
 import argparse
-import functools
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeAlias
 
 from asr_topdown import datadir
-from asr_topdown.bin import options, prepare_calls, prepare_table, prepare_text
+from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
+from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads, add_source
 from asr_topdown.corpora import an4, fsdd, fsdd_labels, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
@@ -23,9 +22,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_mboshi(corpora)
     _add_librispeech(corpora)
     _add_wsj(corpora)
-    prepare_calls.add_arguments(functools.partial(_add, corpora), _add_downloads)
-    prepare_text.add_arguments(functools.partial(_add, corpora), _add_downloads)
-    prepare_table.add_arguments(functools.partial(_add, corpora))
+    prepare_calls.add_arguments(corpora)
+    prepare_text.add_arguments(corpora)
+    prepare_table.add_arguments(corpora)
     _add_kaldi(corpora)
 
 
@@ -41,46 +40,16 @@ def run(args: argparse.Namespace) -> None:
         print(datadir.table(datadir.summarise(part.path) for part in parts))
 
 
-Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
-
-
-def _add(corpora: Subparsers, name: str, help_: str, example: str) -> argparse.ArgumentParser:
-    parser = corpora.add_parser(
-        name,
-        help=help_,
-        description=help_,
-        epilog=f"example:\n  asr-topdown prepare {name} {example}",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument(
-        "--out", type=options.folder, required=True, metavar="DIR", help="where to write the data"
-    )
-    return parser
-
-
-def _add_downloads(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--downloads",
-        type=options.folder,
-        metavar="DIR",
-        help="where to keep downloads (default: `downloads` next to --out)",
-    )
-
-
 def _add_prompts(corpora: Subparsers) -> None:
     help_ = "telephone prompts in one of five languages, one speaker (Asterisk core sounds): train, dev, test"
-    parser = _add(corpora, "prompts", help_, "--out data")
+    parser = add_corpus(corpora, "prompts", help_, "--out data")
     parser.add_argument(
         "--language",
         choices=prompts.VOICES,
         default="en",
         help="English, Spanish, French, Italian or Russian (default: en)",
     )
-    parser.add_argument(
-        "--prompts", type=Path, metavar="DIR", help="folder with the sounds (default: download them)"
-    )
-    _add_downloads(parser)
+    add_source(parser, "prompts", "the sounds")
     parser.add_argument(
         "--long-seconds",
         type=float,
@@ -101,11 +70,8 @@ def _add_prompts(corpora: Subparsers) -> None:
 
 def _add_fsdd(corpora: Subparsers) -> None:
     help_ = "spoken digits, connected or one by one, six speakers, six folds (Free Spoken Digit Dataset)"
-    parser = _add(corpora, "fsdd", help_, "--out data/fold0 --fold 0")
-    parser.add_argument(
-        "--fsdd", type=Path, metavar="DIR", help="folder with the recordings (default: download them)"
-    )
-    _add_downloads(parser)
+    parser = add_corpus(corpora, "fsdd", help_, "--out data/fold0 --fold 0")
+    add_source(parser, "fsdd", "the recordings")
     parser.add_argument(
         "--fold",
         type=int,
@@ -149,7 +115,7 @@ def _prepare_fsdd(args: argparse.Namespace) -> Sequence[DataDir]:
 
 def _add_an4(corpora: Subparsers) -> None:
     help_ = "addresses, names and numbers, 84 speakers, 50 minutes (CMU AN4): train, dev, test"
-    parser = _add(corpora, "an4", help_, "--out data")
+    parser = add_corpus(corpora, "an4", help_, "--out data")
     source = parser.add_mutually_exclusive_group()
     source.add_argument(
         "--an4", type=Path, metavar="DIR", help="folder with etc and wav (default: download them)"
@@ -160,7 +126,7 @@ def _add_an4(corpora: Subparsers) -> None:
         metavar="DIR",
         help="folder with data directories train and test of features, without audio (features.kind: given)",
     )
-    _add_downloads(parser)
+    add_downloads(parser)
     parser.set_defaults(
         prepare=lambda args: (
             an4.from_features(args.out, args.feats)
@@ -172,11 +138,8 @@ def _add_an4(corpora: Subparsers) -> None:
 
 def _add_mboshi(corpora: Subparsers) -> None:
     help_ = "4.5 hours of read Mboshi, three speakers: train, dev, test"
-    parser = _add(corpora, "mboshi", help_, "--out data")
-    parser.add_argument(
-        "--mboshi", type=Path, metavar="DIR", help="folder with full_corpus_newsplit (default: download it)"
-    )
-    _add_downloads(parser)
+    parser = add_corpus(corpora, "mboshi", help_, "--out data")
+    add_source(parser, "mboshi", "full_corpus_newsplit", them="it")
     parser.add_argument(
         "--partial", action="store_true", help="accept a copy with fewer utterances or different transcripts"
     )
@@ -196,20 +159,14 @@ def _add_mboshi(corpora: Subparsers) -> None:
 
 def _add_librispeech(corpora: Subparsers) -> None:
     help_ = "audiobooks, 5 to 960 hours (LibriSpeech): train, and dev and test, clean and other"
-    parser = _add(corpora, "librispeech", help_, "--parts 100 --out data/100")
+    parser = add_corpus(corpora, "librispeech", help_, "--parts 100 --out data/100")
     parser.add_argument(
         "--parts",
         required=True,
         choices=librispeech.PARTS,
         help="hours of training data; mini: five, with dev_clean_2 as the dev set",
     )
-    parser.add_argument(
-        "--librispeech",
-        type=Path,
-        metavar="DIR",
-        help="folder with train-clean-100 and so on (default: download them)",
-    )
-    _add_downloads(parser)
+    add_source(parser, "librispeech", "train-clean-100 and so on")
     parser.add_argument("--partial", action="store_true", help="accept a copy with fewer utterances")
     parser.set_defaults(
         prepare=lambda args: librispeech.prepare(
@@ -224,7 +181,9 @@ def _add_librispeech(corpora: Subparsers) -> None:
 
 def _add_wsj(corpora: Subparsers) -> None:
     help_ = "Wall Street Journal, from LDC's discs of WSJ0 and WSJ1: train_si84, train_si284, test_dev93, …"
-    parser = _add(corpora, "wsj", help_, "--wsj0 /corpora/LDC93S6B --wsj1 /corpora/LDC94S13B --out data")
+    parser = add_corpus(
+        corpora, "wsj", help_, "--wsj0 /corpora/LDC93S6B --wsj1 /corpora/LDC94S13B --out data"
+    )
     for corpus in ("wsj0", "wsj1"):
         parser.add_argument(
             f"--{corpus}",
@@ -247,7 +206,7 @@ def _add_wsj(corpora: Subparsers) -> None:
 
 
 def _add_kaldi(corpora: Subparsers) -> None:
-    parser = _add(
+    parser = add_corpus(
         corpora, "kaldi", "a Kaldi data directory as it is", "--source ~/kaldi/data/train --out data/train"
     )
     parser.add_argument("--source", type=Path, required=True, metavar="DIR", help="the data directory")

@@ -1,26 +1,22 @@
 """`asr-topdown prepare swbd`, `eval2000` and `rt03`: telephone calls."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
+from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads
 from asr_topdown.corpora import eval2000, rt03, swbd
 
-AddCorpus = Callable[[str, str, str], argparse.ArgumentParser]
-"""(name, help, example) -> the subcommand's parser."""
-AddOptions = Callable[[argparse.ArgumentParser], None]
 
-
-def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
+def add_arguments(corpora: Subparsers) -> None:
     """Declare the three subcommands."""
-    _add_swbd(add, add_downloads)
-    _add_eval2000(add)
-    _add_rt03(add)
+    _add_swbd(corpora)
+    _add_eval2000(corpora)
+    _add_rt03(corpora)
 
 
-def _add_swbd(add: AddCorpus, add_downloads: AddOptions) -> None:
+def _add_swbd(corpora: Subparsers) -> None:
     help_ = "Switchboard-1, 300 hours of telephone calls (LDC97S62) with the MS98 transcripts: train, dev"
-    parser = add("swbd", help_, "--swbd /corpora/LDC97S62 --out data")
+    parser = add_corpus(corpora, "swbd", help_, "--swbd /corpora/LDC97S62 --out data")
     parser.add_argument("--swbd", type=Path, required=True, metavar="DIR", help="folder with the .sph files")
     parser.add_argument(
         "--transcripts",
@@ -49,9 +45,11 @@ def _add_swbd(add: AddCorpus, add_downloads: AddOptions) -> None:
     )
 
 
-def _add_eval2000(add: AddCorpus) -> None:
+def _add_eval2000(corpora: Subparsers) -> None:
     help_ = "2000 Hub-5 English evaluation (LDC2002S09, LDC2002T43): eval2000, with stm and glm for scoring"
-    parser = add("eval2000", help_, "--folders /corpora/LDC2002S09 /corpora/LDC2002T43 --out data")
+    parser = add_corpus(
+        corpora, "eval2000", help_, "--folders /corpora/LDC2002S09 /corpora/LDC2002T43 --out data"
+    )
     parser.add_argument(
         "--folders", type=Path, nargs="+", required=True, metavar="DIR", help="audio and transcripts"
     )
@@ -61,9 +59,9 @@ def _add_eval2000(add: AddCorpus) -> None:
     )
 
 
-def _add_rt03(add: AddCorpus) -> None:
+def _add_rt03(corpora: Subparsers) -> None:
     help_ = "2003 Rich Transcription evaluation, telephone speech (LDC2007S10): rt03, with stm and glm"
-    parser = add("rt03", help_, "--rt03 /corpora/LDC2007S10 --out data")
+    parser = add_corpus(corpora, "rt03", help_, "--rt03 /corpora/LDC2007S10 --out data")
     parser.add_argument("--rt03", type=Path, required=True, metavar="DIR", help="the unpacked corpus")
     _add_sample_rate(parser)
     parser.set_defaults(

@@ -1,10 +1,11 @@
 """`asr-topdown prepare table`: your own recordings, in other toolkits' formats."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr_topdown.bin.subcommands import Subparsers, add_corpus
 from asr_topdown.corpora import split
 from asr_topdown.corpora.normalise import NORMALISERS
 from asr_topdown.corpora.table import KINDS, SPEAKER_SOURCES, Options, columns, prepare
@@ -12,8 +13,6 @@ from asr_topdown.corpora.table import KINDS, SPEAKER_SOURCES, Options, columns, 
 if TYPE_CHECKING:
     from asr_topdown.datadir import DataDir
 
-AddCorpus = Callable[[str, str, str], argparse.ArgumentParser]
-"""(name, help, example) -> the subcommand's parser."""
 
 _HELP = (
     "your own recordings and their transcripts: CSV or TSV (Common Voice, Hugging Face, SpeechBrain), "
@@ -25,9 +24,9 @@ _EXAMPLE = (
 )
 
 
-def add_arguments(add: AddCorpus) -> None:
+def add_arguments(corpora: Subparsers) -> None:
     """Declare the subcommand."""
-    parser = add("table", _HELP, _EXAMPLE)
+    parser = add_corpus(corpora, "table", _HELP, _EXAMPLE)
     parser.add_argument(
         "--source",
         type=Path,

@@ -1,29 +1,23 @@
 """`asr-topdown prepare wikitext2` and `lm-text`: text for language models."""
 
 import argparse
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_source
 from asr_topdown.corpora import wikitext2
 
 if TYPE_CHECKING:
     from asr_topdown.datadir import DataDir
 
-AddCorpus = Callable[[str, str, str], argparse.ArgumentParser]
-"""(name, help, example) -> the subcommand's parser."""
-AddOptions = Callable[[argparse.ArgumentParser], None]
 
-
-def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
+def add_arguments(corpora: Subparsers) -> None:
     """Declare the subcommands."""
-    _add_lm_text(add)
+    _add_lm_text(corpora)
     help_ = "Wikipedia articles for a language model (WikiText-2): train.txt, valid.txt, test.txt, words.txt"
-    parser = add("wikitext2", help_, "--out data --share 0.1 --min-count 5")
-    parser.add_argument(
-        "--wikitext2", type=Path, metavar="DIR", help="folder with the three texts (default: download them)"
-    )
-    add_downloads(parser)
+    parser = add_corpus(corpora, "wikitext2", help_, "--out data --share 0.1 --min-count 5")
+    add_source(parser, "wikitext2", "the three texts")
     parser.add_argument(
         "--share", type=float, default=1.0, metavar="S", help="keep this fraction of each text (default: 1)"
     )
@@ -37,10 +31,13 @@ def add_arguments(add: AddCorpus, add_downloads: AddOptions) -> None:
     parser.set_defaults(prepare=_wikitext2)
 
 
-def _add_lm_text(add: AddCorpus) -> None:
+def _add_lm_text(corpora: Subparsers) -> None:
     help_ = "text in a recogniser's units, to train a language model for it: train.txt, dev.txt, units.txt"
-    parser = add(
-        "lm-text", help_, "--tokens data/tokens.txt --train data/train more.txt --dev data/dev --out data/lm"
+    parser = add_corpus(
+        corpora,
+        "lm-text",
+        help_,
+        "--tokens data/tokens.txt --train data/train more.txt --dev data/dev --out data/lm",
     )
     parser.add_argument(
         "--tokens",
