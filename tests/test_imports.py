@@ -85,7 +85,7 @@ def test_imports_only_from_lower_ranks(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=module_of)
-def test_engines_and_outsiders(path: Path) -> None:
+def test_packages_from_outside_are_imported_only_where_allowed(path: Path) -> None:
     outside = {name.partition(".")[0] for name in imports_of(path)}
     optional = OPTIONAL.get(module_of(path), set())
     assert not outside & (NEVER - optional)

@@ -91,7 +91,7 @@ def test_what_was_split_can_be_combined_again(source):
         assert (Path("again") / name).read_bytes() == (source / name).read_bytes()
 
 
-def test_speeds(source, capsys):
+def test_speed_makes_a_copy_per_factor_without_the_features(source, capsys):
     assert run("speed", "all", "--factors", "0.9", "1", "--out", "faster") == 0
     assert capsys.readouterr().out.splitlines()[1].split()[:3] == ["faster", "48", "6"]
     speeds = (Path("faster") / "utt2speed").read_text().splitlines()

@@ -422,7 +422,9 @@ def test_options_without_a_model(option: list[str], here: Corpus, capsys: pytest
     assert f"{option[0]} needs --init MODEL" in here.error(capsys, *option)
 
 
-def test_no_model(here: Corpus, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_init_names_a_folder_that_holds_no_finished_model(
+    here: Corpus, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     exp = source.parents[1]
     error = here.error(capsys, "--init", exp)
     assert f"{exp}: not a finished model (no done.json); below it are {source}" in error

@@ -184,7 +184,9 @@ def test_truncated_checkpoints(broken: Toy, capsys: pytest.CaptureFixture[str]) 
     assert f"{broken.model / 'last.pt'}: truncated or corrupt checkpoint" in error
 
 
-def test_not_a_model(broken: Toy, capsys: pytest.CaptureFixture[str]) -> None:
+def test_transcribe_refuses_a_folder_without_a_finished_model(
+    broken: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert "not a finished model" in error_of(["transcribe", str(broken.root), "a.wav"], capsys)
 
 

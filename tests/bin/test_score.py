@@ -34,7 +34,7 @@ def test_rates_of_one_system(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert lines[3].split()[0] == "CER"
 
 
-def test_nlsyms(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_nlsyms_are_removed_from_both_sides(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "ref").write_text("a1 <NOISE> the cat\nb1 <NOISE>\n")
     (folder / "hyp").write_text("a1 the <NOISE> cat\nb1 the\n")
     rates = []

@@ -36,7 +36,7 @@ def folder(discs, tmp_path, monkeypatch):
 HUB5 = ["--stm", "data/eval2000/stm", "--glm", "data/eval2000/glm", "--resamples", "200"]
 
 
-def test_swbd_and_rt03(discs, tmp_path, capsys):
+def test_swbd_and_rt03_are_prepared_from_the_discs(discs, tmp_path, capsys):
     out = str(tmp_path)
     command = ["prepare", "swbd", "--swbd", str(discs.swbd), "--transcripts", str(discs.transcripts)]
     assert main([*command, "--dev-utterances", "5", "--sample-rate", "16000", "--out", out]) == 0
@@ -74,7 +74,7 @@ def test_two_systems(folder, capsys):
 @pytest.mark.skipif(
     nist.find_hubscr() is None, reason="hubscr.pl is not installed; tools/install_sctk.sh gets it"
 )
-def test_hubscr_is_asked(folder, capsys):
+def test_hubscr_counts_the_same(folder, capsys):
     capsys.readouterr()
     assert main(["score", "data/eval2000", "bad", *HUB5, "--hubscr"]) == 0
     last = capsys.readouterr().out.splitlines()[-1]

@@ -106,7 +106,9 @@ def test_a_disk_that_is_full(data: Path) -> None:
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "null", '{"best_epoch": "1"}', "not JSON"])
-def test_a_damaged_outcome(data: Path, content: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_damaged_outcome_is_named_by_train_and_decode(
+    data: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
     assert main.main(arguments(data)) == 0
     (node,) = data.glob("exp/nodes/*")
     (node / "done.json").write_text(content)

@@ -37,7 +37,7 @@ def folders(recipe: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("command", ["config", "tokens", "validate", "score", "score --exp", "report"])
-def test_it_runs(command: str, recipe: Path, tmp_path: Path) -> None:
+def test_commands_that_compute_nothing_import_no_torch(command: str, recipe: Path, tmp_path: Path) -> None:
     exp, reference = folders(recipe)
     decoded = next(exp.glob("decode/*/*/text"))
     arguments = {

@@ -38,7 +38,9 @@ DROPPED = {
 
 
 @pytest.mark.parametrize("name", CUT | DROPPED)
-def test_features_go_on(name: str, config: Path, tmp_path: Path, command: Command) -> None:
+def test_segments_outside_their_recording_are_cut_or_left_out_with_a_warning(
+    name: str, config: Path, tmp_path: Path, command: Command
+) -> None:
     segments, frames, warnings = (CUT | DROPPED)[name]
     folder = directory(tmp_path, segments)
     said = command("features", folder, "--config", config, "--nj", "1")

@@ -72,7 +72,9 @@ CODINGS = {
 
 
 @pytest.mark.parametrize("name", CODINGS)
-def test_codings(name: str, config: Path, tmp_path: Path, command: Command) -> None:
+def test_every_coding_is_read_without_a_warning(
+    name: str, config: Path, tmp_path: Path, command: Command
+) -> None:
     kind, subtype = CODINGS[name]
     path = sound(tmp_path / "a.snd", format=kind, subtype=subtype)
     code, said, frames = features_of(path, config, command)

@@ -42,7 +42,7 @@ def test_the_counts_of_the_distribution(tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
-def test_ids():
+def test_an_utterance_s_id_begins_with_its_speaker():
     assert an4.utterance_id("an251-fash-b") == ("fash-an251-b", "fash")
     with pytest.raises(ValueError, match="'an251fash' is not text-speaker-session"):
         an4.utterance_id("an251fash")

@@ -40,7 +40,7 @@ from asr_topdown.corpora.english import cardinal, normalise, ordinal
         ("a_b\tc\nd", "a b c d"),
     ],
 )
-def test_normalise(written, spoken):
+def test_written_english_becomes_spoken_words(written, spoken):
     assert normalise(written) == spoken
 
 

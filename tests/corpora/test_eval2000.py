@@ -52,7 +52,7 @@ def test_an_utterance_that_stands_twice_is_named(tmp_path):
         hub5.transcripts([one, one._replace(text="NO")], tmp_path / "a.stm")
 
 
-def test_repairs():
+def test_known_faults_of_the_stm_are_repaired():
     assert hub5.repaired("f A s 1 2 ((%UH) <B_ASIDE> HI <E_ASIDE>") == "f A s 1 2 (%UH)  HI "
 
 
@@ -145,7 +145,7 @@ def test_what_is_missing_is_named(folders, tmp_path):
         eval2000.prepare(tmp_path, folders=folders[:1])
 
 
-def test_rt03(discs, tmp_path):
+def test_rt03_is_prepared_without_padding(discs, tmp_path):
     (part,) = rt03.prepare(tmp_path / "data", rt03=discs.rt03, sample_rate=16000)
     datadir.validate(part.path)
     assert len(part.text) == 2 * 12

@@ -116,7 +116,7 @@ def test_a_recording_shorter_than_a_frame():
     assert len(fsdd.join([np.ones(30), np.ones(30)], [50], RATE, 0)) == 460
 
 
-def test_prepare(prepare, recordings):
+def test_every_recording_is_used_once_and_only_in_its_speaker_s_set(prepare, recordings):
     parts = prepare()
     words = {"train": 40, "dev": 10, "test": 10}
     for part in parts:

@@ -36,7 +36,7 @@ def test_the_subsets_of_the_distribution():
         ("960", 3, ["dev_clean", "dev_other", "test_clean", "test_other"]),
     ],
 )
-def test_parts(parts, trained, sets, root, tmp_path, capsys):
+def test_parts_select_the_subsets_of_each_set(parts, trained, sets, root, tmp_path, capsys):
     command = ["prepare", "librispeech", "--parts", parts, "--librispeech", str(root.parent), "--partial"]
     assert main([*command, "--out", str(tmp_path / "data")]) == 0
     assert sorted(path.name for path in (tmp_path / "data").iterdir()) == [*sets, "train"]

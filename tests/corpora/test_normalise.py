@@ -34,7 +34,7 @@ from asr_topdown.corpora.normalise import NORMALISERS, basic, none
         ("e\u0301te\u0301", "été"),
     ],
 )
-def test_basic(text, wanted):
+def test_basic_is_lower_case_without_punctuation(text, wanted):
     assert basic(text) == wanted
 
 
@@ -42,7 +42,7 @@ def test_joiners_are_spelling():
     assert basic("می‌خواهم!") == "می‌خواهم"
 
 
-def test_none_and_english():
+def test_none_keeps_the_words_and_english_spells_numbers():
     assert none(" Bon  jour ,\te\u0301 ") == "Bon jour , é"
     assert NORMALISERS["english"]("Press 1, or 22!") == "press one or twenty two"
 

@@ -81,7 +81,7 @@ def everything(parts):
     return {utterance: text for part in parts for utterance, text in part.text.items()}
 
 
-def test_prepare(sounds, tmp_path, capsys):
+def test_all_prompts_are_in_one_set_or_left_out_for_a_reason(sounds, tmp_path, capsys):
     parts = prompts.prepare(tmp_path / "data", prompts=sounds)
     assert [part.path.name for part in parts] == ["train", "dev", "test"]
     assert everything(parts) == {f"allison-{name}": text for name, text in KEPT.items()}
@@ -187,7 +187,9 @@ NUMBERS = (
 )
 
 
-def test_another_language(tmp_path, capsys, monkeypatch):
+def test_transcripts_of_other_languages_that_are_not_what_is_spoken_are_left_out(
+    tmp_path, capsys, monkeypatch
+):
     """Transcripts that are not what is spoken are left out: digits, symbols, a lost letter."""
     folder = tmp_path / "sounds" / "fr"
     text = FRENCH + "".join(f"digits/{number}: {number}\n" for number in NUMBERS)

@@ -15,7 +15,7 @@ from asr_topdown.datadir import DataDir
     # The first hex digits of `printf '%s' TRANSCRIPT | sha256sum`; 0.70 is b333, 0.85 is d999.
     [("hello", "train"), ("test", "train"), ("a", "dev"), ("one", "train"), ("", "test")],
 )
-def test_part_of(transcript, part):
+def test_the_part_follows_from_the_transcript_s_hash(transcript, part):
     assert part_of(transcript) == part
 
 
@@ -159,7 +159,7 @@ def test_a_split_by_speaker_needs_speakers(tmp_path):
         split(dataclasses.replace(whole, utt2spk={u: u for u in whole.utt2spk}), Division(SHARES, "speaker"))
 
 
-def test_parse_parts():
+def test_parts_are_parsed_with_their_shares():
     assert parse_parts("train:0.8, dev:.1,test:0.1") == {"train": 0.8, "dev": 0.1, "test": 0.1}
 
 

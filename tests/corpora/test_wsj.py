@@ -101,7 +101,7 @@ def test_whole_transcripts(line, text):
     assert transcripts.normalise(line) == text
 
 
-def test_dot_files(tmp_path):
+def test_dot_files_are_read_verbatim_and_may_not_contradict_themselves(tmp_path):
     path = tmp_path / "4K0C0300.DOT"
     path.write_bytes(b"One (two) three (4k0c0301)\r\n\n[noise] (4K0C0302)\n")
     assert transcripts.read_dot(path) == {"4k0c0301": "One (two) three", "4k0c0302": "[noise]"}

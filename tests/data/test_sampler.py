@@ -11,7 +11,9 @@ LENGTHS = st.lists(st.integers(1, 500), max_size=60)
 
 
 @given(LENGTHS, st.integers(1, 2000), st.integers(1, 9), st.integers(0, 5), st.integers(1, 5))
-def test_budget_and_partition(frames: list[int], budget: int, most: int, seed: int, epoch: int) -> None:
+def test_batches_partition_the_data_within_the_budget(
+    frames: list[int], budget: int, most: int, seed: int, epoch: int
+) -> None:
     batches = epoch_batches(
         frames, frames_per_batch=budget, utterances_per_batch=most, seed=seed, epoch=epoch
     )

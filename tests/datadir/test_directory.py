@@ -57,7 +57,7 @@ def test_what_is_written_is_read(tmp_path_factory, tables):
         assert keys == sorted(set(keys)), table
 
 
-def test_read(make):
+def test_a_directory_with_segments_is_read(make):
     data = datadir.read(make("segments"))
     assert data.utterances() == ["ann-1", "ann-2", "bob-1"]
     assert data.spk2utt() == {"ann": ["ann-1", "ann-2"], "bob": ["bob-1"]}

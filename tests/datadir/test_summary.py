@@ -8,13 +8,13 @@ from asr_topdown import datadir
 from asr_topdown.datadir import DataDir
 
 
-def test_summary(make):
+def test_a_summary_counts_what_the_segments_cut_out(make):
     cut = datadir.summarise(make("segments"))
     assert (cut.utterances, cut.speakers, cut.words, cut.characters) == (3, 2, 4, 3 + 9 + 4)
     assert cut.seconds == pytest.approx(0.8)
 
 
-def test_durations(make, tmp_path):
+def test_durations_come_from_headers_or_are_unknown(make, tmp_path):
     folder = make("plain")
     data = datadir.read(folder)
     assert datadir.durations(data) == {"ann-1": 0.5, "ann-2": None, "bob-1": 0.5}

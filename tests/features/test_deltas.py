@@ -37,7 +37,7 @@ def test_agrees_with_kaldis_definition(order: int, frames: int) -> None:
     np.testing.assert_allclose(ours.numpy(), restated(feats, order), atol=2e-6)
 
 
-def test_golden_values() -> None:
+def test_deltas_of_an_impulse_are_kaldi_s_filters() -> None:
     # Filters by hand: [-2 -1 0 1 2] / 10, and that with itself [4 4 1 -4 -10 -4 1 4 4] / 100.
     impulse = torch.zeros(11, 1)
     impulse[5] = 1.0

@@ -275,7 +275,7 @@ def test_what_cannot_be_done_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     matrix_product._measured.cache_clear()
 
 
-def test_choices_are_told() -> None:
+def test_choices_are_described_with_their_thresholds() -> None:
     assert matrix_product.described({}) == "torch"
     told = matrix_product.described({"forward 256": 2**27, "weight gradient 64": 2**28})
     assert told == (

@@ -37,7 +37,7 @@ def test_every_fit_of_a_path_is_at_its_own_minimum(spread):
     assert lengths == sorted(lengths)
 
 
-def test_a_closed_form():
+def test_the_weights_of_two_classes_solve_their_scalar_equation():
     """Two classes, one number of mean 0 and deviation 1: b = 0, and w0 = -w1 = w solves a scalar equation."""
     vectors = torch.tensor([[-1.0], [-1.0], [1.0], [1.0]], dtype=torch.float64)
     labels = torch.tensor([0, 0, 1, 1])

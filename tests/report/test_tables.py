@@ -184,7 +184,7 @@ def test_errors_so_far_carry_the_last_accepted_model():
     assert errors_so_far(result, {"0": 50.0, "1": 40.0, "2": 60.0}) == [50.0, 40.0, 40.0]
 
 
-def test_formats():
+def test_numbers_are_rounded_and_small_p_values_bounded():
     assert mean_sd([]) == "–"
     assert mean_sd([21.337]) == "21.34"
     assert mean_sd([1.0, 2.0, 3.0]) == "2.00 ± 1.00"

@@ -25,7 +25,7 @@ def decoding(folder: Path, **recorded: str) -> Path:
     return folder
 
 
-def test_alike(tmp_path: Path) -> None:
+def test_decodings_of_the_same_features_with_the_same_decoder_can_be_compared(tmp_path: Path) -> None:
     data = write_data(tmp_path / "data")
     features = datadir.features_hash(data)
     folders = [decoding(tmp_path / name, features=features, decoder="d", model=name) for name in "ab"]

@@ -207,7 +207,7 @@ def test_greedy_may_go_on_after_a_worse_step_from_the_best_model():
     assert [node.init_seed // 1_000_000 for node in asked] == [0, 1, 1, 2]
 
 
-def test_freeze_lowest():
+def test_freeze_lowest_retrains_all_but_the_lowest_block():
     asked, result = play(make("freeze_lowest", blocks=BLOCKS), [0.5, 0.6])
     assert asked[1].frozen == ("blstm.0",)
     assert (asked[1].start, asked[1].parent.node, asked[1].parent.epoch) == ("reinit", joint().id, 3)
@@ -215,7 +215,7 @@ def test_freeze_lowest():
     assert names(result) == ["joint", "lowest block frozen, the others retrained"]
 
 
-def test_keep():
+def test_keep_continues_all_layers_from_the_joint_weights():
     asked, result = play(make("keep", blocks=BLOCKS), [0.5, 0.6])
     assert (asked[1].frozen, asked[1].start, asked[1].parent.node) == ((), "keep", joint().id)
     assert result.final == asked[1].id

@@ -147,7 +147,7 @@ def test_from_json_is_strict():
             Node.from_json(bad)
 
 
-def test_descriptions():
+def test_a_node_describes_its_training():
     assert JOINT.describe() == "all layers from scratch, seed 1"
     assert STEP.describe() == "softmax frozen, the rest re-initialised, seed 1000001"
     kept = dataclasses.replace(STEP, frozen=(), start="keep")

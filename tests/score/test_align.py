@@ -129,7 +129,7 @@ def test_an_alignment_holds_both_sequences_and_names_each_step(
 
 
 @given(few_units, few_units)
-def test_equals_the_restatement(reference: list[str], hypothesis: list[str]) -> None:
+def test_the_alignment_is_that_of_a_plain_restatement(reference: list[str], hypothesis: list[str]) -> None:
     assert align(reference, hypothesis).operations == restated(reference, hypothesis)
 
 

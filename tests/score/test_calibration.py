@@ -36,7 +36,7 @@ def test_the_error_is_that_of_the_definition(found: list[tuple[int, bool]], bins
     assert expected_calibration_error(sure, right, bins) == pytest.approx(restated(sure, right, bins))
 
 
-def test_by_hand() -> None:
+def test_the_calibration_error_is_the_one_computed_by_hand() -> None:
     """Bin 0.9 to 1: 0.95 on average, two of four right; bin 0.6 to 0.7: 0.65, one of one right."""
     sure, right = [0.92, 0.94, 0.96, 0.98, 0.65], [True, False, True, False, True]
     assert expected_calibration_error(sure, right, 10) == pytest.approx(0.8 * 0.45 + 0.2 * 0.35)

@@ -28,7 +28,7 @@ counts = st.builds(ErrorCounts, *[st.integers(0, 100)] * 4)
         ("naïve 你好", ["n", "a", "ï", "v", "e", "<space>", "你", "好"]),
     ],
 )
-def test_characters(text: str, expected: list[str]) -> None:
+def test_characters_include_spaces_and_tags_as_one_each(text: str, expected: list[str]) -> None:
     assert characters(text) == expected
 
 
@@ -49,7 +49,7 @@ def test_nlsyms_go_and_the_spaces_beside_them_stay(
     assert words(text, ["<NOISE>"]) == expected_words
 
 
-def test_words() -> None:
+def test_words_are_separated_by_any_blanks() -> None:
     assert words("  the  cat\tsat ") == ["the", "cat", "sat"]
     assert words("") == []
 
@@ -61,7 +61,7 @@ def test_units_are_what_a_network_is_trained_on(text: str) -> None:
     assert words(text) == tokenise(text, "word")
 
 
-def test_golden_counts() -> None:
+def test_each_kind_of_error_is_counted() -> None:
     found = count_errors(words("the cat sat on the mat"), words("the hat sat on mat please"))
     assert found == ErrorCounts(correct=4, substitutions=1, deletions=1, insertions=1)
     assert (found.errors, found.reference, found.hypothesis) == (3, 6, 6)
@@ -99,7 +99,7 @@ def test_counts_fit_the_sequences(reference: list[str], hypothesis: list[str]) -
 
 
 @given(counts, counts, counts)
-def test_addition(first: ErrorCounts, second: ErrorCounts, third: ErrorCounts) -> None:
+def test_counts_add_up_in_any_order(first: ErrorCounts, second: ErrorCounts, third: ErrorCounts) -> None:
     assert first + second == second + first
     assert (first + second) + third == first + (second + third)
     assert first + ErrorCounts() == first

@@ -45,7 +45,7 @@ def path(tmp_path):
         ("UM =>", Rule("UM", "")),
     ],
 )
-def test_rules(line, rule):
+def test_a_line_is_parsed_as_its_rule(line, rule):
     assert glm.parse(line) == rule
 
 
@@ -63,7 +63,7 @@ def test_rules(line, rule):
         ("can't", "can't"),
     ],
 )
-def test_application_to_references(before, after, path):
+def test_rules_for_references_apply_to_references(before, after, path):
     assert glm.read(path, type_="stm", purpose="ref").apply(f" {before} ") == f" {after} "
 
 

@@ -41,7 +41,9 @@ def segmented(reference: str, first: str, second: str) -> list[tuple[int, int]]:
         ("abcd", "abcx", "abcd", [(1, 0)]),
     ],
 )
-def test_segments(reference: str, first: str, second: str, expected: list[tuple[int, int]]) -> None:
+def test_segments_end_where_both_systems_have_two_right_words(
+    reference: str, first: str, second: str, expected: list[tuple[int, int]]
+) -> None:
     assert segmented(reference, first, second) == expected
     assert segmented(reference, second, first) == [(right, left) for left, right in expected]
 

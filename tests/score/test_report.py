@@ -48,7 +48,7 @@ def test_characters_are_scored_with_blanks() -> None:
     assert found.deleted() == Counter({"<space>": 1})
 
 
-def test_speakers(report: ScoreReport) -> None:
+def test_errors_by_speaker_add_up_to_the_total(report: ScoreReport) -> None:
     assert report.by_speaker() == {"A": ErrorCounts(6, 1, 1, 1), "B": ErrorCounts(0, 0, 5, 1)}
     assert sum(report.by_speaker().values(), ErrorCounts()) == report.total
     assert score(REFERENCES, HYPOTHESES).by_speaker() == {}
@@ -146,7 +146,7 @@ def test_full_report(report: ScoreReport) -> None:
     assert text.count("id: b2") == 2  # among the worst, and among all
 
 
-def test_summary(report: ScoreReport) -> None:
+def test_a_summary_s_columns_have_equal_widths(report: ScoreReport) -> None:
     lines = summary([report], [RateInterval(0.6923, 0.25, math.inf)]).splitlines()
     assert lines[1].split() == ["WER", "13", "6", "1", "6", "2", "9", "69.23", "25.00", "..", "inf", "100.00"]
     assert len({len(line) for line in lines}) == 1

@@ -187,7 +187,7 @@ def test_running_nodes_show_the_last_line_of_their_log(tmp_path, capsys, monkeyp
     assert len(lines) == 2
 
 
-def test_last_lines(tmp_path):
+def test_last_lines_splits_progress_bars_and_reads_only_the_end(tmp_path):
     log = tmp_path / "log"
     assert last_lines(log, 5) == ""
     log.write_bytes(b"x" * 20_000 + b"\none\n\n  \ntwo\r50%\r100%\n\xff\n")

@@ -47,7 +47,7 @@ def test_blank_and_unknown_come_first_and_the_size_is_kept(vocabulary):
     assert "<noise>" in vocabulary.units
 
 
-def test_golden(vocabulary):
+def test_pieces_of_a_sentence_are_the_golden_ones(vocabulary):
     ids = vocabulary.encode("please <noise> hold the cat")
     assert " ".join(vocabulary.units[i] for i in ids) == GOLDEN[vocabulary.unit]
 

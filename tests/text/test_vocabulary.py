@@ -15,7 +15,7 @@ def test_characters_by_code_point_after_blank_and_unknown():
     assert vocabulary.decode([5, 4, 3, 6]) == "a <NOISE>b"
 
 
-def test_words():
+def test_words_are_sorted_after_blank_and_unk():
     vocabulary = Vocabulary.build(["two one", "one <NOISE>"], "word")
     assert vocabulary.units == ("<blank>", "<unk>", "<NOISE>", "one", "two")
     assert vocabulary.encode("one three\ttwo") == [3, 1, 4]

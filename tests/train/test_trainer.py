@@ -125,7 +125,7 @@ def test_frozen_layers_are_untouched_and_absent_from_the_optimizer(tmp_path: Pat
     assert len(run.optimizer.param_groups[0]["params"]) == 8
 
 
-def test_it_learns(tmp_path: Path) -> None:
+def test_training_lowers_the_dev_loss(tmp_path: Path) -> None:
     progress = trained(trainer(tmp_path))
     records = [r for r in read_metrics(tmp_path / "metrics.jsonl") if r["kind"] == "epoch"]
     assert progress.best_score.error < 0.7 * records[0]["dev_loss"]

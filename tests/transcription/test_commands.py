@@ -25,7 +25,7 @@ def sounds(toy, tmp_path, monkeypatch):
     return tmp_path
 
 
-def test_texts(toy, sounds, capsys):
+def test_transcribe_prints_a_line_per_file_also_below_folders(toy, sounds, capsys):
     assert main(["transcribe", str(toy.model), "a.wav", "more"]) == 0
     assert capsys.readouterr().out == "a.wav: ab cab\nmore/b.wav: c\nmore/deep/c.wav: ba a\n"
 
@@ -157,7 +157,7 @@ def read_ctm(path):
     return [line.split() for line in path.read_text().splitlines()]
 
 
-def test_align(toy, tmp_path, capsys):
+def test_align_finds_each_word_where_it_was_put(toy, tmp_path, capsys):
     """The words of a data directory, where they are known to be: each letter is a tenth of a second."""
     dev = toy.root / "data" / "dev"
     assert main(["align", str(dev), "--model", str(toy.model), "--out", str(tmp_path)]) == 0

@@ -14,12 +14,12 @@ SILENT = Segment(3.0, 3.5, (), (Hypothesis("", -0.5),))
 TRANSCRIPT = Transcript("calls/a b.wav", 3.5, (FIRST, UNTIMED, SILENT))
 
 
-def test_text():
+def test_text_is_the_path_and_the_words():
     assert TRANSCRIPT.text == "hello there good bye"
     assert text(TRANSCRIPT, "a b") == "calls/a b.wav: hello there good bye\n"
 
 
-def test_json():
+def test_json_is_one_line_with_all_times():
     line = as_json(TRANSCRIPT, "a b")
     assert line.count("\n") == 1
     assert json.loads(line) == {
@@ -61,7 +61,7 @@ def test_ctm_where_words_without_times_share_their_segment():
     ]
 
 
-def test_srt():
+def test_srt_has_an_entry_per_segment():
     assert srt(TRANSCRIPT, "a") == (
         "1\n00:00:00,100 --> 00:00:01,000\nhello there\n\n2\n00:00:02,000 --> 00:00:03,000\ngood bye\n\n"
     )

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from asr_topdown.transcription.textgrid import Interval, text_grid
 
 
-def test_a_grid():
+def test_a_text_grid_is_what_praat_writes():
     """As Praat itself saves it (Save as text file), but for spaces at the ends of lines."""
     tiers = {'ann - "words"': [Interval(0.25, 0.5, "oui"), Interval(0.5, 1.0, 'dit "non"')]}
     assert text_grid(tiers, 1.25) == (

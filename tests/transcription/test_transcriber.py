@@ -166,7 +166,7 @@ def test_memory_does_not_grow_with_the_length(toy, tmp_path, suffix, monkeypatch
 
 
 @pytest.mark.parametrize("beam", [None, 2])  # too narrow for so many: widened
-def test_n_best(toy, tmp_path, beam):
+def test_nbest_hypotheses_come_best_first(toy, tmp_path, beam):
     path = toy.write(tmp_path / "a.wav", "abc ba")
     (found,) = asr_topdown.load(toy.model, nbest=4, beam=beam).transcribe(path)
     hypotheses = found.segments[0].hypotheses

@@ -338,7 +338,7 @@ def test_label_files_with_times_are_no_transcripts(tmp_path):
 
 
 @pytest.mark.parametrize("complete", [True, False])
-def test_kaldi_and_espnet(tmp_path, complete):
+def test_a_kaldi_directory_is_read_with_or_without_utt2spk(tmp_path, complete):
     """ESPnet's own tools need no utt2spk."""
     root = tmp_path / "data" / "train"
     root.mkdir(parents=True)
@@ -389,7 +389,7 @@ def test_odd_headings_can_be_named(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig", "latin-1"])
-def test_encodings(tmp_path, encoding):
+def test_tables_are_read_in_every_encoding(tmp_path, encoding):
     write_sound(tmp_path / "é.wav")
     (tmp_path / "t.csv").write_bytes("file,text\r\né.wav,Été\r\n".encode(encoding))
     data = take(tmp_path, tmp_path / "t.csv", encoding="latin-1" if encoding == "latin-1" else None)

@@ -82,7 +82,7 @@ def test_lines_of_id_and_text(tmp_path, sounds, capsys):
         ("none", ["ann_1", "ann_2", "bob-b_1", "bob_x_y"]),
     ],
 )
-def test_speakers(tmp_path, sounds, source, speakers):
+def test_speakers_come_from_where_speaker_from_says(tmp_path, sounds, source, speakers):
     (data,) = prepare(tmp_path, sounds, TSV, speaker_from=source)
     assert sorted(data.utt2spk.values()) == speakers
     datadir.validate(data.path)
