@@ -31,11 +31,12 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
         _transplant(weights_of_epoch(folder, node.parent.epoch), model, frozen)
         if kept:
             _transplant(weights_of_epoch(folder, parents.kept_epoch(node)), model, kept)
+    elif node.lora:
+        lora.check(model, frozen, averaged=experiment.config.train.average is not None)
     layers.freeze(model, frozen, dropout=node.frozen_dropout == "keep")
     if node.tuning.parameters == "norms_and_biases":
         layers.freeze_all_but_norms_and_biases(model, kept)
     if node.lora:
-        lora.check(model, frozen, averaged=experiment.config.train.average is not None)
         lora.adapt(model, frozen, rank=node.lora, seed=node.init_seed)
     taken = () if node.parent is None else frozen + kept
     _check_published(experiment, [name for name in layers.layer_names(model) if name not in taken])
