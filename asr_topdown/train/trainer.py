@@ -130,7 +130,9 @@ class Trainer:
         peak_memory.reset(self.device)
         rng.seed_dropout(self.seed, self.world.rank)
         kept = self._resume()
-        self.products = products.chosen(self.run_config, self.config.precision, self.device, self.world, kept)
+        self.products = products.chosen(
+            self.model, self.run_config, self.config.precision, self.device, self.world, kept
+        )
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
 
