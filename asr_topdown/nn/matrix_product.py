@@ -51,7 +51,7 @@ LONGEST = 2048
 SIZE, LEAST = 2**27, 2**24
 """Numbers of multiplications: of what is measured, in some milliseconds, and the fewest that oneDNN gets."""
 ROUNDS, MARGIN = 5, 1.2
-"""What is not PyTorch's own way must be this many times as fast, by the least times of so many rounds."""
+"""PyTorch's own way is replaced if another's shortest time in `ROUNDS` rounds is this many times as short."""
 
 Timer = Callable[[Callable[[], object]], float]
 
