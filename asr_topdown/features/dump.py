@@ -254,6 +254,7 @@ def _publish(folder: Path, entries: Sequence[Entry], record: dict[str, Any]) -> 
 def _clear(folder: Path, arks: Sequence[str]) -> None:
     """Remove what is no longer needed: other archives, engines' jobs, the number of an attempt."""
     shutil.rmtree(folder / "jobs", ignore_errors=True)
-    for old in (*folder.glob("feats.*.ark"), *folder.glob(".feats.*.tmp"), folder / _ATTEMPT):
+    ours = filter(store.made_here, folder.glob("*.ark"))
+    for old in (*ours, *folder.glob(".feats.*.tmp"), folder / _ATTEMPT):
         if old.name not in arks:
             old.unlink(missing_ok=True)

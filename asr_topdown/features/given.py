@@ -23,7 +23,7 @@ _VERSION = 1
 def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int, deltas: int) -> Dumped:
     """Write feats.scp, utt2num_frames and one archive to `folder`.
 
-    Existing features are kept if they were made from the same places in the same archives (by size and time).
+    Existing features are kept if they were made from the same places in the same archives, by size and times.
 
     Args:
         feats: utterance -> entry of feats.scp.
@@ -68,8 +68,8 @@ def _publish(folder: Path, archive: Path, found: Mapping[str, tuple[str, int]]) 
     places = (f"{utterance} {place}\n" for utterance, (place, _) in found.items())
     files.write_text(folder / "utt2num_frames", "".join(frames))
     files.write_text(folder / "feats.scp", "".join(places))
-    for old in archive.parent.glob("feats.*.ark"):
-        if old != archive:
+    for old in archive.parent.glob("*.ark"):
+        if old != archive and store.made_here(old):
             old.unlink()
 
 
@@ -98,9 +98,9 @@ def _key(places: Mapping[str, str], source: Path, dim: int, deltas: int) -> str:
         with _faults_of(utterance, source):
             path = ark.parse_place(place).path
             if path not in states:
-                if not Path(path).exists():
+                state = files.state_of(path)
+                if state is None:
                     raise ValueError(f"{path}: no such file")
-                state = Path(path).stat()
-                states[path] = [state.st_size, state.st_mtime_ns]
+                states[path] = state
     made_from = [_VERSION, dim, deltas, states, places]
     return hashlib.sha256(json.dumps(made_from, sort_keys=True).encode()).hexdigest()[:16]

@@ -15,13 +15,16 @@ from asr_topdown.features import ark
 
 ARKS = "feats"
 """The folder of the arks, within the data directory."""
+_NAME = re.compile(r"feats\.[0-9a-f]{16}\.\d+of\d+\.ark")
+"""An ark of this toolkit. Others use folders called `feats`, too."""
 
 
 def locate(entry: str, folder: Path | str) -> str:
     """An entry of feats.scp with the current path of its ark.
 
-    The ark is searched for first in `folder` (it was moved), then in a sibling of `folder` (a subset or a
-    combination, moved together with its source), then at the path as written.
+    An ark of this toolkit is searched for first in `folder` (it was moved), then in a sibling of `folder` (a
+    subset or a combination, moved together with its source), then at the path as written. Another program's
+    is at the path as written, from here or from `folder`.
 
     Args:
         entry: `ark:offset`, without the utterance.
@@ -30,18 +33,16 @@ def locate(entry: str, folder: Path | str) -> str:
     match = re.fullmatch(r"(.+?)((?::\d+)(?:\[[\d:,]*\])?)", entry)
     if match is None:
         return entry  # a file without an offset, or a command
-    written, position = Path(match[1]), match[2]
+    written, folder = Path(match[1]), Path(folder)
+    places = [written, folder / written]
     if made_here(written):
-        folder = Path(folder)
-        for moved in (folder / ARKS / written.name, folder.parent.joinpath(*written.parts[-3:])):
-            if moved.is_file():
-                return f"{moved}{position}"
-    return entry
+        places = [folder / ARKS / written.name, folder.parent.joinpath(*written.parts[-3:])]
+    return next((f"{place}{match[2]}" for place in places if place.is_file()), entry)
 
 
 def made_here(archive: Path) -> bool:
-    """Whether an archive is one of this toolkit, by the name of its folder."""
-    return archive.parent.name == ARKS
+    """Whether an archive is one of this toolkit, by its name and that of its folder."""
+    return archive.parent.name == ARKS and _NAME.fullmatch(archive.name) is not None
 
 
 def load(entry: str, folder: Path | str) -> np.ndarray:

@@ -144,6 +144,24 @@ def test_a_copy_reads_its_own_archives(clips: dict[str, Clip], tmp_path: Path) -
     assert store.load(entry, two).shape[1] == 20
 
 
+def test_archives_of_other_programs_stay_in_folders_called_feats(
+    clips: dict[str, Clip], tmp_path: Path
+) -> None:
+    """`feats.scp` is their only index, and they are not in the way."""
+    folder = tmp_path / "data"
+    (folder / "feats").mkdir(parents=True)
+    archive, scp = folder / "feats" / "feats.1.ark", folder / "feats.scp"
+    archive.write_bytes(b"another's")
+    scp.write_text(f"spk-two {archive}:4\n")
+    with pytest.raises(ValueError, match=r"feats\.scp: features made elsewhere are not overwritten"):
+        dump(clips, folder, fbank=FBANK)
+    scp.unlink()
+    dump(clips, folder, fbank=FBANK)
+    dump(clips, folder, fbank=FBANK, deltas=1)
+    assert archive.read_bytes() == b"another's"
+    assert len(list(archive.parent.iterdir())) == 2
+
+
 def test_missing_and_damaged_archives_are_named(clips: dict[str, Clip], tmp_path: Path) -> None:
     folder = tmp_path / "data"
     dump(clips, folder, fbank=FBANK)

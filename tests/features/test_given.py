@@ -1,5 +1,6 @@
 """Given features of data directories: derivatives, dimension, and records."""
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -101,6 +102,27 @@ def test_an_archive_that_is_gone_is_named(source, capsys):
     assert run(source) == 1
     line = capsys.readouterr().err.splitlines()[-1]
     assert line.endswith(f"{source / 'feats.scp'}: utterance a-1: feats/raw.ark: no such file")
+
+
+def test_archives_that_are_replaced_with_their_times_are_read_anew(source):
+    run(source)
+    archive = source / "feats" / "raw.ark"
+    before, times = (source.parent / "out" / "train" / "feats.scp").read_text(), archive.stat()
+    archive.write_bytes(archive.read_bytes()[:30] + b"\x00\x00\x00\x40" + archive.read_bytes()[34:])
+    os.utime(archive, ns=(times.st_atime_ns, times.st_mtime_ns))
+    assert run(source) == 0
+    assert (source.parent / "out" / "train" / "feats.scp").read_text() != before
+
+
+def test_an_archive_of_another_program_is_where_its_entry_says(source, tmp_path):
+    """Not in a folder that has the same name."""
+    archive = source / "feats" / "raw.ark"
+    entry = f"{archive}:{datadir.read(source).feats['a-1'].rpartition(':')[2]}"
+    other = tmp_path / "other"
+    for folder in (other / "train", other / "dev"):
+        (folder / "feats").mkdir(parents=True)
+        (folder / "feats" / "raw.ark").write_bytes(archive.read_bytes()[:-4] + bytes(4))
+        assert store.locate(entry, folder) == entry
 
 
 def test_lost_lengths_are_written_again(source):
