@@ -134,7 +134,7 @@ def _cpu_speed() -> Finding:
     )
     verdict = "try train.precision=bfloat16" if bfloat16 > 1.5 * float32 else "stay with float32"
     each = ", ".join(f"{name} {rate / 1e9:.0f}" for name, rate in libraries.items())
-    speed = f"float32 {float32 / 1e9:.0f} GFLOP/s ({each}), bfloat16 {bfloat16 / float32:.1f} × that"
+    speed = f"float32 {float32 / 1e9:.0f} GFLOP/s ({each}), bfloat16 {bfloat16 / float32:.2g} × that"
     return Finding("OK", f"matrix products: {speed}: {verdict}")
 
 
