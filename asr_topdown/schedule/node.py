@@ -266,7 +266,9 @@ class Outcome:
             known[name] = number(known[name], name)
         if not isinstance(known["metrics"], dict):
             raise ValueError(f"outcome: metrics must be an object, got {known['metrics']!r}")
-        known["metrics"] = {key: number(value, f"metrics.{key}") for key, value in known["metrics"].items()}
+        metrics = {key: number(value, f"metrics.{key}") for key, value in known["metrics"].items()}
+        # What is no number (NaN) was not measured: no search may choose by it, and no report compare it.
+        known["metrics"] = {key: value for key, value in metrics.items() if math.isfinite(value)}
         if not isinstance(known["decoder"], str):
             raise ValueError(f"outcome: decoder must be a text, got {known['decoder']!r}")
         for name in ("best_epoch", "epochs"):

@@ -178,3 +178,15 @@ def test_standard_library_only():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_measurements_that_are_no_numbers_were_not_made():
+    """A search that goes by the dev loss says so, and a report leaves them out."""
+    metrics = {"dev_loss": float("nan"), "dev_cer": float("inf"), "dev_wer": 0.5}
+    made = Outcome(node=STEP, error=0.25, best_epoch=3, epochs=8, seconds=1.5, metrics=metrics)
+    read = Outcome.from_json(STEP, json.loads(json.dumps(made.to_json())))
+    assert read.metrics == {"dev_wer": 0.5}
+    with pytest.raises(ValueError, match="its dev loss was not recorded"):
+        read.judged_by("loss")
+    with pytest.raises(ValueError, match="the epoch of its lowest dev loss was not recorded"):
+        read.epoch_of("lowest_loss")
