@@ -3,7 +3,7 @@
 import argparse
 import importlib.resources
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -50,20 +50,51 @@ def run(args: argparse.Namespace) -> None:
     names = sorted(folder.name for folder in (shared / "egs").iterdir() if (folder / "run.sh").is_file())
     if args.recipe not in names:
         raise ValueError(f"--from {args.recipe}: no such recipe; there are {', '.join(names)}")
-    if args.folder.exists() and any(args.folder.iterdir()):
+    run_sh = args.folder / "run.sh"
+    wanted = _recipe(shared, args.recipe)
+    if not _is_unfinished(args.folder, wanted):
         raise FileExistsError(f"{args.folder}: there, and not empty")
-    sources = [(shared / "egs" / args.recipe, args.folder)]
-    sources += [(shared / name, args.folder / name) for name in ("conf", "utils")]
+    # run.sh comes last: without it, the folder is unfinished.
+    for path in sorted(wanted, key=lambda one: one == Path(run_sh.name)):
+        files.write_text(args.folder / path, wanted[path])
+        if wanted[path].startswith("#!"):
+            (args.folder / path).chmod(0o777 & ~files.umask())
+    options = " --source TABLE" if args.recipe == OWN else ""
+    print(f"{args.folder}: recipe {args.recipe}", f"  {run_sh} --help", f"  {run_sh}{options}", sep="\n")
+
+
+def _recipe(shared: Traversable, name: str) -> dict[Path, str]:
+    """Return path and text of each file of a recipe that stands on its own."""
+    sources = [(shared / "egs" / name, Path())]
+    sources += [(shared / one, Path(one)) for one in ("conf", "utils")]
+    found = {}
     for source, target in sources:
         for path, content in _contents(source):
             for pattern, replacement in _MOVED:
                 content = pattern.sub(replacement, content)
-            files.write_text(target / path, content)
-            if content.startswith("#!"):
-                (target / path).chmod(0o777 & ~files.umask())
-    run_sh = args.folder / "run.sh"
-    options = " --source TABLE" if args.recipe == OWN else ""
-    print(f"{args.folder}: recipe {args.recipe}", f"  {run_sh} --help", f"  {run_sh}{options}", sep="\n")
+            found[target / path] = content
+    return found
+
+
+def _is_unfinished(folder: Path, wanted: Mapping[Path, str]) -> bool:
+    """Whether `folder` is empty or absent, or has a part of what is wanted, and nothing else, since this
+    command was stopped, as on a full disk.
+    """
+    from asr_topdown.files import remove_leftovers
+
+    parents = {parent for path in wanted for parent in path.parents}
+
+    def is_ours(path: Path) -> bool:
+        name = path.relative_to(folder)
+        if path.is_dir():
+            return name in parents
+        return name in wanted and path.read_bytes() == wanted[name].encode()
+
+    if not folder.exists():
+        return True
+    for parent in parents:
+        remove_leftovers(folder / parent)
+    return not (folder / "run.sh").exists() and all(map(is_ours, folder.rglob("*")))
 
 
 def recipes_folder() -> Traversable:

@@ -1,12 +1,13 @@
 """`asr-topdown init`: the folder is complete and independent of its source."""
 
+import errno
 import os
 import re
 import subprocess
 
 import pytest
 
-from asr_topdown import config
+from asr_topdown import config, files
 from asr_topdown.bin.main import main
 
 RECIPES = ("own", "prompts", "fsdd", "an4", "wsj", "swbd", "wikitext2")
@@ -46,3 +47,32 @@ def test_what_is_refused(tmp_path, capsys):
     assert main(["init", str(tmp_path / "there")]) == 1
     assert f"{tmp_path}/there: there, and not empty" in capsys.readouterr().err
     assert [path.name for path in (tmp_path / "there").iterdir()] == ["file"]
+
+
+def test_after_a_full_disk_the_same_command_goes_on(tmp_path, capsys, monkeypatch):
+    folder, left = tmp_path / "mine", 7
+    write = files.write_text
+
+    def fills_up(path, text):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, f"cannot write {path}: No space left on device")
+        write(path, text)
+
+    monkeypatch.setattr(files, "write_text", fills_up)
+    assert main(["init", str(folder)]) == 1
+    assert "No space left on device (make room and run the same command again" in capsys.readouterr().err
+    monkeypatch.undo()
+    assert main(["init", str(folder)]) == 0
+    assert main(["init", str(tmp_path / "other")]) == 0
+    one, other = (
+        {path.relative_to(root): path.stat().st_mode for path in root.rglob("*")}
+        for root in (folder, tmp_path / "other")
+    )
+    assert one == other
+    (folder / "run.sh").unlink()
+    (folder / "conf" / "mine.yaml").touch()  # not only an unfinished recipe
+    capsys.readouterr()
+    assert main(["init", str(folder)]) == 1
+    assert f"{folder}: there, and not empty" in capsys.readouterr().err
