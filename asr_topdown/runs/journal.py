@@ -1,6 +1,7 @@
 """The commands that produced an experiment: one line each in EXP/commands.jsonl, for the report."""
 
 import json
+import os
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -39,7 +40,8 @@ class Command:
 def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> None:
     """Add a finished command to the experiment's record.
 
-    A line is appended in one write, so that parallel commands lose none.
+    A line is appended in one write, so that parallel commands lose none. What a full disk left of the one
+    before stays a line of its own.
 
     Raises:
         OSError: if the folder does not exist or is not writable.
@@ -47,8 +49,11 @@ def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> 
     seconds = round((datetime.now(UTC) - began).total_seconds(), 1)
     start = began.astimezone(UTC).isoformat(timespec="seconds")
     command = Command(tuple(argv), str(Path.cwd()), start, seconds, exit_code, asr_topdown.__version__)
-    with (root / "commands.jsonl").open("a", encoding="utf-8") as file:
-        file.write(json_text(asdict(command)) + "\n")
+    with (root / "commands.jsonl").open("ab+") as file:
+        if size := file.seek(0, os.SEEK_END):
+            file.seek(size - 1)
+        torn = file.read(1) not in (b"", b"\n")
+        file.write(b"\n" * torn + f"{json_text(asdict(command))}\n".encode())
 
 
 def recorded(root: Path) -> tuple[Command, ...]:
@@ -59,7 +64,7 @@ def recorded(root: Path) -> tuple[Command, ...]:
     if not path.is_file():
         return ()
     found: dict[tuple[str, ...], Command] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
         try:
             command = _command(json.loads(line))
         except (ValueError, KeyError, TypeError):  # the end of a line that was being written

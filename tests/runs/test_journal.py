@@ -139,3 +139,11 @@ def test_where_stdout_is_not_utf_8_what_it_cannot_show_is_escaped(
         patch.setattr(sys, "stdout", stdout)
         assert command(tmp_path, lambda args: print("é 0.3 → 0.2")) == 0
     assert out.read_bytes() == b"\xe9 0.3 \\u2192 0.2\n"
+
+
+def test_what_a_full_disk_left_of_a_line_spoils_no_other(tmp_path: Path) -> None:
+    record(tmp_path, ["a"], datetime.now(UTC), 0)
+    with (tmp_path / "commands.jsonl").open("ab") as file:
+        file.write('{"argv": ["\u00e9"'.encode()[:-2])  # in the middle of a character
+    record(tmp_path, ["b"], datetime.now(UTC), 0)
+    assert [command.argv for command in recorded(tmp_path)] == [("a",), ("b",)]
