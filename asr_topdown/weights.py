@@ -1,6 +1,7 @@
 """The weights of a network in a safetensors file, complete or absent."""
 
 import hashlib
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import safetensors
 import safetensors.torch
 from torch import Tensor, nn
 
-from asr_topdown.files import written_aside
+from asr_topdown.files import explain, printable, written_aside
 
 AVERAGE = "average.safetensors"  # in a model's folder: the mean of several epochs' weights
 
@@ -48,10 +49,11 @@ def load_weights(path: Path) -> dict[str, Tensor]:
     Raises:
         ValueError: naming the file, if it is missing, truncated or not a weights file.
     """
+    with _opened(path) as file:
+        content = None if printable(str(path)) == str(path) else file.read()
     try:
-        return safetensors.torch.load_file(path)
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such weights") from error
+        # safetensors opens only what is named in UTF-8.
+        return safetensors.torch.load_file(path) if content is None else safetensors.torch.load(content)
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
 
@@ -74,11 +76,18 @@ def weights_hash(path: Path) -> str:
     Raises:
         ValueError: naming the file, if it cannot be read.
     """
+    with _opened(path) as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def _opened(path: Path) -> io.BufferedReader:
+    """Open weights to read: safetensors says of all that cannot be opened that it is not there."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        return path.open("rb")
     except FileNotFoundError as error:
         raise ValueError(f"{path}: no such weights") from error
+    except OSError as error:
+        raise ValueError(explain(error)) from error
 
 
 def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
@@ -87,11 +96,12 @@ def weight_shapes(path: Path) -> dict[str, tuple[int, ...]]:
     Raises:
         ValueError: as `load_weights`.
     """
+    if printable(str(path)) != str(path):
+        return {key: tuple(tensor.shape) for key, tensor in load_weights(path).items()}
+    _opened(path).close()
     try:
         with safetensors.safe_open(path, "pt") as file:
             return {key: tuple(file.get_slice(key).get_shape()) for key in file.keys()}  # noqa: SIM118
-    except FileNotFoundError as error:
-        raise ValueError(f"{path}: no such weights") from error
     except (safetensors.SafetensorError, OSError) as error:
         raise ValueError(f"{path}: truncated or corrupt weights ({error})") from error
 

@@ -1,6 +1,9 @@
 """A model's folder whose weights do not do is refused in one line, which names the tensor."""
 
+import errno
 import json
+import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +15,7 @@ from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
 from asr_topdown.decode.model import load_trained
 from asr_topdown.text import Vocabulary
-from asr_topdown.weights import load_weights, save_state, save_weights
+from asr_topdown.weights import load_weights, save_state, save_weights, weight_shapes, weights_hash
 
 State = dict[str, Tensor]
 
@@ -65,3 +68,30 @@ def test_weights_that_do_not_do(folder: Path, change: Callable[[State], State], 
     with pytest.raises(ValueError, match=problem) as caught:
         load_trained(folder)
     assert "\n" not in str(caught.value)
+
+
+def test_weights_that_may_not_be_read_are_not_said_to_be_missing(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    weights = folder / "epoch-1.safetensors"
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(weights))
+
+    monkeypatch.setattr(Path, "open", refuse)
+    for read in (load_weights, weight_shapes, weights_hash):
+        with pytest.raises(ValueError, match=r"^.*/epoch-1\.safetensors: Permission denied$"):
+            read(weights)
+
+
+def test_a_folder_whose_name_is_not_utf8_is_read(folder: Path, tmp_path: Path) -> None:
+    other = tmp_path / os.fsdecode(b"caf\xe9")
+    shutil.copytree(folder, other)
+    one, two = (load_trained(path).network.state_dict() for path in (folder, other))
+    assert all(torch.equal(one[key], two[key]) for key in one)
+    weights = other / "epoch-1.safetensors"
+    assert weight_shapes(weights) == weight_shapes(folder / weights.name)
+    weights.write_bytes(weights.read_bytes()[:-5])
+    for read in (load_weights, weight_shapes):
+        with pytest.raises(ValueError, match="truncated or corrupt weights"):
+            read(weights)
