@@ -102,12 +102,20 @@ def _take(path: Path, own: str, name: str, *, locked: bool) -> None:
 
 
 def _create(path: Path, own: str) -> bool:
-    """Write the lease if there is none."""
+    """Write the lease if there is none.
+
+    Raises:
+        OSError: naming it, if it cannot be written; none is left then.
+    """
     try:
         with path.open("x", encoding="utf-8") as handle:
             handle.write(own)
     except FileExistsError:
         return False
+    except OSError as error:
+        # Opened, but not written, as on a full disk: an empty one would keep others waiting.
+        path.unlink(missing_ok=True)
+        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
     return True
 
 

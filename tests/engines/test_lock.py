@@ -4,6 +4,7 @@ import errno
 import fcntl
 import json
 import os
+import resource
 import subprocess
 import sys
 import threading
@@ -124,3 +125,18 @@ def test_one_that_was_stopped_too_long_ends_when_it_goes_on(tmp_path):
     assert program.wait(20) == 75
     assert "node 7: another process took over while this one was stopped" in program.stderr.read()
     assert "elsewhere" in (tmp_path / "lease").read_text()
+
+
+def test_a_lease_that_cannot_be_written_is_not_left(tmp_path):
+    """On a full disk it would be empty, and keep others waiting for two minutes."""
+    most, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, hard))
+    try:
+        with (
+            pytest.raises(OSError, match=f"cannot write {tmp_path}/lease: File too large"),
+            held(tmp_path, "x"),
+        ):
+            pass
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, hard))
+    assert not lock.is_held(tmp_path)
