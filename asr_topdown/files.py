@@ -2,6 +2,7 @@
 
 import codecs
 import contextlib
+import errno
 import functools
 import gzip
 import hashlib
@@ -9,6 +10,7 @@ import json
 import os
 import re
 import secrets
+import shutil
 import socket
 import tempfile
 import zlib
@@ -28,11 +30,11 @@ def written_aside(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.name}.{_owner(os.getpid())}."
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix, suffix=".tmp")
-    os.close(handle)
-    aside = Path(name)
+    aside: Path | None = None
     try:
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix_aside(path), suffix=".tmp")
+        os.close(handle)
+        aside = Path(name)
         yield aside
         with open(aside, "rb") as written:
             os.fsync(written.fileno())
@@ -44,9 +46,25 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         problem = _system_error(error)
         if problem is None:
             raise
-        raise OSError(problem.errno, f"cannot write {path}: {problem.strerror or problem}") from error
+        raise cannot_write(path, problem) from error
     finally:
-        aside.unlink(missing_ok=True)
+        if aside is not None:
+            aside.unlink(missing_ok=True)
+
+
+def cannot_write(path: Path, problem: OSError) -> OSError:
+    """An error that names the file that was wanted, not the temporary one."""
+    return OSError(problem.errno, f"cannot write {path}: {problem.strerror or problem}")
+
+
+def explain(error: BaseException) -> str:
+    """Describe `error` for the user: the culprit and the reason, without error numbers."""
+    text = str(error)
+    if isinstance(error, OSError) and error.strerror:
+        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        text += " (make room and run the same command again: what is finished is kept)"
+    return text or type(error).__name__
 
 
 def require_folder(folder: Path) -> None:
@@ -71,7 +89,7 @@ def check_link(path: Path) -> None:
 
 
 def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
-    """Remove partial files of killed processes of this machine from `folder`; see `written_aside`.
+    """Remove what killed processes of this machine left unfinished in `folder`; see `written_aside`.
 
     Args:
         folder: to search, without its subfolders.
@@ -82,7 +100,15 @@ def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
         pid = owner.rpartition("-")[2]
         dead = pid.isdecimal() and owner == _owner(int(pid)) and not _is_alive(int(pid))
         if of_anybody or dead:
-            path.unlink(missing_ok=True)
+            if path.is_dir() and not path.is_symlink():
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
+
+
+def prefix_aside(path: Path) -> str:
+    """Of the name of what is written next to `path`; from it `remove_leftovers` knows whose it is."""
+    return f".{path.name}.{_owner(os.getpid())}."
 
 
 def _owner(pid: int) -> str:
@@ -93,10 +119,8 @@ def _owner(pid: int) -> str:
 def _is_alive(pid: int) -> bool:
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
+    except OSError as error:
+        return isinstance(error, PermissionError)
     return True
 
 
@@ -123,12 +147,15 @@ def link(target: Path | str, path: Path | str) -> None:
     check_link(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     remove_leftovers(path.parent)
-    new = path.parent / f".{path.name}.{_owner(os.getpid())}.{secrets.token_hex(4)}.tmp"
-    new.symlink_to(os.path.relpath(Path(target).resolve(), path.parent.resolve()))
+    new = path.parent / f"{prefix_aside(path)}{secrets.token_hex(4)}.tmp"
     try:
+        new.symlink_to(os.path.relpath(Path(target).resolve(), path.parent.resolve()))
         os.replace(new, path)
+    except OSError as error:
+        raise cannot_write(path, error) from error
     finally:
-        new.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # read-only
+            new.unlink(missing_ok=True)
 
 
 def write_text(path: Path | str, text: str, *, readers: bool = False) -> None:

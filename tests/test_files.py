@@ -5,6 +5,8 @@ import gzip
 import os
 import subprocess
 import sys
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -135,3 +137,24 @@ def test_a_table_that_would_hold_a_name_that_is_not_utf_8_is_refused_and_a_repor
     assert not list(tmp_path.iterdir())
     files.write_text(tmp_path / "report.md", text, readers=True)
     assert (tmp_path / "report.md").read_text() == "a one\nb /data/caf\\udce9/x.ark:3\n"
+
+
+def test_a_folder_that_is_read_only_is_blamed_on_the_file_that_was_wanted(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not on the temporary one, of which nobody knows."""
+
+    def read_only(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), str(tmp_path / ".x.host-1.abc.tmp"))
+
+    monkeypatch.setattr(tempfile, "mkstemp", read_only)
+    monkeypatch.setattr(Path, "symlink_to", read_only)
+    writers: list[Callable[[Path], object]] = [
+        lambda path: files.write_text(path, "a"),
+        lambda path: files.link(tmp_path, path),
+    ]
+    for write in writers:
+        with pytest.raises(OSError, match="cannot write") as caught:
+            write(tmp_path / "wanted")
+        assert files.explain(caught.value) == f"cannot write {tmp_path}/wanted: Read-only file system"
+    assert list(tmp_path.iterdir()) == []

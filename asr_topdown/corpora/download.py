@@ -1,19 +1,23 @@
 """Downloading corpora: by https, resumable, verified, and complete or absent."""
 
+import errno
 import functools
 import hashlib
 import shutil
 import tarfile
 import tempfile
+import zlib
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from asr_topdown import files
 from asr_topdown.progress import progress
 
 _CHUNK = 1 << 16
 _PARTIAL, _NOTHING_AFTER = 206, 416  # HTTP status codes
 _MD5_DIGITS = 32
+_ON_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG, errno.EACCES, errno.EIO)
 
 
 def fetch(url: str, path: Path, checksum: str = "") -> None:
@@ -29,7 +33,8 @@ def fetch(url: str, path: Path, checksum: str = "") -> None:
 
     Raises:
         OSError: naming the address, if the download fails or is interrupted, or if it is not https or
-            redirects elsewhere; naming the file, which is then removed, if its checksum differs.
+            redirects elsewhere; naming the file, if it cannot be written, or if its checksum differs, with
+            which it is removed.
     """
     # Imported here because it is slow.
     import urllib.error
@@ -49,6 +54,8 @@ def fetch(url: str, path: Path, checksum: str = "") -> None:
             part.unlink(missing_ok=True)  # already complete, or of an older file
             _receive(url, part)
     except (OSError, HTTPException) as error:
+        if isinstance(error, OSError) and error.errno in _ON_DISK:
+            raise files.cannot_write(part, error) from error
         raise OSError(f"cannot download {url}: {getattr(error, 'reason', None) or error}") from error
     _check_sum(part, checksum, url)
     part.replace(path)
@@ -93,14 +100,16 @@ def unpack(archive: Path, folder: Path, check: Callable[[Path], None] | None = N
         check: raises an OSError if something is missing in the unpacked folder.
 
     Raises:
-        OSError: naming the archive, if it is damaged (it is then removed, to be downloaded again); from
-            `check`.
+        OSError: naming the archive, if it is damaged (it is then removed, to be downloaded again); naming the
+            folder, if it cannot be written; from `check`.
     """
     with folder_aside(folder) as aside:
         try:
             with tarfile.open(archive) as tar:
                 tar.extractall(aside, filter="data")
-        except (tarfile.TarError, EOFError, OSError) as error:
+        except (tarfile.TarError, EOFError, OSError, zlib.error) as error:
+            if isinstance(error, OSError) and error.errno is not None:
+                raise  # a full disk, say: the archive is not to blame
             archive.unlink(missing_ok=True)
             raise OSError(f"{archive}: damaged archive, removed ({error})") from error
         if check is not None:
@@ -120,28 +129,42 @@ def holds(count: int, pattern: str) -> Callable[[Path], None]:
 
 @contextmanager
 def folder_aside(folder: Path) -> Iterator[Path]:
-    """Yield a temporary folder next to `folder`; on success it becomes `folder`."""
+    """Yield a temporary folder next to `folder`; on success it becomes `folder`.
+
+    Raises:
+        OSError: naming `folder`, if the disk is full or its parent is not writable.
+    """
     folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}."))
+    files.remove_leftovers(folder.parent)
+    aside: Path | None = None
     try:
+        aside = Path(tempfile.mkdtemp(dir=folder.parent, prefix=files.prefix_aside(folder), suffix=".tmp"))
         yield aside
-        aside.chmod(0o755)
+        aside.chmod(0o777 & ~files.umask())
         aside.replace(folder)
+    except OSError as error:
+        if error.errno is None:  # not from the operating system
+            raise
+        raise files.cannot_write(folder, error) from error
     finally:
-        shutil.rmtree(aside, ignore_errors=True)
+        if aside is not None:
+            shutil.rmtree(aside, ignore_errors=True)
 
 
 def first_that_works(what: str, sources: Sequence[Callable[[], None]], advice: str) -> None:
     """Try several sources until one works.
 
     Raises:
-        OSError: one line with each failure's reason, and `advice`.
+        OSError: one line with each failure's reason, and `advice`; at once, if the fault is this machine's (a
+            full disk), which no other source can mend.
     """
     failures = []
     for attempt in sources:
         try:
             return attempt()
         except OSError as error:
+            if error.errno is not None:
+                raise
             failures.append(" ".join(str(error).split()))
     raise OSError(f"cannot get {what}: {'; '.join(failures)}. {advice}")
 

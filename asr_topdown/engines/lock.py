@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import IO
 
 from asr_topdown.engines.job import say
-from asr_topdown.files import write_text
+from asr_topdown.files import cannot_write, write_text
 
 RENEW_SECONDS = 20.0
 STALE_SECONDS = 120.0
@@ -115,7 +115,7 @@ def _create(path: Path, own: str) -> bool:
     except OSError as error:
         # Opened, but not written, as on a full disk: an empty one would keep others waiting.
         path.unlink(missing_ok=True)
-        raise OSError(error.errno, f"cannot write {path}: {error.strerror}") from error
+        raise cannot_write(path, error) from error
     return True
 
 

@@ -1,9 +1,14 @@
 """Downloads are resumed, and complete or absent."""
 
+import errno
+import functools
 import hashlib
 import http.server
 import os
 import re
+import shutil
+import subprocess
+import sys
 import tarfile
 import threading
 
@@ -159,3 +164,72 @@ def test_the_first_source_that_works_is_enough():
     assert done == [1]
     with pytest.raises(OSError, match=r"cannot get x: it rains; it rains. Stay home\.$"):
         download.first_that_works("x", [fail, fail], "Stay home.")
+
+
+@pytest.fixture
+def packed(tmp_path):
+    """An archive of a file that does not compress."""
+    (tmp_path / "a.txt").write_bytes(CONTENT)
+    with tarfile.open(tmp_path / "x.tar.gz", "w:gz") as tar:
+        tar.add(tmp_path / "a.txt", "sub/a.txt")
+    return tmp_path / "x.tar.gz"
+
+
+def test_a_full_disk_is_not_blamed_on_the_archive(packed, tmp_path, monkeypatch):
+    """It may have taken hours to come."""
+
+    def full(*args, **kwargs):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(shutil, "copyfileobj", full)
+    monkeypatch.setattr(tarfile, "copyfileobj", full)
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/x: No space left on device"):
+        download.unpack(packed, tmp_path / "x")
+    assert sorted(os.listdir(tmp_path)) == ["a.txt", "x.tar.gz"]
+
+
+def test_an_archive_damaged_in_the_middle_is_removed(packed, tmp_path):
+    content = bytearray(packed.read_bytes())
+    content[len(content) // 2 :: 7] = bytes(len(content[len(content) // 2 :: 7]))
+    packed.write_bytes(content)
+    with pytest.raises(OSError, match=r"x\.tar\.gz: damaged archive, removed"):
+        download.unpack(packed, tmp_path / "x")
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_a_full_disk_is_not_blamed_on_the_address(server, tmp_path):
+    (tmp_path / "x.part").symlink_to("/dev/full")
+    tried = []
+
+    def source(name):
+        tried.append(name)
+        download.fetch(f"{server}/plain", tmp_path / "x")
+
+    sources = [functools.partial(source, name) for name in "ab"]
+    with pytest.raises(OSError, match=rf"^\[Errno 28\] cannot write {tmp_path}/x\.part: No space left"):
+        download.first_that_works("it", sources, "advice")
+    assert tried == ["a"]  # another source would not help
+
+
+def test_a_folder_is_complete_or_absent(tmp_path):
+    def fill(error):
+        with download.folder_aside(tmp_path / "whole") as aside:
+            (aside / "a").write_text("a")
+            if error is not None:
+                raise error
+
+    full = OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    with pytest.raises(OSError, match=f"cannot write {tmp_path}/whole: No space left on device"):
+        fill(full)
+    with pytest.raises(OSError, match=r"^7 files are missing$"):  # said by a check, not by the system
+        fill(OSError("7 files are missing"))
+    assert list(tmp_path.iterdir()) == []
+    program = (
+        "import os, signal, sys\nfrom pathlib import Path\nfrom asr_topdown.corpora import download\n"
+        "with download.folder_aside(Path(sys.argv[1])) as aside:\n"
+        "    (aside / 'a').touch()\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    subprocess.run([sys.executable, "-c", program, tmp_path / "whole"], check=False)
+    assert [path.name.startswith(".whole.") for path in tmp_path.iterdir()] == [True]
+    fill(None)
+    assert [str(path.relative_to(tmp_path)) for path in sorted(tmp_path.rglob("*"))] == ["whole", "whole/a"]

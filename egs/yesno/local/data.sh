@@ -12,7 +12,9 @@ if [[ -z $folder ]]; then
         curl --fail --silent --show-error --location --proto =https --output $archive \
             https://www.openslr.org/resources/1/waves_yesno.tar.gz
         echo "$sum  $archive" | sha256sum --check --quiet
-        tar -C downloads -xzf $archive
+        mkdir -p $folder.part                             # whole or absent, whatever stops this
+        tar -C $folder.part -xzf $archive
+        mv $folder.part/waves_yesno $folder
     fi
 fi
 
