@@ -10,7 +10,6 @@ import ast
 import codecs
 import contextlib
 import difflib
-import errno
 import importlib
 import io
 import os
@@ -55,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     0, 1 (error), 2 (usage), 130 (Ctrl-C), 141 (closed pipe), 128 + N (stopped by signal N).
     """
+    _open_standard_streams()
     parser = _top_parser()
     top = parser.parse_args(sys.argv[1:] if argv is None else argv)
     if top.command is None:
@@ -111,6 +111,7 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
     from asr_topdown.engines.devices import check_device
     from asr_topdown.engines.interruption import Interrupted, listening
     from asr_topdown.engines.job import no_memory
+    from asr_topdown.files import explain
 
     _print_any_name()
     try:
@@ -143,14 +144,17 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
         return 128 + asked.signal
 
 
-def explain(error: Exception) -> str:
-    """Describe `error` for the user: the culprit and the reason, without error numbers."""
-    text = str(error)
-    if isinstance(error, OSError) and error.strerror:
-        text = f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        text += " (make room and run the same command again: what is finished is kept)"
-    return text or type(error).__name__
+def _open_standard_streams() -> None:
+    """Open what this process was started without (`>&-`, some daemons): the next file that it opens would get
+    the stream's number, and with it whatever is printed.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # gets the lowest number that is free
+            mode = "w" if number else "r"
+            setattr(sys, name, open(number, mode, encoding="utf-8", closefd=False))  # noqa: SIM115
 
 
 def _print_any_name() -> None:

@@ -110,7 +110,7 @@ def _write(folder: Path, kept: Mapping[str, str]) -> None:
         for name, text in kept.items():
             files.write_text(folder / name, text)
     except OSError as error:
-        log.warning("the scores are not kept: %s", error)
+        log.warning("the scores are not kept: %s", files.explain(error))
     else:
         print(f"written to {folder}")
 

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from asr_topdown import datadir
+from asr_topdown.files import explain
 from asr_topdown.logs import listed
 
 HELP = "Check Kaldi data directories and print how much they hold."
@@ -33,7 +34,7 @@ def run(args: argparse.Namespace) -> int:
                 path, need_text=not args.no_text, need_feats=args.feats, need_wav=not args.no_wav
             )
         except (ValueError, OSError) as error:
-            print(error)
+            print(explain(error))
             broken += 1
         else:
             summaries.append(datadir.summarise(path))

@@ -13,6 +13,7 @@ from asr_topdown import datadir
 from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.features import content, store
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.files import explain
 from asr_topdown.logs import ONCE, listed
 from asr_topdown.losses import ctc_frames_needed
 from asr_topdown.text import Vocabulary
@@ -96,7 +97,7 @@ class SpeechDataset:
         try:
             feats = torch.from_numpy(store.load(utterance.feats, self.folder))
         except (OSError, ValueError) as error:
-            raise ValueError(f"{utterance.id}: {error}") from error
+            raise ValueError(f"{utterance.id}: {explain(error)}") from error
         # The sum is one pass, and finite only if they all are; a sum can also be too large.
         if len(feats) != utterance.frames or not (feats.sum().isfinite() or feats.isfinite().all()):
             raise ValueError(

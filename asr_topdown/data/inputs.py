@@ -19,6 +19,7 @@ from asr_topdown.features import content, waveforms
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.front_end import front_end
 from asr_topdown.features.waveforms import Waveforms
+from asr_topdown.files import explain
 from asr_topdown.text import Vocabulary
 
 
@@ -55,7 +56,7 @@ class WaveformDataset(SpeechDataset):
         try:
             samples = waveforms.load(self._clips[utterance.id], self._rate)
         except (OSError, ValueError) as error:
-            raise ValueError(f"{utterance.id}: {error}") from error
+            raise ValueError(f"{utterance.id}: {explain(error)}") from error
         if len(samples) != self._samples[utterance.id]:
             raise ValueError(
                 f"{utterance.id}: {utterance.feats} has {len(samples)} samples now, and had "

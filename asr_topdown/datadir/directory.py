@@ -101,7 +101,9 @@ class DataDir:
             # A file of its own for each side: B is its only channel.
             return None if num_channels(source) == 1 else channel
         except (ValueError, OSError) as error:
-            raise ValueError(f"{self.path / 'wav.scp'}: recording {recording}: {error}") from None
+            raise ValueError(
+                f"{self.path / 'wav.scp'}: recording {recording}: {files.explain(error)}"
+            ) from None
 
     def _clip(self, utterance: str, channels: Mapping[str, int | None]) -> "Clip":
         from asr_topdown.audio import Clip

@@ -47,14 +47,14 @@ def _problems(path: Path, needed: set[str]) -> list[str]:
             try:
                 rows = read_rows(path / name)
             except (ValueError, OSError) as error:
-                found.append(str(error))
+                found.append(files.explain(error))
             else:
                 faults, tables[name] = _lines(path / name, rows, parsing.PARSERS.get(name))
                 found += faults
     try:
         parsing.read_sample_rate(path / "sample_rate")
     except (ValueError, OSError) as error:
-        found.append(str(error))
+        found.append(files.explain(error))
     found += _transcripts(path, tables.get("text", []))
     found += _missing_files(path, tables)
     if tables.get("utt2spk"):

@@ -10,6 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from asr_topdown.files import explain
+
 LOG_LINES_SHOWN = 5
 _NO_MEMORY = ("out of memory", "allocate memory")
 
@@ -85,7 +87,7 @@ def attempt(work: Callable[[], Any]) -> Answer:
     try:
         return Answer(work())
     except (ValueError, OSError) as error:
-        return Answer(problem=str(error) or type(error).__name__)
+        return Answer(problem=explain(error))
     except Exception as error:
         if problem := no_memory(error):
             return Answer(problem=problem, lost=True)

@@ -13,6 +13,7 @@ import torch
 from asr_topdown.engines.job import Engine, Job, JobError
 from asr_topdown.engines.local import LocalPool
 from asr_topdown.engines.worker import report_progress
+from asr_topdown.files import explain
 from asr_topdown.progress import progress
 
 Part = TypeVar("Part")
@@ -71,7 +72,7 @@ def run_parts(
             elif faults is None:
                 raise result
             else:
-                faults[index] = str(result)
+                faults[index] = explain(result)
 
 
 @contextlib.contextmanager

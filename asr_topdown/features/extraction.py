@@ -94,4 +94,5 @@ def joined(parts: Sequence[Extracted]) -> Extracted:
 
 
 def _reason(clip: Clip, error: Exception) -> str:
-    return str(error) if clip.source in str(error) else f"{clip.source}: {error}"
+    reason = files.explain(error)
+    return reason if clip.source in reason else f"{clip.source}: {reason}"

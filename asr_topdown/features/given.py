@@ -88,7 +88,8 @@ def _faults_of(utterance: str, source: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, OSError) as error:
-        raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {error}") from None
+        reason = files.explain(error)
+        raise ValueError(f"{source / 'feats.scp'}: utterance {utterance}: {reason}") from None
 
 
 def _key(places: Mapping[str, str], source: Path, dim: int, deltas: int) -> str:

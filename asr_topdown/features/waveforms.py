@@ -114,7 +114,7 @@ def _hear(part: _Part, tick: Tick) -> _Heard:
         except NoSoundError as error:
             heard.dropped[utterance] = str(error)
         except (ValueError, OSError) as error:
-            heard.faults[utterance] = str(error)
+            heard.faults[utterance] = files.explain(error)
         else:
             sound = hashlib.sha256(np.ascontiguousarray(samples, "<f4").tobytes()).hexdigest()[:32]
             heard.found[utterance] = (sound, count, rate)

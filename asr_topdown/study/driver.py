@@ -7,6 +7,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, wait
 from typing import Protocol
 
 from asr_topdown.engines.job import Engine, Job, JobError, last_lines, say
+from asr_topdown.files import explain
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Answers, Request, Result, Search, Step, advance, train_one
@@ -185,7 +186,7 @@ class _Driver:
         try:
             outcome = self.store.answer(node) if self.store else None
         except (ValueError, OSError) as error:
-            self._answer(node, NodeError(node, str(error)))
+            self._answer(node, NodeError(node, explain(error)))
             return
         if outcome is not None:
             self._answer(node, outcome, how="from disk")

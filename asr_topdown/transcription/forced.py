@@ -15,6 +15,7 @@ from asr_topdown.data.sampler import length_batches
 from asr_topdown.datadir import DataDir
 from asr_topdown.decode.ctc_alignment import ctc_align
 from asr_topdown.decode.model import TrainedModel
+from asr_topdown.files import explain
 from asr_topdown.text import UNKNOWN_ID
 from asr_topdown.transcription.transcript import Failure, Word
 from asr_topdown.transcription.words import frames_joined, units_of, words_of
@@ -86,7 +87,7 @@ class Aligner:
             try:
                 waiting.append(self._hear(utterance, clip))
             except (ValueError, OSError) as error:
-                yield Failure(utterance, f"{utterance}: {error}")
+                yield Failure(utterance, f"{utterance}: {explain(error)}")
             if sum(one.frames for one in waiting) >= _AHEAD:
                 yield from self._aligned(waiting, data.text)
                 waiting = []

@@ -18,6 +18,7 @@ from asr_topdown.decode.inference import Inference
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.engines.devices import check_device
+from asr_topdown.files import explain
 from asr_topdown.transcription.cutting import cut
 from asr_topdown.transcription.settings import check_settings
 from asr_topdown.transcription.sound import SoundReader, Source, check_several, is_source, name_of
@@ -171,7 +172,7 @@ class Transcriber:
                 job.segments.append(None)
                 yield _Waiting(job, len(job.segments) - 1, start, end, feats, frames)
         except (ValueError, OSError) as error:
-            job.reason = str(error)
+            job.reason = explain(error)
 
     def _features(self, samples: np.ndarray, name: str) -> tuple[Tensor, int]:
         try:

@@ -287,3 +287,26 @@ def test_a_folder_to_write_to_whose_name_is_not_utf_8_is_refused_before_any_work
     with pytest.raises(SystemExit):
         main.main([*words.split(), os.fsdecode(b"data/caf\xe9")])
     assert capsys.readouterr().err.endswith(": the name of the folder data/caf\\udce9 is not UTF-8\n")
+
+
+def test_streams_that_are_closed_are_no_error_and_no_files(tmp_path):
+    """A file that is opened must not get the number of a closed stream, and what is printed."""
+    program = (
+        "import os, sys\nfrom types import SimpleNamespace\nfrom asr_topdown.bin import main\n"
+        "def run(args):\n"
+        "    with open(sys.argv[1], 'w') as file:\n"
+        "        assert file.fileno() > 2\n"
+        "        print('said')\n"
+        "        os.system('echo said by a child; echo and here >&2')\n"
+        "        assert not sys.stdin.read()\n"
+        "        file.write('whole')\n"
+        "    raise ValueError('said too')\n"
+        "fake = dict(HELP='', EXAMPLE='', add_arguments=lambda parser: None, run=run)\n"
+        "main._module = lambda name: SimpleNamespace(**fake)\n"
+        "sys.exit(main.main(['doctor']))\n"
+    )
+    file = tmp_path / "file"
+    command = 'exec "$0" -c "$1" "$2" <&- >&- 2>&-'
+    done = subprocess.run(["sh", "-c", command, sys.executable, program, file], check=False)
+    assert done.returncode == 1
+    assert file.read_text() == "whole"

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from asr_topdown.corpora.table.recordings import Recordings
 from asr_topdown.corpora.table.rows import Row, Table
+from asr_topdown.files import explain
 from asr_topdown.logs import listed
 from asr_topdown.progress import progress
 
@@ -59,7 +60,7 @@ class Sounds:
             try:
                 found = self._find(row)
             except (ValueError, OSError) as error:
-                bad.append(f"{row.where}: {error}")
+                bad.append(f"{row.where}: {explain(error)}")
                 continue
             if found.whole and whole.setdefault((found.path, found.channel), row) is not row:
                 raise ValueError(f"{row.where}: {row.sound!r}: {found.path} already has a transcript")
