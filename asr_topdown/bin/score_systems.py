@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ _UNITS: Mapping[str, tuple[Unit, ...]] = {
     "both": ("word", "char"),
     "label": ("label",),
 }
+
+_TRN = re.compile(r"\([^()\s]+\)\s*$")
 
 
 def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
@@ -92,7 +95,12 @@ def _is_of_labels(path: Path) -> bool:
 
 
 def _transcripts(path: Path) -> dict[str, str]:
-    return datadir.read_transcripts(path / "text" if path.is_dir() else path)
+    """Read a Kaldi text file, or that of a folder; refuse NIST's trn, whose first words would be ids."""
+    file = path / "text" if path.is_dir() else path
+    lines = list(filter(str.strip, files.read_lines(file)))
+    if lines and all(map(_TRN.search, lines)):
+        raise ValueError(f"{file}: looks like NIST's trn, `words (id)`; must be Kaldi's text, `id words`")
+    return datadir.read_transcripts(file)
 
 
 def _speakers(args: argparse.Namespace) -> dict[str, str] | None:

@@ -22,9 +22,9 @@ _NAME = re.compile(r"feats\.[0-9a-f]{16}\.\d+of\d+\.ark")
 def locate(entry: str, folder: Path | str) -> str:
     """An entry of feats.scp with the current path of its ark.
 
-    An ark of this toolkit is searched for first in `folder` (it was moved), then in a sibling of `folder` (a
-    subset or a combination, moved together with its source), then at the path as written. Another program's
-    is at the path as written, from here or from `folder`.
+    An ark is searched for in `folder` (it was moved), then in a sibling of `folder` (a subset or a
+    combination, moved together with its source), then at the path as written; if it is another program's,
+    whose name others may have, too, first at the path as written.
 
     Args:
         entry: `ark:offset`, without the utterance.
@@ -34,9 +34,11 @@ def locate(entry: str, folder: Path | str) -> str:
     if match is None:
         return entry  # a file without an offset, or a command
     written, folder = Path(match[1]), Path(folder)
-    places = [written, folder / written]
-    if made_here(written):
+    places: list[Path] = []
+    if written.parent.name == ARKS:
         places = [folder / ARKS / written.name, folder.parent.joinpath(*written.parts[-3:])]
+    if not made_here(written):
+        places.insert(0, written)
     return next((f"{place}{match[2]}" for place in places if place.is_file()), entry)
 
 

@@ -68,7 +68,7 @@ def parse(line: str) -> Segment:
     if not 0 <= start <= end < math.inf:
         raise ValueError(f"times must be 0 <= start <= end, got {fields[3]} and {fields[4]} s")
     text = fields[5].strip() if len(fields) > 5 else ""
-    labels, _, rest = text.partition(" ")
+    labels, rest = (*text.split(maxsplit=1), "", "")[:2]
     if re.fullmatch(r"<[^<>]+>", labels) is None:
         labels, rest = "", text
     file, channel, speaker = fields[:3]

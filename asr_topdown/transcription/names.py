@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from asr_topdown.corpora.table.recordings import SUFFIXES
+from asr_topdown.files import without_hidden
 
 
 def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
@@ -24,7 +25,8 @@ def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
         if argument == "-":
             found += [line.strip() for line in lines if line.strip()]
         elif Path(argument).is_dir():
-            inside = sorted(path for path in Path(argument).rglob("*") if path.suffix.lower() in SUFFIXES)
+            below = without_hidden(Path(argument).rglob("*"))
+            inside = sorted(path for path in below if path.suffix.lower() in SUFFIXES)
             if not inside:
                 raise ValueError(f"{argument}: no sound files in it, at any depth ({', '.join(SUFFIXES)})")
             found += map(str, inside)

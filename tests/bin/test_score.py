@@ -134,6 +134,17 @@ def test_faults_are_one_line(
     assert shown.count("\n") == 1
 
 
+def test_trn_is_not_taken_for_kaldis_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Its first words would be the ids: two words of these four would be counted, and none found wrong."""
+    (folder / "ref.trn").write_text("hello cat (a1)\nworld dog (a2)\n")
+    (folder / "hyp.trn").write_text("hello cat (a1)\nworld dog (a2)\n")
+    for reference, hypothesis, culprit in (("ref.trn", "hyp.trn", "ref.trn"), ("data", "hyp.trn", "hyp.trn")):
+        assert main(["score", reference, hypothesis]) == 1
+        assert f"error: {culprit}: looks like NIST's trn" in capsys.readouterr().err
+    (folder / "ref").write_text("a1 hello (laughs)\na2 world\n")
+    assert main(["score", "ref", "ref"]) == 0
+
+
 def test_a_missing_hypothesis_may_be_taken_as_empty(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "joint").write_text("a1 the cat sat on the mat\nb1\nb2 one two three four five\n")
     assert main(["score", "data", "joint", "--units", "word", "--missing-as-empty"]) == 0

@@ -32,6 +32,7 @@ def test_stm_lines(tmp_path):
 def test_what_begins_a_text_in_angle_brackets_is_labels(labels):
     """As in sclite, which scores one word here (test_hub5)."""
     assert stm.parse(f"f A s 1 2 {labels} YES")[5:] == (labels, "YES")
+    assert stm.parse(f"f\tA\ts\t1\t2\t{labels}\tYES  SIR")[5:] == (labels, "YES SIR")
     assert stm.parse(f"f A s 1 2 YES {labels}")[5:] == ("", f"YES {labels}")
     assert stm.parse(f"f A s 1 2 {labels[:-1]} YES")[5:] == ("", f"{labels[:-1]} YES")
 

@@ -26,6 +26,12 @@ def test_files_folders_patterns_and_a_list(here):
     ]
 
 
+def test_what_macos_leaves_in_folders_is_no_sound(here):
+    (here / "calls" / "._b.mp3").touch()
+    assert expand(["calls"], ()) == ["calls/b.mp3", "calls/deep/c.FLAC"]
+    assert expand(["calls/._b.mp3"], ()) == ["calls/._b.mp3"]
+
+
 def test_what_holds_no_sound_is_said(here):
     (here / "empty").mkdir()
     with pytest.raises(ValueError, match="empty: no sound files in it"):
