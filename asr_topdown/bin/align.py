@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
+from asr_topdown.bin.decoding import data_sets
 from asr_topdown.logs import log_to_stderr
 
 if TYPE_CHECKING:
@@ -50,18 +51,19 @@ def run(args: argparse.Namespace) -> int:
     from asr_topdown.transcription.transcript import Failure
 
     log_to_stderr()
+    sources = data_sets(args.data)
     aligner = Aligner(load_trained(args.model, args.device), pipes=args.pipes)
     failed = 0
-    for path in args.data:
-        data = datadir.read(path)
+    for source in sources:
+        data = datadir.read(source.folder)
         found = []
-        for result in progress(aligner.align(data), path.name, total=len(data.utt2spk), unit="utterance"):
+        for result in progress(aligner.align(data), source.name, total=len(data.utt2spk), unit="utterance"):
             if isinstance(result, Failure):
                 failed += 1
                 print(f"asr-topdown align: error: {result.reason}", file=sys.stderr, flush=True)
             else:
                 found.append(result)
-        target = args.out / path.name
+        target = args.out / source.name
         _write(target, data, found)
         print(f"{target}: {len(found)} of {len(data.utt2spk)} utterances")
     return 1 if failed else 0

@@ -96,9 +96,12 @@ def run(args: argparse.Namespace) -> int:
     write, suffix = FORMATS[args.format]
     if args.format == "srt" and args.out is None and len(sounds) > 1:
         raise ValueError(f"--format srt: subtitles of {len(sounds)} files need --out DIR")
+    results_of = names.result_names(sounds)
+    if args.out:
+        _check_out(sounds, [args.out / f"{name}{suffix}" for name in results_of])
     failed = 0
     with contextlib.closing(_results(args, settings, sounds)) as found:
-        results = zip(names.result_names(sounds), found, strict=True)
+        results = zip(results_of, found, strict=True)
         if len(sounds) > 1 and (args.out or not sys.stdout.isatty()):
             results = progress(results, "transcribe", total=len(sounds), unit="file")
         for name, result in results:
@@ -112,6 +115,16 @@ def run(args: argparse.Namespace) -> int:
     if failed and len(sounds) > 1:
         print(f"asr-topdown transcribe: {failed} of {len(sounds)} files failed", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _check_out(sounds: Sequence[str], targets: Sequence[Path]) -> None:
+    """Refuse to overwrite a text next to its sound, since it may be its transcript (`prepare table`)."""
+    for sound, target in zip(sounds, targets, strict=True):
+        beside = Path(sound).parent.resolve() == target.parent.resolve()
+        if beside and target.suffix == ".txt" and target.exists():
+            raise ValueError(
+                f"{target}: there already next to its sound, and may be its transcript; choose another --out"
+            )
 
 
 def _results(

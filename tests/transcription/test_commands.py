@@ -157,6 +157,17 @@ def read_ctm(path):
     return [line.split() for line in path.read_text().splitlines()]
 
 
+def test_a_transcript_next_to_its_sound_is_not_overwritten(toy, sounds, capsys):
+    (sounds / "more" / "b.txt").write_text("what was said\n")
+    command = ["transcribe", str(toy.model), "more", "--out"]
+    assert main([*command, "more"]) == 1
+    assert "error: more/b.txt: there already next to its sound" in capsys.readouterr().err
+    assert (sounds / "more" / "b.txt").read_text() == "what was said\n"
+    assert main([*command, "more", "--format", "srt"]) == 0
+    assert main([*command, "out"]) == main([*command, "out"]) == 0
+    assert (sounds / "out" / "b.txt").read_text() == "more/b.wav: c\n"
+
+
 def test_align_finds_each_word_where_it_was_put(toy, tmp_path, capsys):
     """The words of a data directory, where they are known to be: each letter is a tenth of a second."""
     dev = toy.root / "data" / "dev"
@@ -183,6 +194,16 @@ def test_align_finds_each_word_where_it_was_put(toy, tmp_path, capsys):
     text = grids[0].read_text()
     assert 'name = "toy - words"' in text
     assert 'name = "toy - units"' in text
+
+
+def test_alignments_of_two_directories_of_one_name_are_refused(toy, tmp_path, capsys):
+    dev = toy.root / "data" / "dev"
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other" / "dev").symlink_to(dev)
+    command = ["align", str(dev), str(tmp_path / "other" / "dev"), "--model", str(toy.model)]
+    assert main([*command, "--out", str(tmp_path / "out")]) == 1
+    assert f"{dev} and {tmp_path}/other/dev: " in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
 
 
 def test_align_in_the_time_of_a_recording(toy, tmp_path):

@@ -23,7 +23,7 @@ NAMES: Mapping[str, Sequence[str]] = {
 """Use -> possible headings in lower case; the first one found counts. `stop` is in samples, and then `start`
 too, as in SpeechBrain."""
 
-_SPEAKER_LENGTH = 16
+_HASH, _HASH_LENGTH = re.compile(r"[0-9a-f]{64,}"), 16
 _ROOT = re.compile(r"^(\$\w+|\{\w+\})/")  # SpeechBrain's $data_root/ and {data_root}/
 
 
@@ -85,6 +85,8 @@ class Columns:
         if end is None and duration is not None and not self.in_samples:
             end = start + duration
         channel = self._number(record, "channel", where)
+        if channel is not None and not channel.is_integer():
+            raise ValueError(f"{where}: `{self._taken['channel']}` must be a whole number, got {channel:g}")
         return Row(
             where,
             _ROOT.sub("", sound.strip(), count=1),
@@ -138,5 +140,6 @@ def keys(records: Iterable[Mapping[str, object]]) -> list[str]:
 
 
 def _speaker(heading: str | None, name: str | None) -> str | None:
-    """Shorten Common Voice's hashes of 128 digits, of which 16 suffice."""
-    return name[:_SPEAKER_LENGTH] if name and heading and heading.strip().lower() == "client_id" else name
+    """Shorten Common Voice's hashes of 128 digits, of which 16 suffice; other names may begin alike."""
+    of_client = heading is not None and heading.strip().lower() == "client_id"
+    return name[:_HASH_LENGTH] if name and of_client and _HASH.fullmatch(name.strip()) else name

@@ -69,6 +69,25 @@ def test_common_voice_whose_clips_became_wav(tmp_path):
     assert data.wavs == {"ann-cv_1": str(tmp_path / "wav" / "cv_1.wav")}
 
 
+def test_only_hashes_of_clients_are_shortened(tmp_path):
+    """The first 16 characters of other names may be those of several speakers."""
+    table = tmp_path / "table.tsv"
+    lines = ["client_id\tpath\tsentence\n"]
+    for number in (1, 2):
+        write_sound(tmp_path / f"{number}.wav")
+        lines.append(f"speaker_of_company_{number}\t{number}.wav\tOui\n")
+    table.write_text("".join(lines))
+    assert set(take(tmp_path, table).utt2spk.values()) == {"speaker_of_company_1", "speaker_of_company_2"}
+
+
+def test_a_channel_is_a_whole_number(tmp_path):
+    table = tmp_path / "table.csv"
+    write_sound(tmp_path / "1.wav")
+    table.write_text("path,sentence,channel\n1.wav,Oui,0.5\n")
+    with pytest.raises(ValueError, match=r"table\.csv:2: `channel` must be a whole number, got 0\.5"):
+        take(tmp_path, table)
+
+
 @pytest.mark.parametrize("named", ["folder", "file"])
 def test_hugging_face_audiofolder_csv(tmp_path, named):
     root = tmp_path / "set"
