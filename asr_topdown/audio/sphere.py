@@ -16,7 +16,7 @@ _MAGIC = b"NIST_1A"
 _HEADER_BYTES = 1 << 16
 """Far more than any header's size."""
 _PADDING = 1024
-"""So many samples behind the last may be padding, to a whole block of the file or of the compression."""
+"""As many samples after the last may be padding, to a whole block of the file or of the compression."""
 _SHORTEN = b"ajkg"
 _LAWS: Mapping[str, str] = {
     "ulaw": "ULAW",
@@ -126,7 +126,7 @@ def decode(data: bytes) -> InMemory:
     elif header.checksum is not None and header.checksum not in _checksums(plain, coding.bytes):
         remarks.append("its samples differ from the header's sample_checksum")
     if there > header.num_samples + _PADDING:
-        remarks.append(f"its header tells of {header.num_samples} samples, {there} are there")
+        remarks.append(f"its header says {header.num_samples} samples, {there} are there")
     return InMemory(samples, header.rate, remarks)
 
 

@@ -174,7 +174,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
     # The result is the last to be written and the first to go: if this process is killed, no old one may
-    # stand beside new transcripts.
+    # be left beside new transcripts.
     for name in ("result.json", "hub5.json"):
         (one.target / name).unlink(missing_ok=True)
     datadir.write_table(one.target / "text", texts)

@@ -194,7 +194,7 @@ def _top_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {asr_topdown.__version__}")
     parser.add_argument(
-        "--debug", action="store_true", help="show the traceback of an error (may stand anywhere)"
+        "--debug", action="store_true", help="show the traceback of an error (may be given anywhere)"
     )
     parser.add_argument("command", nargs="?", help=argparse.SUPPRESS)
     parser.add_argument("arguments", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)

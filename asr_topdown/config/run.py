@@ -46,5 +46,6 @@ class RunConfig(Section):
     matrix_product: Literal["auto", "torch", "onednn"] = Field(
         "auto",
         description="library of float32 matrix products on a CPU, PyTorch's own or oneDNN, which round "
-        "differently; auto: oneDNN for those kinds of products for which it is clearly faster here",
+        "differently; auto: oneDNN for those kinds of products for which it is clearly faster here, and "
+        "products in place of oneDNN's kernel for gradients of convolutions' weights where they are",
     )

@@ -51,7 +51,7 @@ def transcripts(segments: Iterable[stm.Segment], where: Path) -> dict[str, str]:
     """Return utterance -> plain transcript for the segments that are scored and have words.
 
     Raises:
-        ValueError: naming `where`, the segments' file or folder, and an utterance that stands there twice.
+        ValueError: naming `where`, the segments' file or folder, and an utterance that occurs there twice.
     """
     texts: dict[str, str] = {}
     for segment in segments:
@@ -60,7 +60,7 @@ def transcripts(segments: Iterable[stm.Segment], where: Path) -> dict[str, str]:
         name = name_of(segment)
         if name in texts:
             raise ValueError(
-                f"{where}: {name} stands twice (two segments from {segment.start} to {segment.end} s)"
+                f"{where}: {name} occurs twice (two segments from {segment.start} to {segment.end} s)"
             )
         texts[name] = clean(segment.text)
     return {name: text for name, text in texts.items() if text}

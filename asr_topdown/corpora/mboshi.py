@@ -7,8 +7,7 @@ tone-marked vowels. Research use; arXiv 1710.03501. Preparation:
 2. Names begin with the speaker. 78 of the original recordings are shorter than their headers say; like any
    truncated sound, they are read to their end.
 3. The corpus's own `dev` part is the test set. A tenth of its `train` part, chosen by a hash of the
-transcript
-   (`split.part_of`), is the dev set, since many sentences were recorded twice.
+   transcript (`split.part_of`), is the dev set, since many sentences were recorded twice.
 """
 
 import hashlib

@@ -1,4 +1,4 @@
-"""What stands twice in a corpus's files, such as an utterance's transcript."""
+"""What occurs twice in a corpus's files, such as an utterance's transcript."""
 
 
 def add(texts: dict[str, str], name: str, text: str, where: str, *, what: str = "transcripts") -> None:
@@ -15,4 +15,4 @@ def add(texts: dict[str, str], name: str, text: str, where: str, *, what: str = 
         ValueError: starting with `where`, if `name` already has a different text.
     """
     if texts.setdefault(name, text) != text:
-        raise ValueError(f"{where}: {name} stands twice, with different {what}")
+        raise ValueError(f"{where}: {name} occurs twice, with different {what}")

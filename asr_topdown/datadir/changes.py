@@ -130,6 +130,6 @@ def _merge(parts: Sequence[DataDir], name: str) -> dict[str, object]:
         for key in sorted(merged.keys() & table.keys()):
             if name not in _OF_RECORDINGS or merged[key] != table[key]:
                 where = " and ".join(str(p.path) for p in parts)
-                raise ValueError(f"{key} stands in more than one of {where}")
+                raise ValueError(f"{key} occurs in more than one of {where}")
         merged.update(table)
     return merged

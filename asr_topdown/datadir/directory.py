@@ -167,7 +167,7 @@ def write(data: DataDir) -> None:
     directory that are not part of `data` are removed: they were made from something else.
 
     Raises:
-        ValueError: naming the utterance, if an id or a transcript cannot stand in Kaldi's tables; naming the
+        ValueError: naming the utterance, if an id or a transcript cannot be in Kaldi's tables; naming the
             sampling rate, if it is less than 1.
     """
     _check_writable(data)
@@ -261,7 +261,7 @@ def _check_writable(data: DataDir) -> None:
             )
     for recording, source in data.wavs.items():
         if not source or source != source.strip() or "\n" in source or "\r" in source:
-            raise ValueError(f"{data.path}: recording {recording}: {source!r} cannot stand in wav.scp")
+            raise ValueError(f"{data.path}: recording {recording}: {source!r} cannot be in wav.scp")
     if data.sample_rate is not None and data.sample_rate < 1:
         raise ValueError(f"{data.path}: sample_rate must be at least 1 Hz, got {data.sample_rate}")
     for utterance, transcript in data.text.items():

@@ -60,7 +60,7 @@ def parse_table(path: Path | str, parse: Callable[[str], V]) -> dict[str, V]:
     table: dict[str, V] = {}
     for row in read_rows(path):
         if row.key in table:
-            raise ValueError(f"{path}:{row.number}: {row.key} stands in this file twice")
+            raise ValueError(f"{path}:{row.number}: {row.key} occurs twice in this file")
         try:
             table[row.key] = parse(row.value)
         except ValueError as error:

@@ -79,7 +79,7 @@ def read_sample_rate(path: Path) -> int | None:
 def parse_source(value: str) -> str:
     """A location: any non-empty text."""
     if not value:
-        raise ValueError("nothing stands after it")
+        raise ValueError("nothing follows it")
     return value
 
 

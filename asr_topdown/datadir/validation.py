@@ -76,7 +76,7 @@ def _lines(path: Path, rows: list[Row], parse: Callable[[str], object] | None) -
     for row in rows:
         where = f"{path}:{row.number}: {row.key}"
         if before and row.key == before.key:
-            found.append(f"{where} stands in this file twice")
+            found.append(f"{where} occurs twice in this file")
         elif before and row.key < before.key:
             found.append(
                 f"{where} is not sorted: it must come before {before.key} (byte order, LC_ALL=C sort)"

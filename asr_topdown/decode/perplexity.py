@@ -96,7 +96,7 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     losses = span_losses(network, rows, config.language_model.bptt)
     found = _from_loss(losses.sum().item() / rows.numel())
     seconds = time.perf_counter() - started
-    target.unlink(missing_ok=True)  # no old result may stand beside new spans if this process is killed
+    target.unlink(missing_ok=True)  # no old result may be left beside new spans if this process is killed
     write_json(spans, {"nats": losses.tolist(), "words": span_words(rows, config.language_model.bptt)})
     about = {"node": folder.resolve().name, "text": str(text), "device": device}
     made = {**wanted, **found, **about, "words": rows.numel(), "seconds": seconds}

@@ -38,7 +38,7 @@ def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> 
     )
 
 
-class Beam(NamedTuple):
+class Prefixes(NamedTuple):
     """The prefixes of B utterances, K each, in order of falling score."""
 
     blank: Tensor  # (B, K) log-probability of the alignments that end in a blank
@@ -90,13 +90,13 @@ def _search(log_probs: Tensor, lengths: list[int], beam: int, nbest: int) -> lis
     for time, frame in enumerate(_frames(log_probs, max(lengths, default=0), beam)):
         active = sum(length > time for length in lengths)
         if active < len(state.total):
-            results[:0] = _results(Beam(*(value[active:] for value in state)), nbest)
-            state = Beam(*(value[:active] for value in state))
+            results[:0] = _results(Prefixes(*(value[active:] for value in state)), nbest)
+            state = Prefixes(*(value[:active] for value in state))
         state = _advance(state, Frame(*(value[:active] for value in frame)))
     return _results(state, nbest) + results
 
 
-def _start(log_probs: Tensor, beam: int) -> Beam:
+def _start(log_probs: Tensor, beam: int) -> Prefixes:
     """Return a beam of the empty prefix and `beam` - 1 impossible ones."""
     batch = log_probs.shape[0]
     label = log_probs.new_full((batch, beam), IMPOSSIBLE)
@@ -105,7 +105,7 @@ def _start(log_probs: Tensor, beam: int) -> Beam:
     last = torch.full_like(label, BLANK, dtype=torch.long)
     begins = torch.zeros(batch, beam, beam, dtype=torch.bool, device=label.device)
     begins[:, 0, 0] = True
-    return Beam(total.clone(), label, total, last, torch.zeros_like(last), last[:, :, None], begins)
+    return Prefixes(total.clone(), label, total, last, torch.zeros_like(last), last[:, :, None], begins)
 
 
 def _frames(log_probs: Tensor, frames: int, beam: int) -> Iterator[Frame]:
@@ -122,7 +122,7 @@ def _frames(log_probs: Tensor, frames: int, beam: int) -> Iterator[Frame]:
         yield Frame(*frame)
 
 
-def _advance(state: Beam, frame: Frame) -> Beam:
+def _advance(state: Prefixes, frame: Frame) -> Prefixes:
     """Process one frame: each prefix stays or grows by a label, and the best `beam` of all are kept."""
     beam, choices = state.total.shape[1], frame.top.shape[1]
     is_parent = state.begins & (state.length[:, None, :] == state.length[:, :, None] + 1)
@@ -139,7 +139,7 @@ def _advance(state: Beam, frame: Frame) -> Beam:
     length = state.length.gather(1, origin) + grows
     labels = torch.cat([_rows(state.labels, origin), last[:, :, None]], 2)
     labels = labels.scatter(2, length[:, :, None], last[:, :, None])
-    return Beam(
+    return Prefixes(
         blank=stay_blank.gather(1, origin).masked_fill(grows, IMPOSSIBLE),
         label=torch.where(grows, score, stay_label.gather(1, origin)),
         total=score,
@@ -150,7 +150,7 @@ def _advance(state: Beam, frame: Frame) -> Beam:
     )
 
 
-def _stay_label(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
+def _stay_label(state: Prefixes, frame: Frame, is_parent: Tensor) -> Tensor:
     """Return (B, K) log-probabilities of alignments that end in the prefix's last label at this frame.
 
     Either the label continues, or it is new: then the previous frame was at the prefix's parent (the prefix
@@ -165,7 +165,7 @@ def _stay_label(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
     return _log_add(state.label + emitted, before + emitted)
 
 
-def _grow(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
+def _grow(state: Prefixes, frame: Frame, is_parent: Tensor) -> Tensor:
     """Return (B, K, C) log-probabilities of each prefix extended by each of the frame's best labels.
 
     An extended prefix that is already in the beam is IMPOSSIBLE: `_stay_label` counts it.
@@ -181,7 +181,7 @@ def _grow(state: Beam, frame: Frame, is_parent: Tensor) -> Tensor:
 def _begins(
     begins: Tensor, origin: Tensor, score: Tensor, last: Tensor, length: Tensor, labels: Tensor
 ) -> Tensor:
-    """Return the (B, K, K) table `Beam.begins` of the chosen prefixes, from `begins` before this frame.
+    """Return the (B, K, K) table `Prefixes.begins` of the chosen prefixes, from `begins` before this frame.
 
     n (= i, or i + a label) begins m (= j, or j + a label) if and only if i begins j and m has n's last label
     at n's last position.
@@ -207,7 +207,7 @@ def _log_add(first: Tensor, second: Tensor) -> Tensor:
     return torch.maximum(first, second) + (first - second).abs().neg().exp().log1p()
 
 
-def _results(state: Beam, nbest: int) -> list[DecodeResult]:
+def _results(state: Prefixes, nbest: int) -> list[DecodeResult]:
     """Return finished utterances' hypotheses, with three transfers to the CPU."""
     score = state.total[:, :nbest].tolist()
     length = state.length[:, :nbest].tolist()

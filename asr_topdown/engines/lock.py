@@ -123,7 +123,7 @@ def _wait_until_dead(path: Path, name: str, *, locked: bool) -> None:
     """Return when the lease is removed, or has not been renewed for `STALE_SECONDS`."""
     said, seen, since = False, _state(path), time.monotonic()
     while seen is not None:
-        # On our own machine flock, if it works, has told already: its holder is dead.
+        # On our own machine flock, if it works, has answered already: its holder is dead.
         if locked and boot_id() and boot_id() in seen[0]:
             return
         if time.monotonic() - since > STALE_SECONDS:

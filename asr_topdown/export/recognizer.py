@@ -95,7 +95,7 @@ def _write_front_end(graph: Graph, model: TrainedModel) -> tuple[str, str]:
 def _write_network(
     graph: Graph, model: TrainedModel, x: str, lengths: str, *, ctc: bool
 ) -> tuple[str, str, int]:
-    """Write the encoder, behind its normalisation, and the CTC head if wanted.
+    """Write the normalisation, the encoder, and the CTC head if wanted.
 
     Args:
         graph: to which the nodes are added.

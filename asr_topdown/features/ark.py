@@ -150,7 +150,7 @@ def _read_token(file: BinaryIO) -> bytes:
 def _size(file: BinaryIO) -> int:
     """A length: a byte with the value 4, and that many bytes."""
     if _exactly(file, 1) != b"\4":
-        raise ValueError("no length of 4 bytes where one must stand")
+        raise ValueError("no length of 4 bytes where one must be")
     return int.from_bytes(_exactly(file, 4), "little", signed=True)
 
 

@@ -66,7 +66,7 @@ def _log_mels(samples: Tensor, num_frames: int, options: FbankOptions) -> Tensor
     """Frames, spectra and filters, block by block."""
     tables = _tables(options, samples.device)
     # The mean's share of a pre-emphasised frame is the same for all its samples, mean · (1 - c). So the
-    # pre-emphasis can be done once on the signal, where each sample stands once, not in 2.5 frames.
+    # pre-emphasis can be done once on the signal, where each sample occurs once, not in 2.5 frames.
     emphasised = samples.clone()
     emphasised[1:] -= options.preemphasis * samples[:-1]
     shape, strides = (num_frames, options.length), (options.shift, 1)

@@ -14,6 +14,9 @@ Left to PyTorch are, besides small products:
 - operands that are read across rows of more than `LONGEST` numbers, which takes oneDNN up to twice the time;
 - batches of products (`bmm`): PyTorch has no public call of oneDNN's in float32, and one call for each matrix
   takes twice the time of MKL's.
+
+With convolutions it can be the other way round: the gradients of their weights are oneDNN's, unless products
+are clearly faster (`nn.convolution_gradient`).
 """
 
 import contextlib
@@ -25,10 +28,16 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
+
+from asr_topdown.nn.convolution_gradient import applies, is_faster, occurs_in, weight_gradient
 
 Choices = Mapping[str, int]
-"""Kind of product, as `_kind` names it -> the least number of multiplications that oneDNN computes."""
+"""Kind of product, as `_kind` names it -> the least number of multiplications that oneDNN computes.
+
+`CONVOLUTIONS` -> the same for the gradients that matrix products compute in oneDNN's place.
+"""
+CONVOLUTIONS = "convolutions' weight gradient"
 
 LAYOUTS: Mapping[str, Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]] = {
     "forward": lambda x, grad, weight: (x, weight.T),
@@ -42,7 +51,7 @@ LONGEST = 2048
 SIZE, LEAST = 2**27, 2**24
 """Numbers of multiplications: of what is measured, in some milliseconds, and the fewest that oneDNN gets."""
 ROUNDS, MARGIN = 5, 1.2
-"""oneDNN must be this many times as fast, by the least times of so many rounds."""
+"""PyTorch's own way is replaced if another's shortest time in `ROUNDS` rounds is this many times as short."""
 
 Timer = Callable[[Callable[[], object]], float]
 
@@ -53,36 +62,66 @@ def libraries() -> list[str]:
     return ["torch", "onednn"] if has_onednn else ["torch"]
 
 
-def choose(library: str) -> Choices:
+def choose(library: str, model: nn.Module | None = None) -> Choices:
     """Return what `installed` takes: for torch, onednn (all but small products), or auto, as measured here.
+
+    Args:
+        library: which of them.
+        model: the network that is to be trained; auto measures convolutions too if it has any.
 
     Raises:
         ValueError: for onednn, if this PyTorch is built without it.
     """
     if library == "auto":
-        return _measured(torch.get_num_threads())
+        return _measured(torch.get_num_threads(), convolutions=model is not None and occurs_in(model))
     if library not in libraries():
         raise ValueError(f"run.matrix_product: this PyTorch has no oneDNN, got {library}: try auto")
     return {} if library == "torch" else {f"{layout} {width}": 1 for width in WIDTHS for layout in LAYOUTS}
 
 
 @functools.cache
-def _measured(threads: int) -> Choices:
-    return measure() if "onednn" in libraries() else {}
+def _measured(threads: int, convolutions: bool) -> Choices:
+    if "onednn" not in libraries():
+        return {}
+    by_products = convolutions and is_faster(_timer(), MARGIN)
+    return {**measure(), **({CONVOLUTIONS: LEAST} if by_products else {})}
 
 
 def described(choices: Choices) -> str:
     """Describe the choices for logs and records."""
-    kinds = (f"{kind} from {least:,} multiplications" for kind, least in choices.items())
-    return f"oneDNN ({', '.join(kinds)}), otherwise torch" if choices else "torch"
+    kinds = [
+        f"{kind} from {least:,} multiplications" for kind, least in choices.items() if kind != CONVOLUTIONS
+    ]
+    products = f"oneDNN ({', '.join(kinds)}), otherwise torch" if kinds else "torch"
+    return f"{products}; also of {CONVOLUTIONS}" if CONVOLUTIONS in choices else products
 
 
 @contextlib.contextmanager
 def installed(choices: Choices) -> Iterator[None]:
-    """Let oneDNN compute the products that `choices` names; without any, change nothing."""
-    if not choices:
+    """Let oneDNN compute the products that `choices` names, and products what it says of convolutions.
+
+    Without any, change nothing.
+    """
+    routed: dict[str, Callable[..., Any]] = {}
+    if choices.keys() - {CONVOLUTIONS}:
+        routed |= _routed_products(choices)
+    if CONVOLUTIONS in choices:
+        routed["convolution_backward"] = _routed_convolution(choices[CONVOLUTIONS])
+    if not routed:
         yield
         return
+    kernels = torch.library.Library("aten", "IMPL")
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"[\s\S]*Overriding a previously registered kernel", UserWarning)
+        for name, kernel in routed.items():
+            kernels.impl(name, kernel, "CPU", with_keyset=True, allow_override=True)
+    try:
+        yield
+    finally:
+        del kernels  # brings the former ones back
+
+
+def _routed_products(choices: Choices) -> dict[str, Callable[..., Any]]:
     mm = torch.library.get_kernel("aten::mm", "CPU")
     addmm = torch.library.get_kernel("aten::addmm", "CPU")
 
@@ -94,15 +133,24 @@ def installed(choices: Choices) -> Iterator[None]:
             return by_onednn(a, b, bias)
         return addmm.call_boxed(keys, bias, a, b, beta=beta, alpha=alpha)
 
-    kernels = torch.library.Library("aten", "IMPL")
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"[\s\S]*Overriding a previously registered kernel", UserWarning)
-        for name, kernel in (("mm", routed_mm), ("addmm", routed_addmm)):
-            kernels.impl(name, kernel, "CPU", with_keyset=True, allow_override=True)
-    try:
-        yield
-    finally:
-        del kernels  # brings the former ones back
+    return {"mm": routed_mm, "addmm": routed_addmm}
+
+
+def _routed_convolution(least: int) -> Callable[..., Any]:
+    backward = torch.library.get_kernel("aten::convolution_backward", "CPU")
+
+    def routed(keys: Any, grad: Tensor, image: Tensor, weight: Tensor, *rest: Any) -> Any:
+        _, stride, padding, dilation, transposed, _, groups, (for_image, for_weight, for_bias) = rest
+        plain = set(dilation) == {1} and not transposed and groups == 1
+        large = grad[:, :1].numel() * weight.numel() >= least
+        if not (for_weight and plain and large and applies(image, weight, stride, padding)):
+            return backward.call_boxed(keys, grad, image, weight, *rest)
+        # For the bias PyTorch has oneDNN compute the weight's gradient as well.
+        d_image, _, _ = backward.call_boxed(keys, grad, image, weight, *rest[:-1], (for_image, False, False))
+        d_bias = grad.sum((0, 2, 3)) if for_bias else None
+        return d_image, weight_gradient(image, grad, weight.shape[2:]), d_bias
+
+    return routed
 
 
 def goes_to_onednn(choices: Choices, a: Tensor, b: Tensor) -> bool:
@@ -156,7 +204,7 @@ def measure(timer: Timer | None = None) -> Choices:
     Args:
         timer: the seconds that a call takes; None = by `clock`.
     """
-    timer = timer or functools.partial(seconds, clock=clock())
+    timer = timer or _timer()
     choices: dict[str, int] = {}
     for width in WIDTHS:
         for layout in LAYOUTS:
@@ -187,6 +235,10 @@ def _least_size(layout: str, width: int, timer: Timer) -> int | None:
         return None
     size = SIZE * MARGIN * max(0.0, first_s - again_s) / gain
     return int(2 ** math.ceil(math.log2(max(LEAST, size))))
+
+
+def _timer() -> Timer:
+    return functools.partial(seconds, clock=clock())
 
 
 def clock() -> Callable[[], float]:

@@ -208,8 +208,8 @@ def _alpha(down: Tensor, right: Tensor) -> Tensor:
     batch, time, width = down.shape
     frame, label = torch.arange(time, device=down.device), torch.arange(width, device=down.device)
     diagonals = torch.arange(time + width - 1, device=down.device)
-    # Row n of the skewed tables holds the nodes (n - u, u), batch innermost; whatever stands where no node
-    # is, no way leads from there into the lattice.
+    # Row n of the skewed tables holds the nodes (n - u, u), batch innermost. Places without a node may hold
+    # anything: no way leads from there into the lattice.
     skew = ((diagonals[:, None] - label).clamp(0, time - 1) * width + label).flatten()
     down, right = (
         arcs.permute(1, 2, 0).reshape(time * width, batch).index_select(0, skew).view(-1, width, batch)

@@ -119,7 +119,7 @@ def _table(table: Table) -> str:
     for row in table.rows:
         cells = []
         for column, cell in enumerate(row):
-            # A difference is long: its interval, p and seeds may stand below each other.
+            # A difference is long: its interval, p and seeds may be below each other.
             text = escape(cell).replace("], ", "],<br>").replace("), better", "),<br>better")
             text = f"<code>{text}</code>" if column in table.code else text
             tag = 'th scope="row"' if column == 0 else "td"

@@ -40,7 +40,7 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Published:
+class PaperTable:
     """A table of the paper.
 
     Attributes:
@@ -57,7 +57,7 @@ class Published:
 
 
 _WSJ, _WSJ_CELL = "Table 2, WSJ si284", "CER dev93/eval92"
-BLSTM_CTC = Published(
+BLSTM_CTC = PaperTable(
     f"{_WSJ}, BLSTM-CTC",
     _WSJ_CELL,
     (
@@ -66,7 +66,7 @@ BLSTM_CTC = Published(
         Row("freeze_lowest", "+ freeze the lowest layer, retrain the upper ones", ("13.1/10.5",)),
     ),
 )
-BLSTM_CTC_DROPOUT = Published(
+BLSTM_CTC_DROPOUT = PaperTable(
     f"{_WSJ}, BLSTM-CTC with dropout 0.5",
     _WSJ_CELL,
     (
@@ -74,7 +74,7 @@ BLSTM_CTC_DROPOUT = Published(
         Row("greedy", "+ top-down (Algorithm 1)", ("", "", "8.2/6.3")),
     ),
 )
-MODEL_A = Published(
+MODEL_A = PaperTable(
     f"{_WSJ}, BLSTM CTC-attention “A”",
     _WSJ_CELL,
     (
@@ -83,7 +83,7 @@ MODEL_A = Published(
         Row("transplant", "A, softmax layers frozen from B", ("7.5/5.7",)),
     ),
 )
-MODEL_B = Published(
+MODEL_B = PaperTable(
     f"{_WSJ}, VGG-BLSTM CTC-attention “B”",
     _WSJ_CELL,
     (
@@ -92,7 +92,7 @@ MODEL_B = Published(
         Row("transplant", "B, softmax layers frozen from A", ("6.7/5.2",)),
     ),
 )
-TRANSFORMER = Published(
+TRANSFORMER = PaperTable(
     "Table 3, Switchboard 300 h, Transformer CTC-attention",
     "WER Switchboard/CallHome of eval2000",
     (
@@ -102,7 +102,7 @@ TRANSFORMER = Published(
     ("SWBD", "CallHome"),
 )
 _FROZEN_TOP = "topmost layer frozen, rest retrained"
-AWD_LSTM = Published(
+AWD_LSTM = PaperTable(
     "Table 4, WikiText-2, AWD-LSTM",
     "perplexity dev/test",
     (
@@ -113,7 +113,7 @@ AWD_LSTM = Published(
         Row("freeze_top", f"{_FROZEN_TOP}, seed 3", ("68.1/65.2",), {"repeat": 3}),
     ),
 )
-_BY_MODEL: Mapping[tuple[str, str], Published] = {
+_BY_MODEL: Mapping[tuple[str, str], PaperTable] = {
     ("wsj", "blstm → ctc"): BLSTM_CTC,
     ("wsj", "blstm → ctc, attention"): MODEL_A,
     ("wsj", "vgg, blstm → ctc, attention"): MODEL_B,
@@ -122,7 +122,7 @@ _BY_MODEL: Mapping[tuple[str, str], Published] = {
 }
 
 
-def published(experiment: Experiment) -> Published | None:
+def published(experiment: Experiment) -> PaperTable | None:
     """The paper's table of the same corpus and the same kind of model, if there is one."""
     found = _BY_MODEL.get((experiment.corpus, _family(experiment.model)))
     if found is BLSTM_CTC and experiment.model["encoder"][0]["dropout"]:
@@ -139,7 +139,7 @@ def _family(model: Mapping[str, Any]) -> str:
 
 
 def paper_table(
-    experiment: Experiment, systems: Sequence[System], paper: Published | None, *, name: str = "paper"
+    experiment: Experiment, systems: Sequence[System], paper: PaperTable | None, *, name: str = "paper"
 ) -> Table:
     """The systems in the paper's format, next to the paper's own numbers, if any."""
     seeds = sorted({seed for system in systems for seed in system.nodes})
@@ -175,12 +175,12 @@ def paper_table(
     return Table(name, header, rows, values=values)
 
 
-def cell_name(experiment: Experiment, paper: Published | None) -> str:
+def cell_name(experiment: Experiment, paper: PaperTable | None) -> str:
     """The content of our cells."""
     return " / ".join(_sides(experiment, paper))
 
 
-def _sides(experiment: Experiment, paper: Published | None) -> Mapping[str, Mapping[str, float]]:
+def _sides(experiment: Experiment, paper: PaperTable | None) -> Mapping[str, Mapping[str, float]]:
     """The two numbers of a cell: name -> node -> error."""
     if paper is None or not paper.parts:
         return {experiment.dev_name: experiment.dev, experiment.test_name: experiment.test}

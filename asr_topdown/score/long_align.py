@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Scores = NDArray[Any]
-Units = NDArray[np.int32]
+UnitIds = NDArray[np.int32]
 
 
 def fill_diagonal(
@@ -45,17 +45,17 @@ class _Block(NamedTuple):
 
     first: int
     top: int
-    values: Units
+    values: Scores
 
 
 class _Pair(NamedTuple):
     """A reference and a hypothesis of unit ids; `backwards` is the hypothesis reversed."""
 
-    reference: Units
-    hypothesis: Units
-    backwards: Units
+    reference: UnitIds
+    hypothesis: UnitIds
+    backwards: UnitIds
 
-    def fill(self, current: Units, previous: Units, older: Units, diagonal: int, top: int = 0) -> None:
+    def fill(self, current: Scores, previous: Scores, older: Scores, diagonal: int, top: int = 0) -> None:
         """Fill a diagonal's scores except the first; index i - top belongs to row i."""
         rows, columns = len(self.reference), len(self.hypothesis)
         low, high = max(1, diagonal - columns, top + 1), min(rows, diagonal - 1, top + len(current) - 1) + 1
@@ -66,7 +66,7 @@ class _Pair(NamedTuple):
         fill_diagonal(current, previous, older, equal, slice(low - top, high - top))
 
 
-def align_long(reference: Units, hypothesis: Units) -> str:
+def align_long(reference: UnitIds, hypothesis: UnitIds) -> str:
     """Align two sequences as `score.align` defines it; return the operations, one letter each."""
     pair = _Pair(reference, hypothesis, np.ascontiguousarray(hypothesis[::-1]))
     row, column = len(reference), len(hypothesis)

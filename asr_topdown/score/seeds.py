@@ -29,12 +29,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from asr_topdown.score import student
-from asr_topdown.score.significance import block_sums
+from asr_topdown.score.significance import Floats, block_sums
 
-Floats = NDArray[np.float64]
 # Maps each seed's error rate to the quantity to compare: np.exp turns nats per word into perplexities.
 Measure = Callable[[Floats], Floats]
 

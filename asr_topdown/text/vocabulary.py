@@ -175,7 +175,7 @@ def _line_problem(line: str, before: Sequence[str], *, in_order: bool) -> str | 
     if not unit or number != str(len(before)):
         return f"needs a unit and its id, {len(before)}; got {line!r}"
     if unit in before:
-        return f"{unit} stands in this file twice"
+        return f"{unit} occurs twice in this file"
     fixed = (BLANK, UNKNOWN)
     if len(before) < len(fixed):
         return None if unit == fixed[len(before)] else f"must be {fixed[len(before)]}, got {unit}"

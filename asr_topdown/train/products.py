@@ -3,6 +3,7 @@
 import logging
 
 import torch
+from torch import nn
 
 from asr_topdown.config.run import RunConfig
 from asr_topdown.nn import matrix_product
@@ -13,7 +14,7 @@ log = logging.getLogger(__name__)
 
 
 def chosen(
-    run: RunConfig, precision: str, device: torch.device, world: World, kept: Choices | None
+    model: nn.Module, run: RunConfig, precision: str, device: torch.device, world: World, kept: Choices | None
 ) -> Choices:
     """Return the argument of `matrix_product.installed`; only a CPU in float32 has a choice.
 
@@ -21,6 +22,7 @@ def chosen(
     resumed, also by another number of processes, goes on with it.
 
     Args:
+        model: the network that is trained.
         run: its `matrix_product` is what is asked for.
         precision: of the training.
         device: where it runs.
@@ -34,7 +36,7 @@ def chosen(
         return {}
     choices = kept
     if run.matrix_product != "auto" or choices is None:
-        choices = world.from_leader(lambda: matrix_product.choose(run.matrix_product))
+        choices = world.from_leader(lambda: matrix_product.choose(run.matrix_product, model))
     if choices and "onednn" not in matrix_product.libraries():  # the checkpoint is from another machine
         choices = {}
     log.info("float32 matrix products: %s", matrix_product.described(choices))

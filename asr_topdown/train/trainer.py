@@ -30,7 +30,7 @@ from asr_topdown.train.progress import Progress
 from asr_topdown.train.read_ahead import read_ahead, usual_workers
 from asr_topdown.train.task import Task
 from asr_topdown.train.training_log import TrainingLog, numbers
-from asr_topdown.train.updates import Share, Updates
+from asr_topdown.train.updates import BatchShare, Updates
 from asr_topdown.weights import load_weights
 
 log = logging.getLogger(__name__)
@@ -130,7 +130,9 @@ class Trainer:
         peak_memory.reset(self.device)
         rng.seed_dropout(self.seed, self.world.rank)
         kept = self._resume()
-        self.products = products.chosen(self.run_config, self.config.precision, self.device, self.world, kept)
+        self.products = products.chosen(
+            self.model, self.run_config, self.config.precision, self.device, self.world, kept
+        )
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
 
@@ -165,12 +167,12 @@ class Trainer:
                     self._end_if_asked()
                     saved = time.monotonic()
 
-    def _steps(self, plan: Plan) -> Generator[tuple[Plan, list[Share]], None, None]:
+    def _steps(self, plan: Plan) -> Generator[tuple[Plan, list[BatchShare]], None, None]:
         """The batches of each remaining step of an epoch, as indices and loaded."""
         epoch, count = self.progress.epoch, self.config.grad_accumulation
         left = plan[self.progress.batches_done :]
 
-        def load(indices: Sequence[int]) -> Share:
+        def load(indices: Sequence[int]) -> BatchShare:
             return self.updates.share(self.task.load(indices, epoch))
 
         with contextlib.closing(read_ahead(load, left, workers=self._workers)) as loaded:

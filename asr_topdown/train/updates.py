@@ -30,7 +30,7 @@ class LossOf(nn.Module):
         return self.model.forward_with_loss(batch, hidden_state)
 
 
-class Share(NamedTuple):
+class BatchShare(NamedTuple):
     """One process's part of a batch.
 
     Attributes:
@@ -84,7 +84,7 @@ class Updates:
         """Reset a language model to the start of its text."""
         self._hidden_state = ()
 
-    def share(self, batch: Batch) -> Share:
+    def share(self, batch: Batch) -> BatchShare:
         """This process's part of a batch, ready to be copied to its device.
 
         Raises:
@@ -96,10 +96,10 @@ class Updates:
                 raise ValueError("a language model is trained by one process: its text cannot be divided")
             rows, counting = self.world.share(utterances)
             batch = batch.rows(rows)
-        return Share(batch.pinned(self._device), counting, utterances)
+        return BatchShare(batch.pinned(self._device), counting, utterances)
 
     def step(
-        self, shares: Sequence[Share], *, lr_scale: float, epoch: int, number: int, meter: LossMeter
+        self, shares: Sequence[BatchShare], *, lr_scale: float, epoch: int, number: int, meter: LossMeter
     ) -> None:
         """One update on the mean loss of all utterances of some batches, the `number`-th of the run (from 1).
 

@@ -16,7 +16,7 @@ from asr_topdown.logs import ONCE
 
 log = logging.getLogger(__name__)
 
-Source: TypeAlias = str | Path | BinaryIO | tuple[Any, int]
+SoundSource: TypeAlias = str | Path | BinaryIO | tuple[Any, int]
 """A sound file's path, an open file, or samples, (n,) or (n, channels), with their rate in Hz."""
 
 _SOUND = "a path, an open file or (samples, rate)"
@@ -42,7 +42,7 @@ class SoundReader:
         self._rate, self._channel, self._block = rate, channel, block
         self._said: set[str] = set()
 
-    def read(self, source: Source) -> Iterator[np.ndarray]:
+    def read(self, source: SoundSource) -> Iterator[np.ndarray]:
         """Read a sound in blocks, (n,) float32.
 
         Raises:
@@ -130,7 +130,7 @@ def check_several(value: object) -> None:
         raise ValueError(f"sounds must be {_SOUND}, or a list of them, got {type(value).__name__}")
 
 
-def name_of(source: Source) -> str:
+def name_of(source: SoundSource) -> str:
     """Return a source's name in messages and results."""
     if isinstance(source, tuple):
         return "array"
@@ -140,7 +140,7 @@ def name_of(source: Source) -> str:
     return str(name) if isinstance(name, str | Path) else "file object"
 
 
-def _opened(source: Source, name: str) -> Opened:
+def _opened(source: SoundSource, name: str) -> Opened:
     if isinstance(source, tuple):
         return InMemory(*_array(source, name))
     if isinstance(source, str | Path):

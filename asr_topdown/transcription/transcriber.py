@@ -21,7 +21,7 @@ from asr_topdown.engines.devices import check_device
 from asr_topdown.files import explain
 from asr_topdown.transcription.cutting import cut
 from asr_topdown.transcription.settings import check_settings
-from asr_topdown.transcription.sound import SoundReader, Source, check_several, is_source, name_of
+from asr_topdown.transcription.sound import SoundReader, SoundSource, check_several, is_source, name_of
 from asr_topdown.transcription.transcript import Failure, Hypothesis, Segment, Transcript
 from asr_topdown.transcription.words import frames_joined, timed_words
 
@@ -120,7 +120,7 @@ class Transcriber:
             decode = decode.model_copy(update={"precision": precision})
         return cls(model, decode, channel=channel, longest=longest)
 
-    def transcribe(self, sources: Source | Sequence[Source]) -> list[Transcript]:
+    def transcribe(self, sources: SoundSource | Sequence[SoundSource]) -> list[Transcript]:
         """Transcribe sounds.
 
         Args:
@@ -137,7 +137,7 @@ class Transcriber:
         return found
 
     @torch.no_grad()
-    def stream(self, sources: Iterable[Source]) -> Iterator[Transcript | Failure]:
+    def stream(self, sources: Iterable[SoundSource]) -> Iterator[Transcript | Failure]:
         """Transcribe sounds in their order, yielding each as soon as it is done.
 
         Sounds are decoded in batches, with only a few minutes in memory at a time.
@@ -162,7 +162,7 @@ class Transcriber:
         self._decode(waiting)
         yield from _finished(jobs)
 
-    def _pieces(self, job: _Job, source: Source) -> Iterator[_Waiting]:
+    def _pieces(self, job: _Job, source: SoundSource) -> Iterator[_Waiting]:
         """Iterate over the pieces of a sound; store the reason in the job if it cannot be read."""
         try:
             for piece in cut(self._sound.read(source), self._rate, self._longest):

@@ -39,7 +39,7 @@ class Contestant(Protocol):
         """Over the network's parameters."""
         ...
 
-    def multiplying(self, library: str) -> contextlib.AbstractContextManager[None]:
+    def multiplying(self, network: nn.Module, library: str) -> contextlib.AbstractContextManager[None]:
         """A context in which a CPU's float32 matrix products go to this library, auto to the faster one."""
         return contextlib.nullcontext()
 
@@ -93,7 +93,7 @@ class _Worker:
         losses: list[Tensor] = []
         if self.lengths == "changing":
             self.batch = next_batch(self.batch)
-        with self.contestant.multiplying(library if precision == "float32" else "torch"):
+        with self.contestant.multiplying(self.network, library if precision == "float32" else "torch"):
             seconds = timed(lambda: losses.append(self._step(precision)), self.device, self.clock)
         return {"seconds": seconds, "loss": float(losses[0])}
 

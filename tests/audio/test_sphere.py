@@ -139,7 +139,7 @@ def test_a_sample_count_that_is_too_small_is_told(compressed: bool, count: int, 
     path.write_bytes(sphere(data, count, coding=coding))
     read, _ = audio.read(Clip(str(path)), remark=told.append)
     np.testing.assert_array_equal(read, as_float(samples)[:count])
-    assert told == [f"{path}: its header tells of {count} samples, 1524 are there"] * (count < 500)
+    assert told == [f"{path}: its header says {count} samples, 1524 are there"] * (count < 500)
 
 
 @pytest.mark.parametrize("name", ["little endian", "big endian", "u-law", "shorten", "shorten u-law"])

@@ -126,7 +126,7 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ("combine all all --out c", "ann-00 stands in more than one of all and all"),
+        ("combine all all --out c", "ann-00 occurs in more than one of all and all"),
         ("subset all --first 2 --out all", "all: is the source itself; name another folder with --out"),
         ("split all --parts all:0.5,dev:0.5 --out .", "all: is the source itself"),
         ("split all --parts a:0.5 --out s", "--parts a:0.5: names must differ and shares sum to 1"),

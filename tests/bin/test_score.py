@@ -120,7 +120,7 @@ def test_speakers_come_from_the_data_directory(folder: Path, capsys: pytest.Capt
     [
         ("joint", "a1 the\nb1\nb2\n", "no hypothesis for 1 utterance: a2"),
         ("joint", FIRST + "c1 x\n", "no reference for 1 utterance: c1"),
-        ("joint", FIRST + "a1 x\n", "joint:5: a1 stands in this file twice"),
+        ("joint", FIRST + "a1 x\n", "joint:5: a1 occurs twice in this file"),
         ("data/text", "a1\na2\nb1\nb2\n", "no reference words"),
     ],
 )

@@ -66,7 +66,7 @@ def test_a_transcript_may_be_repeated_but_not_contradicted(tmp_path):
     path.write_text("<s> YES </s> (an251-fash-b)\nYES (an251-fash-b)\n")
     assert an4.read_transcription(path) == {"an251-fash-b": "YES"}
     path.write_text("YES (an251-fash-b)\n\nNO (an251-fash-b)\n")
-    with pytest.raises(ValueError, match="t:3: an251-fash-b stands twice, with different transcripts"):
+    with pytest.raises(ValueError, match="t:3: an251-fash-b occurs twice, with different transcripts"):
         an4.read_transcription(path)
 
 

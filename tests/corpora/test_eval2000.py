@@ -48,7 +48,7 @@ def test_segments_are_padded_by_a_tenth_of_a_second_or_half_the_gap():
 
 def test_an_utterance_that_stands_twice_is_named(tmp_path):
     one = stm.Segment("sw_4390", "A", "sw_4390_A", 0.29, 2.02, "", "YES")
-    with pytest.raises(ValueError, match=r"a\.stm: sw_4390-A_000028-000202 stands twice"):
+    with pytest.raises(ValueError, match=r"a\.stm: sw_4390-A_000028-000202 occurs twice"):
         hub5.transcripts([one, one._replace(text="NO")], tmp_path / "a.stm")
 
 

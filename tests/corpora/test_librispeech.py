@@ -82,7 +82,7 @@ def test_a_subset_that_is_missing_is_named(root, tmp_path):
         ("5-9-0001 A", r"5-7\.trans\.txt:2: not `5-7-NUMBER TEXT`: '5-9-0001 A'"),
         ("5-7-0001", r"5-7\.trans\.txt:2: not `5-7-NUMBER TEXT`: '5-7-0001'"),
         ("5-7-0001 A", r"5-7\.trans\.txt: no 5-7-0001\.flac next to it"),
-        ("5-7-0000 B", r"5-7\.trans\.txt:2: 5-7-0000 stands twice, with different transcripts"),
+        ("5-7-0000 B", r"5-7\.trans\.txt:2: 5-7-0000 occurs twice, with different transcripts"),
     ],
 )
 def test_a_line_that_is_wrong_is_named(line, message, tmp_path, write_tones):

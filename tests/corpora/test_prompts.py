@@ -140,7 +140,7 @@ def test_two_channels_are_named(sounds, tmp_path):
     ("content", "problem"),
     [
         ("a: one\nno colon here\n", r"t\.txt:2: not `name: transcript`: 'no colon here'"),
-        ("a: one\n; x\na: two\n", r"t\.txt:3: a stands twice, with different transcripts"),
+        ("a: one\n; x\na: two\n", r"t\.txt:3: a occurs twice, with different transcripts"),
     ],
 )
 def test_bad_transcript_files(tmp_path, content, problem):
@@ -200,7 +200,7 @@ def test_transcripts_of_other_languages_that_are_not_what_is_spoken_are_left_out
     soundfile.write(folder / "is.wav", np.zeros(0), 8000)
     (folder / "core-sounds-fr.txt").write_text(f"\ufeff; French\n{text}", encoding="utf-8")
     data = tmp_path / "data"
-    with pytest.raises(ValueError, match=r"core-sounds-fr\.txt:13: zero stands twice, with different"):
+    with pytest.raises(ValueError, match=r"core-sounds-fr\.txt:13: zero occurs twice, with different"):
         prompts.prepare(data, language="fr", prompts=folder)
     monkeypatch.setitem(prompts._TWICE, "fr", ("zero",))
     assert main(["prepare", "prompts", "--language", "fr", "--prompts", str(folder), "--out", str(data)]) == 0

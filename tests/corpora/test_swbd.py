@@ -195,7 +195,7 @@ def test_pins_tell_speakers_across_calls(discs, tmp_path):
 def test_a_side_has_one_pin(tmp_path):
     table = tmp_path / "conv_tab.csv"
     table.write_text("2001, x, 1000, 1001\n2001, x, 1000, 1001\n2001, x, 1000, 1002\n")
-    with pytest.raises(ValueError, match=r"conv_tab\.csv:3: sw02001-B stands twice, with different PINs"):
+    with pytest.raises(ValueError, match=r"conv_tab\.csv:3: sw02001-B occurs twice, with different PINs"):
         swbd._read_pins(table)
 
 

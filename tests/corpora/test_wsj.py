@@ -109,7 +109,7 @@ def test_dot_files_are_read_verbatim_and_may_not_contradict_themselves(tmp_path)
     with pytest.raises(ValueError, match=r"4K0C0300\.DOT:2: not `words \(utterance\)`: 'two'"):
         transcripts.read_dot(path)
     path.write_text("one (4k0c0301)\none (4K0C0301)\ntwo (4k0c0301)\n")
-    with pytest.raises(ValueError, match=r"DOT:3: 4k0c0301 stands twice, with different transcripts"):
+    with pytest.raises(ValueError, match=r"DOT:3: 4k0c0301 occurs twice, with different transcripts"):
         transcripts.read_dot(path)
 
 

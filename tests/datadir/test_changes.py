@@ -35,7 +35,7 @@ def test_parts_combine_to_the_whole(make, files, tmp_path):
 
 def test_combine_refuses_contradictions(make, tmp_path):
     data = datadir.read(make("plain"))
-    with pytest.raises(ValueError, match="stands in more than one of"):
+    with pytest.raises(ValueError, match="occurs in more than one of"):
         datadir.combine([data, data], tmp_path)
     cut = DataDir(path=tmp_path, wavs={}, text={}, utt2spk={}, segments={"x": ("r", 0.0, 1.0)})
     with pytest.raises(ValueError, match=r"has segments and .* has none"):

@@ -124,10 +124,10 @@ def test_decomposed_transcripts_are_told_once(make, caplog):
 @pytest.mark.parametrize(
     ("table", "content", "problem"),
     [
-        ("text", "ann-1 a\nann-1 b\n", "text:2: ann-1 stands in this file twice"),
+        ("text", "ann-1 a\nann-1 b\n", "text:2: ann-1 occurs twice in this file"),
         ("text", "ann-1 a\x07\n", "text:1: ann-1: unprintable character '\\x07'"),
         ("text", "ann-1 \udcff\n", "text:1: not UTF-8"),
-        ("wav.scp", "ann-1 a\nann-2\n", "wav.scp:2: ann-2: nothing stands after it"),
+        ("wav.scp", "ann-1 a\nann-2\n", "wav.scp:2: ann-2: nothing follows it"),
         ("utt2spk", "ann-1 ann b\n", "utt2spk:1: ann-1: needs exactly 2 fields, has 3"),
         ("utt2spk", "ann-1\n", "utt2spk:1: ann-1: needs exactly 2 fields, has 1"),
         (

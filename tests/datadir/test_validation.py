@@ -108,7 +108,7 @@ def test_features_are_found_where_the_directory_was_moved(make):
             {"text": "ann-2 a\nann-1 b\nbob-1 c\n"},
             ["text:2: ann-1 is not sorted: it must come before ann-2 (byte order"],
         ),
-        ({"text": "ann-1 a\nann-1 a\nann-2 b\nbob-1 c\n"}, ["text:2: ann-1 stands in this file twice"]),
+        ({"text": "ann-1 a\nann-1 a\nann-2 b\nbob-1 c\n"}, ["text:2: ann-1 occurs twice in this file"]),
         ({"text": "ann-1 a\nann-2\nbob-1 c\n"}, ["text:2: ann-2: empty transcript"]),
         ({"text": "ann-1 a\nann-2 b\r\nbob-1 c\n"}, ["text:2: carriage return at the end of the line"]),
         ({"text": "ann-1 a\nann-2 b\u3000c\nbob-1 c\n"}, ["text:2: ann-2: white space other than one blank"]),

@@ -107,7 +107,7 @@ def test_the_file(tmp_path):
         ("", "tokens.txt:1: needs"),
         ("# unit: char\n<unk> 0\n<blank> 1\na 2\n", "tokens.txt:2: must be <blank>, got <unk>"),
         ("# unit: char\n<blank> 0\na 1\n", "tokens.txt:3: must be <unk>, got a"),
-        ("# unit: char\n<blank> 0\n<unk> 1\na 2\na 3\n", "tokens.txt:5: a stands in this file twice"),
+        ("# unit: char\n<blank> 0\n<unk> 1\na 2\na 3\n", "tokens.txt:5: a occurs twice in this file"),
         (
             "# unit: char\n<blank> 0\n<unk> 1\nb 2\na 3\n",
             "tokens.txt:5: a is not sorted: it must come before b",

@@ -41,7 +41,7 @@ def computed(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 def measures(monkeypatch: pytest.MonkeyPatch, choices: matrix_product.Choices) -> None:
-    monkeypatch.setattr(matrix_product, "_measured", lambda threads: choices)
+    monkeypatch.setattr(matrix_product, "_measured", lambda threads, convolutions: choices)
 
 
 def training(folder: Path, before_batch: Callable[[], None] = lambda: None, **settings: object) -> Trainer:
@@ -110,7 +110,7 @@ def test_what_is_asked_for_wins_over_the_checkpoint_and_the_checkpoint_over_a_me
     def chosen(library: str, kept: matrix_product.Choices | None, **others: Any) -> matrix_product.Choices:
         run = RunConfig.model_validate({"matrix_product": library})
         settings = {"precision": "float32", "device": CPU, "world": World(), **others}
-        return products.chosen(run, kept=kept, **settings)
+        return products.chosen(torch.nn.Identity(), run, kept=kept, **settings)
 
     assert chosen("auto", None) == {KIND: 7}
     assert chosen("auto", {KIND: 5}) == {KIND: 5}
@@ -126,7 +126,9 @@ def test_what_is_asked_for_wins_over_the_checkpoint_and_the_checkpoint_over_a_me
 
 
 def test_all_processes_take_what_rank_0_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(matrix_product, "choose", lambda library: pytest.fail("another rank measured"))
+    monkeypatch.setattr(matrix_product, "choose", lambda *_: pytest.fail("another rank measured"))
     monkeypatch.setattr(World, "from_leader", lambda self, make: {KIND: 3})
     for rank in (0, 1):
-        assert products.chosen(RunConfig(), "float32", CPU, World(rank, 2), None) == {KIND: 3}
+        assert products.chosen(torch.nn.Identity(), RunConfig(), "float32", CPU, World(rank, 2), None) == {
+            KIND: 3
+        }

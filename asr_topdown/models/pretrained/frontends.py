@@ -40,7 +40,7 @@ class ConvolutionFrontend(Frontend):
         positions = network.encoder.pos_conv_embed
         stacked = hasattr(positions, "layers")  # Data2VecAudio has several on top of each other
         self.positions = positions.layers if stacked else nn.ModuleList([_Transposed(positions=positions)])
-        # With pre-norm layers it is behind the last one.
+        # With pre-norm layers it follows the last one.
         stable = getattr(settings, "do_stable_layer_norm", False)
         self.norm = nn.Identity() if stable else network.encoder.layer_norm
 
