@@ -63,7 +63,7 @@ class SpeechDataset:
             if utterance in silent and utterance not in feats:
                 continue
             if utterance not in feats or utterance not in frames:
-                raise ValueError(f"{folder}: no features of {utterance}; run `asr-topdown features` again")
+                raise ValueError(_why_missing(folder, utterance))
             tokens = encoded(vocabulary, transcript, f"{folder / 'text'}: {utterance}")
             utterances.append(Utterance(utterance, feats[utterance], int(frames[utterance]), tokens))
         if not utterances:
@@ -144,6 +144,14 @@ class SpeechDataset:
             else:
                 kept.append(utterance)
         return self.subset(kept), dropped
+
+
+def _why_missing(folder: Path, utterance: str) -> str:
+    """Why an utterance with a transcript has no features."""
+    table = folder / "utt2spk"
+    if table.is_file() and utterance not in datadir.read_table(table):
+        return f"{table}: no line for {utterance}, which has a transcript"
+    return f"{folder}: no features of {utterance}; run `asr-topdown features` again"
 
 
 def encoded(vocabulary: Vocabulary | None, transcript: str, where: str) -> tuple[int, ...]:

@@ -35,7 +35,7 @@ def unit_vocabulary(vocabulary: Vocabulary) -> WordVocabulary:
 
 
 def sentences(source: Path) -> Iterator[tuple[str, str]]:
-    """(where, sentence) of a data directory's transcripts, or of the lines of a text.
+    """(where, sentence) of a data directory's transcripts, or of the lines of a text, in one normal form.
 
     Raises:
         ValueError, FileNotFoundError: naming file and line, if there is none.
@@ -47,9 +47,10 @@ def sentences(source: Path) -> Iterator[tuple[str, str]]:
     with source.open("rb") as lines:
         for number, line in enumerate(lines, 1):
             try:
-                yield f"{source}:{number}", line.decode("utf-8-sig" if number == 1 else "utf-8")
+                sentence = line.decode("utf-8-sig" if number == 1 else "utf-8")
             except UnicodeDecodeError as error:
                 raise ValueError(f"{source}:{number}: not UTF-8 ({error.reason})") from None
+            yield f"{source}:{number}", datadir.tidy(sentence)
 
 
 def write_units(sources: Iterable[Path], vocabulary: Vocabulary, out: Path) -> TextSize:

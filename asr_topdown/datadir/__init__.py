@@ -7,7 +7,7 @@ from asr_topdown.datadir.fixing import fix
 from asr_topdown.datadir.lines import read_table, write_table
 from asr_topdown.datadir.parsing import Side
 from asr_topdown.datadir.summary import Summary, durations, summarise, table
-from asr_topdown.datadir.transcripts import read_transcripts
+from asr_topdown.datadir.transcripts import read_transcripts, tidy
 from asr_topdown.datadir.validation import validate
 
 __all__ = [
@@ -28,6 +28,7 @@ __all__ = [
     "subset",
     "summarise",
     "table",
+    "tidy",
     "validate",
     "write",
     "write_table",

@@ -80,3 +80,14 @@ def test_training_and_decoding_do_without_them(
     assert list(heard) == ["u1", "u2", "u3"]
     assert heard["u3"] == ""
     assert command("score", folder, out / "set").code == 0
+
+
+def test_a_transcript_without_a_speaker_is_not_a_lack_of_features(
+    config: Path, model: Path, tmp_path: Path, command: Command
+) -> None:
+    folder = data_dir(tmp_path / "set", {"u1": sound(tmp_path / "1.wav")}, text="u1 ab\n")
+    (folder / "text").write_text("u1 ab\nu2 ab\n")
+    assert command("features", folder, "--config", config, "--nj", "1").code == 0
+    code, _, said = command("decode", folder, "--model", model, "--out", tmp_path / "out")
+    assert code == 1
+    assert f"{folder / 'utt2spk'}: no line for u2, which has a transcript" in said
