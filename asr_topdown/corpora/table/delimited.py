@@ -63,6 +63,8 @@ def _rows(path: Path, lines: list[str], separator: str) -> Iterator[tuple[int, l
 
 
 def _quoting(path: Path, lines: list[str], number: int, reason: str) -> str:
+    if "\r" in lines[number - 1]:
+        return f"{path}:{number}: a carriage return in the line; lines must all end alike"
     if '"' not in lines[number - 1]:
         return f"{path}:{number}: {reason}"
     return (

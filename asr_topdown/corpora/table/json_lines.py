@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from asr_topdown import files
 from asr_topdown.corpora.table.columns import Columns, keys
 from asr_topdown.corpora.table.rows import Table, read_text
 
@@ -42,7 +43,7 @@ def read_records(path: Path, encoding: str | None) -> Records:
     if isinstance(whole, dict) and whole and all(isinstance(one, dict) for one in whole.values()):
         return {f"{path}: {key}": {"id": key, **one} for key, one in whole.items()}
     found: Records = {}
-    for number, line in enumerate(text.split("\n"), 1):
+    for number, line in enumerate(files.lines_of(text), 1):
         where = f"{path}:{number}"
         if line.strip():
             try:
@@ -74,7 +75,10 @@ def _parse(text: str, where: str) -> Any:
         return found
 
     value = json.loads(
-        text, object_pairs_hook=noted, parse_constant=lambda name: None if name == "NaN" else float(name)
+        text,
+        object_pairs_hook=noted,
+        parse_float=str,  # as written: the number may be what was said
+        parse_constant=lambda name: None if name == "NaN" else float(name),
     )
     # Only now: text that turns out not to be one JSON value is read again, line by line.
     if twice:

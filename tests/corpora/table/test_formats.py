@@ -162,6 +162,16 @@ def test_speechbrain_json(tmp_path):
     assert take(tmp_path, tmp_path / "t.json").text == {"u1": "hi"}
 
 
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_numbers_that_were_said_are_texts_as_they_are_written(tmp_path, end):
+    lines = []
+    for number, said in enumerate(("1.50", "1e3", "12"), 1):
+        write_sound(tmp_path / f"{number}.wav")
+        lines.append(f'{{"audio_filepath": "{number}.wav", "text": {said}, "offset": 0.0}}{end}')
+    (tmp_path / "t.jsonl").write_bytes("".join(lines).encode())
+    assert list(take(tmp_path, tmp_path / "t.jsonl").text.values()) == ["1.50", "1e3", "12"]
+
+
 def test_nan_is_a_missing_value(tmp_path, capsys):
     """Python writes NaN for a missing number, as pandas has them in any column."""
     for name in ("a", "b"):
@@ -485,6 +495,11 @@ def test_bad_sound_is_named_or_left_out(tmp_path, capsys):
             "t.csv",
             "file,text,duration\na.wav,x,1500\n",
             r"t\.csv:2: .*must be start < end <= 1\.500 s, got 0 to 1500 s",
+        ),
+        (
+            "t.csv",
+            "file,text\na.wav,x\r\nb.wav,y\rc.wav,z\n",
+            r"t\.csv:3: a carriage return in the line",
         ),
         ("t.csv", "", r"t\.csv:1: must have a column"),
         ("t.jsonl", '{"file": "a.wav", "text": "x"}\n{"file"\n', r"t\.jsonl:2: not JSON"),
