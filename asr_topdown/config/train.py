@@ -142,8 +142,9 @@ class TrainConfig(Section):
     specaugment: SpecAugmentOptions | None = None
     precision: Literal["float32", "tf32", "bfloat16", "float16"] = Field(
         "float32",
-        description="of matrix products; softmaxes, losses and weights stay float32. tf32 (float32 with "
-        "factors rounded to 10 bits) and float16 (with loss scaling) are for GPUs",
+        description="of matrix products; softmaxes, losses and weights stay float32. bfloat16 is float32 on "
+        "CPUs without it; tf32 (float32 with factors rounded to 10 bits) and float16 (with loss scaling) "
+        "are for GPUs",
     )
     compile: bool = Field(
         False,

@@ -93,8 +93,13 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
         now = _frozen(model, node, still)
         assert now == frozen, f"{folder}: frozen layers {node.frozen} or parameters changed in epoch {epoch}"
     if distributed.current().leads:
-        about.add_products(folder, matrix_product.described(trainer.products))
+        about.add_products(folder, _products(trainer))
     return _outcome(node, trainer, config.metric, trained)
+
+
+def _products(trainer: Trainer) -> str:
+    products, asked = matrix_product.described(trainer.products), trainer.config.precision
+    return products if trainer.precision == asked else f"{products}; {trainer.precision}, not {asked}"
 
 
 def _outcome(node: Node, trainer: Trainer, metric: str, trained: int) -> Outcome:

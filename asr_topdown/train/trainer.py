@@ -58,6 +58,7 @@ class Trainer:
 
     Attributes:
         progress: of the run.
+        precision: what it computes in, which is `train.precision` if the device has it.
         products: which library computes which matrix product; known once it has begun.
     """
 
@@ -92,6 +93,7 @@ class Trainer:
         self.checkpoints = CheckpointPair(folder)
         self.weights = EpochWeights(folder, config, run)
         self.progress = Progress()
+        self.precision = precision.available(config.precision, device)
         self.products: matrix_product.Choices = {}
         self._workers = usual_workers(device) if run.num_workers is None else run.num_workers
         self._best_state: dict[str, Tensor] | None = None
@@ -131,7 +133,7 @@ class Trainer:
         rng.seed_dropout(self.seed, self.world.rank)
         kept = self._resume()
         self.products = products.chosen(
-            self.model, self.run_config, self.config.precision, self.device, self.world, kept
+            self.model, self.run_config, self.precision, self.device, self.world, kept
         )
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()

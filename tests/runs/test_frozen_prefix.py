@@ -77,10 +77,13 @@ def test_the_results_are_those_of_computing_every_time(
 ) -> None:
     calls = {True: 0, False: 0}
     states, errors = {}, {}
+    # Adam would make as much of a slope that is nothing but rounding as of any other.
+    plain = {"name": "sgd", "lr": 0.1}
     counting = LOWEST[model.partition("_")[0]]
     original = counting.forward
     for cached in (True, False):
-        experiment, store = make(data, model, cache_frozen=4.0 * cached), Store(tmp_path / str(cached))
+        experiment = make(data, model, cache_frozen=4.0 * cached, optimizer=plain)
+        store = Store(tmp_path / str(cached))
 
         def counted(self, *args, cached=cached):
             calls[cached] += 1
@@ -91,7 +94,7 @@ def test_the_results_are_those_of_computing_every_time(
         monkeypatch.setattr(counting, "forward", counted)
         outcome = run_node(retrained(joint, init_seed=2, frozen=frozen), experiment, store)
         monkeypatch.setattr(counting, "forward", original)
-        states[cached] = load_weights(weights_of_epoch(store.node_dir(outcome.node), 2))
+        states[cached] = load_weights(weights_of_epoch(store.node_dir(outcome.node), outcome.best_epoch))
         errors[cached] = outcome.error
     assert errors[True] == pytest.approx(errors[False], rel=1e-5)
     for key, tensor in states[False].items():

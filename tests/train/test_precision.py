@@ -53,8 +53,31 @@ def test_the_hardware_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     for amx, avx, native in ((0, 0, False), (1, 0, True), (0, 1, True), (1, 1, True)):
         hardware(monkeypatch, amx=bool(amx), avx=bool(avx))
         assert precision.has_bfloat16(CPU) == native
+
+
+@pytest.mark.parametrize("runs", [True, False])
+def test_another_processor_has_it_if_an_lstm_runs(runs: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lstm(*sizes: int) -> Callable[[Tensor], Tensor]:
+        torch.rand(1)  # as weights are drawn
+        return torch.relu if runs else missing
+
+    def missing(x: Tensor) -> Tensor:
+        raise RuntimeError(
+            "could not create a primitive descriptor for the LSTM forward propagation primitive"
+        )
+
     hardware(monkeypatch, amx=False, avx=False, machine="aarch64")
-    assert precision.has_bfloat16(CPU)
+    monkeypatch.setattr(precision.nn, "LSTM", lstm)
+    precision._runs_lstms.cache_clear()
+    before = torch.get_rng_state()
+    assert precision.has_bfloat16(CPU) == runs
+    assert torch.equal(torch.get_rng_state(), before)
+    precision._runs_lstms.cache_clear()
+    assert precision.available("bfloat16", CPU) == ("bfloat16" if runs else "float32")
+    precision._runs_lstms.cache_clear()
+    if not runs:
+        assert precision.slowness("bfloat16", CPU).endswith("cpu has no bfloat16: bfloat16 is float32 here")
+        precision._runs_lstms.cache_clear()
 
 
 def test_the_answer_is_the_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,9 +100,18 @@ def test_slow_hardware_is_one_line_of_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     hardware(monkeypatch, amx=False, avx=bool(native))
+    # Without LSTMs, which do not run in bfloat16 on every CPU.
+    layers = {"encoder": [{"kind": "transformer", "d_model": 8, **BLOCKS}], "ctc": {}}
+    run = trainer(
+        tmp_path,
+        model=networks.make(layers, features=4, vocab_size=4, seed=1),
+        precision=wanted,
+        epochs=1,
+    )
     with caplog.at_level(logging.WARNING):
-        trained(trainer(tmp_path, precision=wanted, epochs=1))
-    assert caplog.text.count("neither AMX nor AVX512-BF16: bfloat16 is slower here than float32") == lines
+        trained(run)
+    assert run.precision == (wanted if native else "float32")
+    assert caplog.text.count("neither AMX nor AVX512-BF16: bfloat16 is float32 here") == lines
     assert len(caplog.records) == lines
 
 
@@ -179,7 +211,7 @@ def test_the_loss_over_a_large_vocabulary_is_float32() -> None:
 def test_every_models_probabilities_and_losses_are_float32_under_autocast(name: str) -> None:
     model = networks.make(MODELS[name], features=12, vocab_size=5, seed=1)
     batch = SpeechBatch(("a", "b"), torch.randn(2, 60, 12), torch.tensor([60, 50]), LABELS, COUNTS)
-    with torch.autocast("cpu", torch.bfloat16):
+    with precision.autocast("bfloat16", CPU):  # without it LSTMs are what they are in float32
         output = model.forward_with_loss(batch)
         log_probs = model.ctc.log_probs(output.memory)
     assert output.losses.dtype == output.loss.dtype == torch.float32

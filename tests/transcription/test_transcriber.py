@@ -6,9 +6,11 @@ import tracemalloc
 import numpy as np
 import pytest
 import soundfile
+import torch
 
 import asr_topdown
 from asr_topdown.bin.main import main
+from asr_topdown.nn.precision import has_bfloat16
 from asr_topdown.transcription.transcript import Failure
 
 from .conftest import EACH, RATE
@@ -65,7 +67,8 @@ def test_other_precisions_hear_the_same_tones(recognizer, toy, tmp_path, capsys,
     assert found.text == exact.text == "ab cab c"
     for one, two in zip(found.words, exact.words, strict=True):
         assert one.confidence == pytest.approx(two.confidence, abs=0.05)
-        assert one.confidence != two.confidence
+        rounded = precision == "int8" or has_bfloat16(torch.device("cpu"))
+        assert (one.confidence != two.confidence) == rounded
     assert main(["transcribe", str(toy.model), path, "--precision", precision]) == 0
     assert capsys.readouterr().out == f"{path}: ab cab c\n"
     command = ["decode", str(toy.root / "data" / "dev"), "--model", str(toy.model), "--out", str(tmp_path)]

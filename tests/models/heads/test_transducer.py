@@ -10,6 +10,7 @@ from torch import Tensor
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.losses import ctc_loss
 from asr_topdown.models.heads.transducer import TransducerHead
+from asr_topdown.nn import precision
 
 
 def by_hand(head: TransducerHead, memory: Tensor, target: list[int]) -> float:
@@ -54,6 +55,7 @@ def test_the_loss_sums_over_all_alignments(with_ctc: bool) -> None:
 
 
 def test_it_learns_a_batch_by_heart_under_bfloat16() -> None:
+    """Or in float32, on a CPU without it."""
     head = {"predictor": {"embedding_size": 8, "hidden_size": 16}, "joiner_size": 16}
     model = make({"encoder": [blstm(1, 12, projection_size=12, stack=4)], "transducer": head})
     feats = torch.randn(4, 40, 9)
@@ -63,7 +65,7 @@ def test_it_learns_a_batch_by_heart_under_bfloat16() -> None:
     first = last = 0.0
     for step in range(90):
         optimizer.zero_grad()
-        with torch.autocast("cpu", torch.bfloat16):
+        with precision.autocast("bfloat16", torch.device("cpu")):
             loss = model.forward_with_loss(batch).loss
         assert loss.dtype == torch.float32
         loss.backward()
