@@ -26,7 +26,7 @@ _LAWS: Mapping[str, str] = {
     "a-law": "ALAW",
 }
 _PCM: Mapping[int, str] = {1: "PCM_S8", 2: "PCM_16", 3: "PCM_24", 4: "PCM_32"}
-_ORDERS: Mapping[str, str] = {"0": "LITTLE", "1": "BIG"}
+_ORDERS: Mapping[str, str] = {"01": "LITTLE", "10": "BIG"}
 
 
 class Header(NamedTuple):
@@ -83,10 +83,13 @@ def parse_header(head: bytes) -> Header:
     fields = {name.decode(): value.decode("latin-1") for name, value in found}
     coding = fields.get("sample_coding", "pcm").partition(",")[0].lower()
     law = coding in _LAWS
+    channels = _number(fields, "channel_count", 1)
+    if channels > 1 and fields.get("channels_interleaved", "TRUE").upper() != "TRUE":
+        raise ValueError("SPHERE whose channels follow each other (channels_interleaved)")
     return Header(
         size=int(lines[1]),
         num_samples=_number(fields, "sample_count"),
-        channels=_number(fields, "channel_count", 1),
+        channels=channels,
         rate=_number(fields, "sample_rate"),
         coding=coding,
         bytes=1 if law else _number(fields, "sample_n_bytes", 2),
@@ -159,7 +162,7 @@ def _expanded(plain: bytes, header: Header) -> np.ndarray:
     if header.coding != "pcm" and law is None:
         raise ValueError(f"unknown coding {header.coding!r}")
     subtype = law or _PCM.get(header.bytes)
-    order = _ORDERS.get(header.order[:1]) if header.bytes > 1 else "FILE"
+    order = _ORDERS.get(header.order) if header.bytes > 1 else "FILE"
     if subtype is None or order is None:
         raise ValueError(f"unknown format: {header.bytes} bytes per sample in the order {header.order!r}")
     if not plain:

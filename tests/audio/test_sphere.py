@@ -157,6 +157,22 @@ def test_a_checksum_that_differs_is_told(name: str, tmp_path: Path) -> None:
         assert all("differ from the header's sample_checksum" in line for line in told)
 
 
+@pytest.mark.parametrize(
+    ("fields", "problem"),
+    [
+        ({"sample_byte_format": "1"}, "2 bytes per sample in the order '1'"),
+        ({"sample_byte_format": "0"}, "2 bytes per sample in the order '0'"),
+        ({"channel_count": 2, "channels_interleaved": "FALSE"}, "channels_interleaved"),
+    ],
+)
+def test_what_would_be_noise_is_refused(fields: dict[str, int | str], problem: str, tmp_path: Path) -> None:
+    """Orders of the wrong length, and channels one after the other."""
+    known = {"sample_count": 500, "sample_rate": RATE, "sample_n_bytes": 2, "sample_byte_format": "01"}
+    (tmp_path / "a.sph").write_bytes(fake.header(known | fields, 1024) + PCM.tobytes())
+    with pytest.raises(ValueError, match=problem):
+        audio.read(Clip(str(tmp_path / "a.sph"), channel=0))
+
+
 def test_sphere_without_an_end_of_header_is_an_error(tmp_path: Path) -> None:
     path = tmp_path / "a.sph"
     path.write_bytes(b"NIST_1A\n   1024\nsample_count -i 7\n")
