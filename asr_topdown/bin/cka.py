@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr_topdown.bin import options
 
-HELP = "how alike the layers of two networks are, over the same speech (linear CKA): a table and a heat map"
+HELP = "measure how alike the layers of two networks are, over the same speech (linear CKA)"
 EXAMPLE = """
 asr-topdown cka exp/a/models/joint_seed1 exp/a/models/joint_seed2 data/dev --out alike
 asr-topdown cka exp/a/models/{joint,final}_seed1 data/dev data/test --layers 'blstm.*' --out alike

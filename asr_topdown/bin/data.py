@@ -11,7 +11,7 @@ from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
 from asr_topdown.logs import listed
 
-HELP = "Make data directories from others: combine, subset, split, nested parts, speed perturbation."
+HELP = "make data directories from others: combine, subset, split, nested parts, speed perturbation"
 EXAMPLE = """
 asr-topdown data combine data/train_a data/train_b --out data/train
 asr-topdown data subset data/train --first 500 --out data/train_500

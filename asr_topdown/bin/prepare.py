@@ -10,7 +10,7 @@ from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads, a
 from asr_topdown.corpora import an4, fsdd, fsdd_labels, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
 
-HELP = "Make Kaldi data directories from a corpus."
+HELP = "make Kaldi data directories from a corpus"
 EXAMPLE = "asr-topdown prepare prompts --out data"
 
 

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from asr_topdown.probing.layer_outputs import Pooled
     from asr_topdown.report.probing import Probed
 
-HELP = "how well a label can be read from each layer of a network: logistic regression, cross-validated"
+HELP = "measure how well a label can be read from each layer of a network (logistic regression)"
 EXAMPLE = """
 asr-topdown probe data/train data/dev --model exp/a/models/joint_seed1 --out probed
 asr-topdown probe data/train --model exp/a/models/joint_seed1 --target speaker --layers 'blstm.*' --out probed

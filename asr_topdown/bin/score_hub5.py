@@ -5,8 +5,8 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import datadir, files
-from asr_topdown.bin.scored import DIRECTION, Scored
+from asr_topdown import files
+from asr_topdown.bin.scored import DIRECTION, Scored, transcripts_of
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
 from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
@@ -33,7 +33,7 @@ def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
     references, rules = stm.read(args.stm), GlmRules.read(args.glm)
     compared = {"stm": files.file_hash(args.stm), "glm": files.file_hash(args.glm)}
     for folder in folders:
-        said = ctm.from_transcripts(datadir.read_transcripts(folder / "text"))
+        said = ctm.from_transcripts(transcripts_of(folder))
         one = score(references, ctm.without_noise(said), rules)
         hashes = {**compared, "text": files.file_hash(folder / "text")}
         files.write_json(
@@ -48,8 +48,7 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
     scores = []
     scored = Scored([], {"reference": str(args.stm), "systems": []}, [])
     for path in paths:
-        transcripts = datadir.read_transcripts(path / "text" if path.is_dir() else path)
-        said = ctm.from_transcripts(transcripts)
+        said = ctm.from_transcripts(transcripts_of(path))
         words = ctm.without_noise(said)
         one = score(references, words, rules)
         scores.append(one)

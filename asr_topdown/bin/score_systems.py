@@ -2,7 +2,6 @@
 
 import argparse
 import math
-import re
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from asr_topdown import datadir, files
 from asr_topdown.bin import score_hub5
-from asr_topdown.bin.scored import DIRECTION, Scored
+from asr_topdown.bin.scored import DIRECTION, Scored, transcripts_of
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import RATE_KEYS, Unit
 from asr_topdown.score.mapsswe import mapsswe
@@ -24,8 +23,6 @@ _UNITS: Mapping[str, tuple[Unit, ...]] = {
     "both": ("word", "char"),
     "label": ("label",),
 }
-
-_TRN = re.compile(r"\([^()\s]+\)\s*$")
 
 
 def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
@@ -81,10 +78,10 @@ def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequenc
 
 def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[ScoreReport]]:
     """Score each text; return a report for each unit."""
-    references, utt2spk = _transcripts(args.reference), _speakers(args)
+    references, utt2spk = transcripts_of(args.reference), _speakers(args)
     options = {"utt2spk": utt2spk, "missing_as_empty": args.missing_as_empty, "nlsyms": args.nlsyms}
     units = _UNITS[args.units or ("label" if any(map(_is_of_labels, paths)) else "both")]
-    return [[score(references, _transcripts(path), unit, **options) for unit in units] for path in paths]
+    return [[score(references, transcripts_of(path), unit, **options) for unit in units] for path in paths]
 
 
 def _is_of_labels(path: Path) -> bool:
@@ -92,15 +89,6 @@ def _is_of_labels(path: Path) -> bool:
     result = path / "result.json"
     recorded = files.read_json(result) if result.is_file() else {}
     return isinstance(recorded, dict) and RATE_KEYS["label"] in recorded
-
-
-def _transcripts(path: Path) -> dict[str, str]:
-    """Read a Kaldi text file, or that of a folder; refuse NIST's trn, whose first words would be ids."""
-    file = path / "text" if path.is_dir() else path
-    lines = list(filter(str.strip, files.read_lines(file)))
-    if lines and all(map(_TRN.search, lines)):
-        raise ValueError(f"{file}: looks like NIST's trn, `words (id)`; must be Kaldi's text, `id words`")
-    return datadir.read_transcripts(file)
 
 
 def _speakers(args: argparse.Namespace) -> dict[str, str] | None:

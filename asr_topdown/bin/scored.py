@@ -1,10 +1,16 @@
-"""Results of scoring one or two systems."""
+"""What is scored of one or two systems, and the results."""
 
+import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from asr_topdown import datadir, files
 
 DIRECTION = "second - first"
 """Of all differences of error rates: negative if the second system (--compare) is better, as in reports."""
+
+_TRN = re.compile(r"\([^()\s]+\)\s*$")
 
 
 @dataclass(frozen=True)
@@ -25,3 +31,12 @@ class Scored:
     def text(self) -> str:
         """The lines as one text."""
         return "\n".join(self.lines)
+
+
+def transcripts_of(path: Path) -> dict[str, str]:
+    """Read a Kaldi text file, or that of a folder; refuse NIST's trn, whose first words would be ids."""
+    file = path / "text" if path.is_dir() else path
+    lines = list(filter(str.strip, files.read_lines(file)))
+    if lines and all(map(_TRN.search, lines)):
+        raise ValueError(f"{file}: looks like NIST's trn, `words (id)`; must be Kaldi's text, `id words`")
+    return datadir.read_transcripts(file)

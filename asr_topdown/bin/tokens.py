@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr_topdown.bin import options
 
-HELP = "List the output units (characters, words or subwords) of the training transcripts."
+HELP = "list the output units (characters, words or subwords) of the training transcripts"
 EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --out data/tokens.txt"
 
 

@@ -7,7 +7,7 @@ from asr_topdown import datadir
 from asr_topdown.files import explain
 from asr_topdown.logs import listed
 
-HELP = "Check Kaldi data directories and print how much they hold."
+HELP = "check Kaldi data directories, and print how much they hold"
 EXAMPLE = """
 asr-topdown validate data/train data/dev data/test
 asr-topdown validate --fix data/mine     # sort, drop duplicates and incomplete utterances; keeps a backup
