@@ -163,8 +163,8 @@ DERIVED = (
 def write(data: DataDir) -> None:
     """Write a data directory, sorted, each file atomically.
 
-    Identical files are left alone. If any differs, features and statistics in the
-    directory that are not part of `data` are removed: they were made from something else.
+    Identical files are left alone. If any differs, features and statistics in the directory that are not part
+    of `data` are removed: they were made from something else.
 
     Raises:
         ValueError: naming the utterance, if an id or a transcript cannot be in Kaldi's tables; naming the

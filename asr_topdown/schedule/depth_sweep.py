@@ -1,7 +1,6 @@
 """How many layers transfer, to the same task or another corpus: the bottom k or the top k frozen.
 
-    Freezing is compared with alternatives: other ways to fine-tune the transferred layers (`tuning`),
-    adapters in
+Freezing is compared with alternatives: other ways to fine-tune the transferred layers (`tuning`), adapters in
 frozen layers, new upper layers. All of it can be repeated on subsets of the data.
 """
 
@@ -15,7 +14,7 @@ from asr_topdown.schedule.protocol import (
     Result,
     Search,
     Step,
-    best_of,
+    best_step,
     only_best_accepted,
     retrained,
     train_all,
@@ -130,8 +129,8 @@ def depth_sweep(study: Study, settings: DepthSweepSettings) -> Search:
 
     Without a source, the frozen layers are the joint training's own (how much of a network must be learnt
     again?). With one, they come from a network of another corpus; the layers in `fresh`, which belong to its
-    units, are then always new, and so the tops are not frozen. Freezing all blocks
-    below the top one is the linear probe; freezing nothing (k = 0) is fine-tuning all layers.
+    units, are then always new, and so the tops are not frozen. Freezing all blocks below the top one is the
+    linear probe; freezing nothing (k = 0) is fine-tuning all layers.
 
     With subsets of the data (`Study.parts`), all of it is repeated on each of them, after its own joint
     training.
@@ -157,7 +156,7 @@ def depth_sweep(study: Study, settings: DepthSweepSettings) -> Search:
         told = [Step.of(one, _on(arm.point, part)) for arm, one in zip(arms, own, strict=True)]
         if part is None:
             steps += [Step.of(joints[0]), *only_best_accepted(told)]
-            final = best_of(told).node
+            final = best_step(told).node
         else:
             scratch = Step.of(joints[number], _on(DepthSweepPoint("none", 0, "scratch"), part))
             steps += [replace(one, accepted=False) for one in [scratch, *told]]
@@ -180,7 +179,7 @@ class _Arm:
     tuning: Tuning = PLAIN
 
     def node(self, study: Study, source: Outcome, joint: Node) -> Node:
-        """The nodes to train on the data of `joint` with layers from `source`."""
+        """The node to train on the data of `joint` with layers from `source`."""
         node = retrained(
             source,
             init_seed=retraining_seed(study.seed),

@@ -13,7 +13,7 @@ from asr_topdown.schedule.protocol import (
     Result,
     Search,
     Step,
-    best_of,
+    best_step,
     only_best_accepted,
     retrained,
     train_all,
@@ -91,7 +91,7 @@ def epoch_scan(study: Study, settings: EpochScanSettings) -> Search:
     outcomes = yield from train_all(nodes)
     steps = [Step.of(outcome, point) for point, outcome in zip(points, outcomes, strict=True)]
     everything = (Step.of(joint), *only_best_accepted(steps))
-    return Result("epoch_scan", study.seed, everything, best_of(steps).node)
+    return Result("epoch_scan", study.seed, everything, best_step(steps).node)
 
 
 SPEC = Spec(

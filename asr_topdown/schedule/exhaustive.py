@@ -38,12 +38,12 @@ def exhaustive(study: Study, settings: ExhaustiveSettings) -> Search:
     """Try every cascade M(i, j, ..., r): 2^(n-1) trainings for n blocks.
 
     M(i, j, ..., r) is retrained from M(i, j + ... + r), so prefixes are shared. A retraining is requested as
-    soon as its parent is finished. The r-th retraining has the same seed in all cascades, and
-    all trainings of `greedy` are among these.
+    soon as its parent is finished. The r-th retraining has the same seed in all cascades, and all trainings
+    of `greedy` are among these.
 
     Returns:
-        Steps by number of retrainings, then by composition; `final` is the best of
-        them, of equal ones the first. Accepted are those on the path to `final`.
+        Steps by number of retrainings, then by composition; `final` is the best of them, of equal ones the
+        first. Accepted are those on the path to `final`.
     """
     outcomes: dict[tuple[int, ...], Outcome] = {}
     wanted: dict[tuple[int, ...], Node] = {(len(study.blocks),): study.joint}

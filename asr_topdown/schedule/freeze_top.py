@@ -7,7 +7,7 @@ from asr_topdown.schedule.protocol import (
     Result,
     Search,
     Step,
-    best_of,
+    best_step,
     only_best_accepted,
     retrained,
     train_all,
@@ -57,7 +57,7 @@ def freeze_top(study: Study, settings: FreezeTopSettings) -> Search:
     outcomes = yield from train_all([retrained(joint, init_seed=seed, frozen=frozen) for seed in seeds])
     steps = [Step.of(outcome, FreezeTopPoint(number)) for number, outcome in enumerate(outcomes, 1)]
     everything = (Step.of(joint), *only_best_accepted(steps))
-    return Result("freeze_top", study.seed, everything, best_of(steps).node)
+    return Result("freeze_top", study.seed, everything, best_step(steps).node)
 
 
 SPEC = Spec(

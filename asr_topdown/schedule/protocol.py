@@ -179,12 +179,12 @@ def retrained(
     )
 
 
-def best_of(steps: Sequence[Step]) -> Step:
+def best_step(steps: Sequence[Step]) -> Step:
     """The step with the lowest error, of equal ones the first."""
     return min(steps, key=lambda step: step.error)
 
 
 def only_best_accepted(steps: Sequence[Step]) -> list[Step]:
     """The steps of a search that continues from none of them and takes the best at the end."""
-    best = best_of(steps)
+    best = best_step(steps)
     return [replace(step, accepted=step is best) for step in steps]

@@ -12,7 +12,7 @@ from asr_topdown.schedule.protocol import (
     Result,
     Search,
     Step,
-    best_of,
+    best_step,
     only_best_accepted,
     retrained,
     train_any,
@@ -81,7 +81,7 @@ def subset_scan(study: Study, settings: SubsetScanSettings) -> Search:
     joints = [step(subset, 0) for subset in study.subsets]
     steps = [step(subset, repeat) for subset in study.subsets for repeat in repeats]
     everything = (*joints, *only_best_accepted(steps))
-    return Result("subset_scan", study.seed, everything, best_of(steps).node)
+    return Result("subset_scan", study.seed, everything, best_step(steps).node)
 
 
 SPEC = Spec(
