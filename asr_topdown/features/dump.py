@@ -88,32 +88,32 @@ def dump(
     if known:
         _refuse({}, known.dropped, known.remarks, strict=strict)
         return known
-    jobs = _jobs(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
-    found = _extracted(jobs, folder, len(clips), engine, strict=strict)
+    parts = _parts(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
+    found = _extracted(parts, folder, len(clips), engine, strict=strict)
     record = {
         "key": key,
         "fbank": dataclasses.asdict(fbank),
         "deltas": deltas,
         "content": _content(found.entries, fbank, deltas),
         "dim": front_end_dim(fbank, deltas),
-        "arks": [job.ark.name for job in jobs],
+        "arks": [part.ark.name for part in parts],
     }
     return _store(folder, found, record)
 
 
 def _extracted(
-    jobs: Sequence[Part], folder: Path, utterances: int, engine: Engine | None, *, strict: bool
+    parts: Sequence[Part], folder: Path, utterances: int, engine: Engine | None, *, strict: bool
 ) -> Extracted:
-    """Write the archives of the jobs, of `utterances` in all; remove them again if something is refused."""
-    folders = [folder / store.ARKS / "jobs" / job.ark.stem for job in jobs] if engine else []
-    parts = dict(run_parts(extract, jobs, utterances, f"features {folder}", engine=engine, folders=folders))
-    found = joined([parts[index] for index in range(len(jobs))])
+    """Write the archives of the parts, of `utterances` in all; remove them again if something is refused."""
+    folders = [folder / store.ARKS / "jobs" / part.ark.stem for part in parts] if engine else []
+    done = run_parts(extract, parts, utterances, f"features {folder}", engine=engine, folders=folders)
+    found = joined([part for _, part in sorted(done)])
     try:
         _refuse(found.faults, found.dropped, found.remarks, strict=strict)
         _check_any(folder, found)
     except ValueError:
-        for job in jobs:
-            job.ark.unlink(missing_ok=True)
+        for part in parts:
+            part.ark.unlink(missing_ok=True)
         raise
     return found
 
@@ -137,8 +137,8 @@ def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
 def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Path) -> str:
     """Hash of everything known in advance that determines the features: 16 hex digits.
 
-    What a command reads is unknown: it is represented by a random number, which
-    `folder` keeps until the features are done.
+    What a command reads is unknown: it is represented by a random number, which `folder` keeps until the
+    features are done.
     """
     sources = {clip.source for clip in clips.values()}
     states: dict[str, object] = {source: files.state_of(source) for source in sources}
@@ -182,15 +182,15 @@ def _known(folder: Path, key: str) -> Dumped | None:
     return Dumped(saved["utterances"], saved["frames"], False, dropped, remarks) if whole else None
 
 
-def _jobs(
+def _parts(
     clips: Sequence[tuple[str, Clip]], folder: Path, key: str, fbank: FbankOptions, deltas: int, nj: int
 ) -> list[Part]:
     """Runs of adjacent utterances, of equal size (±1)."""
     nj = min(nj, len(clips))
-    cuts = [len(clips) * job // nj for job in range(nj + 1)]
+    cuts = [len(clips) * part // nj for part in range(nj + 1)]
     return [
-        Part(folder / f"feats.{key}.{job + 1}of{nj}.ark", clips[cuts[job] : cuts[job + 1]], fbank, deltas)
-        for job in range(nj)
+        Part(folder / f"feats.{key}.{part + 1}of{nj}.ark", clips[cuts[part] : cuts[part + 1]], fbank, deltas)
+        for part in range(nj)
     ]
 
 
