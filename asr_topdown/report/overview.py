@@ -1,6 +1,6 @@
 """The start of a report: whether it helped, on what data, with what model, and where."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 
 from asr_topdown.report.compare import Comparison, Differences
 from asr_topdown.report.records import LANGUAGE, Experiment
@@ -83,10 +83,10 @@ def sizes(experiment: Experiment) -> str:
     layers = dict.fromkeys(tuple(about.layers.items()) for about in known)
     largest = max(layers, key=lambda one: sum(size for _, size in one))
     listed = ", ".join(f"{name} {size:,}" for name, size in largest)
-    data = _each(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.train for about in known))
-    dev = _each(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.dev for about in known))
+    data = "; ".join(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.train for about in known))
+    dev = "; ".join(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.dev for about in known))
     total = sum(size for _, size in largest)
-    machines = _each(dict.fromkeys(about.machine for about in known))
+    machines = "; ".join(dict.fromkeys(about.machine for about in known))
     return (
         f"Trained on {data}; epochs chosen on {dev}. {total:,} parameters by layer, input to output: "
         f"{listed}. Machine: {machines}."
@@ -97,7 +97,3 @@ def _data(one: DataSize) -> str:
     if not one.utterances:
         return f"{one.words:,} words"
     return f"{count(one.utterances, 'utterance')}, {one.words:,} words, {one.hours:.2f} hours"
-
-
-def _each(names: Iterable[str]) -> str:
-    return "; ".join(names)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from asr_topdown import datadir
-from asr_topdown.files import file_hash, read_json
+from asr_topdown.files import file_hash, read_json, state_of
 from asr_topdown.report.records import LABELS, LANGUAGE, Kind, Score
 from asr_topdown.runs.decodings import differences
 from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, SPLITTERS, ErrorCounts, Unit, count_all, counted
@@ -183,15 +183,14 @@ def _perplexity(folder: Path) -> tuple[Score, str]:
     return Score(loss, parts, {}, seconds), ""
 
 
-@functools.lru_cache(maxsize=4)
-def _table_at(path: Path, changed: int, size: int) -> dict[str, str]:
-    return datadir.read_transcripts(path)
-
-
 def _table(path: Path) -> dict[str, str]:
     """The reference shared by all decodings, read once."""
-    status = path.stat()
-    return _table_at(path, status.st_mtime_ns, status.st_size)
+    return _table_in_state(path, str(state_of(path)))
+
+
+@functools.lru_cache(maxsize=4)
+def _table_in_state(path: Path, state: str) -> dict[str, str]:
+    return datadir.read_transcripts(path)
 
 
 def _find(reference: str, root: Path) -> Path | None:
