@@ -5,7 +5,6 @@ from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from asr_topdown.config import yaml_files
@@ -45,7 +44,7 @@ def files(path: Path | str) -> tuple[Path, ...]:
 def dump(value: Any) -> str:
     """A configuration, or a part of one, as YAML; `load` reads a whole one back to an equal `Config`."""
     plain = value.model_dump(mode="json") if isinstance(value, BaseModel) else _plain(value)
-    return yaml.safe_dump(plain, sort_keys=False, allow_unicode=True).removesuffix("...\n")
+    return yaml_files.text_of(plain)
 
 
 def _plain(value: Any) -> Any:

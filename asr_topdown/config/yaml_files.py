@@ -155,8 +155,20 @@ _SCALARS = {
     "null": (r"~|null|Null|NULL|", ["~", "n", "N", ""]),
 }
 _TAG = "tag:yaml.org,2002:"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes what is a number or the like to `_Resolver` too: `1e3`, a text in YAML 1.1."""
+
+
 for _name, (_pattern, _first) in _SCALARS.items():
-    _Resolver.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
+    for _class in (_Resolver, _Dumper):
+        _class.add_implicit_resolver(_TAG + _name, re.compile(rf"(?:{_pattern})\Z"), _first)
+
+
+def text_of(value: Any) -> str:
+    """Plain values as YAML, which `parse` reads back."""
+    return yaml.dump(value, Dumper=_Dumper, sort_keys=False, allow_unicode=True).removesuffix("...\n")
 
 
 class _Reader:
