@@ -27,8 +27,8 @@ def copy_tables(source: Path, target: Path) -> None:
         raise FileNotFoundError(f"{source}: not a data directory (it has no utt2spk)")
     if target.exists() and target.samefile(source):
         raise ValueError(f"{target}: is the source itself; name another folder")
-    present = (path.name for path in source.iterdir() if path.is_file())
-    names = {name for name in present if not name.startswith(".")} - set(DERIVED)
+    present = files.without_hidden(source.iterdir())
+    names = {path.name for path in present if path.is_file()} - set(DERIVED)
     _check_target(target, names)
     for path in (target / name for name in _TABLES - names):
         if path.is_file():
@@ -47,7 +47,7 @@ def _check_target(target: Path, names: set[str]) -> None:
     from asr_topdown.features.store import ARKS
 
     known = names.union(_TABLES, DERIVED, {ARKS})
-    other = sorted(path.name for path in target.iterdir() if path.name not in known)
-    other = [name for name in other if not name.startswith(".")]
+    present = files.without_hidden(target.iterdir())
+    other = sorted(path.name for path in present if path.name not in known)
     if other:
         raise ValueError(f"{target}: holds {other[0]} and is no data directory; name another folder")

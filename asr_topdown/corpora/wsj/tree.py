@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asr_topdown.files import require_folder
+from asr_topdown.files import require_folder, without_hidden
 
 SPEAKER_LIST = "wsj0-train-spkrinfo.txt"
 """From LDC's web page; not on the discs, so it may be anywhere."""
@@ -102,7 +102,7 @@ def _walk(roots: Sequence[Path]) -> Iterator[tuple[Path, list[str]]]:
                 continue
             seen.add((state.st_dev, state.st_ino))
             subfolders.sort()
-            yield Path(folder), sorted(name for name in names if not name.startswith("."))
+            yield Path(folder), sorted(path.name for path in without_hidden(map(Path, names)))
 
 
 def _raise(error: OSError) -> None:
