@@ -452,6 +452,7 @@ def test_options_that_nothing_reads_are_refused(
 
 
 def test_adapters_that_cannot_be_trained_are_refused_before_the_joint_training(data: Path) -> None:
+    pytest.importorskip("peft", reason="wants the extra lora")
     sweep = {"search": "depth_sweep", "depth_sweep": {"lora": 2}}
     plain = make_experiment(data, sweep)
     train = plain.config.train.model_copy(update={"average": AverageConfig(last=2)})
