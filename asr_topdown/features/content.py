@@ -17,6 +17,7 @@ from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.progress import progress
 
 RECORD, FOREIGN = "features.json", "feats_hash.json"
+TABLES = ("feats.scp", "utt2num_frames")
 
 
 @dataclass(frozen=True)
@@ -112,6 +113,24 @@ def entries_hash(feats: Mapping[str, str]) -> str:
     """Hash of the utterances' locations, independent of the archives' folder name."""
     lines = (f"{utterance} {entry.rpartition('/')[2]}\n" for utterance, entry in sorted(feats.items()))
     return hashlib.sha256("".join(lines).encode()).hexdigest()[:16]
+
+
+def tables_fit(folder: Path, record: Mapping[str, Any]) -> bool:
+    """Return whether feats.scp and utt2num_frames are those that were written with `record`, and complete.
+
+    Raises:
+        KeyError, TypeError, ValueError: if `record` or a table is damaged.
+        OSError: if a table is missing.
+    """
+    lines = ((folder / name).read_text(encoding="utf-8").splitlines() for name in TABLES)
+    feats, frames = (dict(line.split(" ", 1) for line in table) for table in lines)
+    counts = [int(count) for count in frames.values()]
+    return (
+        len(feats) == record["utterances"]
+        and (len(counts), sum(counts)) == (record["utterances"], record["frames"])
+        and feats.keys() == frames.keys()
+        and record.get("entries", entries_hash(feats)) == entries_hash(feats)
+    )
 
 
 def _hashed(folder: Path, feats: Mapping[str, str]) -> dict[str, Any]:

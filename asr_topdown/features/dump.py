@@ -170,14 +170,12 @@ def _content(entries: Sequence[Entry], fbank: FbankOptions, deltas: int) -> str:
 
 def _known(folder: Path, key: str) -> Dumped | None:
     """The folder's existing features, if they were made from the same source."""
-    record = folder / content.RECORD
-    if not all(path.is_file() for path in (record, folder / "feats.scp", folder / "utt2num_frames")):
-        return None
     try:
-        saved = files.read_json(record)
+        saved = files.read_json(folder / content.RECORD)
         whole = saved["key"] == key and all((folder / store.ARKS / ark).is_file() for ark in saved["arks"])
+        whole = whole and content.tables_fit(folder, saved)
         dropped, remarks = dict(saved["dropped"]), list(saved["remarks"])
-    except (ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError):
         return None
     return Dumped(saved["utterances"], saved["frames"], False, dropped, remarks) if whole else None
 
@@ -224,16 +222,14 @@ def _check_any(folder: Path, found: Extracted) -> None:
 
 def _keep(folder: Path, record: dict[str, Any]) -> bool:
     """Return whether the folder already has exactly these features; if so, record the new key and remarks."""
-    scp = folder / "feats.scp"
     try:
         old = files.read_json(folder / content.RECORD)
-        feats = dict(line.split(" ", 1) for line in scp.read_text(encoding="utf-8").splitlines())
-        same = old["content"] == record["content"] and old["entries"] == content.entries_hash(feats)
+        same = old["content"] == record["content"] and content.tables_fit(folder, old)
         whole = same and all((folder / store.ARKS / name).is_file() for name in old["arks"])
         new = set(record["arks"]).isdisjoint(old["arks"])
     except (OSError, ValueError, KeyError, TypeError):
         return False
-    if not (whole and new and (folder / "utt2num_frames").is_file()):
+    if not (whole and new):
         return False
     told = {name: record[name] for name in ("key", "dropped", "remarks")}
     files.write_json(folder / content.RECORD, {**old, **told})

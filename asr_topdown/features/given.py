@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from asr_topdown import files
-from asr_topdown.features import ark, store
+from asr_topdown.features import ark, content, store
 from asr_topdown.features.deltas import add_deltas
 from asr_topdown.features.dump import Dumped
 from asr_topdown.progress import progress
@@ -42,10 +42,9 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
     places = {utterance: store.locate(entry, source) for utterance, entry in sorted(feats.items())}
     key = _key(places, source, dim, deltas)
     target = folder / store.ARKS / f"feats.{key}.1of1.ark"
-    tables = (folder / name for name in (RECORD, "feats.scp", "utt2num_frames"))
-    if all(path.is_file() for path in (target, *tables)):
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged
         kept = files.read_json(folder / RECORD)
-        if kept.get("key") == key:
+        if target.is_file() and kept["key"] == key and content.tables_fit(folder, kept):
             return Dumped(kept["utterances"], kept["frames"], fresh=False)
     found: dict[str, tuple[str, int]] = {}  # utterance -> place, frames
     with files.written_aside(target) as aside, open(aside, "wb") as file:

@@ -23,7 +23,7 @@ def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
     found: list[str] = []
     for argument in arguments:
         if argument == "-":
-            found += [line.strip() for line in lines if line.strip()]
+            found += _listed(lines)
         elif Path(argument).is_dir():
             below = without_hidden(Path(argument).rglob("*"))
             inside = sorted(path for path in below if path.suffix.lower() in SUFFIXES)
@@ -38,6 +38,12 @@ def expand(arguments: Iterable[str], lines: Iterable[str]) -> list[str]:
         else:
             found.append(argument)
     return found
+
+
+def _listed(lines: Iterable[str]) -> list[str]:
+    """Names, one per line, or as `find -print0` writes them; without the byte-order mark of Windows."""
+    names = (name.strip().removeprefix("\ufeff") for line in lines for name in line.split("\0"))
+    return [name for name in names if name]
 
 
 def result_names(files: Sequence[str]) -> list[str]:

@@ -144,6 +144,22 @@ def test_a_copy_reads_its_own_archives(clips: dict[str, Clip], tmp_path: Path) -
     assert store.load(entry, two).shape[1] == 20
 
 
+@pytest.mark.parametrize("table_name", ["feats.scp", "utt2num_frames"])
+@pytest.mark.parametrize("change", ["a line is lost", "a number is wrong", "nothing is left"])
+def test_tables_that_were_changed_are_written_again(
+    change: str, table_name: str, clips: dict[str, Clip], tmp_path: Path
+) -> None:
+    folder = tmp_path / "data"
+    dump(clips, folder, fbank=FBANK)
+    path = folder / table_name
+    whole = path.read_text()
+    first, rest = whole.split("\n", 1)
+    path.write_text({"a line is lost": rest, "a number is wrong": f"{first}9\n{rest}"}.get(change, ""))
+    assert dump(clips, folder, fbank=FBANK).fresh
+    assert path.read_text() == whole
+    assert not dump(clips, folder, fbank=FBANK).fresh
+
+
 def test_archives_of_other_programs_stay_in_folders_called_feats(
     clips: dict[str, Clip], tmp_path: Path
 ) -> None:

@@ -114,6 +114,15 @@ def test_archives_that_are_replaced_with_their_times_are_read_anew(source):
     assert (source.parent / "out" / "train" / "feats.scp").read_text() != before
 
 
+def test_tables_that_were_changed_are_written_again(source):
+    run(source)
+    path = source.parent / "out" / "train" / "utt2num_frames"
+    whole = path.read_text()
+    path.write_text(whole.replace("9", "8", 1))
+    assert run(source) == 0
+    assert path.read_text() == whole
+
+
 def test_an_archive_of_another_program_is_where_its_entry_says(source, tmp_path):
     """Not in a folder that has the same name."""
     archive = source / "feats" / "raw.ark"

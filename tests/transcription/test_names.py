@@ -26,6 +26,11 @@ def test_files_folders_patterns_and_a_list(here):
     ]
 
 
+def test_lists_of_other_programs(here):
+    assert expand(["-"], ["\ufeffa.wav\r\n", "b.wav\r\n"]) == ["a.wav", "b.wav"]
+    assert expand(["-"], ["a b.wav\0calls/c.wav\0"]) == ["a b.wav", "calls/c.wav"]
+
+
 def test_what_macos_leaves_in_folders_is_no_sound(here):
     (here / "calls" / "._b.mp3").touch()
     assert expand(["calls"], ()) == ["calls/b.mp3", "calls/deep/c.FLAC"]
