@@ -8,6 +8,11 @@
 # the recipe's folder or to where run.sh was called from; `settings`, which may be given several times and is an array
 # of `--set VALUE`. Undeclared options are errors.
 
+# What was closed (<&- >&- 2>&-) is as good as nowhere to read from and to write to.
+{ :; } 2>/dev/null 3<&0 || exec </dev/null
+{ :; } 2>/dev/null 3>&1 || exec >/dev/null
+{ :; } 3>&2 || exec 2>/dev/null
+
 caller=$OLDPWD script=$PWD/${0##*/}
 option_names=()
 declare -A option_help=() option_kind=()
