@@ -1,5 +1,6 @@
 """The work of `asr-topdown decode`: pairs of data directory and model, named by their content."""
 
+import contextlib
 import functools
 import hashlib
 import json
@@ -144,7 +145,7 @@ class Decoding:
         inputs.check_for_model(self.data.folder, self.config.features, self.model)
 
     def is_done(self) -> bool:
-        """Whether the target already has the result; update the reference's name there."""
+        """Whether the target already has the result; update the reference's name there if possible."""
         from asr_topdown.files import read_json, write_json
 
         path = self.target / "result.json"
@@ -154,7 +155,8 @@ class Decoding:
         if not isinstance(made, dict) or any(made.get(key) != value for key, value in self.settings.items()):
             return False
         if made.get("reference") != self.reference:
-            write_json(path, {**made, "reference": self.reference})
+            with contextlib.suppress(OSError):  # read-only, say: the result is the same
+                write_json(path, {**made, "reference": self.reference})
         return True
 
     def job_folder(self, number: int, of: int) -> Path:

@@ -123,13 +123,13 @@ def log_to(log: Path | None) -> None:
 
 
 def last_lines(path: Path, count: int) -> str:
-    """The last `count` lines of a log that are not blank; "" if there is no such file."""
+    """The last `count` lines of a log that are not blank; "" if it cannot be read."""
     try:
         with path.open("rb") as log:
             log.seek(0, os.SEEK_END)
             log.seek(max(0, log.tell() - 8192))
             text = log.read().decode("utf-8", errors="replace")
-    except FileNotFoundError:
+    except OSError:
         return ""
     # splitlines also cuts at the carriage returns of a progress bar
     return "\n".join([line for line in text.splitlines() if line.strip()][-count:])

@@ -1,5 +1,6 @@
 """The loop of a process of `local.LocalPool`: one job after another, until the pool is closed or dies."""
 
+import contextlib
 import logging
 import logging.handlers
 import multiprocessing
@@ -17,6 +18,7 @@ from pathlib import Path
 
 from asr_topdown.engines import interruption
 from asr_topdown.engines.job import Answer, attempt, log_to
+from asr_topdown.files import explain
 
 TAKEN = "taken"
 """The message to the pool when a job has arrived; from then on, failures are the job's."""
@@ -63,13 +65,16 @@ def serve(pool: Connection, environment: Mapping[str, str]) -> None:
             except EOFError:
                 return
             pool.send(TAKEN)
-            _log_to(log, terminal)
-            pool.send(_answer(work))
+            pool.send(_answer(work, log, terminal))
     except interruption.Interrupted as asked:
         os._exit(128 + asked.signal)  # at once, since the pool waits for it
 
 
-def _answer(work: bytes) -> Answer:
+def _answer(work: bytes, log: Path | None, terminal: tuple[int, int]) -> Answer:
+    try:
+        _log_to(log, terminal)
+    except OSError as error:  # the disk is full or read-only: the reason cannot be in the log
+        return Answer(problem=explain(error))
     try:
         job = pickle.loads(work)  # noqa: S301 - our own parent wrote it
     except Exception as error:
@@ -79,8 +84,9 @@ def _answer(work: bytes) -> Answer:
 
 
 def _log_to(log: Path | None, terminal: tuple[int, int]) -> None:
-    sys.stdout.flush()
-    sys.stderr.flush()
+    for stream in (sys.stdout, sys.stderr):
+        with contextlib.suppress(OSError):  # what the disk has no room for is no failure of the next job
+            stream.flush()
     for own, number in zip(terminal, (1, 2), strict=True):
         os.dup2(own, number)
     logging.getLogger().handlers = [] if log else [_ToPool(queue.SimpleQueue())]

@@ -130,3 +130,12 @@ def test_when_the_parent_is_killed_what_runs_saves_or_tidies_up(tmp_path, work):
         while (tmp_path / "aside").exists():
             assert time.monotonic() < deadline
             time.sleep(0.01)
+
+
+def test_a_log_that_cannot_be_opened_is_the_jobs_one_line(pool: LocalPool, jobs, tmp_path: Path) -> None:
+    """As on a read-only disk; the process lives."""
+    (tmp_path / "file").touch()
+    with pytest.raises(JobError, match=rf"^job: {tmp_path}/file/job: Not a directory; nothing in") as caught:
+        run(pool, jobs.say, "a", folder=tmp_path / "file" / "job")
+    assert not caught.value.lost
+    assert run(pool, jobs.process_id)
