@@ -121,6 +121,11 @@ def _extracted(
 def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
     """Publish the features, unless the folder has the same; `record` describes how they were made."""
     entries = found.entries
+    if lost := [name for name in record["arks"] if not (folder / store.ARKS / name).is_file()]:
+        raise OSError(
+            f"{folder / store.ARKS / lost[0]}: removed: another process has made features there at the same "
+            "time; run the same command again"
+        )
     record |= {
         "entries": content.entries_hash({entry.utterance: entry.place for entry in entries}),
         "frames": sum(entry.frames for entry in entries),
@@ -206,7 +211,10 @@ def _refuse(
 
 def _check_own(scp: Path) -> None:
     """Check that features of other programs, for which this may be the only index, are not overwritten."""
-    entries = scp.read_text(encoding="utf-8").splitlines() if scp.exists() else []
+    text = scp.read_text(encoding="utf-8") if scp.exists() else ""
+    entries = text.splitlines()
+    if len(entries) > 1 and not text.endswith("\n"):
+        entries.pop()  # cut off by a crash of the machine
     archives = {Path(entry.partition(" ")[2].rpartition(":")[0]) for entry in entries}
     if not all(map(store.made_here, archives)):
         raise ValueError(
@@ -250,7 +258,8 @@ def _publish(folder: Path, entries: Sequence[Entry], record: dict[str, Any]) -> 
 def _clear(folder: Path, arks: Sequence[str]) -> None:
     """Remove what is no longer needed: other archives, engines' jobs, the number of an attempt."""
     shutil.rmtree(folder / "jobs", ignore_errors=True)
+    files.remove_leftovers(folder)  # not what another process is writing at this moment
     ours = filter(store.made_here, folder.glob("*.ark"))
-    for old in (*ours, *folder.glob(".feats.*.tmp"), folder / _ATTEMPT):
+    for old in (*ours, folder / _ATTEMPT):
         if old.name not in arks:
             old.unlink(missing_ok=True)

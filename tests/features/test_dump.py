@@ -14,9 +14,11 @@ import pytest
 import soundfile
 import torch
 
+from asr_topdown import files
 from asr_topdown.audio import Clip, read
 from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.features import ark, content, store
+from asr_topdown.features import dump as dump_module
 from asr_topdown.features.dump import dump
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.features.front_end import front_end
@@ -402,3 +404,43 @@ def alive(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
     except OSError:
         return False
+
+
+@pytest.mark.parametrize("name", ["feats.scp", "utt2num_frames", "features.json"])
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_tables_that_a_crash_has_cut_are_written_again(
+    name: str, share: float, clips: dict[str, Clip], tmp_path: Path
+) -> None:
+    """They were up to date, for ever."""
+    folder = tmp_path / "data"
+    dump(clips, folder, fbank=FBANK)
+    before = (folder / name).read_bytes()
+    (folder / name).write_bytes(before[: int(share * len(before))])
+    assert dump(clips, folder, fbank=FBANK).fresh
+    assert (folder / name).read_bytes() == before
+    assert not dump(clips, folder, fbank=FBANK).fresh
+
+
+def test_what_another_process_is_writing_is_left_alone(clips: dict[str, Clip], tmp_path: Path) -> None:
+    folder = tmp_path / "data"
+    with files.written_aside(folder / "feats" / "feats.0123456789abcdef.1of1.ark") as aside:
+        dump(clips, folder, fbank=FBANK)
+        assert aside.exists()
+
+
+def test_an_archive_that_another_process_removed_is_no_feature(
+    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of two with different options at the same time, each removes the other's archives when it is done."""
+    extracted = dump_module._extracted
+
+    def and_another(*args: object, **kwargs: object) -> object:
+        found = extracted(*args, **kwargs)  # type: ignore[arg-type]
+        monkeypatch.undo()
+        dump(clips, tmp_path, fbank=FBANK, deltas=1)
+        return found
+
+    monkeypatch.setattr(dump_module, "_extracted", and_another)
+    with pytest.raises(OSError, match="another process has made features there at the same time"):
+        dump(clips, tmp_path, fbank=FBANK)
+    assert all(feats.shape[1] == 2 * FBANK.dim for feats in contents(tmp_path).values())
