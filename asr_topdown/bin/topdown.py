@@ -91,12 +91,10 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings are read from disk, so it can be stopped and restarted."""
     from asr_topdown.logs import log_to_stderr
-    from asr_topdown.runs.dev_error import decoder_of
     from asr_topdown.runs.experiment import Experiment
-    from asr_topdown.runs.store import Store, check_tag
+    from asr_topdown.runs.store import check_tag
     from asr_topdown.study import links
     from asr_topdown.study.build import check_first, searches_of
-    from asr_topdown.study.sources import models_of
 
     # Trainings set up their own logs; before them, only problems are shown.
     log_to_stderr(logging.WARNING)
@@ -106,10 +104,7 @@ def run(args: argparse.Namespace) -> None:
     if args.source_exp and not config.schedule.source:
         raise ValueError(f"--source-exp {args.source_exp}: there is no schedule.source to look for in it")
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
-    sources = [args.source_exp] if args.source_exp else []
-    source_store = Store(args.source_exp or args.exp)
-    models = models_of(config.schedule, source_store)
-    store = Store(args.exp, sources, models=models, decoder=decoder_of(experiment))
+    store, source_store = _stores(args, experiment)
     links.check(store, args.results)
     make = functools.partial(
         searches_of,
@@ -134,6 +129,18 @@ def run(args: argparse.Namespace) -> None:
     for path in links.link_models(store, args.results, results):
         print(path)
     print(f"curves of all trainings: tensorboard --logdir {store.root / 'nodes'}")
+
+
+def _stores(args: argparse.Namespace, experiment: "Experiment") -> "tuple[Store, Store]":
+    """Return the study's store, and that in which its `schedule.source` is."""
+    from asr_topdown.runs.dev_error import decoder_of
+    from asr_topdown.runs.store import Store
+    from asr_topdown.study.sources import models_of
+
+    source_store = Store(args.source_exp or args.exp)
+    models = models_of(experiment.config.schedule, source_store)
+    sources = [args.source_exp] if args.source_exp else []
+    return Store(args.exp, sources, models=models, decoder=decoder_of(experiment)), source_store
 
 
 def _drive(
