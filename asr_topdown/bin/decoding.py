@@ -146,13 +146,16 @@ class Decoding:
 
     def is_done(self) -> bool:
         """Whether the target already has the result; update the reference's name there if possible."""
-        from asr_topdown.files import read_json, write_json
+        from asr_topdown.files import read_json, read_lines, write_json
 
         path = self.target / "result.json"
-        if not path.exists() or not (self.target / "text").exists():
+        try:
+            made, texts = read_json(path), read_lines(self.target / "text")
+        except (FileNotFoundError, ValueError):  # never made, or cut by a crash of the machine
             return False
-        made = read_json(path)
-        if not isinstance(made, dict) or any(made.get(key) != value for key, value in self.settings.items()):
+        if len(texts) < self.data.utterances or not isinstance(made, dict):
+            return False
+        if any(made.get(key) != value for key, value in self.settings.items()):
             return False
         if made.get("reference") != self.reference:
             with contextlib.suppress(OSError):  # read-only, say: the result is the same

@@ -117,6 +117,20 @@ def replace_sound(toy: Toy, name: str) -> None:
 # --- decodings ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("share", [0, 0.5])
+def test_a_decoding_that_a_crash_has_cut_is_made_anew(
+    toy: Toy, share: float, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert not done_already(toy.decode(), capsys)
+    for name in ("text", "result.json"):
+        file = toy.root / "out" / "dev" / name
+        before = file.read_bytes()
+        file.write_bytes(before[: int(share * len(before))])
+        assert not done_already(toy.decode(), capsys)
+        assert len(file.read_bytes().splitlines()) == len(before.splitlines())
+    assert done_already(toy.decode(), capsys)
+
+
 def test_a_decoding_answers_as_long_as_nothing_changes(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     assert not done_already(toy.decode(), capsys)
     assert done_already(toy.decode(), capsys)
