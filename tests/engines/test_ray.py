@@ -33,7 +33,7 @@ def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
         error = failing.exception(timeout=300)
     assert isinstance(error, JobError)
     assert not error.lost
-    assert str(error).startswith("failing: [Errno 2] No such file or directory: '/nowhere/text'")
+    assert str(error).startswith("failing: /nowhere/text: No such file or directory")
     assert (tmp_path / "k" / "worker.log").read_text() == "said\n"
 
 

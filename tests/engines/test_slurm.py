@@ -288,7 +288,7 @@ def test_what_goes_wrong_is_said(cluster, tmp_path):
     nowhere = SlurmOptions(poll=1, sbatch={"partition": "nowhere"})
     assert "invalid partition specified: nowhere" in fails(nowhere, os.getpid, "a")
     missing = fails(SlurmOptions(poll=1), functools.partial(open, "/nowhere/text"), "b")
-    assert missing.startswith("the job: [Errno 2] No such file or directory: '/nowhere/text'")
+    assert missing.startswith("the job: /nowhere/text: No such file or directory")
 
 
 def test_without_submitit_it_is_said(monkeypatch):
