@@ -29,7 +29,10 @@ import json
 import statistics
 import sys
 
+import torch
 from contest import ContestantError, Turn, Worker, Workers, add_arguments, alternate, ratios, summary
+
+from asr_topdown.nn.precision import available
 
 MODELS = ["blstm_ctc", "blstm_ctc_attention", "vgg_ctc_attention", "transformer_ctc_attention"]
 MORE = ["transformer_narrow", "conformer_ctc_attention"]
@@ -138,7 +141,9 @@ def main() -> None:
     add_arguments(parser)
     parser.add_argument("--models", nargs="+", default=MODELS, choices=MODELS + MORE)
     parser.add_argument("--lengths", nargs="+", default=["equal"], choices=LENGTHS)
-    parser.add_argument("--precision", nargs="+", default=PRECISIONS, choices=PRECISIONS, help="of ours")
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, help="of ours (default: all that the device has)"
+    )
     parser.add_argument("--peer-precision", nargs="+", default=["float32"], choices=PRECISIONS)
     parser.add_argument(
         "--matrix-product",
@@ -149,6 +154,9 @@ def main() -> None:
     )
     parser.add_argument("--profile", action="store_true", help="name our slowest operations")
     args = parser.parse_args()
+    if args.precision is None:
+        device = torch.device(args.device)
+        args.precision = [kind for kind in PRECISIONS if available(kind, device) == kind]
     with Workers(args.toolkits, threads=args.threads, peers=args.peers) as workers:
         for model in args.models:
             for lengths in args.lengths:
