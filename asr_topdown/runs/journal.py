@@ -1,5 +1,7 @@
 """The commands that produced an experiment: one line each in EXP/commands.jsonl, for the report."""
 
+import contextlib
+import fcntl
 import json
 import os
 import shlex
@@ -41,7 +43,7 @@ def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> 
     """Add a finished command to the experiment's record.
 
     A line is appended in one write, so that parallel commands lose none. What a full disk left of the one
-    before stays a line of its own.
+    before stays a line of its own: the end of the file is read for it, under a lock.
 
     Raises:
         OSError: if the folder does not exist or is not writable.
@@ -50,6 +52,8 @@ def record(root: Path, argv: Sequence[str], began: datetime, exit_code: int) -> 
     start = began.astimezone(UTC).isoformat(timespec="seconds")
     command = Command(tuple(argv), str(Path.cwd()), start, seconds, exit_code, asr_topdown.__version__)
     with (root / "commands.jsonl").open("ab+") as file:
+        with contextlib.suppress(OSError):  # a file system without locks: at worst there is an empty line
+            fcntl.flock(file, fcntl.LOCK_EX)
         if size := file.seek(0, os.SEEK_END):
             file.seek(size - 1)
         torn = file.read(1) not in (b"", b"\n")

@@ -79,6 +79,13 @@ def test_help_imports_neither_torch_nor_numpy():
     assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
 
 
+def _processor_seconds(code: str) -> float:
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+
+
 @pytest.mark.parametrize("name", main.COMMANDS)
 def test_help_of_every_command_is_quick_and_imports_neither_torch_nor_numpy(name):
     code = (
@@ -86,15 +93,11 @@ def test_help_of_every_command_is_quick_and_imports_neither_torch_nor_numpy(name
         f"try: main(['{name}', '--help'])\n"
         "except SystemExit: sys.exit(int('torch' in sys.modules or 'numpy' in sys.modules))"
     )
-    seconds = []
     for _ in range(6):  # processor time, and the least of several: the machine may be busy
-        before = resource.getrusage(resource.RUSAGE_CHILDREN)
-        assert subprocess.run([sys.executable, "-c", code], stdout=subprocess.DEVNULL).returncode == 0
-        after = resource.getrusage(resource.RUSAGE_CHILDREN)
-        seconds.append(after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime)
-        if seconds[-1] < 0.3:
+        bare = _processor_seconds("pass")  # 0.03 s on the machines of today
+        if _processor_seconds(code) < max(0.3, 10 * bare):
             return
-    assert min(seconds) < 0.3
+    pytest.fail(f"{name} --help takes more than 0.3 s, and than ten starts of Python")
 
 
 @pytest.mark.parametrize(

@@ -155,8 +155,9 @@ def test_log_mel_energies_are_the_feature_extractors() -> None:
     found, counts = StackedFbank({})(samples[..., 0], lengths)
     assert counts.tolist() == batch["attention_mask"].sum(1).tolist()
     for row, count in enumerate(counts.tolist()):
+        # Theirs are computed in float64; how ours are rounded depends on the processor.
         torch.testing.assert_close(
-            found[row, :count], batch["input_features"][row, :count], atol=1e-4, rtol=0
+            found[row, :count], batch["input_features"][row, :count], atol=1e-4, rtol=1e-5
         )
 
 
