@@ -9,6 +9,7 @@ import soundfile
 
 from asr_topdown.audio import containers, sphere
 from asr_topdown.audio.opened import InFile, Opened, Streamed, as_file
+from asr_topdown.files import state_of
 
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _TOLD_BY_LIBSNDFILE = ("VOC", "MAT4")
@@ -32,13 +33,11 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Ope
     if pipes and source.endswith("|"):
         return (_recent_output if again else _from_command)(source)
     path = Path(source)
-    if not path.is_file():
+    state = state_of(path) if path.is_file() else None
+    if state is None:
         hint = " (commands are run only on request)" if source.endswith("|") else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
-    state = path.stat()
-    # A file that is copied over another with its times has a new time of change.
-    changed = (state.st_size, state.st_mtime_ns, state.st_ctime_ns)
-    return (_recent_file if again else _from_file)(source, changed)
+    return (_recent_file if again else _from_file)(source, tuple(state))
 
 
 def open_bytes(data: bytes, name: str) -> Opened:
@@ -79,7 +78,7 @@ def header_seconds(source: str) -> float | None:
         return None
 
 
-def _from_file(source: str, state: tuple[int, int, int]) -> Opened:
+def _from_file(source: str, state: tuple[int, ...]) -> Opened:
     """Open a file; `state`, its size and times, is part of the cache's key, so that changes are noticed."""
     if state[0] == 0:
         raise ValueError(f"{source}: empty file")

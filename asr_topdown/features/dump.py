@@ -259,7 +259,5 @@ def _clear(folder: Path, arks: Sequence[str]) -> None:
     """Remove what is no longer needed: other archives, engines' jobs, the number of an attempt."""
     shutil.rmtree(folder / "jobs", ignore_errors=True)
     files.remove_leftovers(folder)  # not what another process is writing at this moment
-    ours = filter(store.made_here, folder.glob("*.ark"))
-    for old in (*ours, folder / _ATTEMPT):
-        if old.name not in arks:
-            old.unlink(missing_ok=True)
+    store.remove_others(folder, arks)
+    (folder / _ATTEMPT).unlink(missing_ok=True)

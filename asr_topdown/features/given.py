@@ -67,9 +67,7 @@ def _publish(folder: Path, archive: Path, found: Mapping[str, tuple[str, int]]) 
     places = (f"{utterance} {place}\n" for utterance, (place, _) in found.items())
     files.write_text(folder / "utt2num_frames", "".join(frames))
     files.write_text(folder / "feats.scp", "".join(places))
-    for old in archive.parent.glob("*.ark"):
-        if old != archive and store.made_here(old):
-            old.unlink()
+    store.remove_others(archive.parent, [archive.name])
 
 
 def _read(place: str, dim: int) -> torch.Tensor:

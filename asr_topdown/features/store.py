@@ -7,6 +7,7 @@ right one, and a moved data directory can be searched for it.
 """
 
 import re
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -45,6 +46,13 @@ def locate(entry: str, folder: Path | str) -> str:
 def made_here(archive: Path) -> bool:
     """Whether an archive is one of this toolkit, by its name and that of its folder."""
     return archive.parent.name == ARKS and _NAME.fullmatch(archive.name) is not None
+
+
+def remove_others(folder: Path, kept: Collection[str]) -> None:
+    """Remove this toolkit's archives from `folder`, except those with the names `kept`."""
+    for archive in filter(made_here, folder.glob("*.ark")):
+        if archive.name not in kept:
+            archive.unlink(missing_ok=True)
 
 
 def load(entry: str, folder: Path | str) -> np.ndarray:

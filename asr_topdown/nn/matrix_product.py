@@ -83,8 +83,10 @@ def choose(library: str, model: nn.Module | None = None) -> Choices:
 def _measured(threads: int, convolutions: bool) -> Choices:
     if "onednn" not in libraries():
         return {}
-    by_products = convolutions and is_faster(_timer(), MARGIN)
-    return {**measure(), **({CONVOLUTIONS: LEAST} if by_products else {})}
+    choices = dict(measure())
+    if convolutions and is_faster(_timer(), MARGIN):
+        choices[CONVOLUTIONS] = LEAST
+    return choices
 
 
 def described(choices: Choices) -> str:
