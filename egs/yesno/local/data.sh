@@ -15,7 +15,6 @@ if [[ -z $folder ]]; then
         mkdir -p $folder.part                             # whole or absent, whatever stops this
         tar -C $folder.part -xzf $archive
         mv $folder.part/waves_yesno $folder
-        rmdir $folder.part
     fi
 fi
 
