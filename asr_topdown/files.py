@@ -256,6 +256,17 @@ def lines_of(text: str) -> list[str]:
     return [line.rstrip("\r") for line in text.removesuffix("\n").split("\n")] if text else []
 
 
+def number(text: str) -> float:
+    """The number in a field of a text file.
+
+    Raises:
+        ValueError: if it is none; `1_000` and digits of other scripts, which Python reads, are no numbers.
+    """
+    if "_" in text or not text.isascii():
+        raise ValueError(f"not a number: {text!r}")
+    return float(text)
+
+
 def file_hash(path: Path | str) -> str:
     """SHA-256 of a file's content, in hexadecimal."""
     with open(path, "rb") as content:

@@ -49,6 +49,13 @@ def test_permissions_are_those_of_any_new_file(tmp_path: Path) -> None:
     assert (tmp_path / "aside").stat().st_mode == (tmp_path / "plain").stat().st_mode
 
 
+@pytest.mark.parametrize("text", ["1_000", "1_0.5", "٣", "３", "", "one", "1,5"])
+def test_what_only_python_takes_for_a_number_is_none(text: str) -> None:
+    assert [files.number(one) for one in ("1000", "-1e-3", " .5")] == [1000, -0.001, 0.5]
+    with pytest.raises(ValueError):  # noqa: PT011 - the caller names the line
+        files.number(text)
+
+
 def test_what_is_not_json_is_named(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{")
     with pytest.raises(ValueError, match=r"x\.json: not a JSON file"):

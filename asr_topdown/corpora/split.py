@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.corpora.nested import places
 from asr_topdown.datadir import DataDir, subset
 
@@ -178,7 +178,7 @@ def parse_parts(text: str, option: str = "--split") -> dict[str, float]:
     for item in text.split(","):
         name, _, share = item.strip().partition(":")
         try:
-            parts[name] = float(share)
+            parts[name] = files.number(share)
         except ValueError:
             parts[name] = -1.0
         if not re.fullmatch(r"[\w-]+", name) or not parts[name] > 0:

@@ -27,7 +27,7 @@ def parse_segment(value: str) -> Segment:
     if len(parts) != 3:
         raise ValueError(f"needs 4 fields (utterance, recording, start, end), has {len(parts) + 1}")
     try:
-        start, end = float(parts[1]), float(parts[2])
+        start, end = files.number(parts[1]), files.number(parts[2])
     except ValueError:
         raise ValueError(f"start {parts[1]!r} and end {parts[2]!r} must be seconds") from None
     if not 0 <= start < end < float("inf"):
@@ -38,7 +38,7 @@ def parse_segment(value: str) -> Segment:
 def parse_positive(value: str) -> float:
     """A number above 0."""
     try:
-        number = float(value)
+        number = files.number(value)
     except ValueError:
         number = -1.0
     if not 0 < number < float("inf"):

@@ -15,6 +15,8 @@ from typing import BinaryIO, NamedTuple
 
 import numpy as np
 
+from asr_topdown import files
+
 _BINARY = b"\0B"
 _TYPES: Mapping[bytes, np.dtype] = {b"F": np.dtype("<f4"), b"D": np.dtype("<f8")}
 _PLACE = re.compile(r"(?P<path>.*?)(?::(?P<offset>\d{1,18}))?(?:\[(?P<ranges>[\d:,]*)\])?", re.DOTALL)
@@ -221,7 +223,7 @@ def _read_text(file: BinaryIO) -> np.ndarray:
     file.seek(end + 1 - len(content), os.SEEK_CUR)
     body = bytes(content[content.index(b"[") + 1 : end]).decode("ascii", errors="replace")
     try:
-        rows = [[float(number) for number in line.split()] for line in body.split("\n") if line.strip()]
+        rows = [[files.number(word) for word in line.split()] for line in body.split("\n") if line.strip()]
     except ValueError:
         raise ValueError("a matrix of what is no numbers") from None
     if len({len(row) for row in rows}) > 1:

@@ -72,11 +72,12 @@ def of_studies(
         criterion: see `adapted`.
 
     Raises:
-        ValueError: if a base seed occurs twice.
+        ValueError: if a base seed, a search or a control occurs twice: its trainings would count twice.
     """
-    seeds = [study.seed for study in studies]
-    if len(set(seeds)) < len(seeds):
-        raise ValueError(f"a seed is listed twice: {', '.join(map(str, seeds))}")
+    listed = {"seed": [study.seed for study in studies], "search": searches, "control": controls}
+    for what, names in listed.items():
+        if len(set(names)) < len(names):
+            raise ValueError(f"a {what} is listed twice: {', '.join(map(str, names))}")
 
     def make(name: str, study: Study) -> Search:
         return SPECS[name].make(study, settings(name))

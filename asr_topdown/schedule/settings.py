@@ -20,7 +20,8 @@ class Settings:
     """What `schedule.NAME` may hold: a frozen dataclass of `setting`s in the search's own file.
 
     Raises:
-        ValueError: naming a number that is below its limit `ge`, or not above `gt`, or above `le`.
+        ValueError: naming a number that is below its limit `ge`, or not above `gt`, or above `le`; or a list
+            that holds something twice, which would count twice.
     """
 
     def __post_init__(self) -> None:
@@ -32,3 +33,6 @@ class Settings:
                 raise ValueError(f"{one.name} must be above {limits['gt']}, got {value}")
             if "le" in limits and not value <= limits["le"]:
                 raise ValueError(f"{one.name} must be at most {limits['le']}, got {value}")
+            if isinstance(value, tuple) and len(set(value)) < len(value):
+                twice = next(item for item in value if value.count(item) > 1)
+                raise ValueError(f"{one.name}: {twice} is listed twice")

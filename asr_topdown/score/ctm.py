@@ -131,7 +131,7 @@ def read(path: Path | str) -> list[Word]:
         try:
             if len(fields) not in (5, 6):
                 raise ValueError
-            start, duration = float(fields[2]), float(fields[3])
+            start, duration = files.number(fields[2]), files.number(fields[3])
             if not (0 <= start < math.inf and 0 <= duration < math.inf):
                 raise ValueError
             words.append(Word(fields[0], fields[1], start, duration, fields[4]))

@@ -62,7 +62,7 @@ def parse(line: str) -> Segment:
     if len(fields) < 5:
         raise ValueError(f"must have file, channel, speaker, start and end, got {len(fields)} fields")
     try:
-        start, end = float(fields[3]), float(fields[4])
+        start, end = files.number(fields[3]), files.number(fields[4])
     except ValueError:
         raise ValueError(f"start {fields[3]!r} and end {fields[4]!r} must be seconds") from None
     if not 0 <= start <= end < math.inf:

@@ -141,7 +141,22 @@ def test_trn_is_not_taken_for_kaldis_text(folder: Path, capsys: pytest.CaptureFi
     for reference, hypothesis, culprit in (("ref.trn", "hyp.trn", "ref.trn"), ("data", "hyp.trn", "hyp.trn")):
         assert main(["score", reference, hypothesis]) == 1
         assert f"error: {culprit}: looks like NIST's trn" in capsys.readouterr().err
-    (folder / "ref").write_text("a1 hello (laughs)\na2 world\n")
+    (folder / "ref.trn").write_text(";; sclite skips this\nhello cat (a1)\n")
+    assert main(["score", "ref.trn", "ref.trn"]) == 1
+    assert "error: ref.trn: looks like NIST's trn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a1 hello (laughs)\na2 world\n",
+        "a1 hello (laughs)\na2 (laughs)\n",
+        "a1 hello (laughs)\na2 world (coughs)\n",
+        "a1 hello (noise1)\na2 world (noise1)\n",
+    ],
+)
+def test_sounds_in_parentheses_do_not_make_a_trn(text: str, folder: Path) -> None:
+    (folder / "ref").write_text(text)
     assert main(["score", "ref", "ref"]) == 0
 
 

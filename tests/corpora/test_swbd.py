@@ -251,6 +251,7 @@ def test_transcripts_are_downloaded_if_they_are_nowhere(discs, tmp_path, monkeyp
     ("line", "problem"),
     [
         ("sw2001A 0.0 1.0 hi", "not `swNNNNA-ms98-a-NNNN start end words`: 'sw2001A 0.0 1.0 hi'"),
+        ("sw2001A-ms98-a-0001 0.0 1_0.0 hi", "not `swNNNNA-ms98-a-NNNN start end words`"),
         ("sw2001A-ms98-a-0001 zero 1.0 hi", "not `swNNNNA-ms98-a-NNNN start end words`"),
     ],
 )

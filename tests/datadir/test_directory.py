@@ -142,7 +142,9 @@ def test_decomposed_transcripts_are_told_once(make, caplog):
             "segments:2: ann-1: segment from 1 to 1 s: the end must come after",
         ),
         ("segments", "ann-1 rec nan 1\n", "segment from nan to 1 s"),
+        ("segments", "ann-1 rec 0 1_000\n", "segments:1: ann-1: start '0' and end '1_000' must be seconds"),
         ("utt2speed", "ann-1 0\n", "utt2speed:1: ann-1: needs a number above 0, got '0'"),
+        ("utt2speed", "ann-1 1_1\n", "utt2speed:1: ann-1: needs a number above 0, got '1_1'"),
         ("utt2num_frames", "ann-1 1.5\n", "utt2num_frames:1: ann-1: needs a whole number above 0, got '1.5'"),
     ],
 )

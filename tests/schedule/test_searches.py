@@ -456,3 +456,28 @@ def test_a_sweeps_arms_are_told_in_words(point, text):
 def test_what_cannot_be_searched_is_refused(search, word):
     with pytest.raises(ValueError, match=word):
         search()
+
+
+@pytest.mark.parametrize(
+    ("what", "options"),
+    [
+        ("seed is listed twice: 1, 1", {"joints": [joint(1), joint(1)]}),
+        ("search is listed twice: greedy, greedy", {"searches": ("greedy", "greedy")}),
+        ("control is listed twice: keep, scratch, keep", {"controls": ("keep", "scratch", "keep")}),
+    ],
+)
+def test_what_is_listed_twice_would_count_twice(what, options):
+    """As rows of a table, and among the comparisons that correct each other's p-values."""
+    joints = options.pop("joints", [joint(1)])
+    with pytest.raises(ValueError, match=what):
+        make_all(joints, **options)
+
+
+def test_an_arm_that_is_listed_twice_would_count_twice():
+    for settings, twice in (
+        ({"starts": ("keep", "reinit", "keep")}, "starts: keep is"),
+        ({"rivals": RIVALS + RIVALS[:1]}, "rivals: .* is"),
+        ({"rival_depths": (0, 2, 0)}, "rival_depths: 0 is"),
+    ):
+        with pytest.raises(ValueError, match=f"{twice} listed twice"):
+            make("depth_sweep", settings=settings)

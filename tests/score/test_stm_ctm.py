@@ -42,6 +42,7 @@ def test_what_begins_a_text_in_angle_brackets_is_labels(labels):
     [
         ("f A s 1.0", "must have file, channel, speaker, start and end, got 4 fields"),
         ("f A s one 2", "start 'one' and end '2' must be seconds"),
+        ("f A s 0 1_0 x", "start '0' and end '1_0' must be seconds"),
         ("f A s 2 1 x", "times must be 0 <= start <= end, got 2 and 1 s"),
         ("f A s nan 1 x", "times must be 0 <= start <= end, got nan and 1 s"),
         ("f A s 1 inf x", "times must be 0 <= start <= end, got 1 and inf s"),
@@ -112,6 +113,9 @@ def test_ctm_lines(tmp_path):
     assert ctm.read(tmp_path / "hyp.ctm") == words[::-1]
     (tmp_path / "hyp.ctm").write_text(";; comment\nsw_1 A 12.0 1.0 A 0.99\n\nsw_1 A * * <ALT_BEGIN>\n")
     with pytest.raises(ValueError, match=r"hyp\.ctm:4: must have file, channel, start, duration and word"):
+        ctm.read(tmp_path / "hyp.ctm")
+    (tmp_path / "hyp.ctm").write_text("sw_1 A 1_2.0 1.0 A\n")
+    with pytest.raises(ValueError, match=r"hyp\.ctm:1: must have file, channel, start, duration and word"):
         ctm.read(tmp_path / "hyp.ctm")
 
 

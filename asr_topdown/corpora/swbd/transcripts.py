@@ -70,7 +70,7 @@ def _lines(path: Path) -> Iterator[Utterance]:
         try:
             if found is None or len(fields) < 3:
                 raise ValueError
-            start, end = float(fields[1]), float(fields[2])
+            start, end = files.number(fields[1]), files.number(fields[2])
         except ValueError:
             raise ValueError(
                 f"{path}:{number}: not `swNNNNA-ms98-a-NNNN start end words`: {line.strip()!r}"

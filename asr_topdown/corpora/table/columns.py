@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from asr_topdown import files
 from asr_topdown.corpora.table.rows import Row
 
 NAMES: Mapping[str, Sequence[str]] = {
@@ -111,7 +112,7 @@ class Columns:
         if text is None or not text.strip():
             return None
         try:
-            number = float(text)
+            number = files.number(text)
         except ValueError:
             number = math.nan
         if not 0 <= number < math.inf:
