@@ -103,8 +103,27 @@ def examine(file: Path | bytes) -> Examined:
         if mp3.is_mp3(magic):
             opened.seek(0)
             return _examine_mp3(opened.read())
+        if magic == b"fLaC":
+            return Examined((_CHAIN,) if _holds_second_flac(opened) else ())
+        if second := _second_file(opened, magic):
+            opened.seek(0)
+            return Examined((_CHAIN,), opened.read(second))
         promise = _find_promise(opened, magic)
         return Examined() if promise is None else _compare(opened, promise, riff=magic[:3] == b"RIF")
+
+
+def _second_file(file: BinaryIO, magic: bytes) -> int:
+    """The place of a second file behind the chunks of the first, as `cat` writes it; 0 if there is none."""
+    if (layout := _LAYOUTS.get(magic)) is None:
+        return 0
+    places = (chunk.size_at - layout.name for chunk in _chunks(file, layout) if chunk.name.startswith(magic))
+    return next(places, 0)
+
+
+def _holds_second_flac(file: BinaryIO) -> bool:
+    """Whether another beginning of a file, with the header that comes first, is in a FLAC file."""
+    content = file.read()
+    return any(b"fLaC" + last + b"\0\0\x22" in content for last in (b"\0", b"\x80"))
 
 
 def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:

@@ -182,7 +182,7 @@ class Streamed:
     def _advance(self) -> bool:
         """Decode the next block; return whether there was one."""
         try:
-            block = self._sound.read(_BLOCK, dtype="float32", always_2d=True)
+            block = self._sound.read(self._next_block(), dtype="float32", always_2d=True)
         except soundfile.LibsndfileError as error:
             self._problem = error.error_string
             return False
@@ -191,6 +191,11 @@ class Streamed:
         self._held = block
         self._end += len(block)
         return True
+
+    def _next_block(self) -> int:
+        """Of FLAC no more than there is: libsndfile loses the last block over what follows the sound."""
+        exact = self._sound.format == "FLAC" and 0 < self._promised < _MOST_FRAMES
+        return min(_BLOCK, self._promised - self._end) if exact else _BLOCK
 
     def _tell_end(self) -> None:
         why = f" ({self._problem})" if self._problem else ""

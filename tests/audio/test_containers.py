@@ -146,12 +146,16 @@ def test_mp3_of_changing_bit_rate_without_a_number_of_frames(tmp_path: Path) -> 
     assert audio.num_channels(str(tmp_path / "a.snd")) == 1
 
 
-@pytest.mark.parametrize("form", ["MP3 constant", "MP3 variable", "VORBIS", "OPUS"])
+@pytest.mark.parametrize(
+    "form", ["MP3 constant", "MP3 variable", "VORBIS", "OPUS", "WAV", "WAVEX", "W64", "AIFF", "CAF", "FLAC"]
+)
 def test_several_files_in_one_are_told(form: str, tmp_path: Path) -> None:
     if form == "MP3 variable":
         data = with_changing_bit_rate()[0]
     elif form == "MP3 constant":
         data = encoded("MP3", "MPEG_LAYER_III")
+    elif form in EXACT:
+        data = encoded(form)
     else:
         data = encoded("OGG", form)
     once, told = read(data, tmp_path)
@@ -209,6 +213,12 @@ def test_flac_without_a_length_and_with_one_that_is_too_large(tmp_path: Path) ->
         samples, told = read(bytes(data), tmp_path)
         np.testing.assert_array_equal(samples, SAMPLES)
         assert told == expected
+
+
+def test_what_follows_flac_costs_nothing(tmp_path: Path) -> None:
+    samples, told = read(encoded("FLAC") + b"ID3\4" + bytes(1000), tmp_path)
+    np.testing.assert_array_equal(samples, SAMPLES)
+    assert told == []
 
 
 def test_damage_in_the_middle_of_flac_costs_what_follows(tmp_path: Path) -> None:
