@@ -132,13 +132,18 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
     prefix = f"{dotted}: " if dotted else ""
     if kind == "value_error":
         return keys, prefix + message
-    if kind in ("model_type", "dataclass_type", "model_attributes_type"):
+    if kind in ("model_type", "dataclass_type", "model_attributes_type", "dict_type"):
         message = "must be a section (key: value)"
     if kind == "tuple_type":
         places = list(problem["input"]) if isinstance(problem["input"], Mapping) else []
         if places and all(place.isdigit() for place in places):
             return keys, f"{prefix}has no item {places[0]} (the first is 0)"
         message = "must be a list"
+    if kind in ("too_short", "too_long"):
+        end, limit = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
+        message = f"must hold at {end} {problem['ctx'][limit]}"
+    if kind == "missing":
+        message = "has too few items" if isinstance(problem["input"], list) else "must be given"
     message = message.replace("Input should be", "must be")
     return keys, f"{prefix}{message}, got {_shown(problem['input'])}"
 

@@ -102,8 +102,11 @@ def _read(path: Path, above: tuple[Path, ...]) -> Document:
         place = places[("include",)]
         raise ValueError(f"{place}: include must be a list of files, got {includes!r}")
     merged = Document({}, {})
-    for name in includes:
-        merged = merged.under(_read(_tidy(path.parent / name), (*above, resolved)))
+    for item, name in enumerate(includes):
+        file = _tidy(path.parent / name)
+        if not file.is_file():
+            raise FileNotFoundError(f"{places['include', str(item)]}: include: {file}: no such file")
+        merged = merged.under(_read(file, (*above, resolved)))
     return merged.under(Document(values, places, (path,)))
 
 

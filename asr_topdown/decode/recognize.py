@@ -15,7 +15,7 @@ from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.inference import Inference
-from asr_topdown.decode.result import BLANK, DecodeResult
+from asr_topdown.decode.result import BLANK, DecodeResult, naming
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.score.calibration import greedy_paths
 from asr_topdown.score.errors import characters, distance, words
@@ -55,6 +55,9 @@ def dev_metrics(
     The rate is `cer`, of characters, or for a label head `label_error`. An utterance that is too short for
     CTC counts in the error rate, not in the loss. With an attention decoder, `accuracy` is the share of
     labels that it predicts correctly given the true previous ones.
+
+    Raises:
+        NotANumberError: naming an utterance for which the network computes NaN.
     """
     device = model.device
     greedy = build_decoder(model, DecodeConfig(), vocabulary)
@@ -72,8 +75,10 @@ def dev_metrics(
         if output.correct is not None and output.labels is not None:
             correct.append(output.correct)
             labels.append(output.labels)
+        with naming(batch.ids):
+            results = greedy(output.memory, output.lengths)
         for result, tokens, size in zip(
-            greedy(output.memory, output.lengths),
+            results,
             batch.tokens.tolist(),
             batch.token_lengths.tolist(),
             strict=True,
@@ -109,12 +114,16 @@ def recognize(
 
     Raises:
         ValueError: if the model lacks a head that the decoder reads.
+        NotANumberError: naming an utterance for which the network computes NaN.
     """
     infer = Inference(model, config, vocabulary)
     found: dict[str, DecodeResult] = {}
     for batch in batches(dataset, config.frames_per_batch, share):
         moved = batch.to(infer.device)
-        results, lengths, log_probs = infer(moved.feats, moved.feat_lengths, moved.start, batch.feat_lengths)
+        with naming(batch.ids):
+            results, lengths, log_probs = infer(
+                moved.feats, moved.feat_lengths, moved.start, batch.feat_lengths
+            )
         if log_probs is not None:
             paths = greedy_paths(log_probs, lengths, BLANK)
             results = [replace(one, ctc_path=path) for one, path in zip(results, paths, strict=True)]

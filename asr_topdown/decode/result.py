@@ -1,6 +1,7 @@
 """Results of decoding, and the check of a CTC decoder's input."""
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -41,11 +42,33 @@ class DecodeResult:
         return self.hypotheses[0]
 
 
+class NotANumberError(ValueError):
+    """The log-probabilities of an utterance hold NaN, as of a network whose training diverged.
+
+    Args:
+        row: of the utterance in its batch.
+        name: the utterance.
+    """
+
+    def __init__(self, row: int, name: str = "") -> None:
+        super().__init__(f"utterance {name or f'{row} of the batch'}: its log-probabilities hold NaN")
+        self.row = row
+
+
+@contextlib.contextmanager
+def naming(ids: Sequence[str]) -> Iterator[None]:
+    """Within it, a `NotANumberError` has the utterance's id."""
+    try:
+        yield
+    except NotANumberError as error:
+        raise NotANumberError(error.row, ids[error.row]) from None
+
+
 def check_ctc_input(log_probs: Tensor, lengths: Tensor) -> list[int]:
     """Check the shapes of (B, T, V) CTC log-probabilities; return the lengths in frames.
 
     Raises:
-        ValueError: naming the row of the batch, if a frame within its length holds NaN.
+        NotANumberError: if a frame within its length holds NaN.
     """
     batch, frames, _ = log_probs.shape
     assert lengths.shape == (batch,), f"{batch} utterances but lengths of shape {tuple(lengths.shape)}"
@@ -54,7 +77,7 @@ def check_ctc_input(log_probs: Tensor, lengths: Tensor) -> list[int]:
     within = torch.arange(frames, device=log_probs.device) < lengths.to(log_probs.device)[:, None]
     broken = (log_probs.isnan().any(2) & within).any(1)
     if broken.any():
-        raise ValueError(f"utterance {int(broken.nonzero()[0])} of the batch: its log-probabilities hold NaN")
+        raise NotANumberError(int(broken.nonzero()[0]))
     return counts
 
 

@@ -22,7 +22,14 @@ from torch import Tensor
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.decoders import Decoder
 from asr_topdown.decode.language_model import configured_language_model
-from asr_topdown.decode.result import BLANK, IMPOSSIBLE, DecodeResult, Hypothesis, longest_first
+from asr_topdown.decode.result import (
+    BLANK,
+    IMPOSSIBLE,
+    DecodeResult,
+    Hypothesis,
+    NotANumberError,
+    longest_first,
+)
 from asr_topdown.decode.scorer import LabelScorer
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.recognizer import Recognizer
@@ -90,13 +97,13 @@ def transducer_beam(
         sequence's probability, summed over the alignments within the beam, plus the other terms.
 
     Raises:
-        ValueError: naming the row of the batch, if its log-probabilities hold NaN.
+        NotANumberError: if an utterance's log-probabilities hold NaN.
     """
     search = _Search(head, config, lm if config.lm_weight else None)
     ordered = longest_first(search.run, memory, lengths.tolist())
     for row, result in enumerate(ordered):
         if math.isnan(result.best.score):
-            raise ValueError(f"utterance {row} of the batch: its log-probabilities hold NaN")
+            raise NotANumberError(row)
     return ordered
 
 

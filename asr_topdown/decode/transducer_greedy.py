@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from asr_topdown.decode.host_flags import HostFlags
-from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis
+from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis, NotANumberError
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.nn.predictor import PredictorState
 
@@ -31,7 +31,7 @@ def transducer_greedy(
         blanks.
 
     Raises:
-        ValueError: naming the row of the batch, if its log-probabilities hold NaN.
+        NotANumberError: if an utterance's log-probabilities hold NaN.
     """
     frames = memory.shape[1]
     state = _start(head, memory, max_symbols)
@@ -95,6 +95,6 @@ def _results(labels: Tensor, count: Tensor, score: Tensor) -> list[DecodeResult]
         zip(labels.tolist(), count.tolist(), score.tolist(), strict=True)
     ):
         if value != value:
-            raise ValueError(f"utterance {row} of the batch: its log-probabilities hold NaN")
+            raise NotANumberError(row)
         results.append(DecodeResult((Hypothesis(tuple(ids[:size]), value),)))
     return results

@@ -9,6 +9,7 @@ from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import epoch_batches
 from asr_topdown.decode.recognize import dev_metrics
+from asr_topdown.decode.result import NotANumberError
 from asr_topdown.features.stretch import stretched_lengths
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
@@ -68,10 +69,19 @@ class SpeechTask:
         return 1.0
 
     def evaluate(self, model: Model) -> Mapping[str, float]:
-        """Loss, greedy CER and, with an attention decoder, accuracy on the dev set."""
+        """Loss, greedy CER and, with an attention decoder, accuracy on the dev set.
+
+        Raises:
+            ValueError: naming a dev utterance for which the network computes NaN.
+        """
         assert isinstance(model, Recognizer)
         frames = 2 * self.config.frames_per_batch
-        return dev_metrics(model, self.dev, self.vocabulary, frames_per_batch=frames)
+        try:
+            return dev_metrics(model, self.dev, self.vocabulary, frames_per_batch=frames)
+        except NotANumberError as error:
+            raise ValueError(
+                f"dev set: {error}: the training diverges (try a lower train.optimizer.lr or train.grad_clip)"
+            ) from None
 
 
 def trainable(data: SpeechDataset, model: Recognizer, config: TrainConfig) -> SpeechDataset:

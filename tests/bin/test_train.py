@@ -1,6 +1,7 @@
 """Errors of `asr-topdown train`: one line that names the culprit, before any work if possible."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -93,6 +94,18 @@ def test_a_network_that_does_not_fit_into_the_memory(data: Path) -> None:
     assert done.returncode == 1
     (said,) = faults(done.stderr)
     assert said.startswith("asr-topdown train: error: not enough memory for this network, batch or data (")
+
+
+def test_a_training_that_diverges_names_a_dev_utterance(
+    data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rates = ["train.optimizer.lr=1e38", "train.optimizer.name=sgd", "train.grad_clip=.inf"]
+    assert main.main(arguments(data, *(f"--set={one}" for one in rates))) == 1
+    said = errors(capsys.readouterr().err)
+    assert len(said) == 1
+    assert re.search(
+        r"error: dev set: utterance \S*\d: its log-probabilities hold NaN: .* lower train\.opt", said[0]
+    )
 
 
 def test_a_disk_that_is_full(data: Path) -> None:

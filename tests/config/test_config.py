@@ -46,6 +46,13 @@ def write(path: Path, text: str) -> Path:
             "model: {attention: {}}",
             r"c\.yaml:1: model\.attention: must say its kind \(model\.att",
         ),
+        ("train: {optimizer: {betas: [0.9]}}", r"betas: has too few items, got \[0.9\]$"),
+        (
+            "train: {optimizer: {betas: [0.9, 0.9, 0.9]}}",
+            r"betas: must hold at most 2, got \[0.9, 0.9, 0.9\]$",
+        ),
+        ("schedule: {seeds: []}", r"c\.yaml:1: schedule\.seeds: must hold at least 1, got \[\]$"),
+        ("schedule: {groups: [a]}", r"schedule\.groups: must be a section \(key: value\), got \['a'\]$"),
         ("include: conf.yaml", r"c\.yaml:1: include must be a list"),
         ("include: [c.yaml]", r"c\.yaml: includes itself"),
     ],
@@ -97,7 +104,11 @@ def test_epochs_that_cannot_exist_are_refused(tmp_path: Path, schedule: str, mes
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError, match=r"none\.yaml"):
-        config.load(write(tmp_path / "c.yaml", "include: [none.yaml]"))
+        config.load(tmp_path / "none.yaml")
+    write(tmp_path / "parts" / "a.yaml", "include: [../c/none.yaml]")
+    main = write(tmp_path / "c.yaml", "include:\n  - parts/a.yaml\n")
+    with pytest.raises(FileNotFoundError, match=r"parts/a\.yaml:1: include: .*/c/none\.yaml: no such file$"):
+        config.load(main)
 
 
 def test_floats_as_in_yaml_1_2() -> None:
