@@ -4,6 +4,7 @@ import dataclasses
 import os
 import re
 import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,6 +125,8 @@ def _from_table(out: Path, source: Path, kind: str, options: Options) -> DataDir
         _report("that are not in the table", [str(path) for path in recordings.all if path not in named])
     if options.sample_rate is None:
         sounds.check_rates(found)
+    else:
+        _report_rates([one.rate for one in found], options.sample_rate)
     return _Names(table, found, folder, options.speaker_from).directory(out, options.sample_rate)
 
 
@@ -220,6 +223,14 @@ def _id(name: str, kept: str = "_.-") -> str:
     """Replace what is neither part of words nor `kept`, which has no place in an id."""
     composed = unicodedata.normalize("NFC", name)
     return "".join(character if in_word(character) or character in kept else "_" for character in composed)
+
+
+def _report_rates(rates: Iterable[int], wanted: int) -> None:
+    """Say how many recordings are resampled, and whether part of the features' band has no sound."""
+    counts = Counter(rate for rate in rates if rate != wanted)
+    for rate, count in sorted(counts.items()):
+        empty = f"; above {rate // 2} Hz there is no sound in them" if rate < wanted else ""
+        print(f"resampled when read: {count} utterances from {rate} to {wanted} Hz{empty}")
 
 
 def _report(which: str, names: Iterable[str]) -> None:

@@ -173,3 +173,13 @@ def test_folders_without_sound(tmp_path):
         prepare(tmp_path, tmp_path / "nowhere", TSV)
     with pytest.raises(ValueError, match=r"table.tsv:2: 'ann/1.wav' names no recording \(and 3 more rows"):
         prepare(tmp_path, tmp_path, TSV)
+
+
+def test_it_is_said_what_will_be_resampled_and_what_band_is_then_empty(tmp_path, sounds, capsys):
+    soundfile.write(sounds / "ann" / "2.flac", np.full(4410, 0.1), 44100)
+    prepare(tmp_path, sounds, TSV, sample_rate=16000)
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("resampled")]
+    assert lines == [
+        "resampled when read: 3 utterances from 8000 to 16000 Hz; above 4000 Hz there is no sound in them",
+        "resampled when read: 1 utterances from 44100 to 16000 Hz",
+    ]
