@@ -9,7 +9,8 @@
 #
 # The commands of asr-topdown know what they have already done and say so. For a command that does not, --out names what
 # it makes: the stage is skipped while that exists and neither the command nor what is at --in (content of files;
-# names, sizes and times in folders) has changed; $log/N_NAME.done holds a checksum of both.
+# names, sizes and times in folders) has changed; $log/N_NAME.done holds a checksum of both. Only one script at a time
+# is in such a stage: a second one waits, and then finds it up to date.
 #
 # The script sets stage, stop_stage and log (a folder).
 
@@ -39,9 +40,11 @@ stage() {
     fi
     mkdir -p "$log"
     record=$log/${number}_$name
+    if ((${#outputs[@]})); then take_turn "$log/lock" "$number · $name"; fi
     if ((${#outputs[@]})) && [[ -z $(first_missing "${outputs[@]}") ]] &&
         [[ "$(cat "$record.done" 2>&1)" == "$(checksum "$(as_typed "${command[@]}")" "${inputs[@]}")" ]]; then
         echo "== stage $number · $name: up to date (to do it again: rm $(from_caller "$record.done"))"
+        end_turn
         return
     fi
     rm -f "$record.done"
@@ -54,13 +57,33 @@ stage() {
     fi
     if ((status)); then stage_failed "$number" "$name" "$record.log" "$status"; fi
     if ((${#outputs[@]})); then checksum "$(as_typed "${command[@]}")" "${inputs[@]}" >"$record.done"; fi
+    end_turn
     echo "== stage $number · $name: done in $((SECONDS - start)) s"
     end_if_asked
 }
 
+turn="" # a descriptor
+
+take_turn() { # FILE STAGE: locks the file, when no other script has it; goes on without where there are no locks
+    local status=0
+    { exec {turn}>>"$1"; } 2>/dev/null || return 0
+    flock --nonblock "$turn" 2>/dev/null || status=$?
+    if ((status == 1)); then
+        echo "== stage $2: another script is in it; waiting for its end"
+        flock "$turn"
+    fi
+}
+
+end_turn() {
+    if [[ $turn ]]; then exec {turn}>&-; fi
+    turn=""
+}
+
 show_and_save() { # LOG COMMAND…: its status
     local status=0 shown tee
-    exec {shown}> >(trap "" INT TERM HUP; exec tee "$1") # it ends when the command has closed its output
+    : >"$1"
+    # Appended, so that two scripts with one log lose no line of each other. It ends when the command has closed its output.
+    exec {shown}> >(trap "" INT TERM HUP; exec tee -a "$1")
     tee=$!
     attended "${@:2}" >&"$shown" 2>&1 {shown}>&- || status=$?
     exec {shown}>&-

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -109,6 +110,21 @@ def test_the_data_are_prepared_again_when_they_or_the_command_change(stand_in, r
     (tmp_path / "others").mkdir()
     assert run_recipe("prompts", "--prompts", str(tmp_path / "others"), "--stop-stage", "0").returncode == 0
     assert calls(stand_in, "prompts") == ["prepare", "validate"]
+
+
+def test_two_scripts_at_once_prepare_the_data_but_once(stand_in, run_recipe):
+    (stand_in / "bin" / "asr-topdown").write_text(
+        STAND_IN.replace("prepare) mkdir", "prepare) sleep 2; mkdir")
+    )
+    with ThreadPoolExecutor() as threads:
+        first, second = threads.map(
+            lambda tag: run_recipe("prompts", "--tag", tag, "--stop-stage", "1"), "ab"
+        )
+    assert (first.returncode, second.returncode) == (0, 0), first.stdout + second.stdout
+    assert sorted(calls(stand_in, "prompts")) == ["features", "features", "prepare", "validate", "validate"]
+    waited = first if "waiting" in first.stdout else second
+    assert waited.stdout.splitlines()[0] == "== stage 0 · data: another script is in it; waiting for its end"
+    assert "== stage 0 · data: up to date" in waited.stdout.splitlines()[1]
 
 
 def test_two_configurations_share_neither_features_nor_tokens_nor_results(stand_in, run_recipe):

@@ -99,3 +99,19 @@ def test_two_front_ends_stand_side_by_side(recordings, copy, run_recipe):
     assert dims == {40, 23}
     units = {path.read_text().splitlines()[0] for path in data.glob("tokens-*/tokens.txt")}
     assert units == {"# unit: word", "# unit: char"}
+
+
+def test_a_download_leaves_the_recordings_and_their_archive(recordings, copy, run_recipe):
+    """Also what an earlier, killed unpacking left goes."""
+    recipe = copy / "egs" / "yesno"
+    archive = "-czf downloads/waves_yesno.tar.gz"
+    pack = f"tar -C {recordings.parent} --transform s,^sounds,waves_yesno, {archive} sounds"
+    for name, does in (("curl", pack), ("sha256sum", "cat")):
+        (copy / "bin" / name).write_text(f"#!/bin/sh\n{does}\n")
+        (copy / "bin" / name).chmod(0o755)
+    (recipe / "downloads" / "waves_yesno.part" / "waves_yesno").mkdir(parents=True)
+    done = run_recipe("yesno", "--stop-stage", "0")
+    assert done.returncode == 0, done.stdout
+    left = sorted(path.name for path in (recipe / "downloads").iterdir())
+    assert left == ["waves_yesno", "waves_yesno.tar.gz"]
+    assert len(list((recipe / "downloads" / "waves_yesno").iterdir())) == len(list(recordings.iterdir()))

@@ -15,6 +15,7 @@ if [[ -z $folder ]]; then
         mkdir -p $folder.part                             # whole or absent, whatever stops this
         tar -C $folder.part -xzf $archive
         mv $folder.part/waves_yesno $folder
+        rm -r $folder.part
     fi
 fi
 
