@@ -29,6 +29,9 @@ RENEW_SECONDS = 20.0
 STALE_SECONDS = 120.0
 """A holder paused for longer loses the lock to another machine, and exits when it resumes."""
 
+LOCK = ".lock"
+"""A folder to hold, in one whose other files are people's."""
+
 _SETTLE_SECONDS = 2.0
 _POLL_SECONDS = 1.0
 _NO_FLOCK = (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP, errno.EINVAL)

@@ -17,6 +17,7 @@ from typing import Any, NamedTuple
 from asr_topdown import files
 from asr_topdown.audio import Clip
 from asr_topdown.engines.job import Engine
+from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.engines.parts import run_parts
 from asr_topdown.features import content, store
 from asr_topdown.features.extraction import Entry, Extracted, Part, extract, joined
@@ -85,9 +86,27 @@ def dump(
     _check_own(folder / "feats.scp")
     key = _key(clips, fbank, deltas, folder / store.ARKS)
     known = _known(folder, key)
-    if known:
-        _refuse({}, known.dropped, known.remarks, strict=strict)
-        return known
+    if not known:
+        with held(folder / LOCK, f"features {folder}"):
+            known = _known(folder, key)  # now, if another process was making them
+            if not known:
+                return _made(clips, folder, key, fbank, deltas, nj, engine, strict=strict)
+    _refuse({}, known.dropped, known.remarks, strict=strict)
+    return known
+
+
+def _made(
+    clips: Mapping[str, Clip],
+    folder: Path,
+    key: str,
+    fbank: FbankOptions,
+    deltas: int,
+    nj: int,
+    engine: Engine | None,
+    *,
+    strict: bool,
+) -> Dumped:
+    """Compute the features and publish them."""
     parts = _parts(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
     found = _extracted(parts, folder, len(clips), engine, strict=strict)
     record = {
@@ -121,11 +140,6 @@ def _extracted(
 def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
     """Publish the features, unless the folder has the same; `record` describes how they were made."""
     entries = found.entries
-    if lost := [name for name in record["arks"] if not (folder / store.ARKS / name).is_file()]:
-        raise OSError(
-            f"{folder / store.ARKS / lost[0]}: removed: another process has made features there at the same "
-            "time; run the same command again"
-        )
     record |= {
         "entries": content.entries_hash({entry.utterance: entry.place for entry in entries}),
         "frames": sum(entry.frames for entry in entries),
@@ -258,6 +272,6 @@ def _publish(folder: Path, entries: Sequence[Entry], record: dict[str, Any]) -> 
 def _clear(folder: Path, arks: Sequence[str]) -> None:
     """Remove what is no longer needed: other archives, engines' jobs, the number of an attempt."""
     shutil.rmtree(folder / "jobs", ignore_errors=True)
-    files.remove_leftovers(folder)  # not what another process is writing at this moment
+    files.remove_leftovers(folder)
     store.remove_others(folder, arks)
     (folder / _ATTEMPT).unlink(missing_ok=True)

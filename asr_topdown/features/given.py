@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from asr_topdown import files
+from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.features import ark, content, store
 from asr_topdown.features.deltas import add_deltas
 from asr_topdown.features.dump import Dumped
@@ -42,10 +43,26 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
     places = {utterance: store.locate(entry, source) for utterance, entry in sorted(feats.items())}
     key = _key(places, source, dim, deltas)
     target = folder / store.ARKS / f"feats.{key}.1of1.ark"
+    if known := _known(folder, target, key):
+        return known
+    with held(folder / LOCK, f"features {folder}"):
+        # Known now, if another process was writing them.
+        return _known(folder, target, key) or _written(places, source, folder, target, key, dim, deltas)
+
+
+def _known(folder: Path, target: Path, key: str) -> Dumped | None:
+    """The folder's existing features, if they were made from the same source."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged
         kept = files.read_json(folder / RECORD)
         if target.is_file() and kept["key"] == key and content.tables_fit(folder, kept):
             return Dumped(kept["utterances"], kept["frames"], fresh=False)
+    return None
+
+
+def _written(
+    places: Mapping[str, str], source: Path, folder: Path, target: Path, key: str, dim: int, deltas: int
+) -> Dumped:
+    """Write the archive `target` and the tables."""
     found: dict[str, tuple[str, int]] = {}  # utterance -> place, frames
     with files.written_aside(target) as aside, open(aside, "wb") as file:
         for utterance, place in progress(list(places.items()), f"features {folder}", unit="utt"):

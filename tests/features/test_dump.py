@@ -4,8 +4,10 @@ import shutil
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import kaldiio
@@ -428,19 +430,27 @@ def test_what_another_process_is_writing_is_left_alone(clips: dict[str, Clip], t
         assert aside.exists()
 
 
-def test_an_archive_that_another_process_removed_is_no_feature(
-    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("deltas", [0, 1])
+def test_two_at_the_same_time_follow_each_other(
+    deltas: int, clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Of two with different options at the same time, each removes the other's archives when it is done."""
-    extracted = dump_module._extracted
+    """Equal ones compute once; of different ones each removes the other's archives when they are finished."""
+    extracted, (begun, go_on) = dump_module._extracted, (threading.Event(), threading.Event())
 
-    def and_another(*args: object, **kwargs: object) -> object:
-        found = extracted(*args, **kwargs)  # type: ignore[arg-type]
-        monkeypatch.undo()
-        dump(clips, tmp_path, fbank=FBANK, deltas=1)
-        return found
+    def wait(*args: object, **kwargs: object) -> object:
+        begun.set()
+        assert go_on.wait(60)
+        return extracted(*args, **kwargs)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(dump_module, "_extracted", and_another)
-    with pytest.raises(OSError, match="another process has made features there at the same time"):
-        dump(clips, tmp_path, fbank=FBANK)
-    assert all(feats.shape[1] == 2 * FBANK.dim for feats in contents(tmp_path).values())
+    monkeypatch.setattr(dump_module, "_extracted", wait)
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(dump, clips, tmp_path, fbank=FBANK)
+        assert begun.wait(60)
+        second = threads.submit(dump, clips, tmp_path, fbank=FBANK, deltas=deltas)
+        time.sleep(0.3)
+        assert not second.done()
+        go_on.set()
+        assert (first.result().fresh, second.result().fresh) == (True, deltas == 1)
+    found = contents(tmp_path)
+    assert list(found) == sorted(clips)
+    assert all(feats.shape[1] == (1 + deltas) * FBANK.dim for feats in found.values())
