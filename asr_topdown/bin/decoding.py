@@ -97,7 +97,7 @@ class Decoding:
         """The model's own configuration."""
         from asr_topdown import config as configuration
 
-        return configuration.load(self.model / "config.yaml", self.overrides)
+        return configuration.load_saved(self.model / "config.yaml", self.overrides)
 
     @property
     def reference(self) -> str:

@@ -92,7 +92,7 @@ def _holds_language_models(exp: Path) -> bool:
     """Whether the first network whose configuration can be read is one."""
     for path in sorted(exp.glob("nodes/*/config.yaml")):
         with contextlib.suppress(ValueError, OSError):  # another version's, or not yet written
-            return configuration.load(path).is_language_model
+            return configuration.load_saved(path).is_language_model
     return False
 
 

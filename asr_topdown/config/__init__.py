@@ -6,6 +6,6 @@ gives its path and the nearest known one.
 """
 
 from asr_topdown.config.config import Config
-from asr_topdown.config.reading import dump, files, load, parse
+from asr_topdown.config.reading import dump, files, load, load_saved, parse
 
-__all__ = ["Config", "dump", "files", "load", "parse"]
+__all__ = ["Config", "dump", "files", "load", "load_saved", "parse"]

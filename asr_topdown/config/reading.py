@@ -14,6 +14,8 @@ from asr_topdown.config.yaml_files import Document, Keys
 
 _LARGEST = 2**31 - 1
 """The largest valid count or size."""
+_LAST = "run"
+"""The section with which `dump` ends."""
 _ABSENT = object()
 
 
@@ -25,6 +27,19 @@ def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
         FileNotFoundError: if the file or one that it includes is missing.
     """
     return _configuration(yaml_files.read(Path(path)), overrides, str(path))
+
+
+def load_saved(path: Path | str, overrides: Sequence[str] = ()) -> Config:
+    """Read the output of `dump` in a model's folder: nothing that is missing there has a default.
+
+    Raises:
+        ValueError: also naming the file, if a crash of the machine has emptied or cut it.
+        FileNotFoundError: if it is missing.
+    """
+    document = yaml_files.read(Path(path))
+    if _LAST not in document.values:
+        raise ValueError(f"{path}: damaged: it ends before its last section, {_LAST}")
+    return _configuration(document, overrides, str(path))
 
 
 def parse(values: Mapping[str, Any], overrides: Sequence[str] = (), *, where: str = "config") -> Config:

@@ -70,7 +70,7 @@ def load_language_model(
     folder = Path(folder)
     if not (folder / "config.yaml").exists():
         raise ValueError(f"{folder}: not a model folder (no config.yaml)")
-    config = configuration.load(folder / "config.yaml")
+    config = configuration.load_saved(folder / "config.yaml")
     if not config.is_language_model:
         raise ValueError(f"{folder}: not a language model")
     dictionary = WordVocabulary.load(folder / "tokens.txt")

@@ -43,7 +43,7 @@ def load_trained(folder: Path | str, device: torch.device | str = "cpu") -> Trai
     """
     folder, device = Path(folder), torch.device(device)
     best_epoch(folder)
-    config = configuration.load(folder / "config.yaml")
+    config = configuration.load_saved(folder / "config.yaml")
     if config.is_language_model:
         raise ValueError(f"{folder}: a language model, which cannot recognise speech")
     vocabulary = Vocabulary.load(folder / "tokens.txt")
@@ -62,7 +62,7 @@ def content_hash(folder: Path | str) -> str:
     """
     folder = Path(folder)
     weights, units = model_weights(folder, best_epoch(folder)), folder / "tokens.txt"
-    parts = [configuration.load(folder / "config.yaml").hash_of("features", "text", "model")]
+    parts = [configuration.load_saved(folder / "config.yaml").hash_of("features", "text", "model")]
     for path in (weights, units, model_file(units), folder / "cmvn.ark"):
         if path.exists():
             parts.append(cached_file_hash(path))

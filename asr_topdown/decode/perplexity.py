@@ -75,7 +75,7 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
         ValueError: naming the file, if there is no finished language model, the text is empty or too short,
             or a word is not in the vocabulary.
     """
-    config = configuration.load(folder / "config.yaml")
+    config = configuration.load_saved(folder / "config.yaml")
     if not config.is_language_model:
         raise ValueError(f"{folder}: not a language model, so it has no perplexity")
     wanted = {

@@ -47,7 +47,7 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
         studies=studies,
         scores=found.scores,
         references=found.references,
-        notes=tuple(dict.fromkeys([*notes, *found.notes])),
+        notes=tuple(dict.fromkeys([*notes, *settings.notes, *found.notes])),
         commands=journal.recorded(store.root),
     )
 
@@ -56,19 +56,23 @@ class _Settings:
     """Reads config.yaml files, each distinct text once: the nodes of an experiment mostly share one."""
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
         self._known: dict[str, tuple[Config, str] | None] = {}
 
     def read(self, path: Path) -> tuple[Config | None, str]:
-        """The configuration and all its settings as YAML; None and "" if it does not exist, or was written
-        by another version of this package.
+        """The configuration and all its settings as YAML; None and "" if it does not exist, or, with a note,
+        if it is damaged or was written by another version of this package.
         """
         try:
             text = path.read_text(encoding="utf-8")
             if text not in self._known:
                 self._known[text] = None
-                config = configuration.load(path)
+                config = configuration.load_saved(path)
                 self._known[text] = config, configuration.dump(config)
-        except (OSError, ValueError):
+        except OSError:
+            return None, ""
+        except ValueError as error:
+            self.notes.append(f"A training's settings are not shown: {str(error).splitlines()[0]}.")
             return None, ""
         return self._known[text] or (None, "")
 

@@ -86,7 +86,7 @@ def check_kind(experiment: Experiment, parent: Path) -> None:
     """Raise ValueError if a recogniser is to start from a language model's folder, or vice versa."""
     path = parent / "config.yaml"
     kinds = {True: "a language model", False: "a recogniser"}
-    theirs, ours = configuration.load(path).is_language_model, experiment.config.is_language_model
+    theirs, ours = configuration.load_saved(path).is_language_model, experiment.config.is_language_model
     if theirs != ours:
         raise ValueError(f"{path}: {kinds[theirs]}, and this configuration is of {kinds[ours]}")
 
@@ -110,7 +110,9 @@ def check_features(experiment: Experiment, parent: Path) -> None:
 
 def differences(experiment: Experiment, parent: Path, section: str) -> list[str]:
     """The settings of `section` that differ in a network's configuration: "... is 4 there and 5 here"."""
-    theirs = _flat(configuration.load(parent / "config.yaml").at(section).model_dump(mode="json"), section)
+    theirs = _flat(
+        configuration.load_saved(parent / "config.yaml").at(section).model_dump(mode="json"), section
+    )
     ours = _flat(experiment.config.at(section).model_dump(mode="json"), section)
     return [
         f"{key} is {theirs.get(key)} there and {ours.get(key)} here"
@@ -147,7 +149,7 @@ def same_units(experiment: Experiment, parent: Path) -> bool:
 
 def _kept_weights(folder: Path, epoch: int) -> Path:
     path = weights_of_epoch(folder, epoch)
-    kept = "all" if path.exists() else configuration.load(folder / "config.yaml").run.keep_epochs
+    kept = "all" if path.exists() else configuration.load_saved(folder / "config.yaml").run.keep_epochs
     if kept != "all" and best_epoch(folder) != epoch:
         raise ValueError(
             f"{path}: no such weights: it was trained with run.keep_epochs: {kept}; delete {folder} to train "

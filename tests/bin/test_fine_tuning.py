@@ -478,7 +478,7 @@ def test_a_language_model_is_no_start_for_a_recogniser(
 ) -> None:
     copied = tmp_path / "copied"
     shutil.copytree(source, copied)
-    (copied / "config.yaml").write_text("model: {kind: awd_lstm}\ntrain: {metric: loss}\n")
+    (copied / "config.yaml").write_text("model: {kind: awd_lstm}\ntrain: {metric: loss}\nrun: {}\n")
     assert "config.yaml: a language model, and this configuration is of a recogniser" in here.error(
         capsys, "--init", copied
     )

@@ -174,6 +174,9 @@ def test_what_is_no_language_model(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not a finished model"):
         load_language_model(folder, VOCABULARY)
     (folder / "config.yaml").write_text("")
+    with pytest.raises(ValueError, match=r"config.yaml: damaged: it ends before its last section, run"):
+        load_language_model(folder, VOCABULARY)
+    (folder / "config.yaml").write_text("run: {}\n")
     with pytest.raises(ValueError, match=f"{folder}: not a language model"):
         load_language_model(folder, VOCABULARY)
 

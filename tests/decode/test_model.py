@@ -13,7 +13,7 @@ from torch import Tensor
 
 from asr_topdown import config as configuration
 from asr_topdown.build import fresh_model
-from asr_topdown.decode.model import load_trained
+from asr_topdown.decode.model import content_hash, load_trained
 from asr_topdown.text import Vocabulary
 from asr_topdown.weights import load_weights, save_state, save_weights, weight_shapes, weights_hash
 
@@ -95,3 +95,15 @@ def test_a_folder_whose_name_is_not_utf8_is_read(folder: Path, tmp_path: Path) -
     for read in (load_weights, weight_shapes):
         with pytest.raises(ValueError, match="truncated or corrupt weights"):
             read(weights)
+
+
+@pytest.mark.parametrize("share", [0, 0.3, 0.6, 0.9])
+def test_a_configuration_that_a_crash_has_cut_is_not_one_of_defaults(folder: Path, share: float) -> None:
+    path, known = folder / "config.yaml", content_hash(folder)
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[: int(share * len(lines))]))
+    for read in (load_trained, content_hash):
+        with pytest.raises(ValueError, match=rf"{path}: damaged: it ends before its last section, run$"):
+            read(folder)
+    path.write_text("".join(lines))
+    assert content_hash(folder) == known

@@ -100,10 +100,16 @@ def test_no_experiment_at_all(tmp_path):
 def test_a_training_without_its_configuration(experiment):
     node = Store(experiment).nodes()[0]
     path = Store(experiment).node_dir(node) / "config.yaml"
-    path.write_text("train: {no_such_key: 1}\n")  # of another version
-    assert collect(experiment).trainings[node.id].config == ""
+    path.write_text("train: {no_such_key: 1}\nrun: {}\n")  # of another version
+    found = collect(experiment)
+    assert found.trainings[node.id].config == ""
+    said = "A training's settings are not shown: "
+    assert found.notes[-1].startswith(f"{said}{path}:1: unknown key train.no_such_key")
+    path.write_text("")  # by a crash of the machine
+    assert collect(experiment).notes[-1] == f"{said}{path}: damaged: it ends before its last section, run."
     path.unlink()
-    assert collect(experiment).trainings[node.id].config == ""
+    found = collect(experiment)
+    assert (found.trainings[node.id].config, found.notes) == ("", ())
 
 
 def test_a_bad_record_is_named(experiment):

@@ -46,7 +46,7 @@ def pretend(store: Store, node: Node, text: np.ndarray) -> None:
             lines.append({"kind": "epoch", "epoch": i, "step": i, **values, "best": True, "seconds": 1.0})
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
         (folder / "config.yaml").write_text(
-            "model: {kind: awd_lstm, num_layers: 1, embedding_size: 4}\ntrain: {metric: loss}\n"
+            "model: {kind: awd_lstm, num_layers: 1, embedding_size: 4}\ntrain: {metric: loss}\nrun: {}\n"
         )
         text_size = {"name": "train.txt", "utterances": 0, "words": 900, "hours": 0.0}
         about = {

@@ -40,7 +40,7 @@ def run(store: Store, which: str, search: str = "greedy", **options: object) -> 
                     train(store, node)
                     decode(store.root, node)
                     folder = store.node_dir(node)
-                    settings = f"model: {MODELS[which]}\ntrain: {{metric: cer}}\n"
+                    settings = f"model: {MODELS[which]}\ntrain: {{metric: cer}}\nrun: {{}}\n"
                     (folder / "config.yaml").write_text(settings)
                     layers = [["encoder", 100 if which == "A" else 900], ["softmax", 30]]
                     (folder / "about.json").write_text(json.dumps({**ABOUT, "layers": layers}))
@@ -93,7 +93,7 @@ def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> No
         parts = {"SWBD": score, "CallHome": {**score, "rate": 0.5}, "all": score}
         (folder / "hub5.json").write_text(json.dumps({"scores": parts, "text": file_hash(folder / "text")}))
     for path in swbd.glob("nodes/*/config.yaml"):
-        path.write_text(f"model: {TRANSFORMER}\ntext: {{unit: bpe, vocab_size: 30}}\n")
+        path.write_text(f"model: {TRANSFORMER}\ntext: {{unit: bpe, vocab_size: 30}}\nrun: {{}}\n")
     found = collect(swbd)
     (table,) = [part for part in build(found) if getattr(part, "name", "") == "paper-A"]
     node = found.studies["A"][0].steps[0].node

@@ -77,7 +77,7 @@ def train(store, node):
                 }
             )
         (folder / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
-        (folder / "config.yaml").write_text(f"model: {MODEL}\ntrain: {{metric: cer}}\n")
+        (folder / "config.yaml").write_text(f"model: {MODEL}\ntrain: {{metric: cer}}\nrun: {{}}\n")
         (folder / "about.json").write_text(json.dumps(ABOUT))
         metrics = {"dev_cer": error, "dev_wer": 0.5, "dev_loss": 30.0}
         store.finish(Outcome(node=node, error=error, best_epoch=6, epochs=8, seconds=72.0, metrics=metrics))
