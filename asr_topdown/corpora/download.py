@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asr_topdown import files
+from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.progress import progress
 
 _CHUNK = 1 << 16
@@ -169,6 +170,25 @@ def first_that_works(what: str, sources: Sequence[Callable[[], None]], advice: s
     raise OSError(f"cannot get {what}: {'; '.join(failures)}. {advice}")
 
 
+def fill(folder: Path, what: str, sources: Sequence[Callable[[], None]], advice: str) -> None:
+    """Create `folder`, unless it exists, by the first source that works; one process at a time.
+
+    Args:
+        folder: the target, created by a source.
+        what: its name, for errors.
+        sources: to try in order.
+        advice: what to do if none works.
+
+    Raises:
+        OSError: as `first_that_works`.
+    """
+    if folder.exists():
+        return
+    with held(folder.parent / LOCK, f"download {folder}"):
+        if not folder.exists():  # nor made by a process that had the lock
+            first_that_works(what, sources, advice)
+
+
 def archive(
     folder: Path,
     addresses: Sequence[str],
@@ -189,7 +209,7 @@ def archive(
         check: see `unpack`.
 
     Raises:
-        OSError: as in `first_that_works`.
+        OSError: as `fill`.
     """
 
     def source(address: str) -> None:
@@ -197,5 +217,4 @@ def archive(
         fetch(address, packed, checksum)
         unpack(packed, folder, check)
 
-    if not folder.exists():
-        first_that_works(what, [functools.partial(source, address) for address in addresses], advice)
+    fill(folder, what, [functools.partial(source, address) for address in addresses], advice)

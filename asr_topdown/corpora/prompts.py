@@ -116,9 +116,8 @@ def prepare(
 def fetch(downloads: Path, language: str) -> Path:
     """Return the folder with wavs and transcripts under `downloads`, downloading it if it is missing."""
     folder = downloads.resolve() / f"asterisk-core-sounds-{language}-wav"
-    if not folder.exists():
-        sources = (lambda: _from_project(folder, language), lambda: _from_debian(folder, language))
-        download.first_that_works("the Asterisk core sounds", sources, ADVICE.format(language))
+    sources = (lambda: _from_project(folder, language), lambda: _from_debian(folder, language))
+    download.fill(folder, "the Asterisk core sounds", sources, ADVICE.format(language))
     return folder
 
 

@@ -132,8 +132,7 @@ def fetch(downloads: Path) -> Path:
         lambda: _fill(folder, _from_texts),
         lambda: _fill(folder, _from_parquet),
     )
-    if not folder.exists():
-        download.first_that_works("WikiText-2", sources, ADVICE)
+    download.fill(folder, "WikiText-2", sources, ADVICE)
     return folder
 
 

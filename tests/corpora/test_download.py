@@ -11,6 +11,8 @@ import subprocess
 import sys
 import tarfile
 import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -164,6 +166,26 @@ def test_the_first_source_that_works_is_enough():
     assert done == [1]
     with pytest.raises(OSError, match=r"cannot get x: it rains; it rains. Stay home\.$"):
         download.first_that_works("x", [fail, fail], "Stay home.")
+
+
+def test_two_at_once_download_but_once(tmp_path):
+    done, begun, go_on = [], threading.Event(), threading.Event()
+
+    def source():
+        begun.set()
+        assert go_on.wait(60)
+        done.append(1)
+        (tmp_path / "x").mkdir()
+
+    with ThreadPoolExecutor() as threads:
+        first = threads.submit(download.fill, tmp_path / "x", "x", [source], "Stay home.")
+        assert begun.wait(60)
+        second = threads.submit(download.fill, tmp_path / "x", "x", [source], "Stay home.")
+        time.sleep(0.3)
+        assert not second.done()
+        go_on.set()
+        assert (first.result(), second.result()) == (None, None)
+    assert done == [1]
 
 
 @pytest.fixture
