@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import shutil
 import sys
 from collections.abc import Collection, Generator, Iterator, Mapping
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from asr_topdown.decode.parts import Decoded
     from asr_topdown.engines.job import Engine
     from asr_topdown.text import Vocabulary
+
+log = logging.getLogger(__name__)
 
 HELP = "transcribe data directories with one model or with every model of an experiment"
 EXAMPLE = """
@@ -62,6 +65,8 @@ def run(args: argparse.Namespace) -> None:
     ]
     for one in everything:
         one.check()
+    for line in dict.fromkeys(line for one in everything for line in one.unread):
+        log.warning(line)
     todo = []
     for one in everything:
         if one.is_done():

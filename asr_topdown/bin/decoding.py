@@ -105,6 +105,13 @@ class Decoding:
         return str(self.data.folder / "text")
 
     @property
+    def unread(self) -> list[str]:
+        """Lines on settings of decoding that have no effect."""
+        from asr_topdown.config.unread import unread
+
+        return unread(self.config.model_copy(update={"decode": self.decode}), "decode")
+
+    @property
     def decode(self) -> "DecodeConfig":
         """The settings: the given ones, or else the model's own."""
         return self.wanted or self.config.decode

@@ -5,7 +5,7 @@ import contextlib
 import logging
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -139,9 +139,12 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
-def check_units(args: argparse.Namespace, experiments: "Iterable[Experiment]") -> None:
-    """Reject units of another language before training, and log what becomes `<unk>`."""
-    remarks = [remark for experiment in experiments for remark in experiment.check_units()]
+def check_experiments(args: argparse.Namespace, experiments: "Sequence[Experiment]") -> None:
+    """Before training, reject units of another language, log what becomes `<unk>` and what has no effect."""
+    from asr_topdown.config.unread import unread
+
+    remarks = unread(experiments[0].config, "text", "train", "decode")
+    remarks += [remark for experiment in experiments for remark in experiment.check_units()]
     if not _starts_ddp(args):  # whose processes will log it
         for remark in dict.fromkeys(remarks):
             log.warning(remark)

@@ -1,9 +1,12 @@
 """`asr-topdown tokens`: the output units of a recogniser, from the transcripts it is trained on."""
 
 import argparse
+import logging
 from pathlib import Path
 
 from asr_topdown.bin import options
+
+log = logging.getLogger(__name__)
 
 HELP = "list the output units (characters, words or subwords) of the training transcripts"
 EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --out data/tokens.txt"
@@ -23,9 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from asr_topdown import datadir
+    from asr_topdown.config.unread import unread
     from asr_topdown.text import Vocabulary
 
-    text = options.read_config(args).text
+    config = options.read_config(args)
+    for line in unread(config, "text"):
+        log.warning(line)
+    text = config.text
     texts = datadir.read_transcripts(args.train / "text")
     try:
         vocabulary = Vocabulary.build(texts.values(), text.unit, text.vocab_size)

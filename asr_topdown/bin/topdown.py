@@ -156,7 +156,7 @@ def _drive(
 
     others = [dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)]
     experiments = [experiment, *others]
-    options.check_units(args, experiments)
+    options.check_experiments(args, experiments)
     options.start_ddp(args)
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:

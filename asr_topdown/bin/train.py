@@ -81,7 +81,7 @@ def run(args: argparse.Namespace) -> None:
         _finish(_train_elsewhere(args, asked), store, args.link)
         return
     experiment = _experiment(args, asked)
-    options.check_units(args, [experiment])
+    options.check_experiments(args, [experiment])
     node = _node(args, experiment, asked.train, store)
     options.start_ddp(args)
     with distributed.join(args.device) as world:
@@ -164,7 +164,7 @@ def _train_elsewhere(args: argparse.Namespace, asked: "Config") -> "Outcome":
     from asr_topdown.study.worker import train_node
 
     experiment = _experiment(args, asked)
-    options.check_units(args, [experiment])
+    options.check_experiments(args, [experiment])
     store = Store(args.exp, models=_models(asked), decoder=decoder_of(experiment))
     node = _node(args, experiment, asked.train, store)
     train = functools.partial(train_node, experiments=(experiment,), store=store)

@@ -193,6 +193,18 @@ def test_what_a_model_cannot_do_is_one_line(
         assert problem in error[0]
 
 
+def test_a_beam_without_a_search_is_told(
+    models: dict[str, Path], data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    for method, lines in (("greedy", 1), ("attention", 0)):
+        caplog.clear()
+        assert decode(models["attention"], data, tmp_path, f"method={method}", "beam=7") == 0
+        told = [
+            one for one in caplog.messages if one.startswith("decode.beam: 7 has no effect with decode.met")
+        ]
+        assert len(told) == lines
+
+
 def test_a_beam_asked_for_by_its_width(models: dict[str, Path]) -> None:
     for name, method in (("ctc", "prefix_beam"), ("attention", "joint_beam")):
         model = load_trained(models[name])

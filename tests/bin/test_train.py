@@ -100,8 +100,11 @@ def test_a_training_that_diverges_names_a_dev_utterance(
     data: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rates = ["train.optimizer.lr=1e38", "train.optimizer.name=sgd", "train.grad_clip=.inf"]
-    assert main.main(arguments(data, *(f"--set={one}" for one in rates))) == 1
-    said = errors(capsys.readouterr().err)
+    vain = "train.lr_schedule.warmup_steps=9"
+    assert main.main(arguments(data, *(f"--set={one}" for one in (*rates, vain)))) == 1
+    err = capsys.readouterr().err
+    assert err.count("warmup_steps: 9 has no effect with train.lr_schedule.name: constant") == 1
+    said = errors(err)
     assert len(said) == 1
     assert re.search(
         r"error: dev set: utterance \S*\d: its log-probabilities hold NaN: .* lower train\.opt", said[0]

@@ -1,0 +1,63 @@
+"""Settings that another one leaves without effect are reported, and no others."""
+
+from pathlib import Path
+
+import pytest
+
+from asr_topdown import config
+from asr_topdown.config.unread import READ_WITH, unread
+
+REPOSITORY = Path(__file__).parents[2]
+SECTIONS = ("text", "train", "decode")
+
+
+@pytest.mark.parametrize(
+    ("override", "lines"),
+    [
+        (
+            "train.lr_schedule.warmup_steps=4000",
+            [
+                "train.lr_schedule.warmup_steps: 4000 has no effect with train.lr_schedule.name: constant; "
+                "it is for noam, warmup"
+            ],
+        ),
+        (
+            "decode={beam: 20, length_penalty: 0.5}",
+            [
+                "decode.beam: 20 has no effect with decode.method: greedy; "
+                "it is for prefix_beam, joint_beam, attention, transducer_beam",
+                "decode.length_penalty: 0.5 has no effect with decode.method: greedy; "
+                "it is for joint_beam, attention, transducer_beam",
+            ],
+        ),
+        (
+            "text.vocab_size=1000",
+            ["text.vocab_size: 1000 has no effect with text.unit: char; it is for bpe, unigram"],
+        ),
+        ("train.optimizer={name: sgd, momentum: 0.9}", []),
+        ("train.lr_schedule={name: warmup, warmup_steps: 4000}", []),
+        ("decode={method: prefix_beam, beam: 20}", []),
+        ("text={unit: bpe, vocab_size: 1000}", []),
+    ],
+)
+def test_what_has_no_effect_is_told(override: str, lines: list[str]) -> None:
+    assert unread(config.parse({}, [override]), *SECTIONS) == lines
+    assert unread(config.parse({}, [override]), "model") == []
+
+
+def test_every_setting_choice_and_value_exists() -> None:
+    for setting, (choice, values) in READ_WITH.items():
+        assert config.parse({}).at(setting) is not None
+        for value in values:
+            assert config.parse({}, [f"{choice}={value}"]).at(choice) == value
+
+
+@pytest.mark.parametrize(
+    "path", sorted((REPOSITORY / "egs").glob("*/conf/*.yaml")), ids=lambda path: path.name
+)
+def test_recipes_set_nothing_in_vain(path: Path) -> None:
+    try:
+        loaded = config.load(path)
+    except ValueError:  # a piece for other configurations
+        return
+    assert unread(loaded, *SECTIONS) == []
