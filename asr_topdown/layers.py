@@ -116,15 +116,17 @@ def group_names(names: Sequence[str], groups: Mapping[str, Sequence[str]]) -> li
     """
     group_of: dict[str, str] = {}
     for group, members in groups.items():
-        select(names, members, what=f"groups.{group}")
+        select(names, members, what=f"schedule.groups.{group}")
         positions = sorted(names.index(member) for member in members)
         if not positions or positions != list(range(positions[0], positions[-1] + 1)):
             raise ValueError(
-                f"groups.{group}: the layers {list(members)} are not neighbours in {list(names)}"
+                f"schedule.groups.{group}: the layers {list(members)} are not neighbours in {list(names)}"
             )
         for member in members:
             if member in group_of:
-                raise ValueError(f"groups: layer {member!r} is in both {group_of[member]!r} and {group!r}")
+                raise ValueError(
+                    f"schedule.groups: layer {member!r} is in both {group_of[member]!r} and {group!r}"
+                )
             group_of[member] = group
     blocks: dict[tuple[str, bool], tuple[str, ...]] = {}
     for name in names:

@@ -1,6 +1,7 @@
 """From YAML to a `Config` and back; errors name file, line and key."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ _LARGEST = 2**31 - 1
 _LAST = "run"
 """The section with which `dump` ends."""
 _ABSENT = object()
+_WHY = re.compile(", (unable to parse string as .*|got a number with a fractional part)$")
+"""What pydantic adds to a message, which tells no more than the value."""
 
 
 def load(path: Path | str, overrides: Sequence[str] = ()) -> Config:
@@ -81,13 +84,24 @@ def _configuration(document: Document, overrides: Sequence[str], where: str) -> 
     try:
         config = Config.model_validate(document.values)
     except ValidationError as error:
-        problems = [_explained(problem, document.values) for problem in _causes(error)]
+        problems = _one_each(_explained(problem, document.values) for problem in _causes(error))
     else:
         problems = list(_misread(document.values, config, ()))
         if not problems:
             return config
     lines = [f"{_place(keys, document.places, where)}: {text}" for keys, text in problems]
     raise ValueError("\n".join(dict.fromkeys(lines)))
+
+
+def _one_each(problems: Iterable[tuple[Keys, str]]) -> list[tuple[Keys, str]]:
+    """The problems, with those of a value that may be of several types as one: "must be A or B, got C"."""
+    found: list[tuple[Keys, str]] = []
+    for keys, text in problems:
+        other = text.partition(": must be ")[2]
+        if other and found and found[-1][0] == keys:
+            text = f"{found.pop()[1].rpartition(', got ')[0]} or {other}"
+        found.append((keys, text))
+    return found
 
 
 def _causes(error: ValidationError) -> list[Any]:
@@ -134,7 +148,7 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
     """The key of one of pydantic's errors, and what is wrong with it."""
     keys = _keys(problem["loc"], given)
     dotted = "".join(f"{key}." for key in keys).removesuffix(".")
-    kind, message = problem["type"], problem["msg"].removeprefix("Value error, ")
+    kind = problem["type"]
     if kind in ("extra_forbidden", "unexpected_keyword_argument"):
         return keys, f"unknown key {dotted}{hint(keys, Config)}"
     if kind in ("union_tag_invalid", "union_tag_not_found"):
@@ -146,21 +160,29 @@ def _explained(problem: Any, given: Any) -> tuple[Keys, str]:
         return (*keys, tag), f"{dotted}.{tag}: must be one of {allowed}, got {context['tag']!r}"
     prefix = f"{dotted}: " if dotted else ""
     if kind == "value_error":
-        return keys, prefix + message
-    if kind in ("model_type", "dataclass_type", "model_attributes_type", "dict_type"):
-        message = "must be a section (key: value)"
+        return keys, prefix + problem["msg"].removeprefix("Value error, ")
     if kind == "tuple_type":
         places = list(problem["input"]) if isinstance(problem["input"], Mapping) else []
         if places and all(place.isdigit() for place in places):
             return keys, f"{prefix}has no item {places[0]} (the first is 0)"
-        message = "must be a list"
+    return keys, f"{prefix}{_wanted(kind, problem)}, got {_shown(problem['input'])}"
+
+
+def _wanted(kind: str, problem: Any) -> str:
+    """What pydantic expected, in the words of this project."""
+    if kind in ("model_type", "dataclass_type", "model_attributes_type", "dict_type"):
+        return "must be a section (key: value)"
+    if kind == "tuple_type":
+        return "must be a list"
+    if kind.startswith("bool_"):
+        return "must be true or false"
     if kind in ("too_short", "too_long"):
         end, limit = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
-        message = f"must hold at {end} {problem['ctx'][limit]}"
+        return f"must hold at {end} {problem['ctx'][limit]}"
     if kind == "missing":
-        message = "has too few items" if isinstance(problem["input"], list) else "must be given"
-    message = message.replace("Input should be", "must be")
-    return keys, f"{prefix}{message}, got {_shown(problem['input'])}"
+        return "has too few items" if isinstance(problem["input"], list) else "must be given"
+    message = _WHY.sub("", problem["msg"].replace("Input should be", "must be"))
+    return message.replace("a valid integer", "a whole number").replace("a valid number", "a number")
 
 
 def _keys(loc: Sequence[str | int], given: Any) -> Keys:

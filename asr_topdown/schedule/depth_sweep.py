@@ -199,7 +199,8 @@ def _fresh(study: Study, settings: DepthSweepSettings) -> tuple[str, ...]:
     names = bottom(study.blocks, len(study.blocks))
     if unknown := [name for name in settings.fresh if name not in names]:
         raise ValueError(
-            f"depth_sweep.fresh: no layer is called {', '.join(unknown)}; the layers are {', '.join(names)}"
+            f"schedule.depth_sweep.fresh: no layer is called {', '.join(unknown)}; "
+            f"the layers are {', '.join(names)}"
         )
     return settings.fresh
 
@@ -243,7 +244,9 @@ def _rivals(study: Study, settings: DepthSweepSettings, tuned: _Arm) -> Iterator
     blocks, fresh = study.blocks, tuned.fresh
     depths = range(len(blocks)) if settings.rival_depths is None else settings.rival_depths
     if wrong := [depth for depth in depths if not 0 <= depth < len(blocks)]:
-        raise ValueError(f"depth_sweep.rival_depths: must be from 0 to {len(blocks) - 1}, got {wrong[0]}")
+        raise ValueError(
+            f"schedule.depth_sweep.rival_depths: must be from 0 to {len(blocks) - 1}, got {wrong[0]}"
+        )
     for tuning in settings.rivals:
         for depth in depths:
             frozen = tuple(name for name in bottom(blocks, depth) if name not in fresh)

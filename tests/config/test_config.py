@@ -26,6 +26,12 @@ def write(path: Path, text: str) -> Path:
             r"unknown key features\.fbank\.num_mel; did you mean features\.fbank\.num_mels\?",
         ),
         ("train: {epochs: many}", r"c\.yaml:1: train\.epochs: .*got 'many'"),
+        ("train: {epochs: 1.5}", r"c\.yaml:1: train\.epochs: must be a whole number, got 1\.5$"),
+        ("train: {compile: maybe}", r"c\.yaml:1: train\.compile: must be true or false, got 'maybe'$"),
+        (
+            "schedule: {source_seed: other}",
+            r"^\S+c\.yaml:1: schedule\.source_seed: must be a whole number or 'same' or 'next', got 'other'$",
+        ),
         ("train: {epochs: 0}", r"c\.yaml:1: train\.epochs: .*got 0"),
         ("model: {ctc: {weight: 2}}", r"c\.yaml:1: model\.ctc\.weight: .*got 2"),
         (
