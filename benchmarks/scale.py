@@ -120,7 +120,7 @@ def _write_training(folder: Path, epochs: int) -> None:
         record = {"kind": "epoch", "epoch": epoch, "step": 20 * epoch, **values, "best": True, "seconds": 9.0}
         lines.append(json.dumps(record) + "\n")
     (folder / "metrics.jsonl").write_text("".join(lines))
-    (folder / "config.yaml").write_text("model: {encoder: [{kind: blstm}], ctc: {}}\n")
+    (folder / "config.yaml").write_text("model: {encoder: [{kind: blstm}], ctc: {}}\nrun: {}\n")
     layers = [[f"blstm.{number}", 100] for number in range(LAYERS)]
     sizes = {"name": "train", "utterances": 40, "words": 80, "hours": 0.05}
     about = {"layers": layers, "train": sizes, "dev": sizes, "machine": "made up"}

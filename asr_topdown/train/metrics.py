@@ -1,12 +1,14 @@
 """The records of a training run: JSON lines for programs, TensorBoard for people."""
 
+import contextlib
 import json
 import shutil
+import threading
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asr_topdown.files import write_text
+from asr_topdown.files import cannot_write, write_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -35,17 +37,26 @@ class MetricsLog:
             ]
             write_text(self.path, "".join(f"{line}\n" for line in kept) if resume_after else "")
         self._file = self.path.open("a", encoding="utf-8")
-        self._board = _board(folder / "tb", resume_after)
+        self._board_folder = folder / "tb"
+        self._board = _board(self._board_folder, resume_after)
 
     def __enter__(self) -> "MetricsLog":
+        self._hook, threading.excepthook = threading.excepthook, self._uncaught
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._file is not None:
-            self._file.close()
-            self._board.close()
+        try:
+            if self._file is not None:
+                with contextlib.suppress(OSError):  # each record was flushed, or its writing was the error
+                    self._file.close()
+                self._board.close()
+        except OSError as problem:
+            if error is None:
+                raise cannot_write(self._board_folder, problem) from problem
+        finally:
+            threading.excepthook = self._hook
 
     def write(self, kind: str, *, epoch: int, step: int, **values: Any) -> None:
         """Add one record; numbers go to TensorBoard as `kind/name` at `step`."""
@@ -55,10 +66,20 @@ class MetricsLog:
             self._file.write(json.dumps({"kind": kind, "epoch": epoch, "step": step, **values}) + "\n")
             self._file.flush()
         except OSError as error:
-            raise OSError(error.errno, f"cannot write {self.path}: {error.strerror}") from error
-        for name, value in values.items():
-            if isinstance(value, (int, float)) and not isinstance(value, bool):
-                self._board.add_scalar(f"{kind}/{name}", value, step)
+            raise cannot_write(self.path, error) from error
+        try:
+            for name, value in values.items():
+                if isinstance(value, (int, float)) and not isinstance(value, bool):
+                    self._board.add_scalar(f"{kind}/{name}", value, step)
+        except OSError as error:
+            raise cannot_write(self._board_folder, error) from error
+
+    def _uncaught(self, told: threading.ExceptHookArgs) -> None:
+        """Leave out the traceback of TensorBoard's thread, whose error the next call of it raises again."""
+        if not (
+            isinstance(told.exc_value, OSError) and type(told.thread).__module__.startswith("tensorboard")
+        ):
+            self._hook(told)
 
 
 def _board(folder: Path, resume_after: int) -> "SummaryWriter":
