@@ -1,6 +1,7 @@
 """`asr-topdown align`: the times of the words of known transcripts."""
 
 import argparse
+import logging
 import sys
 from collections import defaultdict
 from collections.abc import Iterable
@@ -9,11 +10,13 @@ from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import data_sets
-from asr_topdown.logs import log_to_stderr
+from asr_topdown.logs import first_of, log_to_stderr
 
 if TYPE_CHECKING:
     from asr_topdown.datadir import DataDir
     from asr_topdown.transcription.forced import Aligned
+
+log = logging.getLogger(__name__)
 
 HELP = "align the words of data directories with their audio, by a network's CTC output (forced alignment)"
 EXAMPLE = """
@@ -95,6 +98,14 @@ def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
     datadir.write_table(target / "scores", scores)
     for recording, own in tiers.items():
         files.write_text(target / "textgrid" / f"{recording}.TextGrid", text_grid(own, ends[recording]))
+    # People correct these files by hand: none is removed.
+    others = {path.stem for path in (target / "textgrid").glob("*.TextGrid")} - tiers.keys()
+    if others:
+        log.warning(
+            "%s: left there, and not of recordings aligned now: %s",
+            target / "textgrid",
+            first_of(sorted(others), 3),
+        )
 
 
 def _place(data: "DataDir", utterance: str) -> tuple[str, float, float]:

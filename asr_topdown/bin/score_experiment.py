@@ -105,11 +105,17 @@ def _scored(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
 
 
 def _write(folder: Path, kept: Mapping[str, str]) -> None:
-    """Write the scores, or print a warning if the experiment is read-only."""
+    """Write the scores, or print a warning if the experiment is read-only.
+
+    Raises:
+        OSError: naming the file, if the disk is full: old scores are left.
+    """
     try:
         for name, text in kept.items():
             files.write_text(folder / name, text)
     except OSError as error:
+        if error.errno in files.NO_ROOM:
+            raise
         log.warning("the scores are not kept: %s", files.explain(error))
     else:
         print(f"written to {folder}")

@@ -1,6 +1,8 @@
 """`asr-topdown score --exp`: its output for every study, and its files."""
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -86,6 +88,18 @@ def test_an_experiment_that_cannot_be_written_to_is_scored(experiment, reference
     assert score(experiment, reference) == 0
     assert "study, seed 1: joint" in capsys.readouterr().out
     assert "the scores are not kept: " in caplog.text
+
+
+def test_a_full_disk_is_an_error_after_the_scores(experiment, reference, capsys, monkeypatch):
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", fail)
+    assert score(experiment, reference) == 1
+    shown, error = capsys.readouterr()
+    assert "study, seed 1: joint" in shown
+    path = experiment / "results" / "test" / "alignments" / "study_greedy_seed1_joint.txt"
+    assert f"error: cannot write {path}: No space left on device (make room and run" in error
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -196,6 +196,18 @@ def test_align_finds_each_word_where_it_was_put(toy, tmp_path, capsys):
     assert 'name = "toy - units"' in text
 
 
+def test_what_is_left_of_recordings_that_are_gone_is_said(toy, tmp_path, capsys):
+    """It may have been corrected by hand, and stays."""
+    dev = toy.root / "data" / "dev"
+    old = tmp_path / "dev" / "textgrid" / "gone.1.TextGrid"
+    old.parent.mkdir(parents=True)
+    old.write_text("by hand")
+    assert main(["align", str(dev), "--model", str(toy.model), "--out", str(tmp_path)]) == 0
+    assert old.read_text() == "by hand"
+    said = f"{old.parent}: left there, and not of recordings aligned now: gone.1\n"
+    assert capsys.readouterr().err.endswith(said)
+
+
 def test_alignments_of_two_directories_of_one_name_are_refused(toy, tmp_path, capsys):
     dev = toy.root / "data" / "dev"
     (tmp_path / "other").mkdir()
