@@ -20,7 +20,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asr_topdown.engines.lock import held, is_held
-from asr_topdown.files import read_json, remove_leftovers, write_json
+from asr_topdown.files import explain, read_json, remove_leftovers, write_json
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.results import result_from_json, result_to_json
@@ -91,8 +91,7 @@ class Store:
         """The outcome of a finished node; None while it is not finished.
 
         Raises:
-            ValueError: one line naming the file, if done.json or node.json is damaged or belongs to another
-                node.
+            ValueError: one line naming the file, if done.json is damaged or node.json is of another node.
         """
         path = self.node_dir(node) / "done.json"
         if not path.exists():
@@ -209,7 +208,14 @@ class Store:
         return sorted(path.stem for path in self.root.glob("results/*.json"))
 
     def _check_same(self, path: Path, node: Node) -> None:
-        if read_node(path) != node:
+        """Refuse another node's node.json; write one that a crash has damaged, or that is gone, again."""
+        try:
+            found = read_node(path)
+        except (FileNotFoundError, ValueError) as error:
+            log.warning("%s; written again, since its folder's name tells its content", explain(error))
+            write_json(path, node.to_json())
+            return
+        if found != node:
             raise ValueError(f"{path}: holds another node than its folder's name says, edited by hand?")
 
 

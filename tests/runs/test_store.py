@@ -83,6 +83,27 @@ def test_a_folder_that_holds_another_node_is_refused(tmp_path):
         store.nodes()
 
 
+@pytest.mark.parametrize("content", ["", "{", None])
+def test_a_node_json_that_a_crash_has_damaged_is_written_again(content, tmp_path, caplog):
+    """Deleting the folder, the only way out before, would have cost the training."""
+    store = Store(tmp_path)
+    store.finish(outcome())
+    path = store.node_dir(JOINT) / "node.json"
+    whole = path.read_text()
+    for ask in (store.outcome, store.start):
+        if content is None:
+            path.unlink()
+        else:
+            path.write_text(content)
+        ask(JOINT)
+        assert path.read_text() == whole
+    assert store.outcome(JOINT) == outcome()
+    reason = f"{path}: No such file or directory" if content is None else f"{path}: damaged ("
+    said = [record.getMessage() for record in caplog.records]
+    assert said[0].startswith(reason)
+    assert len(said) == (1 if content is None else 2)
+
+
 def test_done_json_is_written_last(tmp_path, monkeypatch):
     """A full disk leaves an unfinished node, never a finished one without its node.json."""
     store = Store(tmp_path)
