@@ -16,7 +16,7 @@ from asr_topdown.audio.clip import (
     resample,
     resampled_length,
 )
-from asr_topdown.audio.source import header_seconds, num_channels, open_bytes, open_source
+from asr_topdown.audio.source import file_of, header_seconds, num_channels, open_bytes, open_source
 
 __all__ = [
     "MAX_OVERSHOOT",
@@ -24,6 +24,7 @@ __all__ = [
     "NoSoundError",
     "change_speed",
     "check_samples",
+    "file_of",
     "header_seconds",
     "info",
     "num_channels",

@@ -1,6 +1,7 @@
 """Opening a sound's source: a file of any format, or a command that writes one."""
 
 import functools
+import re
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,13 +15,14 @@ from asr_topdown.files import state_of
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _TOLD_BY_LIBSNDFILE = ("VOC", "MAT4")
 _NEVER_SEEKABLE = ("FLAC", "OGG", "MP3", "SDS")
+_IN_ARCHIVE = re.compile(r"(?P<file>.+):(?P<offset>[0-9]{1,18})", re.DOTALL)
 
 
 def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Opened:
     """Open a source.
 
     Args:
-        source: a file's path, or a shell command that ends in `|`.
+        source: a file's path, ARCHIVE:OFFSET (Kaldi's wav-copy), or a shell command that ends in `|`.
         pipes: whether to run commands.
         again: whether to keep the source open, for other parts of it.
 
@@ -32,12 +34,17 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Ope
     source = source.strip()
     if pipes and source.endswith("|"):
         return (_recent_output if again else _from_command)(source)
-    path = Path(source)
+    path = file_of(source)
     state = state_of(path) if path.is_file() else None
     if state is None:
         hint = " (commands are run only on request)" if source.endswith("|") else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
     return (_recent_file if again else _from_file)(source, tuple(state))
+
+
+def file_of(source: str) -> Path:
+    """The file that a source is, or that holds it: ARCHIVE of `ARCHIVE:OFFSET`."""
+    return _place_of(source)[0]
 
 
 def open_bytes(data: bytes, name: str) -> Opened:
@@ -82,7 +89,24 @@ def _from_file(source: str, state: tuple[int, ...]) -> Opened:
     """Open a file; `state`, its size and times, is part of the cache's key, so that changes are noticed."""
     if state[0] == 0:
         raise ValueError(f"{source}: empty file")
-    return _open(Path(source), source)
+    path, offset = _place_of(source)
+    return _open(path if offset is None else _wav_at(path, offset, source), source)
+
+
+def _place_of(source: str) -> tuple[Path, int | None]:
+    """A source's file, and the offset in it of one in an archive."""
+    path, found = Path(source.strip()), _IN_ARCHIVE.fullmatch(source.strip())
+    return (path, None) if found is None or path.exists() else (Path(found["file"]), int(found["offset"]))
+
+
+def _wav_at(path: Path, offset: int, source: str) -> bytes:
+    """Read the wav file that begins at an offset of an archive."""
+    with path.open("rb") as archive:
+        archive.seek(offset)
+        head = archive.read(8)
+        if not head.startswith(b"RIFF"):
+            raise ValueError(f"{source}: no wav file begins there")
+        return head + archive.read(int.from_bytes(head[4:], "little"))
 
 
 def _from_command(source: str) -> Opened:

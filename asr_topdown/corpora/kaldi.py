@@ -58,7 +58,10 @@ def _without_speakers(source: Path) -> DataDir:
 
 
 def _absolute(place: str, source: Path) -> str:
+    from asr_topdown.audio import file_of
+
     if place.endswith("|") or Path(place).is_absolute():
         return place
     inside = source / place
-    return str((inside if inside.exists() and not Path(place).exists() else Path(place)).resolve())
+    is_inside = file_of(str(inside)).exists() and not file_of(place).exists()
+    return str((inside if is_inside else Path(place)).resolve())

@@ -187,7 +187,11 @@ def _same_ids(path: Path, tables: Tables, name: str, expected: set[str], kind: s
 
 
 def _missing_files(path: Path, tables: Tables) -> list[str]:
+    from asr_topdown.audio import file_of
     from asr_topdown.features import ark, store
+
+    def ark_of(entry: str) -> str:
+        return ark.parse_place(store.locate(entry, path)).path
 
     found = []
     exists = functools.cache(lambda file: Path(file).is_file())  # many utterances share an ark
@@ -201,6 +205,6 @@ def _missing_files(path: Path, tables: Tables) -> list[str]:
                 found.append(f"{where}: a command; features are read from files only: {row.value}")
             elif not row.value or command or exists(row.value):
                 continue
-            elif name == "wav.scp" or not exists(ark.parse_place(store.locate(row.value, path)).path):
+            elif not exists(file_of(row.value) if name == "wav.scp" else ark_of(row.value)):
                 found.append(f"{where}: no such file: {row.value}")
     return found

@@ -153,7 +153,7 @@ def _key(clips: Mapping[str, Clip], folder: Path, rate: int) -> str:
                 "features.kind: waveform reads files only"
             )
     made_from = [_VERSION, rate, {utterance: [*clip] for utterance, clip in sorted(clips.items())}]
-    states = {source: files.state_of(source) for source in sources}
+    states = {source: files.state_of(audio.file_of(source)) for source in sources}
     return hashlib.sha256(json.dumps([*made_from, states]).encode()).hexdigest()[:16]
 
 

@@ -53,6 +53,34 @@ def test_real_recordings_read_as_by_the_standard_library(fsdd_dir: Path) -> None
         np.testing.assert_array_equal(samples, as_float(expected))
 
 
+def test_wav_files_in_an_archive_are_read(wav: Path, tmp_path: Path) -> None:
+    """As `wav-copy scp:wav.scp ark,scp:x.ark,x.scp` writes them: each behind its key."""
+    soundfile.write(tmp_path / "b.wav", samples16(1000, seed=1), RATE, subtype="PCM_16")
+    first, second = b"u1 " + wav.read_bytes(), b"u2 " + (tmp_path / "b.wav").read_bytes()
+    ark = tmp_path / "x.ark"
+    ark.write_bytes(first + second)
+    for offset, expected in ((3, samples16()), (len(first) + 3, samples16(1000, seed=1))):
+        source = f"{ark}:{offset}"
+        remarks: list[str] = []
+        samples, rate = audio.read(Clip(source), remark=remarks.append)
+        np.testing.assert_array_equal(samples, as_float(expected))
+        assert (rate, remarks, audio.num_channels(source)) == (RATE, [], 1)
+        assert audio.header_seconds(source) == len(expected) / RATE
+        assert audio.file_of(source) == ark
+    for offset in (0, 4, 10**6):
+        with pytest.raises(ValueError, match=rf"x\.ark:{offset}: no wav file begins there"):
+            audio.read(Clip(f"{ark}:{offset}"))
+    with pytest.raises(FileNotFoundError, match=r"y\.ark:3: no such file"):
+        audio.read(Clip(f"{tmp_path}/y.ark:3"))
+    ark.write_bytes(first + second[:-200])
+    remarks = []
+    assert len(audio.read(Clip(f"{ark}:{len(first) + 3}"), remark=remarks.append)[0]) == 900
+    assert remarks == [f"{ark}:{len(first) + 3}: truncated: 1800 of 2000 bytes of sound"]
+    ark.rename(tmp_path / "a:3")  # a file whose name looks like a place
+    (tmp_path / "a:3").write_bytes(wav.read_bytes())
+    assert len(audio.read(Clip(f"{tmp_path}/a:3"))[0]) == 2000
+
+
 def test_a_stream_of_unknown_length_is_read(wav: Path, tmp_path: Path) -> None:
     data = wav.read_bytes()
     stream = tmp_path / "stream.wav"

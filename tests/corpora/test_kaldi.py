@@ -44,6 +44,22 @@ def test_a_kaldi_directory_is_taken_over(tmp_path, sounds, monkeypatch):
         kaldi.prepare(tmp_path / "data", source=tmp_path)
 
 
+def test_sound_in_archives_is_found(tmp_path, sounds):
+    source = tmp_path / "kaldi"
+    source.mkdir()
+    (source / "own.ark").write_bytes(b"a-1 " + (sounds / "ann" / "1.wav").read_bytes())
+    tables = {"wav.scp": "a-1 own.ark:4\n", "text": "a-1 x\n", "utt2spk": "a-1 a\n"}
+    for name, content in tables.items():
+        (source / name).write_text(content)
+    (data,) = kaldi.prepare(tmp_path / "data", source=source)
+    assert data.wavs == {"a-1": f"{source / 'own.ark'}:4"}
+    datadir.validate(data.path)
+    assert datadir.durations(data) == {"a-1": 0.1}
+    (source / "own.ark").unlink()
+    with pytest.raises(ValueError, match=r"wav\.scp:1: a-1: no such file: .*own\.ark:4"):
+        datadir.validate(data.path)
+
+
 def test_without_speakers_all_other_tables_count(tmp_path):
     """ESPnet's tools need no utt2spk."""
     source = tmp_path / "kaldi"

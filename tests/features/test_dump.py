@@ -115,6 +115,20 @@ def test_what_is_there_is_kept_until_something_changes(clips: dict[str, Clip], t
     assert dump(clips, folder, fbank=FBANK).fresh
 
 
+def test_an_archive_of_sound_that_changes_is_read_again(clips: dict[str, Clip], tmp_path: Path) -> None:
+    """A place in it is the same for sounds of the same length."""
+    archive, folder = tmp_path / "x.ark", tmp_path / "data"
+    one, two = (Path(clips[f"spk-{word}"].source).read_bytes() for word in ("one", "two"))
+    archive.write_bytes(b"spk-one " + one)
+    there = {"spk-one": Clip(f"{archive}:8")}
+    assert dump(there, folder, fbank=FBANK).fresh
+    before = contents(folder)["spk-one"]
+    assert not dump(there, folder, fbank=FBANK).fresh
+    archive.write_bytes(b"spk-two " + two)
+    assert dump(there, folder, fbank=FBANK).fresh
+    assert not np.array_equal(contents(folder)["spk-one"], before)
+
+
 def test_paths_work_from_the_recipe_and_after_a_move(
     clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
