@@ -23,7 +23,9 @@ def progress(
     """Iterate over `items` and show how many are done, the rate and the time left.
 
     On a terminal the bar is redrawn every 0.2 s. Elsewhere (a log, CI) a line is written every 15 s,
-    since each redraw stays in the file. Work that takes less than `delay` seconds shows nothing.
+    since each redraw stays in the file; its rate is that since the start, because a recent one is updated
+    only then, and other lines (`logs.print_above`) draw the bar as well. Work that takes less than `delay`
+    seconds shows nothing.
     """
     from tqdm import tqdm
 
@@ -34,6 +36,7 @@ def progress(
         total=total,
         unit=unit,
         mininterval=0.2 if terminal else 15.0,
+        smoothing=0.3 if terminal else 0.0,
         dynamic_ncols=terminal,
         ascii=not terminal,
         leave=True,

@@ -36,6 +36,22 @@ def test_lines_stay_whole_beside_a_bar(capfd: pytest.CaptureFixture[str]) -> Non
     assert lines[-2].startswith("decode: 100%")
 
 
+def test_a_bar_in_a_log_shows_the_rate_since_the_start(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+    with progress((), "decode", total=255, unit="utt") as bar:
+        bar.start_t = bar.last_print_t = 0.0
+        monkeypatch.setattr(bar, "_time", lambda: now[0])
+        # The first utterance ends after 30 s, because processes start; then 213 more in 12 s.
+        for now[0], done in ((30.0, 1), (42.0, 213)):
+            bar.update(done)
+            print_above("result", sys.stdout)
+        lines = capfd.readouterr().err
+        monkeypatch.undo()
+    assert "214/255 [00:42<00:08,  5.10utt/s]" in lines
+
+
 def test_a_process_that_leaves_at_once_after_a_line_leaves_no_semaphore() -> None:
     code = (
         "import multiprocessing, os, tqdm\n"
