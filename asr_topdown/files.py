@@ -3,6 +3,7 @@
 import codecs
 import contextlib
 import errno
+import fcntl
 import functools
 import gzip
 import hashlib
@@ -79,6 +80,22 @@ def require_folder(folder: Path) -> None:
 def without_hidden(paths: Iterable[Path]) -> Iterator[Path]:
     """Leave out paths whose names start with a dot: macOS puts `._NAME` beside each file on foreign disks."""
     return (path for path in paths if not path.name.startswith("."))
+
+
+@contextlib.contextmanager
+def alone_in(folder: Path) -> Iterator[None]:
+    """Create a folder, and be the only process of this machine in a block about it; wait for another.
+
+    For moments, in which files that belong together are replaced; see `engines.lock` for work.
+    """
+    with contextlib.ExitStack() as until:
+        # Without locks it goes on without; where the folder cannot be made, writing to it says so.
+        with contextlib.suppress(OSError):
+            folder.mkdir(parents=True, exist_ok=True)
+            handle = os.open(folder, os.O_RDONLY)
+            until.callback(os.close, handle)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
 
 
 def check_link(path: Path) -> None:

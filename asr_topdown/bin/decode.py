@@ -163,10 +163,9 @@ def _calibration(
 
 def _write(one: Decoding, decoded: "Decoded") -> str:
     """Write the transcripts of a data directory; return a line with the result."""
-    from asr_topdown import datadir
+    from asr_topdown import datadir, files
     from asr_topdown.data import inputs
     from asr_topdown.decode.recognize import write_nbest
-    from asr_topdown.files import write_json
     from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, counted
     from asr_topdown.text import Vocabulary
 
@@ -178,13 +177,14 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     texts = dict.fromkeys(silent, "") | texts
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
-    # The result is the last to be written and the first to go: if this process is killed, no old one may
-    # be left beside new transcripts.
-    for name in ("result.json", "hub5.json"):
-        (one.target / name).unlink(missing_ok=True)
-    datadir.write_table(one.target / "text", texts)
-    write_nbest(one.target, decoded.found, vocabulary, decode)
-    write_json(one.target / "result.json", result)
+    with files.alone_in(one.target):  # nor may another process mix its files with these
+        # The result is the last to be written and the first to go: if this process is killed, no old one may
+        # be left beside new transcripts.
+        for name in ("result.json", "hub5.json"):
+            (one.target / name).unlink(missing_ok=True)
+        datadir.write_table(one.target / "text", texts)
+        write_nbest(one.target, decoded.found, vocabulary, decode)
+        files.write_json(one.target / "result.json", result)
     shutil.rmtree(one.target / "jobs", ignore_errors=True)
     known = {unit: rates[RATE_KEYS[unit]] for unit in counted(vocabulary.unit)}
     shown = ", ".join(

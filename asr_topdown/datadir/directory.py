@@ -173,14 +173,20 @@ def write(data: DataDir) -> None:
     _check_writable(data)
     contents = _contents(data)
     wanted = {name: content for name, content in contents.items() if content}
+    with files.alone_in(data.path):
+        _replace(data.path, contents, wanted)
+
+
+def _replace(path: Path, contents: Mapping[str, str], wanted: Mapping[str, str]) -> None:
+    """Write the tables `wanted`, and remove the others of `contents`, unless all are as they should be."""
     sources = contents.keys() - set(DERIVED)
-    if any(_current(data.path / name) != contents[name] for name in sources):
+    if any(_current(path / name) != contents[name] for name in sources):
         # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
         for name in {"utt2spk", *sources, *DERIVED} - (wanted.keys() - {"utt2spk"}):
-            (data.path / name).unlink(missing_ok=True)
+            (path / name).unlink(missing_ok=True)
     for name, content in wanted.items():
-        if _current(data.path / name) != content:
-            files.write_text(data.path / name, content)
+        if _current(path / name) != content:
+            files.write_text(path / name, content)
 
 
 def content_hash(path: Path | str) -> str:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +21,7 @@ from toy_data import write_data
 
 import asr_topdown
 from asr_topdown import config as configuration
+from asr_topdown import files
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
@@ -159,6 +161,18 @@ def test_killed_at_any_step_it_leaves_no_result_of_other_transcripts(
     assert [(target / name).exists() for name in ("result.json", "hub5.json")] == [kept, kept]
     assert decode(models["attention"], data, tmp_path, "method=greedy") == 0
     assert (target / "text").read_text() == before
+
+
+def test_two_at_once_do_not_mix_their_transcripts_and_results(
+    models: dict[str, Path], data: Path, tmp_path: Path
+) -> None:
+    with ThreadPoolExecutor() as threads:
+        with files.alone_in(tmp_path / "dev"):  # as another process that is writing there
+            second = threads.submit(decode, models["attention"], data, tmp_path, "method=greedy")
+            time.sleep(5)
+            assert list((tmp_path / "dev").iterdir()) == []
+        assert second.result() == 0
+    assert {path.name for path in (tmp_path / "dev").iterdir()} >= {"text", "result.json"}
 
 
 def test_the_settings_reach_the_search(models: dict[str, Path], data: Path, tmp_path: Path) -> None:

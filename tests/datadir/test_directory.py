@@ -1,6 +1,8 @@
 """Directories are read back as written; errors name the line."""
 
 import dataclasses
+import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -8,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_topdown import datadir
+from asr_topdown import datadir, files
 from asr_topdown.audio import Clip
 from asr_topdown.datadir import DataDir
 from asr_topdown.datadir.transcripts import tidy
@@ -212,6 +214,18 @@ def test_features_of_other_data_are_removed(make):
         DataDir(path=folder, wavs=data.wavs, text={**data.text, "ann-1": "x"}, utt2spk=data.utt2spk)
     )
     assert {path.name for path in folder.iterdir()} == {"wav.scp", "text", "utt2spk", "spk2utt"}
+
+
+def test_two_at_once_do_not_mix_their_tables(make):
+    data = datadir.read(make("plain"))
+    with ThreadPoolExecutor() as threads:
+        with files.alone_in(data.path):  # as another process that is writing there
+            (data.path / "utt2spk").unlink()
+            second = threads.submit(datadir.write, data)
+            time.sleep(0.2)
+            assert not (data.path / "utt2spk").exists()
+        second.result()
+    assert datadir.read(data.path).utt2spk == data.utt2spk
 
 
 def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
