@@ -140,11 +140,11 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
 
 
 def check_experiments(args: argparse.Namespace, experiments: "Sequence[Experiment]") -> None:
-    """Before training, reject units of another language, log what becomes `<unk>` and what has no effect."""
+    """Before training, reject units of another language, and log what is doubtful in data and settings."""
     from asr_topdown.config.unread import unread
 
     remarks = unread(experiments[0].config, "text", "train", "decode")
-    remarks += [remark for experiment in experiments for remark in experiment.check_units()]
+    remarks += [remark for experiment in experiments for remark in experiment.check_data()]
     if not _starts_ddp(args):  # whose processes will log it
         for remark in dict.fromkeys(remarks):
             log.warning(remark)

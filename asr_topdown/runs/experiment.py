@@ -6,7 +6,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import layers
+from asr_topdown import datadir, layers
 from asr_topdown.build import fresh_model
 from asr_topdown.config import Config
 from asr_topdown.data import inputs
@@ -74,8 +74,8 @@ class Experiment:
         now = replace(self)
         return (now.id, now.train_set) == (node.experiment, node.train_set)
 
-    def check_units(self) -> list[str]:
-        """Remarks on the parts of transcripts that become `<unk>`.
+    def check_data(self) -> list[str]:
+        """Remarks on the parts of transcripts that become `<unk>`, and on dev utterances that are trained on.
 
         Raises:
             ValueError: naming the file and the characters, if too many do.
@@ -83,8 +83,17 @@ class Experiment:
         if self.config.is_language_model:
             return []
         vocabulary = self.vocabulary()
-        remarks = (check_units(data / "text", vocabulary, self.tokens) for data in (self.train, self.dev))
-        return [remark for remark in remarks if remark]
+        remarks = [check_units(data / "text", vocabulary, self.tokens) for data in (self.train, self.dev)]
+        return [remark for remark in (*remarks, self._shared()) if remark]
+
+    def _shared(self) -> str:
+        train, dev = (datadir.read_table(data / "text") for data in (self.train, self.dev))
+        if not (shared := len(train.items() & dev.items())):
+            return ""
+        return (
+            f"{self.dev}: {shared} of {len(dev)} utterances are in {self.train}, too, with the same "
+            "transcripts: epochs and networks are chosen by what was trained on"
+        )
 
     def joint(self, seed: int) -> Node:
         """The joint training with initial weights `seed`."""

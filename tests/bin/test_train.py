@@ -13,7 +13,9 @@ import torch
 import yaml
 from toy_data import write_data
 
+from asr_topdown import config
 from asr_topdown.bin import main
+from asr_topdown.runs.experiment import Experiment
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.checkpoint import CheckpointPair
 
@@ -94,6 +96,15 @@ def test_a_network_that_does_not_fit_into_the_memory(data: Path) -> None:
     assert done.returncode == 1
     (said,) = faults(done.stderr)
     assert said.startswith("asr-topdown train: error: not enough memory for this network, batch or data (")
+
+
+def test_a_dev_set_that_is_trained_on_is_told(data: Path) -> None:
+    settings, files = config.load(data / "config.yaml"), (data / "train", data / "tokens.txt")
+    assert Experiment(settings, files[0], data / "dev", files[1], "cpu").check_data() == []
+    (told,) = Experiment(settings, files[0], files[0], files[1], "cpu").check_data()
+    assert told.startswith(
+        f"{files[0]}: 12 of 12 utterances are in {files[0]}, too, with the same transcripts"
+    )
 
 
 def test_a_training_that_diverges_names_a_dev_utterance(
