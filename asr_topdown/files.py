@@ -13,6 +13,7 @@ import re
 import secrets
 import shutil
 import socket
+import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -83,10 +84,14 @@ def without_hidden(paths: Iterable[Path]) -> Iterator[Path]:
 
 
 @contextlib.contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
+def alone_in(folder: Path, what: str = "") -> Iterator[None]:
     """Create a folder, and be the only process of this machine in a block about it; wait for another.
 
-    For moments, in which files that belong together are replaced; see `engines.lock` for work.
+    It leaves nothing behind, and knows nothing of other machines; see `engines.lock` for what does.
+
+    Args:
+        folder: the folder.
+        what: if this takes longer than a moment: its name, to say that it waits.
     """
     with contextlib.ExitStack() as until:
         # Without locks it goes on without; where the folder cannot be made, writing to it says so.
@@ -94,7 +99,12 @@ def alone_in(folder: Path) -> Iterator[None]:
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY)
             until.callback(os.close, handle)
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if what:
+                    print(f"{what}: another process has it, waiting", file=sys.stderr, flush=True)
+                fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
 

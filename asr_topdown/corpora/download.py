@@ -12,7 +12,6 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asr_topdown import files
-from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.progress import progress
 
 _CHUNK = 1 << 16
@@ -184,7 +183,7 @@ def fill(folder: Path, what: str, sources: Sequence[Callable[[], None]], advice:
     """
     if folder.exists():
         return
-    with held(folder.parent / LOCK, f"download {folder}"):
+    with files.alone_in(folder.parent, f"download {folder}"):
         if not folder.exists():  # nor made by a process that had the lock
             first_that_works(what, sources, advice)
 

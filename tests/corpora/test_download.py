@@ -168,7 +168,7 @@ def test_the_first_source_that_works_is_enough():
         download.first_that_works("x", [fail, fail], "Stay home.")
 
 
-def test_two_at_once_download_but_once(tmp_path):
+def test_two_at_once_download_but_once(tmp_path, capsys):
     done, begun, go_on = [], threading.Event(), threading.Event()
 
     def source():
@@ -186,6 +186,8 @@ def test_two_at_once_download_but_once(tmp_path):
         go_on.set()
         assert (first.result(), second.result()) == (None, None)
     assert done == [1]
+    assert capsys.readouterr().err == f"download {tmp_path}/x: another process has it, waiting\n"
+    assert os.listdir(tmp_path) == ["x"]
 
 
 @pytest.fixture
