@@ -3,7 +3,6 @@
 import codecs
 import contextlib
 import errno
-import fcntl
 import functools
 import gzip
 import hashlib
@@ -95,7 +94,9 @@ def alone_in(folder: Path, what: str = "") -> Iterator[None]:
     """
     with contextlib.ExitStack() as until:
         # Without locks it goes on without; where the folder cannot be made, writing to it says so.
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(ImportError, OSError):
+            import fcntl  # not where there is no Unix, and where networks can be used nevertheless
+
             folder.mkdir(parents=True, exist_ok=True)
             handle = os.open(folder, os.O_RDONLY)
             until.callback(os.close, handle)
