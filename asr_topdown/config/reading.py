@@ -178,7 +178,8 @@ def _wanted(kind: str, problem: Any) -> str:
         return "must be true or false"
     if kind in ("too_short", "too_long"):
         end, limit = ("least", "min_length") if kind == "too_short" else ("most", "max_length")
-        return f"must hold at {end} {problem['ctx'][limit]}"
+        count = problem["ctx"][limit]
+        return f"must hold at {end} {count} item{'s' * (count != 1)}"
     if kind == "missing":
         return "has too few items" if isinstance(problem["input"], list) else "must be given"
     message = _WHY.sub("", problem["msg"].replace("Input should be", "must be"))

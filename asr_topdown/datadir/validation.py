@@ -198,7 +198,7 @@ def _missing_files(path: Path, tables: Tables) -> list[str]:
     for name in ("wav.scp", "feats.scp"):
         for row in tables.get(name, []):
             where = f"{path / name}:{row.number}: {row.key}"
-            command = row.value.endswith("|")
+            command = ark.is_command(row.value) if name == "feats.scp" else row.value.endswith("|")
             if row.value.startswith("~"):
                 found.append(f"{where}: a path cannot start with ~: {row.value}")
             elif command and name == "feats.scp":

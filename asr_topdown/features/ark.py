@@ -33,13 +33,18 @@ class Place(NamedTuple):
     ranges: str = ""
 
 
+def is_command(entry: str) -> bool:
+    """Whether an entry of an scp is a command to read from (`cmd |`) or, in Kaldi, to write to (`| cmd`)."""
+    return entry.rstrip().endswith("|") or entry.lstrip().startswith("|")
+
+
 def parse_place(entry: str) -> Place:
     """An entry of an scp, without its key.
 
     Raises:
         ValueError: if it is a command: features come from files only.
     """
-    if entry.rstrip().endswith("|") or entry.lstrip().startswith("|"):
+    if is_command(entry):
         raise ValueError(
             f"{entry}: a command; features are read from files only, so copy them to an ark first"
         )

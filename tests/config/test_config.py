@@ -55,9 +55,9 @@ def write(path: Path, text: str) -> Path:
         ("train: {optimizer: {betas: [0.9]}}", r"betas: has too few items, got \[0.9\]$"),
         (
             "train: {optimizer: {betas: [0.9, 0.9, 0.9]}}",
-            r"betas: must hold at most 2, got \[0.9, 0.9, 0.9\]$",
+            r"betas: must hold at most 2 items, got \[0.9, 0.9, 0.9\]$",
         ),
-        ("schedule: {seeds: []}", r"c\.yaml:1: schedule\.seeds: must hold at least 1, got \[\]$"),
+        ("schedule: {seeds: []}", r"c\.yaml:1: schedule\.seeds: must hold at least 1 item, got \[\]$"),
         ("schedule: {groups: [a]}", r"schedule\.groups: must be a section \(key: value\), got \['a'\]$"),
         ("include: conf.yaml", r"c\.yaml:1: include must be a list"),
         ("include: [c.yaml]", r"c\.yaml: includes itself"),

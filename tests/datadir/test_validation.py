@@ -38,7 +38,7 @@ def test_what_follows_from_others_may_be_missing(make):
     datadir.validate(make("plain", spk2utt=None))
     datadir.validate(make("features", spk2utt=None, **{"wav.scp": None}))
     datadir.validate(make("features", **{"wav.scp": None}), need_feats=True)
-    folder = make("features", **{"wav.scp": None, "feats.scp": "ann-1 x |\nann-2 y |\nbob-1 z |\n"})
+    folder = make("features", **{"wav.scp": None, "feats.scp": "ann-1 x |\nann-2 y |\nbob-1 |z\n"})
     assert all("a command; features are read from files only" in line for line in problems(folder))
 
 
