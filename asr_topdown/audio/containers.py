@@ -6,6 +6,7 @@ with a correct one is read instead.
 """
 
 import io
+import re
 import zlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from asr_topdown.audio import mp3
 _MOST_CHUNKS = 10_000
 _OGG_HEADER, _OGG_FIRST, _OGG_LAST, _OGG_CHECKSUM = 27, 2, 4, 22
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+_FLAC_BEGINS = re.compile(rb"fLaC[\0\x80]\0\0\x22")
 _CHAIN = "several files in one, of which only the first is read"
 
 
@@ -122,8 +124,7 @@ def _second_file(file: BinaryIO, magic: bytes) -> int:
 
 def _holds_second_flac(file: BinaryIO) -> bool:
     """Whether another beginning of a file, with the header that comes first, is in a FLAC file."""
-    content = file.read()
-    return any(b"fLaC" + last + b"\0\0\x22" in content for last in (b"\0", b"\x80"))
+    return _FLAC_BEGINS.search(file.read()) is not None
 
 
 def _compare(file: BinaryIO, promise: _Promise, *, riff: bool) -> Examined:
