@@ -116,11 +116,14 @@ def run(args: argparse.Namespace) -> None:
         source_store=source_store,
     )
     check_first(make(), experiment, store)
+    others = [dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)]
+    experiments = [experiment, *others]
+    options.check_experiments(args, experiments)
     if args.dry_run:
         workers = options.read_engine(args, threads=config.run.threads).local_workers
         print(_forecast(make, store, args.seconds_per_epoch, workers))
         return
-    results = _drive(args, make, experiment, store)
+    results = _drive(args, make, experiments, store)
     if results is None:
         return
     _save(args, store.save_results, results)
@@ -146,7 +149,7 @@ def _stores(args: argparse.Namespace, experiment: "Experiment") -> "tuple[Store,
 def _drive(
     args: argparse.Namespace,
     searches: "Callable[[], Sequence[Search]]",
-    experiment: "Experiment",
+    experiments: "Sequence[Experiment]",
     store: "Store",
 ) -> "list[Result] | None":
     """Train what the searches request, and return their results; None in all processes of --ddp but one."""
@@ -154,16 +157,13 @@ def _drive(
     from asr_topdown.study.worker import train_node
     from asr_topdown.train import distributed
 
-    others = [dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)]
-    experiments = [experiment, *others]
-    options.check_experiments(args, experiments)
     options.start_ddp(args)
     train = functools.partial(train_node, experiments=experiments, store=store)
     with distributed.join(args.device) as world:
         if not world.leads:
             ranks.run_worker(train, world)
             return None
-        with _engine(args, experiment.config.run.threads, train, store, world) as submit:
+        with _engine(args, experiments[0].config.run.threads, train, store, world) as submit:
             try:
                 return driver.drive(searches(), submit, store=store)
             except driver.SearchError as error:

@@ -14,6 +14,7 @@ from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.unknown_units import check_units
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.models.model import Model
+from asr_topdown.schedule import layer_patterns
 from asr_topdown.schedule.node import Node
 from asr_topdown.text import Vocabulary
 from asr_topdown.text.word_vocabulary import WordVocabulary
@@ -74,12 +75,18 @@ class Experiment:
         now = replace(self)
         return (now.id, now.train_set) == (node.experiment, node.train_set)
 
-    def check_data(self) -> list[str]:
-        """Remarks on the parts of transcripts that become `<unk>`, and on dev utterances that are trained on.
+    def check(self) -> list[str]:
+        """Check settings and transcripts before anything is trained.
+
+        Returns:
+            remarks on the parts of transcripts that become `<unk>`, and on dev utterances that are trained on.
 
         Raises:
-            ValueError: naming the file and the characters, if too many do.
+            ValueError: naming the file and the characters, if too many do; naming a layer of `train.layer_l2`
+                that the network does not have.
         """
+        if self.config.train.layer_l2:
+            layer_patterns.assign(self.layer_names(), self.config.train.layer_l2, what="train.layer_l2")
         if self.config.is_language_model:
             return []
         vocabulary = self.vocabulary()

@@ -28,11 +28,6 @@ def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float]) -> Layer
     # What is not held from the start: the new layers, or the topmost of those that are trained on.
     later = taken.kept[::-1] if new else taken.kept[-2::-1]
     rates = {name: tuning.layer_decay**above for above, name in enumerate(reversed(names)) if name not in new}
-    penalised: dict[str, str] = {}  # layer -> the pattern that it matches
-    for pattern in layer_l2:
-        for name in layer_patterns.match(names, [pattern], what="train.layer_l2"):
-            if (first := penalised.setdefault(name, pattern)) != pattern:
-                raise ValueError(f"train.layer_l2: {first!r} and {pattern!r} both match {name}: name it once")
     return Layerwise(
         rates=rates if tuning.layer_decay < 1 else {},
         from_epoch={
@@ -42,6 +37,6 @@ def layer_plan(node: Node, model: Model, layer_l2: Mapping[str, float]) -> Layer
         },
         from_step={name: 1 + tuning.freeze_steps for name in later if tuning.freeze_steps},
         towards_start={name: tuning.l2_sp for name in taken.kept if tuning.l2_sp},
-        towards_zero={name: layer_l2[pattern] for name, pattern in penalised.items()}
+        towards_zero=layer_patterns.assign(names, layer_l2, what="train.layer_l2")
         | {name: tuning.l2_new for name in new if tuning.l2_new},
     )

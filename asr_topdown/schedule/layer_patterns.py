@@ -2,7 +2,7 @@
 
 import fnmatch
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 _RANGE = re.compile(r"(?P<stem>.*?)(?P<first>[0-9]+)-(?P<last>[0-9]+)")
 _END = re.compile(r"(?P<end>bottom|top):(?P<count>[0-9]+)")
@@ -24,6 +24,20 @@ def match(known: Sequence[str], patterns: Iterable[str], *, what: str = "layers"
     parts = [part.strip() for pattern in patterns for part in pattern.split(",")]
     found = {name for part in parts for name in _matching(known, part, what)}
     return tuple(name for name in known if name in found)
+
+
+def assign(known: Sequence[str], values: Mapping[str, float], *, what: str) -> dict[str, float]:
+    """Layer -> its value, from patterns with a value each, whose order does not matter.
+
+    Raises:
+        ValueError: as `match`, or if two patterns match the same layer.
+    """
+    pattern_of: dict[str, str] = {}
+    for pattern in values:
+        for name in match(known, [pattern], what=what):
+            if (first := pattern_of.setdefault(name, pattern)) != pattern:
+                raise ValueError(f"{what}: {first!r} and {pattern!r} both match {name}: name it once")
+    return {name: values[pattern] for name, pattern in pattern_of.items()}
 
 
 def _matching(known: Sequence[str], pattern: str, what: str) -> Sequence[str]:

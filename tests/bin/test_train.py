@@ -100,8 +100,8 @@ def test_a_network_that_does_not_fit_into_the_memory(data: Path) -> None:
 
 def test_a_dev_set_that_is_trained_on_is_told(data: Path) -> None:
     settings, files = config.load(data / "config.yaml"), (data / "train", data / "tokens.txt")
-    assert Experiment(settings, files[0], data / "dev", files[1], "cpu").check_data() == []
-    (told,) = Experiment(settings, files[0], files[0], files[1], "cpu").check_data()
+    assert Experiment(settings, files[0], data / "dev", files[1], "cpu").check() == []
+    (told,) = Experiment(settings, files[0], files[0], files[1], "cpu").check()
     assert told.startswith(
         f"{files[0]}: 12 of 12 utterances are in {files[0]}, too, with the same transcripts"
     )

@@ -451,6 +451,29 @@ def test_options_that_nothing_reads_are_refused(
     assert main.main([*train, "--search", "joint", "--joint-data", str(data / "train"), "--dry-run"]) == 0
 
 
+def test_a_penalty_on_a_layer_that_is_not_there_is_refused_before_anything_is_trained(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = command(make_experiment(data, {"search": "greedy"}), tmp_path)
+    wrong, twice = "{sofmax: 0.1}", "{softmax: 0.1, 'top:1': 0.2}"
+    for penalty, options, message in (
+        (wrong, ["--dry-run"], "train.layer_l2: no layer matches 'sofmax'; the layers are blstm.0, "),
+        (twice, ["--dry-run"], "train.layer_l2: 'softmax' and 'top:1' both match softmax: name it once"),
+        (wrong, [], "train.layer_l2: no layer matches 'sofmax'"),
+    ):
+        assert main.main([*train, f"--set=train.layer_l2={penalty}", *options]) == 1
+        (line,) = [one for one in capsys.readouterr().err.splitlines() if " error: " in one]
+        assert line.startswith(f"asr-topdown topdown: error: {message}")
+    assert not (tmp_path / "e").exists()
+
+
+def test_a_dry_run_checks_the_units(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = make_experiment(tmp_path / "wxyz", {"search": "greedy"}, letters="wxyz")
+    mixed = dataclasses.replace(make_experiment(data, {"search": "greedy"}), tokens=other.tokens)
+    assert main.main([*command(mixed, tmp_path), "--dry-run"]) == 1
+    assert f"are not in {other.tokens}: are these the units of another" in capsys.readouterr().err
+
+
 def test_adapters_that_cannot_be_trained_are_refused_before_the_joint_training(data: Path) -> None:
     pytest.importorskip("peft", reason="wants the extra lora")
     sweep = {"search": "depth_sweep", "depth_sweep": {"lora": 2}}
