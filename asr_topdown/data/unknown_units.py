@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Literal
 
-from asr_topdown import datadir
 from asr_topdown.text import SPACE, UNKNOWN, UNKNOWN_ID, Vocabulary, tokenise
 
 MOST = {"char": 0.2, "bpe": 0.2, "unigram": 0.2, "word": 0.5, "label": 0.0}
@@ -14,8 +13,8 @@ MOST = {"char": 0.2, "bpe": 0.2, "unigram": 0.2, "word": 0.5, "label": 0.0}
 _SHOWN = 8
 
 
-def check_units(text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
-    """Compare the transcripts in the file `text` with the vocabulary that was read from `tokens`.
+def check_units(transcripts: Iterable[str], text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
+    """Compare `transcripts`, those of the file `text`, with the vocabulary that was read from `tokens`.
 
     Returns:
         a remark on what becomes `<unk>`; "" if nothing does.
@@ -25,7 +24,7 @@ def check_units(text: Path, vocabulary: Vocabulary, tokens: Path) -> str:
             is not a label.
     """
     try:
-        unknown, total = unknown_units(datadir.read_table(text).values(), vocabulary)
+        unknown, total = unknown_units(transcripts, vocabulary)
     except ValueError as error:
         raise ValueError(f"{text}: {error}") from None
     if not unknown:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
@@ -79,7 +80,7 @@ class Experiment:
         """Check settings and transcripts before anything is trained.
 
         Returns:
-            remarks on the parts of transcripts that become `<unk>`, and on dev utterances that are trained on.
+            remarks on parts of transcripts that become `<unk>`, and on dev utterances that are trained on.
 
         Raises:
             ValueError: naming the file and the characters, if too many do; naming a layer of `train.layer_l2`
@@ -90,11 +91,15 @@ class Experiment:
         if self.config.is_language_model:
             return []
         vocabulary = self.vocabulary()
-        remarks = [check_units(data / "text", vocabulary, self.tokens) for data in (self.train, self.dev)]
-        return [remark for remark in (*remarks, self._shared()) if remark]
+        texts = [data / "text" for data in (self.train, self.dev)]
+        tables = [datadir.read_table(text) for text in texts]
+        remarks = [
+            check_units(table.values(), text, vocabulary, self.tokens)
+            for text, table in zip(texts, tables, strict=True)
+        ]
+        return [remark for remark in (*remarks, self._shared(*tables)) if remark]
 
-    def _shared(self) -> str:
-        train, dev = (datadir.read_table(data / "text") for data in (self.train, self.dev))
+    def _shared(self, train: Mapping[str, str], dev: Mapping[str, str]) -> str:
         if not (shared := len(train.items() & dev.items())):
             return ""
         return (
