@@ -1,5 +1,6 @@
 """The package's log, lines next to a progress bar, and abbreviation of long lists."""
 
+import functools
 import logging
 import os
 import sys
@@ -39,6 +40,12 @@ def print_above(line: str, file: TextIO) -> None:
         print(line, file=file, flush=True)
         for bar in bars:
             bar.refresh(nolock=True)
+
+
+@functools.cache
+def warn_once(message: str) -> None:
+    """Log a warning, once."""
+    logging.getLogger(__name__).warning(message, extra={ONCE: message})
 
 
 def log_to_stderr(level: int = logging.INFO) -> None:

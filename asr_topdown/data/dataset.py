@@ -1,7 +1,5 @@
 """Utterances with their features and units, read from a Kaldi data directory."""
 
-import functools
-import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +12,7 @@ from asr_topdown.data.batch import SpeechBatch, collate
 from asr_topdown.features import content, store
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.files import explain
-from asr_topdown.logs import ONCE, listed
+from asr_topdown.logs import listed, warn_once
 from asr_topdown.losses import ctc_frames_needed
 from asr_topdown.text import Vocabulary
 
@@ -57,7 +55,9 @@ class SpeechDataset:
         frames = datadir.read_table(folder / "utt2num_frames")
         silent = content.left_out(folder)
         if silent:
-            say_once(f"{folder}: {len(silent)} utterances without sound are left out: {listed(list(silent))}")
+            warn_once(
+                f"{folder}: {len(silent)} utterances without sound are left out: {listed(list(silent))}"
+            )
         utterances = []
         for utterance, transcript in sorted(text.items()):
             if utterance in silent and utterance not in feats:
@@ -166,9 +166,3 @@ def encoded(vocabulary: Vocabulary | None, transcript: str, where: str) -> tuple
         return tuple(vocabulary.encode(transcript))
     except ValueError as error:
         raise ValueError(f"{where}: {error}") from None
-
-
-@functools.cache
-def say_once(message: str) -> None:
-    """Log a warning, once."""
-    logging.getLogger(__name__).warning(message, extra={ONCE: message})

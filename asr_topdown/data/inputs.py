@@ -14,12 +14,13 @@ from torch import Tensor
 from asr_topdown import datadir
 from asr_topdown.audio import Clip
 from asr_topdown.config.features import FeaturesConfig
-from asr_topdown.data.dataset import SpeechDataset, Utterance, encoded, say_once
+from asr_topdown.data.dataset import SpeechDataset, Utterance, encoded
 from asr_topdown.features import content, waveforms
 from asr_topdown.features.cmvn import Cmvn
 from asr_topdown.features.front_end import front_end
 from asr_topdown.features.waveforms import Waveforms
 from asr_topdown.files import explain
+from asr_topdown.logs import warn_once
 from asr_topdown.text import Vocabulary
 
 
@@ -83,7 +84,7 @@ def read_utterances(
     options, found = features.waveform, sound_of(folder, features)
     if found.resampled:
         rates = ", ".join(f"{count} utterances at {rate} Hz" for rate, count in found.resampled.items())
-        say_once(f"{folder}: {rates} are resampled to {options.sample_rate} Hz, whenever they are read")
+        warn_once(f"{folder}: {rates} are resampled to {options.sample_rate} Hz, whenever they are read")
     clips, text = datadir.read(folder).clips(), datadir.read_transcripts(folder / "text")
     utterances = []
     for utterance, transcript in sorted(text.items()):
@@ -138,7 +139,7 @@ def check(folder: Path, features: FeaturesConfig) -> None:
         return
     known = datadir.check_features(folder, features.fbank, features.deltas, features.dim)
     if not known and features.kind == "fbank":
-        say_once(
+        warn_once(
             f"{folder}: features made elsewhere, taken for the filter banks of the configuration, which "
             "transcribe, align and export compute; for others, set features.kind: given"
         )

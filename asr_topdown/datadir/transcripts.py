@@ -1,12 +1,11 @@
 """Valid transcripts, and reading them in a normal form."""
 
-import functools
-import logging
 import unicodedata
 from collections.abc import Callable
 from pathlib import Path
 
 from asr_topdown.datadir.lines import parse_table
+from asr_topdown.logs import warn_once
 
 _MARKS_OF_DIRECTION = "\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"
 _INVISIBLE = str.maketrans("", "", f"\u00ad\u200b\u2060\ufeff{_MARKS_OF_DIRECTION}")
@@ -64,10 +63,5 @@ def read_transcripts(path: Path | str, parse: Callable[[str], str] = tidy) -> di
     table = parse_table(path, read)
     if decomposed:
         changed = f"{decomposed} of {len(table)} transcripts are not in Unicode's composed form (NFC)"
-        _warn_once(f"{path}: {changed}; they are read in it")
+        warn_once(f"{path}: {changed}; they are read in it")
     return table
-
-
-@functools.cache
-def _warn_once(message: str) -> None:
-    logging.getLogger(__name__).warning(message)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor
 
 from asr_topdown.config.decode import DecodeConfig
-from asr_topdown.data.dataset import say_once
 from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.result import DecodeResult
+from asr_topdown.logs import warn_once
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn.precision import autocast, slowness
 from asr_topdown.nn.quantized import dynamic_int8
@@ -49,7 +49,7 @@ class Inference:
         self.device = model.device
         self._precision = config.precision
         if remark := slowness(config.precision, self.device, "decode.precision"):
-            say_once(remark)
+            warn_once(remark)
         if config.precision == "int8":
             model = dynamic_int8(model, self.device)
         self._network = model

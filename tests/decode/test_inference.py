@@ -8,10 +8,10 @@ import torch
 from torch import nn
 
 from asr_topdown.config.decode import PRECISIONS, DecodeConfig
-from asr_topdown.data.dataset import say_once
 from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.inference import Inference, Inferred
 from asr_topdown.decode.model import decoder_hash
+from asr_topdown.logs import warn_once
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.nn import precision
 from asr_topdown.nn.quantized import dynamic_int8
@@ -88,7 +88,7 @@ def test_bfloat16_that_the_hardware_lacks_is_said_once(
 ) -> None:
     monkeypatch.setattr(precision, "has_bfloat16", lambda device: False)
     monkeypatch.setattr("platform.machine", lambda: "x86_64")
-    say_once.cache_clear()
+    warn_once.cache_clear()
     found, exact = (infer(network("blstm_ctc"), kind) for kind in ("bfloat16", "float32"))
     assert found.ctc_log_probs is not None
     assert torch.equal(found.ctc_log_probs, exact.ctc_log_probs)
