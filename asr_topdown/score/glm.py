@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import files
+from asr_topdown.logs import warn_once
 
 _CONDITION = re.compile(r'^;;\s+INPUT_DEPENDENT_APPLICATION\s*=\s*"([^"]*)"')
 _CONTEXT = re.compile(r"^(?P<left>.*?)\s*_+\s*(?P<right>.*)$")
@@ -65,7 +66,7 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
 
     Args:
         path: the glm; its first line only declares the comment marker (`;;`), as in rfilter1. A file that is
-            not UTF-8 is read as Latin-1, which NIST uses.
+            not UTF-8 is read as Latin-1, which NIST uses. Rules with half a pair of brackets are reported.
         type_: `stm` or `ctm`.
         purpose: `ref` or `hyp`.
 
@@ -97,6 +98,11 @@ def read(path: Path | str, *, type_: str, purpose: str) -> Rules:
             rules.append(parse(content))
         except ValueError as error:
             raise ValueError(f"{path}:{number}: {error}") from None
+        if odd := [part for part in rules[-1] if part.count("[") != part.count("]")]:
+            warn_once(
+                f"{path}:{number}: a bracket is not closed, or not opened: the rule is about {odd[0]!r} "
+                "as it stands, as for rfilter1"
+            )
     return Rules(tuple(rules), case_sensitive)
 
 

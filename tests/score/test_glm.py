@@ -5,6 +5,7 @@ import subprocess
 
 import pytest
 
+from asr_topdown.logs import warn_once
 from asr_topdown.score import glm, nist
 from asr_topdown.score.glm import Rule
 
@@ -87,10 +88,42 @@ def test_a_line_that_is_no_rule_is_named(tmp_path):
         glm.read(tmp_path / "x.glm", type_="stm", purpose="ref")
 
 
-def test_rfilter1_agrees(path):
+HALF = [
+    ("[UH => UM / [ ] __ [ ]", "[UH"),
+    ("UH] => UM", "UH]"),
+    ("UH => [UM", "[UM"),
+    ("UH => UM / [ __ [ ]", "["),
+    ("UH => UM / [ ] __ [A", "[A"),
+]
+
+
+@pytest.mark.parametrize(("line", "part"), HALF)
+def test_half_a_pair_of_brackets_is_told_and_taken_as_it_stands(line, part, tmp_path, caplog):
+    (tmp_path / "x.glm").write_text(f";;\n{line}\n")
+    warn_once.cache_clear()
+    for type_, purpose in (("stm", "ref"), ("ctm", "hyp")):
+        rules = glm.read(tmp_path / "x.glm", type_=type_, purpose=purpose)
+    (said,) = caplog.messages
+    assert said.startswith(f"{tmp_path / 'x.glm'}:2: a bracket is not closed, or not opened")
+    assert f"about {part!r} as it stands" in said
+    text = " [UH UH UH] [UH A "
+    assert rules.apply(text) == _rfilter1(tmp_path / "x.glm", [text])[0]
+
+
+def _rfilter1(rules, lines):
     program = nist.find_hubscr()
     if program is None:
         pytest.skip("rfilter1 is not installed; tools/install_sctk.sh gets it")
+    return subprocess.run(
+        [str(program.parent / "rfilter1"), str(rules)],
+        input="".join(f"{line}\n" for line in lines),
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout.splitlines()
+
+
+def test_rfilter1_agrees(path):
     path.write_text(FILE.partition(";; INPUT")[0])
     draw = random.Random(3)
     words = [
@@ -108,15 +141,8 @@ def test_rfilter1_agrees(path):
         "uhm",
     ]
     lines = [f" {' '.join(draw.choices(words, k=draw.randint(1, 8)))} " for _ in range(200)]
-    theirs = subprocess.run(
-        [str(program.parent / "rfilter1"), str(path)],
-        input="".join(f"{line}\n" for line in lines),
-        capture_output=True,
-        text=True,
-        check=True,
-    ).stdout.splitlines()
     rules = glm.read(path, type_="stm", purpose="ref")
-    assert [rules.apply(line) for line in lines] == theirs
+    assert [rules.apply(line) for line in lines] == _rfilter1(path, lines)
 
 
 @pytest.mark.parametrize(
