@@ -81,7 +81,14 @@ def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[Score
     references, utt2spk = transcripts_of(args.reference), _speakers(args)
     options = {"utt2spk": utt2spk, "missing_as_empty": args.missing_as_empty, "nlsyms": args.nlsyms}
     units = _UNITS[args.units or ("label" if any(map(_is_of_labels, paths)) else "both")]
-    return [[score(references, transcripts_of(path), unit, **options) for unit in units] for path in paths]
+    reports = []
+    for path in paths:
+        said = transcripts_of(path)
+        try:
+            reports.append([score(references, said, unit, **options) for unit in units])
+        except ValueError as error:
+            raise ValueError(f"{path} against {args.reference}: {error}") from None
+    return reports
 
 
 def _is_of_labels(path: Path) -> bool:

@@ -11,6 +11,9 @@ from asr_topdown import files
 IGNORED = "IGNORE_TIME_SEGMENT_IN_SCORING"
 """Text of a segment that is not scored; the hypothesis there is ignored."""
 
+LABELS = re.compile(r"<[^<>]+>")
+"""What the first word of a segment's text is if it is no word."""
+
 
 class Segment(NamedTuple):
     """A line: times in seconds, in `channel` of `file`; `labels` verbatim (`<o,f0,m>`), or ""."""
@@ -69,7 +72,7 @@ def parse(line: str) -> Segment:
         raise ValueError(f"times must be 0 <= start <= end, got {fields[3]} and {fields[4]} s")
     text = fields[5].strip() if len(fields) > 5 else ""
     labels, rest = (*text.split(maxsplit=1), "", "")[:2]
-    if re.fullmatch(r"<[^<>]+>", labels) is None:
+    if LABELS.fullmatch(labels) is None:
         labels, rest = "", text
     file, channel, speaker = fields[:3]
     return Segment(file, channel, speaker, start, end, labels, " ".join(rest.split()))

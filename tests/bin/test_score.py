@@ -118,7 +118,9 @@ def test_speakers_come_from_the_data_directory(folder: Path, capsys: pytest.Capt
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("joint", "a1 the\nb1\nb2\n", "no hypothesis for 1 utterance: a2"),
+        ("joint", "a1 the\nb1\nb2\n", "joint against data: no hypothesis for 1 utterance: a2"),
+        ("joint", "", "joint against data: no hypothesis for 4 utterances: a1, a2, b1, b2"),
+        ("data/text", "", "joint against data: no reference for 4 utterances: a1, a2, b1, b2"),
         ("joint", FIRST + "c1 x\n", "no reference for 1 utterance: c1"),
         ("joint", FIRST + "a1 x\n", "joint:5: a1 occurs twice in this file"),
         ("data/text", "a1\na2\nb1\nb2\n", "no reference words"),
@@ -141,9 +143,38 @@ def test_trn_is_not_taken_for_kaldis_text(folder: Path, capsys: pytest.CaptureFi
     for reference, hypothesis, culprit in (("ref.trn", "hyp.trn", "ref.trn"), ("data", "hyp.trn", "hyp.trn")):
         assert main(["score", reference, hypothesis]) == 1
         assert f"error: {culprit}: looks like NIST's trn" in capsys.readouterr().err
-    (folder / "ref.trn").write_text(";; sclite skips this\nhello cat (a1)\n")
-    assert main(["score", "ref.trn", "ref.trn"]) == 1
-    assert "error: ref.trn: looks like NIST's trn" in capsys.readouterr().err
+    for text in (";; sclite skips this\nhello cat (a1)\n", "hello cat (ann_a)\nyes (ann_b)\nyes (bob_a)\n"):
+        (folder / "ref.trn").write_text(text)
+        assert main(["score", "ref.trn", "ref.trn"]) == 1
+        assert "error: ref.trn: looks like NIST's trn" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ";; one segment a file\nsw_1 A sw_1_A 0.5 2.25 <o,f0,m> hello\nsw_2 B sw_2_B 1 2\n",
+        "sw_1 1 sw_1_A 0 -1 <o> hello\n",
+        "sw_1 A sw_1_A 2.5 1.5 hello\n",
+        "sw_1 A sw_1_A 0 1 <o> hello\nsw_1 A sw_1_A 1 2 <o> there\n",
+    ],
+)
+def test_stm_is_not_taken_for_kaldis_text(
+    text: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its files would be ids, and the times words that nobody got wrong."""
+    (folder / "ref.stm").write_text(text)
+    assert main(["score", "ref.stm", "ref.stm"]) == 1
+    said = "ref.stm: looks like NIST's stm, `file channel speaker start end words`; must be Kaldi's text"
+    assert f"error: {said}" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a1 1 2 3 4 5\na2 2 3 4 5 6\n", "a1 A b 3 4 five\n", "a1 a b 1.5 2.5\na2 hello\n", "a1 1 2\n"],
+)
+def test_numbers_do_not_make_an_stm(text: str, folder: Path) -> None:
+    (folder / "ref").write_text(text)
+    assert main(["score", "ref", "ref"]) == 0
 
 
 @pytest.mark.parametrize(
