@@ -159,7 +159,7 @@ def _compare_seeds(
         tested = f"no interval and no p with fewer than {MIN_SEEDS} seeds"
     else:
         low, high = (f"{100 * end:+.2f}" for end in found.interval)
-        tested = f"95 % interval {low} to {high}, p = {found.p_value:.3f}"
+        tested = f"95 % interval {low} to {high}, p = {text_report.p_value(found.p_value)}"
     line = f"{first[0].name}: second - first {100 * found.difference:+.2f} points, {tested}"
     return line, {"unit": first[0].unit, "direction": DIRECTION, **vars(found)}
 

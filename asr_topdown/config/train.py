@@ -158,8 +158,8 @@ class TrainConfig(Section):
     )
     average: AverageConfig | None = Field(
         None,
-        description="decode with the average of several epochs' weights; retrainings start from the best "
-        "epoch's, whose error is also what a search compares",
+        description="decode with the average of several epochs' weights, whose dev error searches compare, too; "
+        "retrainings start from the best epoch's",
     )
     init: InitConfig | None = Field(
         None, description="start from the weights of a trained model: fine-tuning, with `train` only"

@@ -10,7 +10,7 @@ from asr_topdown.report.figures import JOINT_LOOK, LOOKS, Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import JOINT, errors_so_far
 from asr_topdown.schedule.controls import ScratchPoint
-from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.protocol import Result, longest
 from asr_topdown.schedule.searches import SPECS
 from asr_topdown.schedule.spec import Only
 
@@ -54,7 +54,8 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
     """
     trainings = [experiment.trainings.get(step.node) for step in result.steps]
     outcomes = [training.outcome if training else None for training in trainings]
-    epochs = [outcome.epochs for outcome in outcomes if outcome]
+    known = [outcome for outcome in outcomes if outcome]
+    epochs = [outcome.epochs for outcome in known]
     shown = [result.final, *(step.node for step in result.steps if step.accepted)]
     if len(epochs) < len(result.steps) or any(node not in errors for node in shown):
         return None
@@ -63,7 +64,8 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
         return Stairs([epochs[-1]], [errors[result.final]])  # a training from scratch needs no joint one
     if spec.stepwise or spec.point is ScratchPoint:
         return Stairs(list(itertools.accumulate(epochs)), errors_so_far(result, errors))
-    return Stairs([epochs[0], sum(epochs)], [errors[result.steps[0].node], errors[result.final]])
+    total = sum(outcome.epochs for outcome in (longest(known) if spec.continues else known))
+    return Stairs([epochs[0], total], [errors[result.steps[0].node], errors[result.final]])
 
 
 def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[str, float]) -> list[Series]:

@@ -21,11 +21,17 @@ from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.glossary import GLOSSARY
 from asr_topdown.report.published import cell_name, paper_table, published
 from asr_topdown.report.records import LANGUAGE, Experiment
-from asr_topdown.report.systems import BASELINES, System, systems
-from asr_topdown.report.tables import calibration_table, compare_systems, systems_table, trainings_table
+from asr_topdown.report.systems import BASELINES, JOINT, System, systems
+from asr_topdown.report.tables import (
+    calibration_table,
+    compare_systems,
+    first_search,
+    systems_table,
+    trainings_table,
+)
 from asr_topdown.report.tree import Branch, foremost, forest, pruned
-from asr_topdown.schedule.protocol import Result
-from asr_topdown.schedule.searches import step_name
+from asr_topdown.schedule.protocol import Result, longest
+from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
 from asr_topdown.score.seeds import MIN_SEEDS
 
 # More systems than these are not compared: it would take long, and nobody reads such a long table.
@@ -134,8 +140,12 @@ def _study(
 def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
     nodes = {step.node for result in results for step in result.steps}
     outcomes = [experiment.trainings[node].outcome for node in nodes if node in experiment.trainings]
-    took = duration(sum(outcome.seconds for outcome in outcomes if outcome))
-    return f"{len(nodes)} trainings, {took} in total (some may belong to another study too)."
+    known = [outcome for outcome in outcomes if outcome]
+    # The time of a training that was later given more epochs is in that of the longer one.
+    own = longest(known) if any(SPECS[result.search].continues for result in results) else known
+    count = len(nodes) - len(known) + len(own)
+    took = duration(sum(outcome.seconds for outcome in own))
+    return f"{count} trainings, {took} in total (some may belong to another study too)."
 
 
 def _criterion(experiment: Experiment) -> str:
@@ -182,12 +192,19 @@ def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Di
         text += "."
     equal = [BASELINES[base] for base in differences if base != "joint"]
     if equal:
-        text += f" Equal compute: {' and '.join(equal)}."
+        text += f" Equal compute{_of_first(experiment, rows)}: {' and '.join(equal)}."
     if any(row.part for row in rows):
         text += " Trainings on a part of the data are compared with training from scratch on the same part."
     if any(row.rejected for row in rows):
         text += ' "Not taken" marks steps whose dev error grew, which ends the search.'
     return f"{text} The terms are explained at the end of the page."
+
+
+def _of_first(experiment: Experiment, rows: Sequence[System]) -> str:
+    """Whose compute the controls have: if there are several searches, the first one's."""
+    first = first_search(experiment)
+    several = {row.search for row in rows if row.search in SEARCHES} - {JOINT, first}
+    return f" for {SPECS[first].label}, not for the other searches" if several else ""
 
 
 def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:

@@ -131,10 +131,19 @@ def scores_of(experiment: Experiment, system: System) -> dict[int, Score]:
     return {seed: score for seed, score in found.items() if score is not None}
 
 
+def first_search(experiment: Experiment) -> str:
+    """The study's first search, which its controls follow: results are saved in the order of the settings."""
+    return next((one.search for results in experiment.studies.values() for one in results), JOINT)
+
+
 def main_row(experiment: Experiment, systems: Sequence[System]) -> System | None:
-    """Where the study's first search ended; if it has rows for its trainings only, the best on dev."""
+    """Where the study's first search ended; if it has rows for its trainings only, the best on dev.
+
+    If the first search has no rows, the next one that has.
+    """
     dev = experiment.dev
     own = [system for system in systems if system.search in SEARCHES and system.search != JOINT]
+    own.sort(key=lambda system: system.search != first_search(experiment))
     first = [system for system in own if system.search == own[0].search]
     ends = [system for system in first if system.is_end]
     rows = ends or sorted(

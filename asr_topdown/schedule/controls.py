@@ -13,6 +13,7 @@ from asr_topdown.schedule.protocol import (
     Search,
     Step,
     advance,
+    longest,
     retrained,
     train_all,
     train_one,
@@ -64,7 +65,8 @@ def scratch(study: Study, settings: Settings) -> Search:
     """Train from scratch as many times as the study's first search trains, and take the best on dev.
 
     The i-th training from scratch is requested together with the i-th retraining of the search, which is
-    followed, not run twice. The joint training, which both share, is a candidate.
+    followed, not run twice; one that is given more epochs counts once. The joint training, which both share,
+    is a candidate.
     """
     joint = yield from train_one(study.joint)
     _, own = yield from _follow(study, lambda numbers: _from_scratch(study, numbers))
@@ -89,11 +91,8 @@ def joint_long(study: Study, settings: Settings) -> Search:
     """
     joint = yield from train_one(study.joint)
     theirs, _ = yield from _follow(study, lambda numbers: [])
-    epochs: dict[Node, int] = {}
-    for outcome in [joint, *theirs]:
-        same = replace(outcome.node, epochs=1)
-        epochs[same] = max(epochs.get(same, 0), outcome.epochs)
-    longer = replace(study.joint, epochs=sum(epochs.values()), patience=0)
+    epochs = sum(one.epochs for one in longest([joint, *theirs]))
+    longer = replace(study.joint, epochs=epochs, patience=0)
     outcome = yield from train_one(longer)
     return Result("joint_long", study.seed, (Step.of(joint), Step.of(outcome, Only())), outcome.node.id)
 
@@ -214,11 +213,11 @@ def _follow(
     Returns:
         The outcomes of the search's trainings, and of those beside them.
     """
-    asked, theirs, own = {study.joint}, [], []
+    asked, theirs, own = {replace(study.joint, epochs=1)}, [], []
     followed = study.followed()
     said = advance(followed)
     while isinstance(said, Request):
-        new = set(said.nodes) - asked
+        new = {replace(node, epochs=1) for node in said.nodes} - asked
         extra = beside(range(len(asked), len(asked) + len(new)))
         asked |= new
         outcomes = yield from train_all([*said.nodes, *extra])

@@ -179,6 +179,14 @@ def retrained(
     )
 
 
+def longest(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Without those trainings that were later given more epochs: of equal nodes the longest."""
+    found: dict[Node, Outcome] = {}
+    for outcome in sorted(outcomes, key=lambda one: one.epochs):
+        found[replace(outcome.node, epochs=1)] = outcome
+    return list(found.values())
+
+
 def best_step(steps: Sequence[Step]) -> Step:
     """The step with the lowest error, of equal ones the first."""
     return min(steps, key=lambda step: step.error)

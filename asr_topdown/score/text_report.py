@@ -67,9 +67,9 @@ def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level
             f"{first.name} first {_percent(first.rate)} %, second {_percent(second.rate)} %: {verdict}",
             f"  paired bootstrap: second - first = {_points(difference)}, "
             f"{100 * level:g} % interval {_percent(low)} .. {_percent(high)}, "
-            f"p = {_p_value(bootstrap.p_value)}",
+            f"p = {p_value(bootstrap.p_value)}",
             f"  matched pairs (MAPSSWE): {pairs.segments} segments, mean difference {mean:.3f}, "
-            f"Z = {z:.3f}, p = {_p_value(pairs.p_value)}",
+            f"Z = {z:.3f}, p = {p_value(pairs.p_value)}",
         ]
     )
 
@@ -212,5 +212,6 @@ def _points(fraction: float) -> str:
     return f"{100 * fraction:.2f} points"
 
 
-def _p_value(value: float) -> str:
+def p_value(value: float) -> str:
+    """Four decimals, or two digits of a smaller one."""
     return f"{value:.4f}" if value >= 0.0001 else f"{value:.1e}"

@@ -7,9 +7,12 @@ from pathlib import Path
 import pytest
 
 from asr_topdown.report.collect import collect
+from asr_topdown.report.document import Text
 from asr_topdown.report.effort import effort_figure, stairs
+from asr_topdown.report.page import build
 from asr_topdown.report.plots import plot_figure
 from asr_topdown.report.svg import figure as drawn
+from asr_topdown.schedule.halving import HalvingPoint
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.schedule.spec import Only
 
@@ -49,6 +52,36 @@ def test_a_training_that_needs_no_joint_one_costs_its_own_epochs_only(found) -> 
     long = Result("joint_long", 1, (Step(joint, 0.3, True), Step(other, 0.2, True, Only())), other)
     one = stairs(found, long, found.test)
     assert (list(one.places), list(one.values)) == ([8], [found.test[other]])
+
+
+def halved(found):
+    """The made-up study with a search that gives seed 1's first retraining four epochs and then all eight."""
+    greedy = of_search(found, "greedy", 1)
+    joint, step, *_ = greedy.steps
+    long = found.trainings[step.node]
+    node = dataclasses.replace(long.node, epochs=4)
+    short = dataclasses.replace(
+        long,
+        node=node,
+        outcome=dataclasses.replace(long.outcome, node=node, best_epoch=4, epochs=4, seconds=36.0),
+    )
+    rungs = [
+        Step(key, 0.26, True, HalvingPoint((1, 2), (6,), budget, rung))
+        for rung, (key, budget) in enumerate([(node.id, 4), (step.node, 8)], 1)
+    ]
+    result = Result("halving", 1, (joint, *rungs), step.node)
+    trainings = {**found.trainings, node.id: short}
+    return dataclasses.replace(found, trainings=trainings, studies={"study": [result]}), result
+
+
+def test_a_training_that_is_given_more_epochs_costs_them_once(found) -> None:
+    experiment, result = halved(found)
+    line = stairs(experiment, result, experiment.dev)
+    assert (list(line.places), list(line.values)) == ([8, 8 + 8], [30, 26])
+    told = next(
+        part.text for part in build(experiment) if isinstance(part, Text) and " in total " in part.text
+    )
+    assert told.startswith("2 trainings, 2.4 min in total")  # 72 s each
 
 
 def test_a_training_that_is_not_finished_or_decoded_is_not_drawn(found) -> None:

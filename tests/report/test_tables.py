@@ -8,12 +8,19 @@ import pytest
 
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import compare, correct, distinct
+from asr_topdown.report.document import Text
 from asr_topdown.report.markdown import table as markdown
-from asr_topdown.report.page import write_report
+from asr_topdown.report.page import build, write_report
 from asr_topdown.report.records import CHARACTERS
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import calibration_table, difference_cell, scores_of, systems_table
+from asr_topdown.report.tables import (
+    calibration_table,
+    difference_cell,
+    main_row,
+    scores_of,
+    systems_table,
+)
 from asr_topdown.report.words import mean_sd, p_text
 from asr_topdown.schedule.controls import ScratchPoint
 from asr_topdown.schedule.exhaustive import ExhaustivePoint
@@ -147,6 +154,35 @@ def test_a_study_without_controls_or_greedy():
     assert [row.name for row in systems([Result("exhaustive", 1, steps, "k1")])] == [
         JOINT, "M(1, 1)", "exhaustive search, best on dev"
     ]  # fmt: skip
+
+
+def test_the_verdict_and_equal_compute_are_of_the_studys_first_search(experiment):
+    """Controls follow the first search in `schedule.search`, whatever the order of the table's rows."""
+    found = collect(experiment)
+    greedy = [one for one in found.studies["study"] if one.search == "greedy"]
+    controls = [one for one in found.studies["study"] if one.search not in ("greedy", "keep")]
+    other = [
+        dataclasses.replace(
+            one,
+            search="exhaustive",
+            final=one.steps[1].node,
+            steps=(one.steps[0], dataclasses.replace(one.steps[1], point=ExhaustivePoint((1, 2)))),
+        )
+        for one in greedy
+    ]
+    for searches, main, told in [
+        (greedy, "top-down", "Equal compute: as many"),
+        (greedy + other, "top-down", "Equal compute for top-down, not for the other searches: as many"),
+        (
+            other + greedy,
+            "exhaustive search, best on dev",
+            "Equal compute for exhaustive search, best on dev, not for the other searches: as many",
+        ),
+    ]:
+        study = dataclasses.replace(found, studies={"study": searches + controls})
+        rows = systems(study.studies["study"])
+        assert main_row(study, rows).name == main
+        assert any(isinstance(part, Text) and told in part.text for part in build(study))
 
 
 def test_rows_of_one_name_are_told_apart():

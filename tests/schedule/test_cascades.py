@@ -161,6 +161,13 @@ def test_joint_long_counts_a_continued_training_once():
     assert asked[-1] == joint(epochs=sum(longest.values()))
 
 
+def test_scratch_counts_a_continued_training_once():
+    asked, result = play(make("scratch", follow="halving"), lambda node, known: 0.5 - 0.01 * node.epochs)
+    of_search = [node for node in asked if node.parent]
+    trainings = {dataclasses.replace(node, epochs=1) for node in of_search}
+    assert len(result.steps) == 1 + len(trainings) < 1 + len(of_search)
+
+
 def test_other_seed_top_takes_the_classifier_of_the_next_seed():
     searches = make_all([joint(1), joint(3), joint(7)], BLOCKS, controls=("other_seed_top",))[3:]
     for (own, other), search in zip([(1, 3), (3, 7), (7, 1)], searches, strict=True):
