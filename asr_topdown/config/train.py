@@ -158,7 +158,7 @@ class TrainConfig(Section):
     )
     average: AverageConfig | None = Field(
         None,
-        description="decode with the average of several epochs' weights, whose dev error searches compare, too; "
+        description="decode with the average of several epochs' weights, whose dev error searches compare; "
         "retrainings start from the best epoch's",
     )
     init: InitConfig | None = Field(

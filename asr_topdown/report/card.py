@@ -104,7 +104,8 @@ def _data(training: Training) -> Iterable[str]:
 
 
 def _cells(size: DataSize) -> str:
-    utterances = f"{size.utterances:,}" if size.utterances else NOTHING
+    unused = f" ({size.left_out:,} left out)" if size.left_out else ""
+    utterances = f"{size.utterances:,}{unused}" if size.utterances else NOTHING
     hours = f"{size.hours:.2f}" if size.hours else NOTHING
     licence = size.licence.replace("|", "\\|") or "not known"
     return f"{size.name} | {utterances} | {size.words:,} | {hours} | {licence}"

@@ -96,4 +96,5 @@ def sizes(experiment: Experiment) -> str:
 def _data(one: DataSize) -> str:
     if not one.utterances:
         return f"{one.words:,} words"
-    return f"{count(one.utterances, 'utterance')}, {one.words:,} words, {one.hours:.2f} hours"
+    unused = f", {count(one.left_out, 'utterance')} left out" if one.left_out else ""
+    return f"{count(one.utterances, 'utterance')}, {one.words:,} words, {one.hours:.2f} hours{unused}"

@@ -7,7 +7,7 @@ what the network was trained on, and where, without building the network or havi
 import os
 import platform
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ from asr_topdown.corpora import licences
 if TYPE_CHECKING:
     from asr_topdown.models.model import Model
     from asr_topdown.runs.experiment import Experiment
+    from asr_topdown.train.task import Task
 
 NAME = "about.json"
 
@@ -31,6 +32,8 @@ class DataSize:
         words: how many.
         hours: of audio; 0 for a text.
         licence: of the data (`corpora.licences`); "" if unknown.
+        left_out: how many of the utterances were not used: too short for their transcript, longer than
+            `train.max_frames`, without a transcript or without sound.
     """
 
     name: str
@@ -38,6 +41,7 @@ class DataSize:
     words: int
     hours: float
     licence: str = ""
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -64,22 +68,32 @@ class About:
         return sum(self.layers.values())
 
 
-def write(folder: Path, model: "Model", experiment: "Experiment") -> None:
-    """Write about.json to `folder`."""
+def write(folder: Path, model: "Model", experiment: "Experiment", task: "Task") -> None:
+    """Write about.json to `folder`.
+
+    Args:
+        folder: of the node.
+        model: its network.
+        experiment: to which it belongs.
+        task: the data that are used.
+    """
     # Imported here: a report reads what was written, and needs no torch.
     import torch
 
     from asr_topdown import layers
     from asr_topdown.runs import lora
+    from asr_topdown.train.speech_task import SpeechTask
 
     def size(tensors: "Mapping[str, torch.Tensor]") -> int:
         own = [one for key, one in tensors.items() if lora.MARK not in key]
         return sum(one.numel() for one in own if isinstance(one, torch.nn.Parameter))
 
     sizes = {name: size(tensors) for name, tensors in layers.tensors_by_layer(model).items()}
-    about = About(
-        sizes, _size(experiment, experiment.train), _size(experiment, experiment.dev), _machine(experiment)
-    )
+    train, dev = (_size(experiment, data) for data in (experiment.train, experiment.dev))
+    if isinstance(task, SpeechTask):
+        train = replace(train, left_out=train.utterances - len(task.train))
+        dev = replace(dev, left_out=dev.utterances - len(task.dev))
+    about = About(sizes, train, dev, _machine(experiment))
     files.write_json(folder / NAME, {**asdict(about), "layers": [list(layer) for layer in sizes.items()]})
 
 

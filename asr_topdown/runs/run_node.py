@@ -72,14 +72,15 @@ def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Ou
     """The outcome of the training without its error, which is not known yet."""
     config = experiment.config.train
     model = prepare_model(node, experiment, store)
+    task = make_task(node, experiment, model, folder)
     if distributed.current().leads:
-        about.write(folder, model, experiment)
+        about.write(folder, model, experiment, task)
     still = frozenset(name for name, one in model.named_parameters() if not one.requires_grad)
     trained = sum(one.numel() for one in model.parameters() if one.requires_grad)
     frozen = _frozen(model, node, still)
     trainer = Trainer(
         model,
-        make_task(node, experiment, model, folder),
+        task,
         config,
         experiment.config.run,
         max_epochs=node.epochs,

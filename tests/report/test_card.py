@@ -1,6 +1,7 @@
 """The card in a model's folder."""
 
 import dataclasses
+import json
 
 import pytest
 
@@ -58,8 +59,6 @@ def test_what_a_card_says(experiment, named):
 
 
 def test_the_datas_licence_and_the_library_of_the_products_are_on_the_card(experiment, named, tmp_path):
-    import json
-
     from asr_topdown.corpora import licences
 
     about = experiment / "nodes" / named["joint_seed1"] / "about.json"
@@ -72,6 +71,17 @@ def test_the_datas_licence_and_the_library_of_the_products_are_on_the_card(exper
     assert "| trained on | train | 40 | 80 | 0.05 | CC0, by \\| all |" in path.read_text()
     assert f"- Machine: {values['machine']}; float32 products: torch.\n" in path.read_text()
     assert "- All layers from scratch, seed 1.\n" in path.read_text()
+
+
+def test_utterances_that_were_not_trained_on_are_told(experiment, named):
+    for path in experiment.glob("nodes/*/about.json"):
+        values = json.loads(path.read_text())
+        values["train"]["left_out"] = 3
+        path.write_text(json.dumps(values))
+    (path,) = [one for one in write_cards(collect(experiment)) if one.parent.name == named["joint_seed1"]]
+    assert "| trained on | train | 40 (3 left out) | 80 | 0.05 | not known |" in path.read_text()
+    told = "Trained on `train` (40 utterances, 80 words, 0.05 hours, 3 utterances left out); epochs"
+    assert told in write_report(experiment).read_text()
 
 
 def test_a_network_that_was_not_decoded_has_a_card_too(experiment, named):

@@ -216,7 +216,10 @@ def test_an_utterance_too_short_for_its_transcript_is_named_and_left_out(
     (train / "text").write_text("\n".join(lines) + "\n")
     here = dataclasses.replace(experiment, train=train)
     with caplog.at_level(logging.WARNING):
-        run_node(here.joint(1), here, Store(tmp_path / "exp"))
+        store = Store(tmp_path / "exp")
+        outcome = run_node(here.joint(1), here, store)
+    known = about.read(store.node_dir(outcome.node))
+    assert (known.train.utterances, known.train.left_out, known.dev.left_out) == (10, 2, 0)
     assert "left out of training: spk-000:" in caplog.text
     assert "output frames for a transcript that needs 80" in caplog.text
     assert "left out of training: spk-001: empty transcript" in caplog.text
