@@ -48,8 +48,8 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
     It has features only if all parts have; then utterances without (`DataDir.without_features`) are left out.
 
     Raises:
-        ValueError: if an id has different meanings in two parts, only some of them have segments, or they
-            specify different sampling rates.
+        ValueError: if an id has different meanings in two parts, only some of them have segments or
+            transcripts, or they specify different sampling rates.
     """
     if not parts:
         raise ValueError(f"{path}: nothing to combine")
@@ -57,17 +57,21 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
         parts = [subset(part, part.utt2spk, part.path) for part in parts]
     else:
         parts = [dataclasses.replace(part, feats={}, num_frames={}) for part in parts]
-    with_segments = [part for part in parts if part.segments is not None]
-    if with_segments and len(with_segments) < len(parts):
-        without = next(part for part in parts if part.segments is None)
-        raise ValueError(
-            f"{with_segments[0].path} has segments and {without.path} has none: cannot combine them"
-        )
+    segmented = _all_or_none("segments", [(part.path, part.segments is not None) for part in parts])
+    _all_or_none("transcripts", [(part.path, bool(part.text)) for part in parts if part.utt2spk])
     rates = {part.sample_rate for part in parts}
     if len(rates) > 1:
         raise ValueError(f"{' and '.join(str(part.path) for part in parts)} have different sample_rate files")
-    merged = {name: _merge(parts, name) for name in _TABLES if name != "segments" or with_segments}
+    merged = {name: _merge(parts, name) for name in _TABLES if name != "segments" or segmented}
     return DataDir(path=Path(path), sample_rate=rates.pop(), **merged)  # type: ignore[arg-type]
+
+
+def _all_or_none(what: str, having: Sequence[tuple[Path, bool]]) -> bool:
+    """Whether the directories have `what`; refuse if only some do."""
+    by_having = {has: path for path, has in having}
+    if len(by_having) == 2:
+        raise ValueError(f"{by_having[True]} has {what} and {by_having[False]} has none: cannot combine them")
+    return True in by_having
 
 
 def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> DataDir:

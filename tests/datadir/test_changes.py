@@ -40,6 +40,9 @@ def test_combine_refuses_contradictions(make, tmp_path):
     cut = DataDir(path=tmp_path, wavs={}, text={}, utt2spk={}, segments={"x": ("r", 0.0, 1.0)})
     with pytest.raises(ValueError, match=r"has segments and .* has none"):
         datadir.combine([data, cut], tmp_path)
+    untold = DataDir(path=tmp_path / "untold", wavs={}, text={}, utt2spk={"x": "x"}, segments=None)
+    with pytest.raises(ValueError, match=r"has transcripts and .*untold has none: cannot combine"):
+        datadir.combine([data, untold], tmp_path)
     with pytest.raises(ValueError, match="nothing to combine"):
         datadir.combine([], tmp_path)
 
