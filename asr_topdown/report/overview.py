@@ -38,7 +38,7 @@ def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
         point = row.point
         if not isinstance(point, DepthSweepPoint) or not point.source or point.start != "keep":
             continue
-        if not (point.renewed or point.tuning or point.part):
+        if not (point.side == "top" or point.renewed or point.tuning or point.part):
             source = point.source
             found[point.frozen] = mean(errors[node] for node in row.nodes.values() if node in errors)
     if len(found) < 2:

@@ -9,9 +9,12 @@ from toy_experiment import ABOUT, decode, joint, train, write_reference
 from asr_topdown.files import file_hash
 from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Heading
+from asr_topdown.report.overview import verdict
 from asr_topdown.report.page import build, write_report
+from asr_topdown.report.systems import JOINT, System
 from asr_topdown.report.table import Table
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.protocol import Request, advance
 from asr_topdown.schedule.searches import of_studies
 from asr_topdown.schedule.spec import Source, Study
@@ -136,3 +139,17 @@ def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Pat
     )[2]
     assert told == f"none: {by_depth[-1]:.2f}, 1: {by_depth[0]:.2f}."
     assert "fr-utt" in text
+
+
+def test_the_errors_by_number_of_lowest_blocks_are_not_those_of_the_topmost(experiment: Path) -> None:
+    """Where no layer is always new (`fresh: []`), a sweep from another network freezes both ends."""
+    found = collect(experiment)
+    nodes = [*found.test]
+    points = [("none", 0), ("bottom", 1), ("bottom", 2), ("top", 1), ("top", 2)]
+    rows = [System(JOINT, {1: nodes[0]}), System("best of the sweep", {1: nodes[1]}, "depth_sweep")]
+    for (side, count), node in zip(points, nodes, strict=False):
+        point = DepthSweepPoint(side, count, "keep", "english")
+        rows.append(System(point.text(), {1: node}, "depth_sweep", point))
+    none, one, two = (f"{found.test[node]:.2f}" for node in nodes[:3])
+    told = verdict(found, rows, {}).partition("the others trained further: ")[2]
+    assert told == f"none: {none}, 1: {one}, 2: {two}."
