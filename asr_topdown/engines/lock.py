@@ -133,7 +133,8 @@ def _wait_until_dead(path: Path, name: str, *, locked: bool) -> None:
             say(f"{name}: its holder has shown no life for {STALE_SECONDS:.0f} s, taking over ({seen[0]})")
             return
         if not said:
-            say(f"{name}: another machine has it, waiting ({seen[0]})")
+            holder = seen[0] or f"{path} names none: if nobody has it, this ends in {STALE_SECONDS:.0f} s"
+            say(f"{name}: another machine has it, waiting ({holder})")
             said = True
         time.sleep(_POLL_SECONDS)
         now = _state(path)

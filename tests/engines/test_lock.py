@@ -71,6 +71,17 @@ def test_a_dead_lease_of_another_machine_is_taken_over_in_time(tmp_path, quick, 
     assert "taking over" in said
 
 
+def test_an_empty_lease_says_how_long_it_is_waited_for(tmp_path, quick, capsys):
+    """A machine without power leaves one."""
+    (tmp_path / "lease").touch()
+    take(tmp_path, [])
+    said = capsys.readouterr().err
+    assert (
+        f"waiting ({tmp_path / 'lease'} names none: if nobody has it, this ends in {lock.STALE_SECONDS:.0f} s)"
+        in said
+    )
+
+
 def test_a_living_lease_of_another_machine_is_waited_for(tmp_path, quick):
     write_lease(tmp_path, "another-boot")
     times = []
