@@ -3,16 +3,13 @@
 import codecs
 import contextlib
 import errno
-import functools
 import gzip
-import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
 import socket
-import sys
 import tempfile
 import zlib
 from collections.abc import Iterable, Iterator
@@ -80,33 +77,6 @@ def require_folder(folder: Path) -> None:
 def without_hidden(paths: Iterable[Path]) -> Iterator[Path]:
     """Leave out paths whose names start with a dot: macOS puts `._NAME` beside each file on foreign disks."""
     return (path for path in paths if not path.name.startswith("."))
-
-
-@contextlib.contextmanager
-def alone_in(folder: Path, what: str = "") -> Iterator[None]:
-    """Create a folder, and be the only process of this machine in a block about it; wait for another.
-
-    It leaves nothing behind, and knows nothing of other machines; see `engines.lock` for what does.
-
-    Args:
-        folder: the folder.
-        what: if this takes longer than a moment: its name, to say that it waits.
-    """
-    with contextlib.ExitStack() as until:
-        # Without locks it goes on without; where the folder cannot be made, writing to it says so.
-        with contextlib.suppress(ImportError, OSError):
-            import fcntl  # not where there is no Unix, and where networks can be used nevertheless
-
-            folder.mkdir(parents=True, exist_ok=True)
-            handle = os.open(folder, os.O_RDONLY)
-            until.callback(os.close, handle)
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if what:
-                    print(f"{what}: another process has it, waiting", file=sys.stderr, flush=True)
-                fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
 
 
 def check_link(path: Path) -> None:
@@ -296,32 +266,6 @@ def number(text: str) -> float:
     if "_" in text or not text.isascii():
         raise ValueError(f"not a number: {text!r}")
     return float(text)
-
-
-def file_hash(path: Path | str) -> str:
-    """SHA-256 of a file's content, in hexadecimal."""
-    with open(path, "rb") as content:
-        return hashlib.file_digest(content, "sha256").hexdigest()
-
-
-def cached_file_hash(path: Path | str) -> str:
-    """The same, read again in this process only if the file has changed."""
-    return _hash_in_state(Path(path).resolve(), str(state_of(path)))
-
-
-@functools.lru_cache(maxsize=256)
-def _hash_in_state(path: Path, state: str) -> str:
-    return file_hash(path)
-
-
-def state_of(path: Path | str) -> list[int] | None:
-    """Size and times of a file, which change with it; None if it does not exist."""
-    try:
-        state = Path(path).stat()
-    except OSError:
-        return None
-    # The time of the last change of the inode: what is copied with its time of writing has a new one.
-    return [state.st_size, state.st_mtime_ns, state.st_ctime_ns]
 
 
 def umask() -> int:

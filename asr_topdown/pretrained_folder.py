@@ -10,7 +10,7 @@ import hashlib
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from asr_topdown import files
+from asr_topdown import files, hashes
 
 ARCHITECTURE, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 _WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "pytorch_model.bin", "pytorch_model-*-of-*.bin")
@@ -82,7 +82,7 @@ def weights_hash(folder: Path) -> str:
     Raises:
         ValueError: as `weight_files`.
     """
-    digests = [files.cached_file_hash(path) for path in weight_files(folder)]
+    digests = [hashes.cached_file_hash(path) for path in weight_files(folder)]
     return hashlib.sha256("\n".join(digests).encode()).hexdigest()[:16]
 
 

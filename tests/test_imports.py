@@ -14,7 +14,7 @@ PACKAGE = ROOT / "asr_topdown"
 
 # A part imports only from the rows above its own, or from itself.
 RANKS = """
-files logs progress layers
+files hashes logs progress layers
 text audio losses nn engines schedule pretrained_folder
 features score weights
 config datadir models

@@ -10,7 +10,7 @@ import soundfile
 
 from asr_topdown.audio import containers, sphere
 from asr_topdown.audio.opened import InFile, Opened, Streamed, as_file
-from asr_topdown.files import state_of
+from asr_topdown.hashes import state_of
 
 _SEEKABLE = ("PCM_", "FLOAT", "DOUBLE", "ULAW", "ALAW")
 _TOLD_BY_LIBSNDFILE = ("VOC", "MAT4")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Decoding, data_sets
+from asr_topdown.engines.alone import alone_in
 from asr_topdown.logs import print_above
 
 if TYPE_CHECKING:
@@ -177,7 +178,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     texts = dict.fromkeys(silent, "") | texts
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
-    with files.alone_in(one.target):  # nor may another process mix its files with these
+    with alone_in(one.target):  # nor may another process mix its files with these
         # The result is the last to be written and the first to go: if this process is killed, no old one may
         # be left beside new transcripts.
         for name in ("result.json", "hub5.json"):

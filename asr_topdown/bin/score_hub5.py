@@ -7,6 +7,7 @@ from typing import Any
 
 from asr_topdown import files
 from asr_topdown.bin.scored import DIRECTION, Scored, transcripts_of
+from asr_topdown.hashes import file_hash
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
 from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
@@ -31,11 +32,11 @@ def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
     It holds hashes of the files that were compared: the report shows no errors of earlier transcripts.
     """
     references, rules = stm.read(args.stm), GlmRules.read(args.glm)
-    compared = {"stm": files.file_hash(args.stm), "glm": files.file_hash(args.glm)}
+    compared = {"stm": file_hash(args.stm), "glm": file_hash(args.glm)}
     for folder in folders:
         said = ctm.from_transcripts(transcripts_of(folder))
         one = score(references, ctm.without_noise(said), rules)
-        hashes = {**compared, "text": files.file_hash(folder / "text")}
+        hashes = {**compared, "text": file_hash(folder / "text")}
         files.write_json(
             folder / "hub5.json", {**hashes, "reference": str(args.stm), "scores": one.to_json()}
         )

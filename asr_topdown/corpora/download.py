@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from asr_topdown import files
+from asr_topdown.engines.alone import alone_in
 from asr_topdown.progress import progress
 
 _CHUNK = 1 << 16
@@ -183,7 +184,7 @@ def fill(folder: Path, what: str, sources: Sequence[Callable[[], None]], advice:
     """
     if folder.exists():
         return
-    with files.alone_in(folder.parent, f"download {folder}"):
+    with alone_in(folder.parent, f"download {folder}"):
         if not folder.exists():  # nor made by a process that had the lock
             first_that_works(what, sources, advice)
 

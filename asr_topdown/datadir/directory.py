@@ -20,6 +20,7 @@ from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import parse_table, table_text
 from asr_topdown.datadir.parsing import Segment, Side
 from asr_topdown.datadir.transcripts import parse_transcript, problem_of, read_transcripts, tidy
+from asr_topdown.engines.alone import alone_in
 from asr_topdown.features import content as features
 from asr_topdown.features.fbank_options import FbankOptions
 
@@ -173,7 +174,7 @@ def write(data: DataDir) -> None:
     _check_writable(data)
     contents = _contents(data)
     wanted = {name: content for name, content in contents.items() if content}
-    with files.alone_in(data.path):
+    with alone_in(data.path):
         _replace(data.path, contents, wanted)
 
 

@@ -14,7 +14,8 @@ from asr_topdown.config import Config
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.config.identity import settings_hash
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.files import cached_file_hash, read_json
+from asr_topdown.files import read_json
+from asr_topdown.hashes import cached_file_hash
 from asr_topdown.logs import first_of, listed
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer

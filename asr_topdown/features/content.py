@@ -12,7 +12,7 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import files
+from asr_topdown import files, hashes
 from asr_topdown.features.fbank_options import FbankOptions
 from asr_topdown.progress import progress
 
@@ -60,7 +60,7 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
 
     places = {utterance: store.locate(entry, folder) for utterance, entry in sorted(feats.items())}
     archives = sorted({ark.parse_place(place).path for place in places.values()})
-    states = {str(Path(archive).resolve()): files.state_of(archive) for archive in archives}
+    states = {str(Path(archive).resolve()): hashes.state_of(archive) for archive in archives}
     kept = _record(folder / FOREIGN)
     if kept.get("entries") != entries or kept.get("archives") != states:
         kept = {"entries": entries, "archives": states, **_hashed(folder, feats)}

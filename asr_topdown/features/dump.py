@@ -14,7 +14,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
-from asr_topdown import files
+from asr_topdown import files, hashes
 from asr_topdown.audio import Clip, file_of
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.lock import LOCK, held
@@ -160,7 +160,7 @@ def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Pa
     features are done.
     """
     sources = {clip.source for clip in clips.values()}
-    states: dict[str, object] = {source: files.state_of(file_of(source)) for source in sources}
+    states: dict[str, object] = {source: hashes.state_of(file_of(source)) for source in sources}
     if any(source.rstrip().endswith("|") for source in sources):
         attempt = folder / _ATTEMPT
         if not attempt.is_file():

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from asr_topdown import files
+from asr_topdown import files, hashes
 from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.features import ark, content, store
 from asr_topdown.features.deltas import add_deltas
@@ -113,7 +113,7 @@ def _key(places: Mapping[str, str], source: Path, dim: int, deltas: int) -> str:
         with _faults_of(utterance, source):
             path = ark.parse_place(place).path
             if path not in states:
-                state = files.state_of(path)
+                state = hashes.state_of(path)
                 if state is None:
                     raise ValueError(f"{path}: no such file")
                 states[path] = state

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from asr_topdown import audio, files
+from asr_topdown import audio, files, hashes
 from asr_topdown.audio import Clip, NoSoundError
 from asr_topdown.engines.parts import Tick, run_parts
 from asr_topdown.logs import shortened
@@ -153,7 +153,7 @@ def _key(clips: Mapping[str, Clip], folder: Path, rate: int) -> str:
                 "features.kind: waveform reads files only"
             )
     made_from = [_VERSION, rate, {utterance: [*clip] for utterance, clip in sorted(clips.items())}]
-    states = {source: files.state_of(audio.file_of(source)) for source in sources}
+    states = {source: hashes.state_of(audio.file_of(source)) for source in sources}
     return hashlib.sha256(json.dumps([*made_from, states]).encode()).hexdigest()[:16]
 
 

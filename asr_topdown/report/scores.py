@@ -8,7 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from asr_topdown import datadir
-from asr_topdown.files import file_hash, read_json, state_of
+from asr_topdown.files import read_json
+from asr_topdown.hashes import file_hash, state_of
 from asr_topdown.report.records import LABELS, LANGUAGE, Kind, Score
 from asr_topdown.runs.decodings import differences
 from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, SPLITTERS, ErrorCounts, Unit, count_all, counted

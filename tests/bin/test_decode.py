@@ -21,7 +21,6 @@ from toy_data import write_data
 
 import asr_topdown
 from asr_topdown import config as configuration
-from asr_topdown import files
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
@@ -29,6 +28,7 @@ from asr_topdown.build import fresh_model
 from asr_topdown.data.unit_text import unit_vocabulary
 from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.model import load_trained
+from asr_topdown.engines.alone import alone_in
 from asr_topdown.features.front_end import front_end
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result, Step
@@ -167,7 +167,7 @@ def test_two_at_once_do_not_mix_their_transcripts_and_results(
     models: dict[str, Path], data: Path, tmp_path: Path
 ) -> None:
     with ThreadPoolExecutor() as threads:
-        with files.alone_in(tmp_path / "dev"):  # as another process that is writing there
+        with alone_in(tmp_path / "dev"):  # as another process that is writing there
             second = threads.submit(decode, models["attention"], data, tmp_path, "method=greedy")
             time.sleep(5)
             assert list((tmp_path / "dev").iterdir()) == []

@@ -10,10 +10,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_topdown import datadir, files
+from asr_topdown import datadir
 from asr_topdown.audio import Clip
 from asr_topdown.datadir import DataDir
 from asr_topdown.datadir.transcripts import tidy
+from asr_topdown.engines.alone import alone_in
 from asr_topdown.features import ark
 
 ids = st.text(st.characters(exclude_categories=["Z", "C"]), min_size=1, max_size=8)
@@ -219,7 +220,7 @@ def test_features_of_other_data_are_removed(make):
 def test_two_at_once_do_not_mix_their_tables(make):
     data = datadir.read(make("plain"))
     with ThreadPoolExecutor() as threads:
-        with files.alone_in(data.path):  # as another process that is writing there
+        with alone_in(data.path):  # as another process that is writing there
             (data.path / "utt2spk").unlink()
             second = threads.submit(datadir.write, data)
             time.sleep(0.2)

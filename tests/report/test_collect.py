@@ -3,7 +3,7 @@ import shutil
 
 import pytest
 
-from asr_topdown.files import file_hash
+from asr_topdown.hashes import file_hash
 from asr_topdown.report.collect import collect
 from asr_topdown.runs.store import Store
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from toy_experiment import ABOUT, decode, joint, train, write_reference
 
-from asr_topdown.files import file_hash
+from asr_topdown.hashes import file_hash
 from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Heading
 from asr_topdown.report.overview import verdict
