@@ -59,8 +59,11 @@ class FeaturesConfig(Section):
 
     @property
     def frame_seconds(self) -> float:
-        """Seconds from one frame to the next, as batches are measured."""
-        return 1 / FRAMES_A_SECOND if self.kind == "waveform" else self.fbank.frame_shift_ms / 1000
+        """Seconds from one frame to the next, as batches are measured.
+
+        Those of the filter bank are whole samples: 220 at 22,050 Hz, and so 0.2 % less than 10 ms.
+        """
+        return 1 / FRAMES_A_SECOND if self.kind == "waveform" else self.fbank.shift / self.fbank.sample_rate
 
     @property
     def step_seconds(self) -> float:

@@ -188,7 +188,7 @@ def _metadata(model: TrainedModel) -> dict[str, str]:
     vocabulary, fbank = model.vocabulary, model.config.features.fbank
     return {
         "sample_rate": str(fbank.sample_rate),
-        "frame_shift_ms": str(fbank.frame_shift_ms),
+        "frame_shift_ms": str(1000 * fbank.shift / fbank.sample_rate),
         "unit": vocabulary.unit,
         "units": json.dumps(list(vocabulary.units), ensure_ascii=False),
     }

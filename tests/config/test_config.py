@@ -6,6 +6,8 @@ import pytest
 import yaml
 
 from asr_topdown import config
+from asr_topdown.config.features import FeaturesConfig
+from asr_topdown.features.fbank_options import FbankOptions
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -206,3 +208,11 @@ def test_noam_knows_the_size_of_the_model(path: Path) -> None:
     loaded = config.load(path)
     if loaded.train.lr_schedule.name == "noam":
         assert loaded.train.lr_schedule.dim == loaded.model.encoder[-1].d_model
+
+
+@pytest.mark.parametrize(("rate", "shift"), [(8000, 80), (11025, 110), (16000, 160), (22050, 220)])
+def test_a_frame_lasts_as_long_as_its_samples(rate: int, shift: int) -> None:
+    """Kaldi's frames are whole samples, rounded down."""
+    features = FeaturesConfig(fbank=FbankOptions(sample_rate=rate))
+    assert features.fbank.num_frames(900 + shift * 4000) - features.fbank.num_frames(900) == 4000
+    assert 4000 * features.frame_seconds == pytest.approx(4000 * shift / rate, abs=1e-9)
