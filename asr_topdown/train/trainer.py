@@ -138,8 +138,6 @@ class Trainer:
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
 
-    # --- one epoch -----------------------------------------------------------------------------------
-
     def _train_epoch(self, told: TrainingLog) -> None:
         progress, run = self.progress, self.run_config
         plan = self.task.epoch(progress.epoch)
@@ -243,8 +241,6 @@ class Trainer:
         dev = self._evaluate()
         self.progress.best_metrics |= {f"average_{name}": float(value) for name, value in dev.items()}
         log.info("average of %s: dev %s", self.weights.averaged(self.progress.scores), numbers(dev))
-
-    # --- checkpoints ---------------------------------------------------------------------------------
 
     def _end_if_asked(self) -> None:
         if interruption.requested():
