@@ -126,7 +126,7 @@ def _composition(
         count = len(node.frozen)
         is_top = bool(layers) and set(layers[len(layers) - count :]) == set(node.frozen)
         if node.parent is None:
-            known[key] = (len(layers),) if layers else None
+            known[key] = (len(layers),) if layers and not count else None
         elif is_top and count and node.start == "reinit" and node.parent.node in trainings:
             before = _composition(node.parent.node, trainings, known)
             last = count - sum(before[:-1]) if before else 0

@@ -12,7 +12,7 @@ import pytest
 from asr_topdown.report.collect import collect
 from asr_topdown.report.html import page
 from asr_topdown.report.page import build, write_report
-from asr_topdown.report.tree import layer_cells
+from asr_topdown.report.tree import forest, layer_cells
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Parent
 
@@ -90,6 +90,16 @@ def test_children_are_below_their_parents(reported: Path) -> None:
     # the frozen layers of step 2, said in words for those who do not see the strip
     assert 'aria-label="blstm.0 new weights; blstm.1 frozen; softmax frozen"' in text
     assert "M(1, 1, 1)" in text
+
+
+def test_a_random_top_is_no_joint_training(experiment: Path) -> None:
+    """Frozen as initialised, it has no parent either; M(3) is the notation of joint training."""
+    found = collect(experiment)
+    key, joint = next((key, one) for key, one in found.trainings.items() if one.node.is_joint)
+    node = dataclasses.replace(joint.node, frozen=("softmax",))
+    trainings = {key: joint, node.id: dataclasses.replace(joint, node=node)}
+    shown = {one.id: one.schedule for one in forest(dataclasses.replace(found, trainings=trainings))}
+    assert shown == {key: "M(3)", node.id: "softmax frozen"}
 
 
 def test_nothing_is_loaded(written: Page) -> None:
