@@ -1,5 +1,6 @@
 """Studies with different models in one folder: each has its own model, units, errors and paper's table."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -11,8 +12,9 @@ from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Heading
 from asr_topdown.report.overview import verdict
 from asr_topdown.report.page import build, write_report
-from asr_topdown.report.systems import JOINT, System
+from asr_topdown.report.systems import JOINT, System, systems
 from asr_topdown.report.table import Table
+from asr_topdown.report.tables import compare_systems
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.protocol import Request, advance
@@ -153,3 +155,19 @@ def test_the_errors_by_number_of_lowest_blocks_are_not_those_of_the_topmost(expe
     none, one, two = (f"{found.test[node]:.2f}" for node in nodes[:3])
     told = verdict(found, rows, {}).partition("the others trained further: ")[2]
     assert told == f"none: {none}, 1: {one}, 2: {two}."
+
+
+def test_the_verdicts_rates_are_of_the_seeds_that_it_compares(experiment: Path) -> None:
+    """Seed 1: 12 % and 20 %, seed 2: 18 % and 22 %."""
+    found = collect(experiment)
+    final = next(one.final for one in found.studies["study"] if (one.search, one.seed) == ("greedy", 2))
+    for scores, told in [
+        (found.scores, "test CER 15.00 %, joint training 21.00 %; against joint training, −6.00 points"),
+        (
+            {key: one for key, one in found.scores.items() if key != final},
+            "test CER 12.00 %, joint training 20.00 %; against joint training, −8.00 points",
+        ),
+    ]:
+        known = dataclasses.replace(found, scores=scores)
+        rows = systems(known.studies["study"])
+        assert told in verdict(known, rows, compare_systems(known, rows))
