@@ -165,7 +165,8 @@ def _search_series(
     """The seeds' lines, faint; their mean; the steps not taken."""
     if not found:
         return []
-    by_seed = [errors_so_far(result, error_of) for result in found]
+    # No further than the top-down search: trainings from scratch may follow a longer one.
+    by_seed = [errors_so_far(result, error_of)[:count] for result in found]
     carried = [[*errors, *[errors[-1]] * (count - len(errors))] for errors in by_seed]
     mean = [sum(column) / len(carried) for column in zip(*carried, strict=True)]
     series = []

@@ -9,9 +9,11 @@ import pytest
 from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Text
 from asr_topdown.report.effort import effort_figure, stairs
+from asr_topdown.report.figures import cascade
 from asr_topdown.report.page import build
 from asr_topdown.report.plots import plot_figure
 from asr_topdown.report.svg import figure as drawn
+from asr_topdown.schedule.controls import ScratchPoint
 from asr_topdown.schedule.halving import HalvingPoint
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.schedule.spec import Only
@@ -126,3 +128,13 @@ def test_one_seed_has_no_band_and_joint_training_alone_no_figure(found) -> None:
         series.ranges for chart in effort_figure(found, one, "e").charts for series in chart.series
     )
     assert effort_figure(found, [], "e") is None
+
+
+def test_the_steps_figure_ends_with_the_top_down_search(found) -> None:
+    """Trainings from scratch that follow another search may be more, and not equally many for all seeds."""
+    scratch, keep = of_search(found, "scratch", 1), of_search(found, "keep", 1)
+    more = Step(keep.final, 0.1, True, ScratchPoint(3))
+    longer = dataclasses.replace(scratch, steps=(*scratch.steps, more), final=keep.final)
+    results = [longer if one is scratch else one for one in found.studies["study"]]
+    before, after = (cascade(found, some, "cascade") for some in (found.studies["study"], results))
+    assert [chart.series for chart in after.charts] == [chart.series for chart in before.charts]
