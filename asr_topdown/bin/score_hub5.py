@@ -11,6 +11,7 @@ from asr_topdown.hashes import file_hash
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
 from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
+from asr_topdown.score.text_report import p_value
 
 
 def is_asked(args: argparse.Namespace) -> bool:
@@ -91,7 +92,7 @@ def _compare(
             seed=args.seed,
         )
         lines.append(
-            f"{name:10} {DIRECTION} = {_points(found)}, p = {found.p_value:.4f} (bootstrap over sides)"
+            f"{name:10} {DIRECTION} = {_points(found)}, p = {p_value(found.p_value)} (bootstrap over sides)"
         )
         differences[name] = {"direction": DIRECTION, **found.to_json()}
     return lines, differences

@@ -10,7 +10,7 @@ from asr_topdown.score.errors import ErrorCounts
 from asr_topdown.score.mapsswe import mapsswe
 from asr_topdown.score.report import ScoreReport, score
 from asr_topdown.score.significance import RateInterval, paired_bootstrap
-from asr_topdown.score.text_report import Comparison, aligned, comparison, full_report, summary
+from asr_topdown.score.text_report import Comparison, aligned, comparison, full_report, p_value, summary
 
 REFERENCES = {
     "a1": "the cat sat on the mat",
@@ -166,3 +166,8 @@ def test_comparison_says_which_system_is_better(report: ScoreReport) -> None:
     assert "5 segments" in segments
     same = Comparison(paired_bootstrap(columns[0], columns[0], lengths), mapsswe([]))
     assert "no difference" in comparison(report, report, same)
+
+
+@pytest.mark.parametrize(("value", "shown"), [(1, "1.0000"), (0.0314159, "0.0314"), (2e-5, "2.0e-05")])
+def test_no_p_is_shown_as_zero(value: float, shown: str) -> None:
+    assert p_value(value) == shown
