@@ -88,6 +88,7 @@ def _training(store: Store, node: Node, settings: _Settings) -> Training:
         about=about.read(folder),
         model=config.model.model_dump(mode="json") if config is not None else {},
         config=dumped,
+        metric=config.train.metric if config is not None else "",
     )
 
 

@@ -81,6 +81,9 @@ def _difference(experiment: Experiment, one: Comparison) -> str:
     return f"{how} ({size}, 95 % interval {low} to {high}, {p_values(one)}, {seeds})"
 
 
+_METRICS = {"cer": "greedy CER", "label_error": "label error"}
+
+
 def sizes(experiment: Experiment) -> str:
     """The data, the model and the machine, as recorded in the trainings' folders."""
     known = [training.about for training in experiment.trainings.values() if training.about is not None]
@@ -93,8 +96,10 @@ def sizes(experiment: Experiment) -> str:
     dev = "; ".join(f"`{one.name}` ({_data(one)})" for one in dict.fromkeys(about.dev for about in known))
     total = sum(size for _, size in largest)
     machines = "; ".join(dict.fromkeys(about.machine for about in known))
+    metrics = dict.fromkeys(one.metric for one in experiment.trainings.values() if one.metric)
+    by = f"by the {' or '.join(_METRICS.get(one, one) for one in metrics)} " if metrics else ""
     return (
-        f"Trained on {data}; epochs chosen on {dev}. {total:,} parameters by layer, input to output: "
+        f"Trained on {data}; epochs chosen {by}on {dev}. {total:,} parameters by layer, input to output: "
         f"{listed}. Machine: {machines}."
     )
 

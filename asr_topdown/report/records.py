@@ -91,6 +91,7 @@ class Training:
         about: its layers, data and machine; None if not recorded.
         model: its model's settings as plain values; empty if they cannot be read.
         config: all its settings as YAML.
+        metric: the dev metric that chose its epoch (`train.metric`); "" if the settings cannot be read.
     """
 
     node: Node
@@ -100,6 +101,7 @@ class Training:
     about: About | None = None
     model: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
+    metric: str = ""
 
     @property
     def layers(self) -> tuple[str, ...]:

@@ -37,9 +37,10 @@ def test_report_of_a_study(reported):
         f"against as many trainings from scratch, −4.50 points, {two}."
     )
     assert (
-        "## Study `study`\n\nTrained on `train` (40 utterances, 80 words, 0.05 hours); epochs chosen on "
-        "`dev` (8 utterances, 16 words, 0.01 hours). 250 parameters by layer, input to output: blstm.0 100, "
-        "blstm.1 120, softmax 30. Machine: a toy, 2 processors; Python 3.11, PyTorch 2.13."
+        "## Study `study`\n\nTrained on `train` (40 utterances, 80 words, 0.05 hours); epochs chosen "
+        "by the greedy CER on `dev` (8 utterances, 16 words, 0.01 hours). 250 parameters by layer, "
+        "input to output: blstm.0 100, blstm.1 120, softmax 30. "
+        "Machine: a toy, 2 processors; Python 3.11, PyTorch 2.13."
     ) in text
     assert "14 trainings, 16.8 min in total" in text
     assert text.count("all layers from scratch") == 6

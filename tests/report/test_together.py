@@ -10,7 +10,7 @@ from toy_experiment import ABOUT, decode, joint, train, write_reference
 from asr_topdown.hashes import file_hash
 from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Heading
-from asr_topdown.report.overview import verdict
+from asr_topdown.report.overview import sizes, verdict
 from asr_topdown.report.page import build, write_report
 from asr_topdown.report.systems import JOINT, System, systems
 from asr_topdown.report.table import Table
@@ -171,3 +171,12 @@ def test_the_verdicts_rates_are_of_the_seeds_that_it_compares(experiment: Path) 
         known = dataclasses.replace(found, scores=scores)
         rows = systems(known.studies["study"])
         assert told in verdict(known, rows, compare_systems(known, rows))
+
+
+@pytest.mark.parametrize(
+    ("metric", "told"), [("loss", "epochs chosen by the loss on `dev`"), ("", "epochs chosen on `dev`")]
+)
+def test_what_chose_the_epochs_is_said(experiment: Path, metric: str, told: str) -> None:
+    found = collect(experiment)
+    known = {key: dataclasses.replace(one, metric=metric) for key, one in found.trainings.items()}
+    assert told in sizes(dataclasses.replace(found, trainings=known))
