@@ -15,7 +15,8 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
     """Each system's error over all experiments, seed by seed, and its difference from the baselines.
 
     A seed's error rate is the sum of its errors in all experiments over the sum of the reference characters
-    (or words). Only systems and seeds that every experiment has are shown; "± sd" is over the seeds.
+    (or words); its dev error is the mean of theirs. Only systems and seeds that every experiment has are
+    shown; "± sd" is over the seeds.
 
     Raises:
         ValueError: naming an experiment without the study, or whose reference is gone, or if they have no

@@ -152,7 +152,7 @@ def random_top(study: Study, settings: Settings) -> Search:
 def other_seed_top(study: Study, settings: Settings) -> Search:
     """Freeze the classifier of another seed's joint training, train the rest from step 1's initial weights.
 
-    The other seed is the study's next one; the last one takes the first one's.
+    The other seed is the next larger one of the study; the largest takes the smallest one's.
 
     Raises:
         ValueError: if the study has only one seed.
@@ -160,7 +160,8 @@ def other_seed_top(study: Study, settings: Settings) -> Search:
     if not study.others:
         raise ValueError("control other_seed_top needs at least two seeds (schedule.seeds)")
     later = [node for node in study.others if node.init_seed > study.seed]
-    joint, other = yield from train_all([study.joint, (later or study.others)[0]])
+    donor = min(later or study.others, key=lambda node: node.init_seed)
+    joint, other = yield from train_all([study.joint, donor])
     node = retrained(other, init_seed=retraining_seed(study.seed), frozen=study.blocks[-1])
     outcome = yield from train_one(node)
     return Result("other_seed_top", study.seed, (Step.of(joint), Step.of(outcome, Only())), outcome.node.id)

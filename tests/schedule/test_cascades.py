@@ -168,9 +168,12 @@ def test_scratch_counts_a_continued_training_once():
     assert len(result.steps) == 1 + len(trainings) < 1 + len(of_search)
 
 
-def test_other_seed_top_takes_the_classifier_of_the_next_seed():
-    searches = make_all([joint(1), joint(3), joint(7)], BLOCKS, controls=("other_seed_top",))[3:]
-    for (own, other), search in zip([(1, 3), (3, 7), (7, 1)], searches, strict=True):
+@pytest.mark.parametrize("seeds", [(1, 3, 7), (7, 1, 3), (3, 7, 1)])
+def test_other_seed_top_takes_the_classifier_of_the_next_seed(seeds):
+    """No two take the same, in whatever order the seeds are given."""
+    searches = make_all([joint(seed) for seed in seeds], BLOCKS, controls=("other_seed_top",))[3:]
+    for own, search in zip(seeds, searches, strict=True):
+        other = {1: 3, 3: 7, 7: 1}[own]
         asked, result = play(search, [0.5, 0.5, 0.4])
         assert asked[:2] == [joint(own), joint(other)]
         assert (asked[2].parent.node, asked[2].frozen) == (joint(other).id, TOPS[0])
