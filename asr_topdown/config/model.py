@@ -146,7 +146,8 @@ class CtcConfig(Section):
 
     weight: HeadWeight = Field(None, description=WEIGHT)
     label_smoothing: Probability = Field(
-        0.0, description="weight in the training loss of a penalty on confident frames (Kim et al. 2018)"
+        0.0,
+        description="weight in the training loss, not on dev, of a penalty on sure frames (Kim et al. 2018)",
     )
 
 
@@ -154,7 +155,10 @@ class AttentionHeadConfig(Section):
     """Settings shared by all attention decoders (`models.heads.attention`)."""
 
     weight: HeadWeight = Field(None, description=WEIGHT)
-    label_smoothing: Probability = 0.0
+    label_smoothing: Probability = Field(
+        0.0,
+        description="probability mass taken from the right unit, also in the dev loss",
+    )
     smoothing_prior: Literal["uniform", "unigram"] = Field(
         "uniform", description="how the smoothing mass is distributed over the units: evenly, or by frequency"
     )
@@ -208,7 +212,9 @@ class TransducerConfig(Section):
 class LabelConfig(Section):
     """One label for a whole utterance, from the mean of its frames (`models.heads.label`)."""
 
-    label_smoothing: Probability = Field(0.0, description="probability mass spread evenly over all labels")
+    label_smoothing: Probability = Field(
+        0.0, description="probability mass spread evenly over all labels, also in the dev loss"
+    )
 
 
 class RecognizerConfig(Section):
