@@ -19,6 +19,7 @@ class Progress:
         best_metrics: the dev metrics of the best epoch, and of the average if there is one.
         loss_sum: sum of this epoch's losses so far.
         utterances: their number.
+        epoch_seconds: of this epoch up to the checkpoint in its middle, if there is one.
         seconds: of all finished epochs.
         peak_memory: bytes, of the process or the GPU.
         finished: whether there is nothing left to train.
@@ -31,6 +32,7 @@ class Progress:
     best_metrics: dict[str, float] = field(default_factory=dict)
     loss_sum: float = 0.0
     utterances: int = 0
+    epoch_seconds: float = 0.0
     seconds: float = 0.0
     peak_memory: int = 0
     finished: bool = False
@@ -62,7 +64,7 @@ class Progress:
         if not finished:
             self.epoch += 1
         self.batches_done = 0
-        self.loss_sum, self.utterances = 0.0, 0
+        self.loss_sum, self.utterances, self.epoch_seconds = 0.0, 0, 0.0
 
     def eta(self, max_epochs: int) -> str:
         """The maximum time for the epochs after this one, in words; "" if it is the last."""

@@ -115,8 +115,8 @@ class Trainer:
         ):
             told = TrainingLog(metrics, self.max_epochs, self.plateau)
             while not self.progress.finished:
-                started = time.monotonic()
-                self._train_epoch(told)
+                started = time.monotonic() - self.progress.epoch_seconds
+                self._train_epoch(told, started)
                 yield self.progress.epoch
                 self._end_epoch(told, started)
                 if not self.progress.finished:
@@ -138,7 +138,7 @@ class Trainer:
         if not self.progress.finished and self.world.leads:
             self.weights.forget_average()
 
-    def _train_epoch(self, told: TrainingLog) -> None:
+    def _train_epoch(self, told: TrainingLog, started: float) -> None:
         progress, run = self.progress, self.run_config
         plan = self.task.epoch(progress.epoch)
         self.model.train()
@@ -163,6 +163,7 @@ class Trainer:
                 if due or reading:
                     self._read(meter, told, len(plan))
                 if due and not last:
+                    progress.epoch_seconds = time.monotonic() - started
                     self._save()
                     self._end_if_asked()
                     saved = time.monotonic()

@@ -8,6 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from toy_training import EPOCHS, Killed, epochs_of, kill_at, same, trained, trainer
@@ -43,6 +44,31 @@ def test_killed_and_resumed_equals_uninterrupted(
     name = weights_of_epoch(Path(), expected.best_epoch).name
     assert same(load_weights(tmp_path / name), load_weights(reference / name))
     assert epochs_of(tmp_path) == epochs_of(reference)
+
+
+@pytest.mark.parametrize("killed_at", [None, 6, 7])
+def test_an_epoch_that_was_killed_in_its_middle_took_the_time_of_both_halves(
+    killed_at: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("asr_topdown.train.trainer.time", SimpleNamespace(monotonic=lambda: clock[0]))
+    settings = {"epochs": 3, "plan": [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]], "log_interval": 1}
+
+    def ten_seconds() -> None:
+        clock[0] += 10
+
+    if killed_at is not None:
+        kill = kill_at(killed_at)
+
+        def until_killed() -> None:
+            kill()
+            ten_seconds()
+
+        with pytest.raises(Killed):
+            trained(trainer(tmp_path, before_batch=until_killed, **settings))
+        clock[0] = 5e6  # another process, another clock
+    assert trained(trainer(tmp_path, before_batch=ten_seconds, **settings)).seconds == 120
+    assert [record["seconds"] for record in read_metrics(tmp_path / "metrics.jsonl", "epoch")] == [40] * 3
 
 
 def test_kill_9_and_resume_equals_uninterrupted(tmp_path: Path, uninterrupted: tuple[Path, Progress]) -> None:
