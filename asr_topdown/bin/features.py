@@ -118,7 +118,7 @@ def _dump(
     _warn(folder, "remarks on the sound", dumped.remarks)
     left_out = [f"utterance {utterance}: {reason}" for utterance, reason in dumped.dropped.items()]
     _warn(folder, "utterances without sound are left out", left_out)
-    hours = dumped.frames * settings.fbank.frame_shift_ms / 3.6e6
+    hours = dumped.frames * settings.frame_seconds / 3600
     done = f"done in {time.monotonic() - begin:.1f} s" if dumped.fresh else "up to date"
     print(f"{folder}: features of {dumped.utterances} utterances, {hours:.2f} h: {done}")
 

@@ -9,6 +9,7 @@ from asr_topdown import datadir
 from asr_topdown.bin.main import main
 from asr_topdown.features import store
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.features.dump import Dumped
 
 SOUNDS = {"train": ("one", "two", "three"), "dev": ("four",)}
 
@@ -43,6 +44,17 @@ def test_the_first_directory_gets_the_statistics(data: Path, capsys: pytest.Capt
     assert (normalised.var(0, correction=0) - 1).abs().max() < 1e-4
     assert not (data / "dev" / "cmvn.ark").exists()
     assert "features of 3 utterances" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("rate", "shift"), [(8000, 80), (11025, 110), (22050, 220)])
+def test_the_hours_are_those_of_frames_of_whole_samples(
+    rate: int, shift: int, data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ten_hours = Dumped(3, round(36000 * rate / shift), fresh=False)
+    monkeypatch.setattr("asr_topdown.features.dump.dump", lambda *_, **__: ten_hours)
+    settings = ["--set", f"features.fbank.sample_rate={rate}", "--set", "features.cmvn=none"]
+    assert run(data, *settings) == 0
+    assert capsys.readouterr().out.count("features of 3 utterances, 10.00 h: up to date") == 2
 
 
 def test_what_is_up_to_date_is_said_and_kept(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
