@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import functools
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -120,8 +121,7 @@ def run(args: argparse.Namespace) -> None:
     experiments = [experiment, *others]
     options.check_experiments(args, experiments)
     if args.dry_run:
-        workers = options.read_engine(args, threads=config.run.threads).local_workers
-        print(_forecast(make, store, args.seconds_per_epoch, workers))
+        print(_forecast(make, store, args.seconds_per_epoch, _workers(args, config.run.threads)))
         return
     results = _drive(args, make, experiments, store)
     if results is None:
@@ -210,14 +210,25 @@ def _engine(
         yield submit
 
 
+def _workers(args: argparse.Namespace, threads: int) -> float:
+    """Return how many networks `_engine` trains at a time; infinity on a cluster without --workers."""
+    wanted = options.read_engine(args, threads=threads)
+    if args.ddp > 1:
+        return 1
+    return max(1, wanted.local_workers) if wanted.engine == "local" else wanted.workers or math.inf
+
+
 def _forecast(
-    searches: "Callable[[], Sequence[Search]]", store: "Store", seconds_per_epoch: float | None, workers: int
+    searches: "Callable[[], Sequence[Search]]",
+    store: "Store",
+    seconds_per_epoch: float | None,
+    workers: float,
 ) -> str:
     """Format the output of `--dry-run`."""
     from asr_topdown.progress import duration
     from asr_topdown.study.forecast import forecast
 
-    told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch, workers=max(workers, 1))
+    told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch, workers=workers)
     lines = [
         f"{one.node.id}  finished: dev error {one.error:.4f}, {one.epochs} epochs, {one.seconds:.0f} s"
         f"  {one.node.describe()}"
@@ -233,7 +244,8 @@ def _forecast(
     else:
         low, high = map(duration, told.seconds)
         span = low if low == high else f"{low} to {high}"
-        lines.append(f"time: {span} on {workers} workers, at {told.seconds_per_epoch:.2f} s an epoch")
+        where = "with no limit on workers" if math.isinf(workers) else f"on {workers:g} workers"
+        lines.append(f"time: {span} {where}, at {told.seconds_per_epoch:.2f} s an epoch")
     return "\n".join(lines)
 
 

@@ -40,7 +40,7 @@ def forecast(
     store: Store,
     *,
     seconds_per_epoch: float | None = None,
-    workers: int = 1,
+    workers: float = 1,
 ) -> Forecast:
     """Simulate the searches without training anything.
 
@@ -53,7 +53,7 @@ def forecast(
         searches: creates the study's searches afresh.
         store: where finished nodes are.
         seconds_per_epoch: replaces that of the finished nodes.
-        workers: trainings at the same time, of those that do not follow each other.
+        workers: trainings at the same time, of those that do not follow each other; infinity = no limit.
 
     Raises:
         ValueError: as `Store.outcome` and the searches.

@@ -370,6 +370,31 @@ def command(experiment: Experiment, folder: Path, *options: str) -> list[str]:
     return [*map(str, words), *options]
 
 
+@pytest.mark.parametrize(
+    ("options", "time"),
+    [
+        ([], "6.0 min on 9 workers"),  # three trainings follow each other
+        (["--workers", "0"], "8.0 min on 1 workers"),
+        (["--ddp", "2"], "8.0 min on 1 workers"),  # all processes train one network
+        (["--engine", "slurm"], "6.0 min with no limit on workers"),
+        (["--engine", "ray", "--workers", "1"], "8.0 min on 1 workers"),
+    ],
+)
+def test_a_dry_run_counts_the_networks_that_are_trained_at_a_time(
+    options: list[str],
+    time: str,
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("os.sched_getaffinity", lambda _: set(range(9)))
+    study = command(make_experiment(data, {"search": "exhaustive"}), tmp_path)
+    study = study[: study.index("--workers")]
+    assert main.main([*study, *options, "--dry-run", "--seconds-per-epoch", "60"]) == 0
+    assert f"time: {time}, at 60.00 s an epoch" in capsys.readouterr().out
+
+
 def test_the_command_tells_and_trains(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = command(make_experiment(data, {"search": "exhaustive"}), tmp_path)
     assert main.main([*train, "--dry-run", "--seconds-per-epoch", "60"]) == 0
