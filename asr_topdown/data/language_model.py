@@ -72,11 +72,6 @@ class LanguageModelBatch(NamedTuple):
     words: Tensor
     targets: Tensor
 
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The arguments of `model.loss`."""
-        return self.words, self.targets
-
     def to(self, device: torch.device) -> "LanguageModelBatch":
         """The same batch on another device."""
         return LanguageModelBatch(self.ids, self.words.to(device), self.targets.to(device))

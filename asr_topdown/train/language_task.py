@@ -57,6 +57,11 @@ class LanguageTask:
         start, length = indices
         return get_batch(self.train, start, length)
 
+    def frames(self, indices: Sequence[int]) -> int:
+        """Words."""
+        start, length = indices
+        return get_batch(self.train, start, length).words.numel()
+
     def lr_scale(self, indices: Sequence[int]) -> float:
         """The learning rate of a step is proportional to its length (Merity et al. 2018, section 5)."""
         return indices[1] / self.config.bptt

@@ -31,7 +31,11 @@ class LossSummary(NamedTuple):
 
 
 class LossMeter:
-    """The losses of the batches since the last reading."""
+    """The losses of the batches since the last reading.
+
+    Attributes:
+        frames: of these batches, in all processes (`Task.frames`); whoever has them adds them.
+    """
 
     def __init__(self) -> None:
         self._reset()
@@ -39,24 +43,24 @@ class LossMeter:
     def add(self, batch: Batch, losses: Tensor) -> None:
         """Record a batch of this process and its (B,) losses."""
         self._ids.extend(batch.ids)
-        self._frames += batch.inputs[0].shape[0] * batch.inputs[0].shape[1]
         self._losses.append(losses)
 
     def read(self, world: World) -> LossSummary:
         """Copy all losses to the host and reset."""
         losses: list[float] = torch.cat(self._losses).tolist() if self._losses else []
         seconds = max(time.monotonic() - self._started, 1e-9)
-        parts = world.gather((self._ids, losses, self._frames, seconds))
+        parts = world.gather((self._ids, losses, seconds))
+        frames = self.frames
         self._reset()
         return LossSummary(
             [name for part in parts for name in part[0]],
             [loss for part in parts for loss in part[1]],
-            sum(part[2] for part in parts),
-            max(part[3] for part in parts),
+            frames,
+            max(part[2] for part in parts),
         )
 
     def _reset(self) -> None:
         self._ids: list[str] = []
-        self._frames = 0
+        self.frames = 0
         self._losses: list[Tensor] = []
         self._started = time.monotonic()

@@ -64,6 +64,10 @@ class SpeechTask:
             batch, tempo_perturb=self.config.tempo_perturb, specaugment=self.config.specaugment, seed=seed
         )
 
+    def frames(self, indices: Sequence[int]) -> int:
+        """Input frames, before the tempo is changed; of sound, 10 ms each."""
+        return sum(self.train.utterances[index].frames for index in indices)
+
     def lr_scale(self, indices: Sequence[int]) -> float:
         """The same for all batches."""
         return 1.0

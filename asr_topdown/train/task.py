@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 import torch
-from torch import Tensor
 
 from asr_topdown.models.model import Model
 
@@ -15,11 +14,6 @@ class Batch(Protocol):
     @property
     def ids(self) -> tuple[str, ...]:
         """What errors name: the utterances, or the place in a text."""
-        ...
-
-    @property
-    def inputs(self) -> tuple[Tensor, ...]:
-        """The tensors; the first is (utterances, frames, …), or (rows, columns) of a text."""
         ...
 
     def to(self, device: torch.device) -> "Batch":
@@ -49,6 +43,10 @@ class Task(Protocol):
 
     def load(self, indices: Sequence[int], epoch: int) -> Batch:
         """One batch, as the network sees it in this epoch."""
+        ...
+
+    def frames(self, indices: Sequence[int]) -> int:
+        """A batch's size, for the speed: frames of the utterances without padding, or words."""
         ...
 
     def lr_scale(self, indices: Sequence[int]) -> float:

@@ -145,8 +145,7 @@ class Trainer:
         self.updates.holding.start_epoch()
         if not progress.batches_done:
             self.updates.start_epoch()
-        meter = LossMeter()
-        saved = time.monotonic()
+        meter, saved = LossMeter(), time.monotonic()
         with contextlib.closing(self._steps(plan)) as steps:
             for indices, shares in steps:
                 progress.step += 1
@@ -154,6 +153,7 @@ class Trainer:
                 self.updates.step(
                     shares, lr_scale=lr_scale, epoch=progress.epoch, number=progress.step, meter=meter
                 )
+                meter.frames += sum(map(self.task.frames, indices))
                 progress.batches_done += len(indices)
                 last = progress.batches_done == len(plan)
                 due = interruption.requested() or time.monotonic() - saved > 60 * run.checkpoint_minutes

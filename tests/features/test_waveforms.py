@@ -13,9 +13,11 @@ import torch
 from asr_topdown import datadir
 from asr_topdown.audio import Clip
 from asr_topdown.config.features import FeaturesConfig
+from asr_topdown.config.train import TrainConfig
 from asr_topdown.data import inputs
 from asr_topdown.features import waveforms
 from asr_topdown.text import Vocabulary
+from asr_topdown.train.speech_task import SpeechTask
 
 SOUND = FeaturesConfig.of_sound(16000)
 
@@ -56,6 +58,8 @@ def test_lengths_and_samples_are_those_of_the_sound_resampled_by_soxr(tmp_path: 
     batch = data.batch([0, 2])
     assert batch.feats.shape == (2, 4000, 1)
     assert batch.feat_lengths.tolist() == [4000, 3048]
+    vocabulary = Vocabulary.build(["ab"], "char")
+    assert SpeechTask(data, data, vocabulary, TrainConfig(), seed=1).frames([0, 2]) == 25 + 19
     assert sum("resampled to 16000 Hz" in line for line in caplog.messages) == 1
 
 

@@ -71,6 +71,23 @@ def test_an_epoch_that_was_killed_in_its_middle_took_the_time_of_both_halves(
     assert [record["seconds"] for record in read_metrics(tmp_path / "metrics.jsonl", "epoch")] == [40] * 3
 
 
+def test_the_speed_is_in_frames_without_padding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("asr_topdown.train.loss_meter.time", SimpleNamespace(monotonic=lambda: clock[0]))
+
+    def two_seconds() -> None:
+        clock[0] += 2
+
+    plan = [[0, 1, 2], [3, 4, 5], [6, 7, 8], [9, 10, 11]]
+    run = trainer(tmp_path, before_batch=two_seconds, plan=plan, epochs=1, log_interval=2)
+    trained(run)
+    frames = [len(feats) for _, feats, _ in run.task.utterances]  # type: ignore[attr-defined]
+    assert len(set(frames[:3])) > 1, "a batch must have padding"
+    speeds = [record["frames_per_second"] for record in read_metrics(tmp_path / "metrics.jsonl", "step")]
+    # Every step is read, since there is a checkpoint after each.
+    assert speeds == [round(sum(frames[first : first + 3]) / 2) for first in (0, 3, 6, 9)]
+
+
 def test_kill_9_and_resume_equals_uninterrupted(tmp_path: Path, uninterrupted: tuple[Path, Progress]) -> None:
     """A real process, a real SIGKILL, in the middle of an epoch."""
     program = textwrap.dedent(f"""

@@ -65,6 +65,9 @@ class ToyTask:
         ids, feats, tokens = zip(*[self.utterances[index] for index in indices], strict=True)
         return collate(ids, feats, tokens)
 
+    def frames(self, indices: Sequence[int]) -> int:
+        return sum(len(self.utterances[index][1]) for index in indices)
+
     def lr_scale(self, indices: Sequence[int]) -> float:
         return 1.0
 
