@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Decoding, data_sets
-from asr_topdown.engines.alone import alone_in
 from asr_topdown.logs import print_above
 
 if TYPE_CHECKING:
@@ -167,6 +166,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     from asr_topdown import datadir, files
     from asr_topdown.data import inputs
     from asr_topdown.decode.recognize import write_nbest
+    from asr_topdown.engines.alone import alone_in
     from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, counted
     from asr_topdown.text import Vocabulary
 

@@ -185,10 +185,10 @@ def _renamed(graph: Graph, names: dict[str, str]) -> None:
 
 
 def _metadata(model: TrainedModel) -> dict[str, str]:
-    vocabulary, fbank = model.vocabulary, model.config.features.fbank
+    vocabulary, features = model.vocabulary, model.config.features
     return {
-        "sample_rate": str(fbank.sample_rate),
-        "frame_shift_ms": str(1000 * fbank.shift / fbank.sample_rate),
+        "sample_rate": str(features.fbank.sample_rate),
+        "frame_shift_ms": str(1000 * features.frame_seconds),
         "unit": vocabulary.unit,
         "units": json.dumps(list(vocabulary.units), ensure_ascii=False),
     }

@@ -17,6 +17,7 @@ from asr_topdown.schedule.protocol import (
     retrained,
     train_all,
     train_one,
+    with_any_epochs,
 )
 from asr_topdown.schedule.seeds import derived_seed, retraining_seed
 from asr_topdown.schedule.settings import Settings, setting
@@ -214,11 +215,11 @@ def _follow(
     Returns:
         The outcomes of the search's trainings, and of those beside them.
     """
-    asked, theirs, own = {replace(study.joint, epochs=1)}, [], []
+    asked, theirs, own = {with_any_epochs(study.joint)}, [], []
     followed = study.followed()
     said = advance(followed)
     while isinstance(said, Request):
-        new = {replace(node, epochs=1) for node in said.nodes} - asked
+        new = set(map(with_any_epochs, said.nodes)) - asked
         extra = beside(range(len(asked), len(asked) + len(new)))
         asked |= new
         outcomes = yield from train_all([*said.nodes, *extra])

@@ -179,11 +179,16 @@ def retrained(
     )
 
 
+def with_any_epochs(node: Node) -> Node:
+    """What nodes have in common that differ in the number of epochs only: with more, one training goes on."""
+    return replace(node, epochs=1)
+
+
 def longest(outcomes: Iterable[Outcome]) -> list[Outcome]:
     """Without those trainings that were later given more epochs: of equal nodes the longest."""
     found: dict[Node, Outcome] = {}
     for outcome in sorted(outcomes, key=lambda one: one.epochs):
-        found[replace(outcome.node, epochs=1)] = outcome
+        found[with_any_epochs(outcome.node)] = outcome
     return list(found.values())
 
 

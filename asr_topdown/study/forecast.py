@@ -2,11 +2,11 @@
 
 import statistics
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import LOSS, LOWEST_LOSS_EPOCH, Node, Outcome
-from asr_topdown.schedule.protocol import Request, Search, advance
+from asr_topdown.schedule.protocol import Request, Search, advance, with_any_epochs
 
 Answer = Callable[[Node], Outcome | None]
 
@@ -160,7 +160,7 @@ class _Clock:
         parent = self._ends.get(node.parent.node, 0.0) if node.parent else 0.0
         if self._store.outcome(node) is not None:
             return max(now, parent)
-        same = replace(node, epochs=1)
+        same = with_any_epochs(node)
         before, end = self._trained.get(same, (0.0, 0.0))
         expected = max(before, node.epochs if self._usual is None else min(node.epochs, self._usual))
         end = max(now, parent, end) + expected - before
