@@ -25,6 +25,7 @@ asr-topdown align data/test --model exp/a/models/joint_seed1 --out exp/a/align
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the data directories, the model and the folder of the times."""
     parser.add_argument(
         "data", nargs="+", type=Path, metavar="DIR", help="data directories with audio and text"
     )

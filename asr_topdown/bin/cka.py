@@ -13,6 +13,7 @@ asr-topdown cka exp/a/models/{joint,final}_seed1 data/dev data/test --layers 'bl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the two models, the data they are compared on and the folder of the table."""
     parser.add_argument("first", type=Path, metavar="MODEL_A", help="folder of a trained network")
     parser.add_argument("second", type=Path, metavar="MODEL_B", help="of another, or the same")
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")

@@ -15,6 +15,7 @@ asr-topdown config conf/blstm_ctc.yaml --files             # included files firs
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the file, and which part of it is printed."""
     parser.add_argument("config", type=Path, metavar="FILE", help="the experiment's YAML")
     options.add_overrides(parser)
     what = parser.add_mutually_exclusive_group()
@@ -34,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Print the names of the files, a hash, some sections, or the whole configuration."""
     from asr_topdown import config as configuration
 
     config = options.read_config(args)

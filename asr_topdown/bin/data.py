@@ -22,6 +22,7 @@ Make = Callable[[argparse.Namespace], Sequence[DataDir]]
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare a subcommand for each way to make directories from others."""
     changes = parser.add_subparsers(dest="change", required=True, metavar="CHANGE")
     _add_combine(changes)
     _add_subset(changes)

@@ -30,6 +30,7 @@ asr-topdown decode data/test --model exp/a/models/final_seed1 --out decoded --se
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the models, the data directories, and how and where they are decoded."""
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument(

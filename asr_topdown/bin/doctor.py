@@ -54,6 +54,7 @@ class Finding(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the folder whose disk is examined."""
     parser.add_argument("--disk", type=Path, default=Path("."), help="folder whose free space to check")
 
 

@@ -11,6 +11,7 @@ asr-topdown export exp/a/models/joint_seed1 encoder.onnx --input features --outp
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the model, the file, and where in the network its graph begins and ends."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained network")
     parser.add_argument("out", type=Path, metavar="FILE", help="the file to write")
     parser.add_argument(

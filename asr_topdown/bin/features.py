@@ -23,6 +23,7 @@ asr-topdown features data/train --config conf/blstm_ctc.yaml --nj 32 --engine sl
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the data directories, and where and by how many processes their features are made."""
     parser.add_argument(
         "dirs",
         nargs="+",

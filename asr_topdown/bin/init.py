@@ -27,6 +27,7 @@ _LEFT = ("RESULTS.md", "gpu_slice.sh")  # of the repository: the second needs it
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the new folder, and the recipe that it is a copy of."""
     parser.add_argument("folder", type=Path, metavar="FOLDER", help="the folder to create")
     parser.add_argument(
         "--from",

@@ -15,6 +15,7 @@ EXAMPLE = "asr-topdown prepare prompts --out data"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare a subcommand for each corpus."""
     corpora = parser.add_subparsers(dest="corpus", required=True, metavar="CORPUS")
     _add_prompts(corpora)
     _add_fsdd(corpora)
@@ -29,6 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Write the data directories or texts, check the former, and print a table of them."""
     parts: Sequence[DataDir] = args.prepare(args)
     known = licences.LICENCES.get(f"{args.corpus} {getattr(args, 'language', '')}")
     licence = getattr(args, "licence", None) or known or licences.LICENCES.get(args.corpus)

@@ -30,6 +30,7 @@ class _Task(NamedTuple):
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the data, the model, what is read from its layers, and how that is tested."""
     parser.add_argument("data", nargs="+", type=Path, metavar="DIR", help="data directories with features")
     parser.add_argument(
         "--model", type=Path, required=True, metavar="DIR", help="folder of a trained network"

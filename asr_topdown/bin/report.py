@@ -15,6 +15,7 @@ asr-topdown report exp/a_p25 exp/a_p50 exp/a --over-data results
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the experiments, and the set whose errors are shown."""
     parser.add_argument(
         "exp",
         type=options.folder,

@@ -17,6 +17,7 @@ asr-topdown score data/eval2000 --exp exp/a --stm data/eval2000/stm --glm data/e
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the options of all ways to score; `run` finds out which is asked for."""
     _add_systems(parser)
     _add_counting(parser)
     _add_bootstrap(parser)

@@ -13,6 +13,7 @@ EXAMPLE = "asr-topdown tokens --config conf/blstm_ctc.yaml --train data/train --
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the configuration, the training data and the file of the units."""
     options.add_config(parser)
     parser.add_argument("--train", type=Path, required=True, metavar="DIR", help="data directory to train on")
     parser.add_argument(
@@ -25,6 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
+    """Write the units of the training transcripts, and print how many there are."""
     from asr_topdown import datadir
     from asr_topdown.config.unread import unread
     from asr_topdown.text import Vocabulary

@@ -31,6 +31,7 @@ asr-topdown topdown … --device cuda --engine slurm --slurm partition=gpu,gpus=
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the data, the study, and where its trainings run."""
     options.add_experiment(parser)
     options.add_engine(parser, "trainings")
     options.add_ddp(parser)

@@ -32,6 +32,7 @@ asr-topdown train … --device cuda --engine slurm --slurm partition=gpu,gpus=1,
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the data, the seed, and the model that it starts from."""
     options.add_experiment(parser)
     options.add_ddp(parser)
     options.add_engine(parser, "training", spread=False)

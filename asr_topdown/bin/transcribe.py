@@ -22,6 +22,7 @@ find /calls -name '*.flac' | asr-topdown transcribe exp/a/models/joint_seed1 - -
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the model, the sound files, and how their texts are written."""
     parser.add_argument("model", type=Path, metavar="MODEL", help="folder of a trained network")
     parser.add_argument(
         "audio",

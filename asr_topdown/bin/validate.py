@@ -15,6 +15,7 @@ asr-topdown validate --fix data/mine     # sort, drop duplicates and incomplete 
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the directories, and what they may lack."""
     parser.add_argument("directories", nargs="+", type=Path, metavar="DIR", help="Kaldi data directory")
     parser.add_argument("--no-text", action="store_true", help="text may be missing")
     parser.add_argument("--no-wav", action="store_true", help="wav.scp may be missing")
