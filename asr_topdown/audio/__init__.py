@@ -16,7 +16,14 @@ from asr_topdown.audio.clip import (
     resample,
     resampled_length,
 )
-from asr_topdown.audio.source import file_of, header_seconds, num_channels, open_bytes, open_source
+from asr_topdown.audio.source import (
+    file_of,
+    header_seconds,
+    is_command,
+    num_channels,
+    open_bytes,
+    open_source,
+)
 
 __all__ = [
     "MAX_OVERSHOOT",
@@ -27,6 +34,7 @@ __all__ = [
     "file_of",
     "header_seconds",
     "info",
+    "is_command",
     "num_channels",
     "open_bytes",
     "open_source",

@@ -32,14 +32,19 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Ope
         ValueError: naming the source, if nothing in it can be read.
     """
     source = source.strip()
-    if pipes and source.endswith("|"):
+    if pipes and is_command(source):
         return (_recent_output if again else _from_command)(source)
     path = file_of(source)
     state = state_of(path) if path.is_file() else None
     if state is None:
-        hint = " (commands are run only on request)" if source.endswith("|") else ""
+        hint = " (commands are run only on request)" if is_command(source) else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
     return (_recent_file if again else _from_file)(source, tuple(state))
+
+
+def is_command(source: str) -> bool:
+    """Whether a source is a shell command whose output is the sound."""
+    return source.rstrip().endswith("|")
 
 
 def file_of(source: str) -> Path:

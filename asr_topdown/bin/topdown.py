@@ -227,6 +227,7 @@ def _forecast(
 ) -> str:
     """Format the output of `--dry-run`."""
     from asr_topdown.progress import duration
+    from asr_topdown.report.words import count
     from asr_topdown.study.forecast import forecast
 
     told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch, workers=workers)
@@ -245,7 +246,7 @@ def _forecast(
     else:
         low, high = map(duration, told.seconds)
         span = low if low == high else f"{low} to {high}"
-        where = "with no limit on workers" if math.isinf(workers) else f"on {workers:g} workers"
+        where = "with no limit on workers" if math.isinf(workers) else f"on {count(int(workers), 'worker')}"
         lines.append(f"time: {span} {where}, at {told.seconds_per_epoch:.2f} s an epoch")
     return "\n".join(lines)
 

@@ -58,9 +58,9 @@ def _without_speakers(source: Path) -> DataDir:
 
 
 def _absolute(place: str, source: Path) -> str:
-    from asr_topdown.audio import file_of
+    from asr_topdown.audio import file_of, is_command
 
-    if place.endswith("|") or Path(place).is_absolute():
+    if is_command(place) or Path(place).is_absolute():
         return place
     inside = source / place
     is_inside = file_of(str(inside)).exists() and not file_of(place).exists()

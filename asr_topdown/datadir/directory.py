@@ -92,10 +92,10 @@ class DataDir:
 
     def _channel(self, recording: str) -> int | None:
         """The channel to read; None if there is only one: a command's output (as in Kaldi), mono."""
-        from asr_topdown.audio import num_channels
+        from asr_topdown.audio import is_command, num_channels
 
         source = self.wavs[recording]
-        channel = None if source.endswith("|") else _CHANNELS.get(self.sides[recording].channel)
+        channel = None if is_command(source) else _CHANNELS.get(self.sides[recording].channel)
         if not channel:
             return channel
         try:

@@ -62,6 +62,6 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _header_seconds(source: str) -> float | None:
-    from asr_topdown.audio import header_seconds
+    from asr_topdown.audio import header_seconds, is_command
 
-    return None if source.endswith("|") else header_seconds(source)
+    return None if is_command(source) else header_seconds(source)

@@ -187,7 +187,7 @@ def _same_ids(path: Path, tables: Tables, name: str, expected: set[str], kind: s
 
 
 def _missing_files(path: Path, tables: Tables) -> list[str]:
-    from asr_topdown.audio import file_of
+    from asr_topdown.audio import file_of, is_command
     from asr_topdown.features import ark, store
 
     def ark_of(entry: str) -> str:
@@ -198,7 +198,7 @@ def _missing_files(path: Path, tables: Tables) -> list[str]:
     for name in ("wav.scp", "feats.scp"):
         for row in tables.get(name, []):
             where = f"{path / name}:{row.number}: {row.key}"
-            command = ark.is_command(row.value) if name == "feats.scp" else row.value.endswith("|")
+            command = (ark.is_command if name == "feats.scp" else is_command)(row.value)
             if row.value.startswith("~"):
                 found.append(f"{where}: a path cannot start with ~: {row.value}")
             elif command and name == "feats.scp":

@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from asr_topdown import files, hashes
-from asr_topdown.audio import Clip, file_of
+from asr_topdown.audio import Clip, file_of, is_command
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.engines.parts import run_parts
@@ -161,7 +161,7 @@ def _key(clips: Mapping[str, Clip], fbank: FbankOptions, deltas: int, folder: Pa
     """
     sources = {clip.source for clip in clips.values()}
     states: dict[str, object] = {source: hashes.state_of(file_of(source)) for source in sources}
-    if any(source.rstrip().endswith("|") for source in sources):
+    if any(is_command(source) for source in sources):
         attempt = folder / _ATTEMPT
         if not attempt.is_file():
             files.write_text(attempt, secrets.token_hex(8))

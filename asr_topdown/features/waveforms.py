@@ -147,7 +147,7 @@ def _key(clips: Mapping[str, Clip], folder: Path, rate: int) -> str:
     """Hash of everything known in advance that determines the samples."""
     sources = sorted({clip.source for clip in clips.values()})
     for source in sources:
-        if source.rstrip().endswith("|"):
+        if audio.is_command(source):
             raise ValueError(
                 f"{folder / 'wav.scp'}: {source}: a command, which would be run in every epoch; "
                 "features.kind: waveform reads files only"

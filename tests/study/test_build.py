@@ -374,10 +374,10 @@ def command(experiment: Experiment, folder: Path, *options: str) -> list[str]:
     ("options", "time"),
     [
         ([], "6.0 min on 9 workers"),  # three trainings follow each other
-        (["--workers", "0"], "8.0 min on 1 workers"),
-        (["--ddp", "2"], "8.0 min on 1 workers"),  # all processes train one network
+        (["--workers", "0"], "8.0 min on 1 worker"),
+        (["--ddp", "2"], "8.0 min on 1 worker"),  # all processes train one network
         (["--engine", "slurm"], "6.0 min with no limit on workers"),
-        (["--engine", "ray", "--workers", "1"], "8.0 min on 1 workers"),
+        (["--engine", "ray", "--workers", "1"], "8.0 min on 1 worker"),
     ],
 )
 def test_a_dry_run_counts_the_networks_that_are_trained_at_a_time(
@@ -400,7 +400,7 @@ def test_the_command_tells_and_trains(data: Path, tmp_path: Path, capsys: pytest
     assert main.main([*train, "--dry-run", "--seconds-per-epoch", "60"]) == 0
     told = capsys.readouterr().out
     assert "1 trainings known: 0 finished, 1 to do; 3 more will follow" in told
-    assert "time: 8.0 min on 1 workers, at 60.00 s an epoch" in told
+    assert "time: 8.0 min on 1 worker, at 60.00 s an epoch" in told
     assert main.main([*train, "--dry-run", "--seconds-per-epoch", "60", "--workers", "9"]) == 0
     assert "time: 6.0 min on 9 workers" in capsys.readouterr().out  # three trainings follow each other
     for value in ("nan", "-1", "inf"):

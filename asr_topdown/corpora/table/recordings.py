@@ -40,7 +40,9 @@ class Recordings:
         Raises:
             ValueError: if `name` matches no file or several.
         """
-        if name.endswith("|"):
+        from asr_topdown.audio import is_command
+
+        if is_command(name):
             raise ValueError(f"{name!r} is a command, not a sound file")
         starts = [*self._starts, *([Path()] if len(PurePath(name).parts) > 1 else [])]
         for suffix in ("", *SUFFIXES):
