@@ -13,6 +13,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from asr_topdown.score import ctm, glm, network, stm
 from asr_topdown.score.errors import ErrorCounts
 
@@ -144,7 +146,8 @@ def _score_side(
         end = position
         # As in sclite: words between two segments belong to the later one, words after the last to the last.
         last = number == len(segments) - 1
-        while end < len(heard) and (last or heard[end].middle < segment.end):
+        limit = float(np.float32(segment.end))  # sclite's times of segments have single precision
+        while end < len(heard) and (last or heard[end].middle < limit):
             end += 1
         hypothesis = " ".join(item.text for item in heard[position:end])
         position = end

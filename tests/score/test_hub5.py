@@ -287,6 +287,20 @@ def test_words_belong_to_the_segment_that_holds_their_middle(rules):
     assert scored.total == ErrorCounts(correct=3)
 
 
+@pytest.mark.parametrize(
+    ("end", "expected"),
+    [(17.94, (2, 0, 0, 0)), (17.91, (1, 0, 1, 1)), (17.5, (1, 0, 1, 1))],  # rounded up, down, and not at all
+)
+def test_a_middle_at_an_end_falls_as_for_sclite_which_has_ends_in_single_precision(
+    end, expected, rules, glm_file
+):
+    segments = [segment("a", end - 1)._replace(end=end), segment("b", end)._replace(end=20.0)]
+    words = [ctm.Word("sw_1", "A", end, 0.0, "a"), ctm.Word("sw_1", "A", 19.0, 0.5, "b")]
+    assert hub5.score(segments, words, rules).total == counts(expected)
+    if nist.find_hubscr():
+        assert nist.hubscr(segments, words, glm_file) == counts(expected)
+
+
 def test_ignored_segments_swallow_their_words(rules):
     segments = [segment(stm.IGNORED.lower(), 0.0), segment("b", 10.0)]
     scored = hub5.score(segments, said("x y z", 0) + said("b", 10), rules)
