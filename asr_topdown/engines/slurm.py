@@ -200,7 +200,7 @@ class Slurm:
 
     def _states(self) -> dict[tuple[str, str], str] | None:
         """(number, name) -> state, for every job of this user known to Slurm; None if it does not answer."""
-        command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i|%j|%T|%r"]
+        command = ["squeue", "--noheader", "--states=all", f"--user={os.getuid()}", "--format=%i|%T|%r|%j"]
         # `sacct`, which submitit would use, does not work on clusters without an accounting database.
         try:
             done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
@@ -209,7 +209,8 @@ class Slurm:
             self._say_once(f"squeue does not answer, asking on: {' '.join(str(words).split())}")
             return None
         states = {}
-        for number, name, state, reason in (line.split("|") for line in done.stdout.splitlines()):
+        # The name last: those of the user's other jobs may hold anything.
+        for number, state, reason, name in (line.split("|", 3) for line in done.stdout.splitlines()):
             states[number, name] = state
             if state == "PENDING" and name in self._names and "Limit" in reason:
                 self._say_once(

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from asr_topdown.engines import slurm
 from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import Job, JobError
 from asr_topdown.engines.slurm_options import SlurmOptions, parse
@@ -289,6 +290,26 @@ def test_what_goes_wrong_is_said(cluster, tmp_path):
     assert "invalid partition specified: nowhere" in fails(nowhere, os.getpid, "a")
     missing = fails(SlurmOptions(poll=1), functools.partial(open, "/nowhere/text"), "b")
     assert missing.startswith("the job: /nowhere/text: No such file or directory")
+
+
+def test_a_users_other_jobs_may_have_any_name(monkeypatch, tmp_path):
+    """Such as `sbatch -J 'a|b'`: one of them ended every training of a study."""
+    queue = "7|RUNNING|None|asr-n\n8|PENDING|Priority|a|b\n9|PENDING|(Nodes are DOWN, DRAINED)|\n"
+    asked = []
+
+    def squeue(command, **_):
+        asked.append(command[-1])
+        return subprocess.CompletedProcess(command, 0, queue, "")
+
+    monkeypatch.setattr(slurm, "_check_installed", lambda: None)
+    monkeypatch.setattr(subprocess, "run", squeue)
+    engine = slurm.Slurm(SlurmOptions())
+    try:
+        states = engine._states()
+    finally:
+        engine.close()
+    assert states == {("7", "asr-n"): "RUNNING", ("8", "a|b"): "PENDING", ("9", ""): "PENDING"}
+    assert asked == ["--format=%i|%T|%r|%j"]
 
 
 def test_without_submitit_it_is_said(monkeypatch):
