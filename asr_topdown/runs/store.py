@@ -68,7 +68,8 @@ class Store:
         if node_id in self.models:
             return self.models[node_id]
         folders = [root / "nodes" / node_id for root in (self.root, *self.sources)]
-        return next((folder for folder in folders if folder.is_dir()), folders[0])
+        # A finished one first: a source's network may be trained here, too, at this moment.
+        return max(folders, key=lambda folder: ((folder / "done.json").exists(), folder.is_dir()))
 
     def log(self, node: Node | str) -> Path:
         """The file to which a worker process writes its output."""

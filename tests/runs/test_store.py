@@ -141,6 +141,17 @@ def test_the_lock_lets_one_in_at_a_time(tmp_path, capsys):
     assert f"node {JOINT.id}: another process has it, waiting" in capsys.readouterr().err
 
 
+def test_a_parent_that_is_trained_here_at_this_moment_is_taken_from_the_source(tmp_path):
+    source, store = Store(tmp_path / "source"), Store(tmp_path / "exp", sources=[tmp_path / "source"])
+    source.finish(outcome())
+    assert store.parent_dir(JOINT.id) == source.node_dir(JOINT)
+    store.start(JOINT)
+    assert store.parent_dir(JOINT.id) == source.node_dir(JOINT)
+    store.finish(outcome())
+    assert store.parent_dir(JOINT.id) == store.node_dir(JOINT)
+    assert store.parent_dir("nowhere") == store.node_dir("nowhere")
+
+
 def test_locks_of_different_nodes_are_independent(tmp_path):
     entered = threading.Event()
 
