@@ -21,7 +21,7 @@ def continue_from_shorter(node: Node, store: Store) -> None:
     none, or if the node has already started. The outcome's seconds then include both.
     """
     target = CheckpointPair(store.node_dir(node))
-    if target.newest.exists() or target.previous.exists():
+    if target.exist:
         return
     shorter = (replace(node, epochs=epochs) for epochs in range(node.epochs - 1, 0, -1))
     for before in shorter:

@@ -66,6 +66,11 @@ def _lay_out(folder: Path, node: Node, experiment: Experiment, store: Store) -> 
         cmvn.save(folder / "cmvn.ark")
     if experiment.config.schedule.continues:
         continuation.continue_from_shorter(node, store)
+    if not CheckpointPair(folder).exist and any(folder.glob("epoch-*.safetensors")):
+        log.warning(
+            "%s: has weights, but neither done.json nor a checkpoint: it is trained again from the start",
+            folder,
+        )
 
 
 def _train(node: Node, experiment: Experiment, store: Store, folder: Path) -> Outcome:

@@ -27,6 +27,11 @@ class CheckpointPair:
         self.previous = folder / "previous.pt"
         self._newest_is_whole = True
 
+    @property
+    def exist(self) -> bool:
+        """Whether there is one, readable or not."""
+        return self.newest.exists() or self.previous.exists()
+
     def save(self, state: dict[str, Any]) -> None:
         """Write `state` as the newest; the former newest becomes the previous one."""
         with written_aside(self.newest) as aside:

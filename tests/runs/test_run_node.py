@@ -121,6 +121,18 @@ def test_a_kill_just_before_done_json_costs_no_training(
     assert not list(store.node_dir(node).glob("*.pt"))
 
 
+def test_a_model_folder_without_done_json_is_trained_again_and_says_so(
+    experiment: Experiment, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, node = Store(tmp_path), dataclasses.replace(experiment.joint(5), epochs=1)
+    once = run_node(node, experiment, store)
+    said = f"{store.node_dir(node)}: has weights, but neither done.json nor a checkpoint"
+    assert said not in caplog.text
+    (store.node_dir(node) / "done.json").unlink()
+    assert result(run_node(node, experiment, store)) == result(once)
+    assert said in caplog.text
+
+
 def test_frozen_layers_are_the_parents_and_the_rest_is_not(
     joint: Outcome, store: Store, experiment: Experiment
 ) -> None:
