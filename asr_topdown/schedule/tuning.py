@@ -19,8 +19,8 @@ class Tuning(Settings):
 
     layer_decay: float = setting(
         1.0,
-        "layer-wise learning rates: each layer's is that of the layer above it times this; new layers have "
-        "the full rate (Howard and Ruder 2018)",
+        "layer-wise learning rates: each layer's is this to the power of the number of layers above it; new "
+        "layers, which count there, have the full rate (Howard and Ruder 2018)",
         gt=0,
         le=1,
     )
