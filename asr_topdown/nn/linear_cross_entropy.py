@@ -9,7 +9,6 @@ pass.
 from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 CHUNK_ELEMENTS = 1 << 24  # logits at a time: 64 MB in float32
@@ -86,13 +85,18 @@ def _chunk(
     grads: list[Tensor | None],
     count: int,
 ) -> Tensor:
-    """Sum of the losses of some rows; adds to `grads` their part of the mean's gradients over `count`."""
-    logits = (hidden @ weight.T).float().add_(bias)
-    loss = F.cross_entropy(logits, targets, reduction="sum")
+    """Sum of the losses of some rows; adds to `grads` their part of the mean's gradients over `count`.
+
+    Each exponential is computed once, for the loss and its gradient, not by log_softmax and by softmax.
+    """
+    logits, labels = (hidden @ weight.T).float().add_(bias), targets[:, None]
+    highest, own = logits.amax(1, keepdim=True), logits.gather(1, labels)
+    odds = logits.sub_(highest).exp_()
+    total = odds.sum(1, keepdim=True)
+    loss = (total.log() - (own - highest)).sum()
     hidden_grad, weight_grad, bias_grad = grads
     if hidden_grad is not None or weight_grad is not None or bias_grad is not None:
-        slope = torch.softmax(logits, dim=-1)
-        slope.scatter_add_(1, targets[:, None], -torch.ones_like(slope[:, :1])).div_(count)
+        slope = odds.mul_(1 / (total * count)).scatter_add_(1, labels, torch.full_like(own, -1 / count))
         if bias_grad is not None:
             bias_grad += slope.sum(0)
         slope = slope.to(weight.dtype)

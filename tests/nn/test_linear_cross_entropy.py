@@ -44,6 +44,21 @@ def test_without_gradients_it_gives_the_value_alone() -> None:
     torch.testing.assert_close(loss, F.cross_entropy(F.linear(hidden, weight, bias), targets))
 
 
+def test_logits_whose_exponentials_vanish_or_overflow() -> None:
+    hidden, weight, bias, targets = inputs()
+    large = (100 * hidden).detach().requires_grad_()
+    logits = F.linear(large, weight, bias)
+    assert (logits.gather(1, targets[:, None]) - logits.amax(1, keepdim=True)).min() < -200
+    assert logits.max() > 200
+    usual = F.cross_entropy(logits, targets)
+    loss = linear_cross_entropy(large, weight, bias, targets)
+    torch.testing.assert_close(loss, usual)
+    for ours, theirs in zip(
+        torch.autograd.grad(loss, (large, weight)), torch.autograd.grad(usual, (large, weight)), strict=True
+    ):
+        torch.testing.assert_close(ours, theirs)
+
+
 def test_half_precision_products_and_float32_softmax() -> None:
     hidden, weight, bias, targets = inputs()
     with torch.autocast("cpu", torch.bfloat16):
