@@ -6,6 +6,8 @@
 import re
 from collections.abc import Iterable, Mapping, Sequence
 
+from asr_topdown.corpora.swbd.words import map_word
+
 # The letters' names in the dictionary's phones (Kaldi's MSU_single_letter).
 LETTERS = {
     "a": "ey",
@@ -49,16 +51,18 @@ _CAPITAL = re.compile(r"[A-Z]")
 def acronyms(dictionary: Iterable[str]) -> dict[str, str]:
     """Return word -> letters with dots for single letters and all acronyms among lines `word phone phone …`.
 
-    An acronym may end in `s` or `'s`, pronounced s or z; `#` begins a comment.
+    Words are normalised as in transcripts: an acronym may be there only as a variant (`IBM_1`) or laughed
+    (`[laughter-IBM]`). It may end in `s` or `'s`, pronounced s or z; `#` begins a comment.
     """
     found = {letter.upper(): f"{letter}." for letter in LETTERS}
     for line in dictionary:
         word, *phones = line.split() or [""]
         if not phones or word.startswith("#"):
             continue
-        written = _written(word, _CORRECTED.get(word, " ".join(phones)))
+        spoken = map_word(word)
+        written = _written(spoken, _CORRECTED.get(word, " ".join(phones)))
         if written:
-            found[word] = written
+            found[spoken] = written
     return found
 
 
