@@ -12,7 +12,7 @@ from asr_topdown.decode.model import best_epoch
 from asr_topdown.models.model import Model
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
-from asr_topdown.runs.store import Store
+from asr_topdown.runs.store import Store, read_outcome
 from asr_topdown.schedule.node import Node, Parent
 from asr_topdown.weights import weight_shapes, weights_hash, weights_of_epoch
 
@@ -149,8 +149,12 @@ def same_units(experiment: Experiment, parent: Path) -> bool:
 
 def _kept_weights(folder: Path, epoch: int) -> Path:
     path = weights_of_epoch(folder, epoch)
-    kept = "all" if path.exists() else configuration.load_saved(folder / "config.yaml").run.keep_epochs
-    if kept != "all" and best_epoch(folder) != epoch:
+    if path.exists() or best_epoch(folder) == epoch:
+        return path
+    if epoch > (last := read_outcome(folder).epochs):
+        raise ValueError(f"{path}: no such weights: the training ended after epoch {last}")
+    kept = configuration.load_saved(folder / "config.yaml").run.keep_epochs
+    if kept != "all":
         raise ValueError(
             f"{path}: no such weights: it was trained with run.keep_epochs: {kept}; delete {folder} to train "
             "it again"

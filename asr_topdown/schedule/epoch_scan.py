@@ -70,6 +70,9 @@ def epoch_scan(study: Study, settings: EpochScanSettings) -> Search:
     """Freeze the classifier of each epoch of the joint training, train new extractors below it (Figure 2).
 
     The weights of every epoch must have been kept.
+
+    Raises:
+        ValueError: if the joint training ended before the first epoch to try.
     """
     check_top(study.blocks, settings.top_blocks)
     joint = yield from train_one(joint_training(study, settings))
@@ -78,6 +81,11 @@ def epoch_scan(study: Study, settings: EpochScanSettings) -> Search:
         for epoch in range(settings.epoch_stride, joint.epochs + 1, settings.epoch_stride)
         for repeat in range(1, settings.repeats + 1)
     ]
+    if not points:
+        raise ValueError(
+            f"schedule.epoch_scan.epoch_stride: is {settings.epoch_stride}, and the joint training of seed "
+            f"{study.seed} ended after epoch {joint.epochs}"
+        )
     nodes = [
         retrained(
             joint,

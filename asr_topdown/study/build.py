@@ -111,12 +111,22 @@ def _check(
         )
     if parts and "depth_sweep" not in chosen:
         raise ValueError("--parts is for depth_sweep, which is no search of this study")
+    _check_names("--joint-data", joint_data)
+    _check_names("--parts", parts)
     sweep = experiment.config.schedule.settings("depth_sweep")
     if sweep.lora and "depth_sweep" in (names or of_config):
         # Of a study without a source, these are requested only after the joint trainings.
         frozen = [name for name in experiment.layer_names() if name not in (sweep.fresh or ())]
         averaged = experiment.config.train.average is not None
         lora.check(experiment.fresh_model(0), frozen, averaged=averaged)
+
+
+def _check_names(option: str, data: Sequence[Path]) -> None:
+    """Refuse two directories of one name, by which the searches and the report tell them apart."""
+    first: dict[str, Path] = {}
+    for one in data:
+        if (other := first.setdefault(one.name, one)) is not one:
+            raise ValueError(f"{option}: {other} and {one} have one name, {one.name}: rename one")
 
 
 def _subsets(rest: Experiment, joint_data: Sequence[Path], seed: int) -> list[Subset]:

@@ -436,6 +436,14 @@ def test_a_sweeps_arms_are_told_in_words(point, text):
     assert point.text() == text
 
 
+def test_a_joint_training_that_ends_before_the_first_epoch_to_try_is_said():
+    early = lambda node, error: outcome(node, error, epochs=4)  # noqa: E731
+    scan = make("epoch_scan", joint(4, patience=3), settings={"epoch_stride": 5})
+    said = "epoch_scan.epoch_stride: is 5, and the joint training of seed 4 ended after epoch 4"
+    with pytest.raises(ValueError, match=said):
+        play(scan, lambda node, known: 0.5, outcome_of=early)
+
+
 @pytest.mark.parametrize(
     ("search", "word"),
     [

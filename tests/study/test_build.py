@@ -253,6 +253,15 @@ def test_parts_that_cannot_be(data: Path, store: Store) -> None:
         searches_of(make_experiment(data, {"search": "greedy"}), store, parts=[sweep.train])
 
 
+@pytest.mark.parametrize(("search", "option"), [("subset_scan", "joint_data"), ("depth_sweep", "parts")])
+def test_data_of_one_name_are_refused(search: str, option: str, data: Path, store: Store) -> None:
+    """The results of the last of them stood for all."""
+    own = make_experiment(data, {"search": search})
+    two: dict[str, Any] = {option: [data / "p20" / "train", data / "p40" / "train"]}
+    with pytest.raises(ValueError, match=r"p20/train and .*/p40/train have one name, train: rename one"):
+        searches_of(own, store, **two)
+
+
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
@@ -529,6 +538,13 @@ def test_epochs_that_were_not_kept_are_asked_for_in_vain(tmp_path: Path) -> None
         match=r"no such weights: it was trained with run\.keep_epochs: best; delete .*/nodes/\w+ to",
     ):
         run_study(every, own)
+
+
+def test_an_epoch_after_the_end_of_a_sources_training_is_said(tmp_path: Path) -> None:
+    own, sweep = Store(tmp_path / "exp"), {"search": "depth_sweep", "depth_sweep": {"starts": ["rewind:3"]}}
+    own.save_results("two", run_study(make_experiment(tmp_path / "data", {"search": "joint"}), own))
+    with pytest.raises(ValueError, match=r"epoch-3.*: no such weights: the training ended after epoch 2$"):
+        run_study(make_experiment(tmp_path / "data", {**sweep, "source": "two"}), own)
 
 
 def test_a_source_with_other_settings_is_said_once(
