@@ -48,8 +48,8 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
     It has features only if all parts have; then utterances without (`DataDir.without_features`) are left out.
 
     Raises:
-        ValueError: if an id has different meanings in two parts, only some of them have segments or
-            transcripts, or they specify different sampling rates.
+        ValueError: if an id has different meanings in two parts, only some of them have segments,
+            transcripts or recordings, or they specify different sampling rates.
     """
     if not parts:
         raise ValueError(f"{path}: nothing to combine")
@@ -59,6 +59,7 @@ def combine(parts: Sequence[DataDir], path: Path | str) -> DataDir:
         parts = [dataclasses.replace(part, feats={}, num_frames={}) for part in parts]
     segmented = _all_or_none("segments", [(part.path, part.segments is not None) for part in parts])
     _all_or_none("transcripts", [(part.path, bool(part.text)) for part in parts if part.utt2spk])
+    _all_or_none("recordings", [(part.path, bool(part.wavs)) for part in parts if part.utt2spk])
     rates = {part.sample_rate for part in parts}
     if len(rates) > 1:
         raise ValueError(f"{' and '.join(str(part.path) for part in parts)} have different sample_rate files")
@@ -83,8 +84,10 @@ def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> 
 
     Raises:
         ValueError: if a factor is not a finite number above 0 or occurs twice (in six digits), or `data` is
-            already perturbed.
+            already perturbed or has no recordings.
     """
+    if not data.wavs:
+        raise ValueError(f"{data.path}: has no recordings (wav.scp), and features cannot be played faster")
     if data.speed:
         raise ValueError(f"{data.path}: is speed-perturbed already (it has utt2speed)")
     names = {f"{factor:g}" for factor in factors if 0 < factor < float("inf")}

@@ -43,6 +43,9 @@ def test_combine_refuses_contradictions(make, tmp_path):
     untold = DataDir(path=tmp_path / "untold", wavs={}, text={}, utt2spk={"x": "x"}, segments=None)
     with pytest.raises(ValueError, match=r"has transcripts and .*untold has none: cannot combine"):
         datadir.combine([data, untold], tmp_path)
+    silent = dataclasses.replace(untold, path=tmp_path / "silent", text={"x": "a"})
+    with pytest.raises(ValueError, match=r"has recordings and .*silent has none: cannot combine"):
+        datadir.combine([data, silent], tmp_path)
     with pytest.raises(ValueError, match="nothing to combine"):
         datadir.combine([], tmp_path)
 
@@ -63,6 +66,8 @@ def test_speed_perturbation(make, files, tmp_path):
     assert datadir.read(faster.path) == faster
     with pytest.raises(ValueError, match="perturbed already"):
         datadir.speed_perturb(faster, [0.9], tmp_path)
+    with pytest.raises(ValueError, match=r"has no recordings \(wav\.scp\), and features cannot be played"):
+        datadir.speed_perturb(dataclasses.replace(data, wavs={}), [0.9], tmp_path)
 
 
 @pytest.mark.parametrize(
