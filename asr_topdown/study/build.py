@@ -111,8 +111,8 @@ def _check(
         )
     if parts and "depth_sweep" not in chosen:
         raise ValueError("--parts is for depth_sweep, which is no search of this study")
-    _check_names("--joint-data", joint_data)
-    _check_names("--parts", parts)
+    for option, data in (("--joint-data", joint_data), ("--parts", parts)):
+        _check_apart(option, data, [one.name for one in data])
     sweep = experiment.config.schedule.settings("depth_sweep")
     if sweep.lora and "depth_sweep" in (names or of_config):
         # Of a study without a source, these are requested only after the joint trainings.
@@ -121,17 +121,21 @@ def _check(
         lora.check(experiment.fresh_model(0), frozen, averaged=averaged)
 
 
-def _check_names(option: str, data: Sequence[Path]) -> None:
-    """Refuse two directories of one name, by which the searches and the report tell them apart."""
+def _check_apart(option: str, data: Sequence[Path], marks: Sequence[str]) -> None:
+    """Refuse two directories of equal `marks`, by which searches or reports tell them apart."""
     first: dict[str, Path] = {}
-    for one in data:
-        if (other := first.setdefault(one.name, one)) is not one:
-            raise ValueError(f"{option}: {other} and {one} have one name, {one.name}: rename one")
+    for one, mark in zip(data, marks, strict=True):
+        if mark in first:
+            raise ValueError(
+                f"{option}: {first[mark]} and {one} are both {mark}, by which results are told apart"
+            )
+        first[mark] = one
 
 
 def _subsets(rest: Experiment, joint_data: Sequence[Path], seed: int) -> list[Subset]:
     counts = [_utterances(data) for data in joint_data]
-    return _shares(rest, joint_data, seed, max(counts, default=0) + _utterances(rest.train))
+    everything = max(counts, default=0) + _utterances(rest.train)
+    return _shares(rest, "--joint-data", joint_data, seed, everything)
 
 
 def _parts(whole: Experiment, parts: Sequence[Path], seed: int) -> list[Subset]:
@@ -146,16 +150,18 @@ def _parts(whole: Experiment, parts: Sequence[Path], seed: int) -> list[Subset]:
             raise ValueError(
                 f"--parts {part}: {count} utterances are no part of {everything}, all in {whole.train}"
             )
-    return sorted(_shares(whole, parts, seed, everything), key=lambda part: (part.utterances, part.name))
+    return sorted(_shares(whole, "--parts", parts, seed, everything), key=lambda part: part.utterances)
 
 
-def _shares(experiment: Experiment, data: Sequence[Path], seed: int, everything: int) -> list[Subset]:
+def _shares(
+    experiment: Experiment, option: str, data: Sequence[Path], seed: int, everything: int
+) -> list[Subset]:
     counts = [_utterances(one) for one in data]
+    shares = [round(100 * count / everything, 2) for count in counts]
+    _check_apart(option, data, [f"{share:.3g} % of the data" for share in shares])
     return [
-        Subset(
-            one.name, count, round(100 * count / everything, 2), replace(experiment, train=one).joint(seed)
-        )
-        for one, count in zip(data, counts, strict=True)
+        Subset(one.name, count, share, replace(experiment, train=one).joint(seed))
+        for one, count, share in zip(data, counts, shares, strict=True)
     ]
 
 

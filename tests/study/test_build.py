@@ -254,12 +254,18 @@ def test_parts_that_cannot_be(data: Path, store: Store) -> None:
 
 
 @pytest.mark.parametrize(("search", "option"), [("subset_scan", "joint_data"), ("depth_sweep", "parts")])
-def test_data_of_one_name_are_refused(search: str, option: str, data: Path, store: Store) -> None:
-    """The results of the last of them stood for all."""
+def test_data_that_results_cannot_tell_apart_are_refused(
+    search: str, option: str, data: Path, tmp_path: Path
+) -> None:
+    """Of one name, the last one's trainings stood for all; of one share, tables and figures mixed them."""
     own = make_experiment(data, {"search": search})
-    two: dict[str, Any] = {option: [data / "p20" / "train", data / "p40" / "train"]}
-    with pytest.raises(ValueError, match=r"p20/train and .*/p40/train have one name, train: rename one"):
-        searches_of(own, store, **two)
+    paths = [tmp_path / name for name in ("a/p20", "b/p20", "b/p21")]
+    for path, seed in zip(paths, (3, 4, 5), strict=True):
+        write_data(path, 8, seed)
+    for two, what in ((paths[:2], "p20"), (paths[1:], "(20|16.7) % of the data")):
+        options: dict[str, Any] = {option: two}
+        with pytest.raises(ValueError, match=rf"{two[0]} and {two[1]} are both {what}, by which results"):
+            searches_of(own, Store(tmp_path), **options)
 
 
 @pytest.mark.parametrize(
