@@ -47,7 +47,9 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
         studies=studies,
         scores=found.scores,
         references=found.references,
-        notes=tuple(dict.fromkeys([*notes, *settings.notes, *found.notes])),
+        notes=tuple(
+            dict.fromkeys([*notes, *_other_dev_errors(trainings, studies), *settings.notes, *found.notes])
+        ),
         commands=journal.recorded(store.root),
     )
 
@@ -143,4 +145,24 @@ def _missing(
         notes.append(f"No decoding of {set_name} yet: run `{run}`.")
     elif absent:
         notes.append(f"Not decoded on {set_name}: {', '.join(absent)}.")
+    return notes
+
+
+def _other_dev_errors(trainings: Mapping[str, Training], studies: Mapping[str, list[Result]]) -> list[str]:
+    """Notes on studies whose dev errors are not of one decoding, the one by which they chose.
+
+    A network has one dev error, of the last study or command that decoded its dev set.
+    """
+    outcomes = {key: one.outcome for key, one in trainings.items() if one.outcome is not None}
+    notes = []
+    for tag, results in studies.items():
+        steps = [(one.criterion, step) for one in results for step in one.steps if step.node in outcomes]
+        decoders = {outcomes[step.node].decoder for _, step in steps}
+        changed = any(by == "error" and step.error != outcomes[step.node].error for by, step in steps)
+        if changed or len(decoders) > 1:
+            notes.append(
+                f"The dev errors of the study `{tag}` are not all those by which it chose: dev sets of its "
+                "networks were decoded again, with other settings (`decode:`). Its own `asr-topdown topdown` "
+                "command, run again, decodes them as before."
+            )
     return notes

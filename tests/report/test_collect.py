@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import shutil
 
@@ -127,3 +128,15 @@ def test_decodings_that_are_not_alike_are_noted(experiment):
     (note,) = collect(experiment).notes
     assert f"{paths[0].parent}" in note
     assert "were decoded with different settings" in note
+
+
+@pytest.mark.parametrize("change", [{"error": 0.2}, {"decoder": "another"}])
+def test_dev_sets_that_another_study_decoded_otherwise_are_noted(experiment, change):
+    """They were shown beside those of the study's own decoder, and nothing told them apart."""
+    store = Store(experiment)
+    joint = store.outcome(store.node(store.load_results("study")[0].steps[0].node))
+    store.finish(dataclasses.replace(joint, **change))
+    (note,) = collect(experiment).notes
+    assert note.startswith("The dev errors of the study `study` are not all those by which it chose: ")
+    store.finish(joint)
+    assert collect(experiment).notes == ()
