@@ -20,7 +20,7 @@ from asr_topdown.schedule import (
     transplant,
 )
 from asr_topdown.schedule.node import Node
-from asr_topdown.schedule.protocol import Request, Search, Step, adapted, advance
+from asr_topdown.schedule.protocol import Request, Result, Search, Step, adapted, advance
 from asr_topdown.schedule.spec import Spec, Study
 
 SEARCHES = {
@@ -44,6 +44,16 @@ SPECS: dict[str, Spec] = {**SEARCHES, **CONTROLS}
 def step_name(search: str, step: Step) -> str:
     """A short description of a training of the search or control `search`."""
     return (step.point.text() or SPECS[search].label) if step.point else "joint"
+
+
+def joint_node(results: Sequence[Result]) -> str:
+    """The joint training among the results of one seed.
+
+    If it can be, that of a search that is compared with it: scans may start with one on other data, or of
+    another length.
+    """
+    compared = [result for result in results if SPECS[result.search].against_joint]
+    return (compared or results)[0].steps[0].node
 
 
 def of_studies(

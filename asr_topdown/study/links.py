@@ -7,6 +7,7 @@ from pathlib import Path
 from asr_topdown.files import link
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import joint_node
 
 _USUAL = "study"
 
@@ -29,7 +30,8 @@ def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]
     folder = store.root / "models" / ("" if tag == _USUAL else tag)
     names: dict[str, str] = {}
     for result in results:
-        names.setdefault(f"joint_seed{result.seed}", result.steps[0].node)
+        own = [one for one in results if one.seed == result.seed]
+        names.setdefault(f"joint_seed{result.seed}", joint_node(own))
         if result.search != "joint":
             names.setdefault(f"final_seed{result.seed}", result.final)
     for name, node in names.items():

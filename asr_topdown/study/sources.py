@@ -9,6 +9,7 @@ from asr_topdown.runs.fine_tuning import source_of
 from asr_topdown.runs.store import Store, read_outcome
 from asr_topdown.schedule.node import Outcome
 from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.searches import joint_node
 from asr_topdown.schedule.spec import Source
 from asr_topdown.weights import weights_hash, weights_of_epoch
 
@@ -95,7 +96,7 @@ def _outcome(store: Store, tag: str, network: str, seed: int, results: Sequence[
     if not own:
         known = ", ".join(str(known) for known in sorted({result.seed for result in results})) or "none"
         raise ValueError(f"schedule.source: results/{tag}.json has no seed {seed} (there are: {known})")
-    node_id = own[0].steps[0].node if network == "joint" else own[0].final
+    node_id = joint_node(own) if network == "joint" else own[0].final
     outcome = store.outcome(store.node(node_id))
     if outcome is None:
         raise ValueError(f"schedule.source: {store.node_dir(node_id)} is not finished")

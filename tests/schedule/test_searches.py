@@ -436,6 +436,14 @@ def test_a_sweeps_arms_are_told_in_words(point, text):
     assert point.text() == text
 
 
+def test_joint_alone_begins_with_the_studys_own():
+    smaller, own = joint(train_set="s20"), joint()
+    search = make("joint", own, beginnings=(smaller, own))
+    nodes, result = play(search, [0.5, 0.4])
+    assert nodes == [own, smaller]
+    assert result.final == own.id
+
+
 def test_a_joint_training_that_ends_before_the_first_epoch_to_try_is_said():
     early = lambda node, error: outcome(node, error, epochs=4)  # noqa: E731
     scan = make("epoch_scan", joint(4, patience=3), settings={"epoch_stride": 5})

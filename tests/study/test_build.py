@@ -22,11 +22,12 @@ from asr_topdown.report.page import write_report
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Outcome
-from asr_topdown.schedule.protocol import Result
-from asr_topdown.schedule.searches import step_name
+from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.searches import joint_node, step_name
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
 from asr_topdown.study.build import check_first, searches_of
 from asr_topdown.study.driver import SearchError, drive, submitter
+from asr_topdown.study.links import link_models
 from asr_topdown.study.sources import models_of
 from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
@@ -459,6 +460,20 @@ def test_joint_alone_trains_all_seeds_and_is_no_study(
     assert [path.name for path in links] == ["joint_seed1", "joint_seed2"]
     assert main.main([*train, "--dry-run"]) == 0
     assert "4 trainings known: 2 finished, 2 to do" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("first", ["subset_scan", "greedy"])
+def test_the_joint_training_of_a_study_is_its_own_not_a_scans(first: str, tmp_path: Path) -> None:
+    """A scan that was listed first had its link, and was the source of other studies' layers."""
+    store, point = Store(tmp_path), SubsetScanPoint("p20", 8, 20.0)
+    results = [
+        Result("subset_scan", 1, (Step("scanned", 0.5, True, point),), "scanned"),
+        Result("greedy", 1, (Step("own", 0.4, True), Step("below", 0.3, True)), "below"),
+    ]
+    results.sort(key=lambda result: result.search != first)
+    links = {path.name: path.resolve().name for path in link_models(store, "study", results)}
+    assert links == {"joint_seed1": "own", "final_seed1": results[0].final}
+    assert joint_node(results[:1]) == results[0].steps[0].node
 
 
 def test_a_bad_tag_is_refused_before_anything_is_trained(
