@@ -1,7 +1,8 @@
 """Compare two systems on the same set, each with one network per seed."""
 
 import dataclasses
-from collections.abc import Mapping
+import hashlib
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from asr_topdown.report.records import Kind, Score
@@ -19,6 +20,7 @@ class Comparison:
         corrected: the same, corrected for the comparisons in its table.
         seeds: how many seeds both have.
         better: in how many of them the system has fewer errors.
+        tested: hashes of the two sets of errors, equal if the same networks are compared in either direction.
     """
 
     difference: float
@@ -27,6 +29,7 @@ class Comparison:
     corrected: float | None
     seeds: int
     better: int
+    tested: frozenset[str]
 
     @property
     def beyond_chance(self) -> bool:
@@ -61,7 +64,10 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
     second = [[baseline[seed].parts[key][0] for key in parts] for seed in seeds]
     found = compare_seeds(first, second, references, measure=kind.shown_all)
     better = sum(sum(mine) < sum(theirs) for mine, theirs in zip(first, second, strict=True))
-    return Comparison(found.difference, found.interval, found.p_value, found.p_value, len(seeds), better)
+    tested = frozenset(_hash(parts, errors) for errors in (first, second))
+    return Comparison(
+        found.difference, found.interval, found.p_value, found.p_value, len(seeds), better, tested
+    )
 
 
 def correct(differences: Differences) -> Differences:
@@ -70,21 +76,23 @@ def correct(differences: Differences) -> Differences:
     corrected = dict(zip(known, holm(list(known.values())), strict=True))
     return {
         baseline: {
-            system: one and dataclasses.replace(one, corrected=corrected[_key(one)])
+            system: one and dataclasses.replace(one, corrected=corrected[one.tested])
             for system, one in found.items()
         }
         for baseline, found in differences.items()
     }
 
 
-def distinct(differences: Differences) -> dict[tuple[float, float | None], float | None]:
+def distinct(differences: Differences) -> dict[frozenset[str], float | None]:
     """The p-values, without repeated comparisons of the same two sets of networks.
 
     A table shows some twice: with baseline and system swapped, or at the step where a search ended.
     """
     known = (one for found in differences.values() for one in found.values() if one is not None)
-    return {_key(one): one.p_value for one in known}
+    return {one.tested: one.p_value for one in known}
 
 
-def _key(one: Comparison) -> tuple[float, float | None]:
-    return round(abs(one.difference), 10), one.p_value and round(one.p_value, 10)
+def _hash(parts: Mapping[str, tuple[float, float]], errors: Sequence[Sequence[float]]) -> str:
+    """Hash of all seeds' errors in each part, in whatever order."""
+    columns = zip(parts, (reference for _, reference in parts.values()), *errors, strict=True)
+    return hashlib.sha256(repr(sorted(columns)).encode()).hexdigest()

@@ -11,7 +11,7 @@ from asr_topdown.report.compare import compare, correct, distinct
 from asr_topdown.report.document import Text
 from asr_topdown.report.markdown import table as markdown
 from asr_topdown.report.page import build, write_report
-from asr_topdown.report.records import CHARACTERS
+from asr_topdown.report.records import CHARACTERS, LABELS, Score
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
 from asr_topdown.report.tables import (
@@ -105,6 +105,22 @@ def test_compare_is_antisymmetric_and_agrees_with_the_rates(experiment):
         r"−\d\.\d\d \[−[\d.]+, [−+][\d.]+\], p = 0\.\d+ \(corrected 0\.\d+\), better in 3 of 3",
         difference_cell(forward),
     )
+
+
+def test_different_comparisons_with_equal_numbers_count_each():
+    """As on a small test set, where networks make one error each, of different utterances."""
+
+    def scores(*wrong: int) -> dict[int, Score]:
+        parts = {str(u): (float(u in wrong), 1.0) for u in range(40)}
+        return {seed: Score(len(wrong) / 40, parts, {}, 1.0) for seed in (1, 2, 3)}
+
+    others = {name: scores(place) for place, name in enumerate("abcd", 1)}
+    others["worse"] = scores(*range(20))
+    found = {name: compare(own, scores(0), LABELS) for name, own in others.items()}
+    differences = correct({JOINT: found})
+    assert {(found[name].difference, found[name].p_value) for name in "abcd"} == {(0.0, 1.0)}
+    assert len(distinct(differences)) == 5
+    assert differences[JOINT]["worse"].corrected == pytest.approx(5 * found["worse"].p_value)
 
 
 def test_p_values_are_corrected_for_all_comparisons_of_a_table(experiment):
