@@ -50,21 +50,23 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
     """Epochs trained so far and the error of the best network so far; None if a training is missing.
 
     A search whose steps replace one another is followed step by step, as is the best of several
-    trainings from scratch. Any other search shows only the joint training and the end.
+    trainings from scratch. Any other search shows only the joint training and the end. Each training counts
+    once; those on parts of the data, of which none is the end, do not.
     """
-    trainings = [experiment.trainings.get(step.node) for step in result.steps]
+    steps = [step for step in result.steps if not getattr(step.point, "part", "")]
+    trainings = [experiment.trainings.get(step.node) for step in steps]
     outcomes = [training.outcome if training else None for training in trainings]
     known = [outcome for outcome in outcomes if outcome]
     epochs = [outcome.epochs for outcome in known]
-    shown = [result.final, *(step.node for step in result.steps if step.accepted)]
-    if len(epochs) < len(result.steps) or any(node not in errors for node in shown):
+    shown = [result.final, *(step.node for step in steps if step.accepted)]
+    if len(epochs) < len(steps) or any(node not in errors for node in shown):
         return None
     spec = SPECS[result.search]
     if spec.point is Only and experiment.trainings[result.final].node.parent is None:
         return Stairs([epochs[-1]], [errors[result.final]])  # a training from scratch needs no joint one
     if spec.stepwise or spec.point is ScratchPoint:
         return Stairs(list(itertools.accumulate(epochs)), errors_so_far(result, errors))
-    total = sum(outcome.epochs for outcome in (longest(known) if spec.continues else known))
+    total = sum(outcome.epochs for outcome in longest(known))
     return Stairs([epochs[0], total], [errors[result.steps[0].node], errors[result.final]])
 
 

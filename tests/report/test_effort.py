@@ -14,6 +14,7 @@ from asr_topdown.report.page import build
 from asr_topdown.report.plots import plot_figure
 from asr_topdown.report.svg import figure as drawn
 from asr_topdown.schedule.controls import ScratchPoint
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.halving import HalvingPoint
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.schedule.spec import Only
@@ -84,6 +85,18 @@ def test_a_training_that_is_given_more_epochs_costs_them_once(found) -> None:
         part.text for part in build(experiment) if isinstance(part, Text) and " in total " in part.text
     )
     assert told.startswith("2 trainings, 2.4 min in total")  # 72 s each
+
+
+def test_a_sweep_costs_each_of_its_trainings_once_and_none_on_a_part_of_the_data(found) -> None:
+    """Two arms may be one training; those on parts have epochs of their own length."""
+    joint, step, other = (one.node for one in of_search(found, "greedy", 1).steps)
+    arm = DepthSweepPoint("bottom", 2, "reinit")
+    part = dataclasses.replace(arm, part="p25", percent=25.0)
+    steps = [Step(joint, 0.3, True), Step(step, 0.2, True, arm)]
+    steps.append(Step(step, 0.2, False, dataclasses.replace(arm, start="keep")))
+    steps += [Step(other, 0.4, False, part), Step("removed", 0.4, False, part)]
+    one = stairs(found, Result("depth_sweep", 1, tuple(steps), step), found.test)
+    assert (list(one.places), list(one.values)) == ([8, 16], [20, 16])
 
 
 def test_a_training_that_is_not_finished_or_decoded_is_not_drawn(found) -> None:
