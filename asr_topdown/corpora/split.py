@@ -216,10 +216,10 @@ def _deviation(hours: Mapping[str, float], dealt: Mapping[str, str], parts: Mapp
 
 
 def _seconds(data: DataDir) -> dict[str, float]:
-    """Return utterance -> seconds, or 1 for each if any is unknown."""
+    """Return utterance -> seconds, or 1 for each if any is unknown or all are 0."""
     found = datadir.durations(data)
     known = {u: seconds for u, seconds in found.items() if seconds is not None}
-    return known if len(known) == len(found) else dict.fromkeys(found, 1.0)
+    return known if len(known) == len(found) and any(known.values()) else dict.fromkeys(found, 1.0)
 
 
 def _grouped(data: DataDir, key: Callable[[str], str]) -> dict[str, list[str]]:

@@ -4,7 +4,9 @@ import dataclasses
 import random
 from collections import Counter
 
+import numpy as np
 import pytest
+import soundfile
 
 from asr_topdown.corpora.split import BY, Division, parse_parts, part_of, split
 from asr_topdown.datadir import DataDir
@@ -151,6 +153,15 @@ def test_few_speakers_fill_all_sets(tmp_path):
         assert [len(part.utt2spk) for part in split(whole, Division(SHARES, by))] == [9, 9, 9]
         with pytest.raises(ValueError, match=r"2 speakers are too few for 3 sets \(train, dev, test\)"):
             split(spoken(tmp_path, [("a", "x", 1.0), ("b", "y", 1.0)]), Division(SHARES, by))
+
+
+def test_empty_recordings_are_divided_by_their_number(tmp_path):
+    whole = data(tmp_path, [f"sentence {i}" for i in range(4)])
+    soundfile.write(tmp_path / "empty.wav", np.zeros(0), 16000)
+    wavs = dict.fromkeys(whole.wavs, str(tmp_path / "empty.wav"))
+    whole = dataclasses.replace(whole, wavs=wavs, utt2spk={u: f"s{u[-1]}" for u in whole.utt2spk})
+    parts = split(whole, Division({"train": 0.5, "test": 0.5}, "speaker"))
+    assert [len(part.utt2spk) for part in parts] == [2, 2]
 
 
 def test_a_split_by_speaker_needs_speakers(tmp_path):
