@@ -14,6 +14,7 @@ PADDING = 0.1
 _ASIDE = re.compile(r"<[be]_aside>", re.IGNORECASE)
 _HESITATION = re.compile(r"\(%[^()]*\)")
 _TAG = re.compile(r"<[^<>]*>")
+_ALTERNATIVES = re.compile(r"\{([^{}/]*)[^{}]*\}")
 
 
 def repaired(line: str) -> str:
@@ -38,7 +39,9 @@ def clean(text: str) -> str:
     Hesitations stay if nothing else is left. (ESPnet deletes from the first to the last hesitation.)
     """
     text = _TAG.sub(" ", text.lower())
-    text = re.sub(r"\{([^{}/]*)[^{}]*\}", r"\1", text)
+    found = 1
+    while found:  # from the inside out
+        text, found = _ALTERNATIVES.subn(r" \1 ", text)
     spoken = _HESITATION.sub(" ", text)
     for candidate in (spoken, text):
         words = re.sub(r"[(){}%@]", " ", candidate).split()

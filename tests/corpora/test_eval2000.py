@@ -65,6 +65,8 @@ def test_known_faults_of_the_stm_are_repaired():
         ("(%HESITATION)", "hesitation"),
         ("(%UH) (%UM)", "uh um"),
         ("{ A / @ } B", "a b"),
+        ("{ A / { B / C } } D {{ E F/G }H/I}", "a d e f h"),
+        ("X{A B/C}D", "x a b d"),
         ("<B>", ""),
     ],
 )
