@@ -70,7 +70,8 @@ class Curve:
 
     Attributes:
         epochs: their numbers, from 1.
-        train_loss: mean loss of the epoch per utterance, in nats; of a language model, per word.
+        train_loss: mean loss of the epoch per utterance, in nats; of a language model, the mean over its
+            steps, which differ in length, of the loss per word.
         dev: name of a dev metric ("loss", "cer", ...) -> its values.
     """
 
