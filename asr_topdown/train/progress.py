@@ -50,7 +50,7 @@ class Progress:
     @property
     def lowest_loss_epoch(self) -> int:
         """The epoch with the lowest dev loss, of equal ones the first; 0 before the first is finished."""
-        return 1 + min(range(len(self.scores)), key=lambda i: self.scores[i].loss, default=-1)
+        return 1 + min(range(len(self.scores)), key=lambda i: self.scores[i].key[1], default=-1)
 
     def dev_metrics(self) -> dict[str, float]:
         """The dev metrics of the weights used for decoding: the average's, or else the best epoch's."""

@@ -131,3 +131,5 @@ def test_the_epoch_of_the_lowest_loss_need_not_be_the_best() -> None:
     )
     assert (progress.best_epoch, progress.lowest_loss_epoch) == (3, 2)
     assert Progress().lowest_loss_epoch == 0
+    diverged = Progress(scores=[DevScore(math.nan, math.nan), DevScore(0.5, 2.0)])
+    assert (diverged.best_epoch, diverged.lowest_loss_epoch) == (2, 2)
