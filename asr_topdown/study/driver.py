@@ -31,7 +31,7 @@ class NodeError(ChildProcessError):
 
 
 class SearchError(ChildProcessError):
-    """Some searches could not finish because one of their nodes failed.
+    """Some searches could not finish, because one of their nodes failed or because of its outcome.
 
     Attributes:
         results: of the searches that finished.
@@ -54,8 +54,9 @@ def drive(searches: Sequence[Search], submit: Submit, *, store: Store | None = N
         store: from which finished nodes are read without calling `submit`, and where the logs are.
 
     Raises:
-        SearchError: at the end, naming each failed node; the other searches have finished.
-        ValueError: raised by a search itself.
+        SearchError: at the end, naming each failed node, or saying why a search cannot go on from its
+            outcomes; the other searches have finished.
+        ValueError: raised by a search before its first request.
     """
     driver = _Driver(searches, submit, store)
     driver.run()
@@ -107,7 +108,7 @@ class _Driver:
         self.submit = submit
         self.store = store
         self.results: dict[int, Result] = {}
-        self.failed: dict[int, NodeError] = {}
+        self.failed: dict[int, NodeError | ValueError] = {}
         self._wanted: dict[int, Request] = {}
         # The same by node, and what is still to come, so that an answer costs nothing but itself.
         self._missing: dict[int, set[str]] = {}
@@ -154,7 +155,13 @@ class _Driver:
 
     def _advance(self, index: int, answers: Answers | None = None) -> None:
         """Send search `index` its outcomes; queue the nodes that it requests next."""
-        said = advance(self.searches[index], answers)
+        try:
+            said = advance(self.searches[index], answers)
+        except ValueError as error:
+            if answers is None:
+                raise  # before it has trained anything
+            self.failed[index] = error
+            return
         if isinstance(said, Result):
             self.results[index] = said
             return

@@ -15,6 +15,7 @@ from fake_runs import local, one, searches
 from asr_topdown.engines.job import last_lines
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Node
+from asr_topdown.schedule.protocol import Request
 from asr_topdown.study import driver
 from asr_topdown.study.driver import SearchError, drive
 
@@ -117,6 +118,21 @@ def test_a_failed_node_ends_the_searches_that_need_it_and_no_other(capsys):
         assert len(lines) == 2  # the node is named once, though two searches needed it
         assert [result.seed for result in caught.value.results] == [1, 3]
         assert "Traceback" not in capsys.readouterr().err
+
+
+def test_a_search_that_cannot_go_on_from_its_outcomes_ends_no_other():
+    def refusing(node):
+        outcome = (yield Request((node,)))[0]
+        raise ValueError(f"seed {node.init_seed} ended after epoch {outcome.epochs}")
+
+    with local(runs.instant, 0) as submit, pytest.raises(SearchError) as caught:
+        drive([refusing(joint(1)), refusing(joint(1)), one(joint(2)), one(joint(1))], submit)
+    epochs = runs.outcome(joint(1)).epochs
+    assert str(caught.value).splitlines() == [
+        "2 of 4 searches could not finish; all finished nodes are kept",
+        f"seed 1 ended after epoch {epochs}",
+    ]
+    assert [result.seed for result in caught.value.results] == [2, 1]
 
 
 def test_a_bug_is_named_with_its_kind_and_its_traceback_is_in_the_log(tmp_path, capsys):
