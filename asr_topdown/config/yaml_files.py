@@ -183,6 +183,7 @@ class _Reader:
         self._nodes = 0
 
     def value(self, node: yaml.Node, keys: Keys, depth: int = 0) -> Any:
+        """What `node`, found under `keys`, stands for; notes the places of what is in it."""
         self._nodes += 1
         if depth > _MAX_DEPTH or self._nodes > _MAX_NODES:
             raise ValueError(f"{self._place(node)}: not YAML that makes sense here: nested without end")

@@ -44,6 +44,7 @@ class _LinearCrossEntropy(torch.autograd.Function):
     def forward(
         ctx: Any, hidden: Tensor, weight: Tensor, bias: Tensor, targets: Tensor, rows: int, train: bool
     ) -> Tensor:
+        """The mean loss, from `rows` predictions at a time; with `train`, the gradients are kept."""
         dtype = torch.get_autocast_dtype(hidden.device.type)
         dtype = dtype if torch.is_autocast_enabled(hidden.device.type) else hidden.dtype
         # The share of one prediction in a mean over thousands is too small for float16.

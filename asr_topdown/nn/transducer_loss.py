@@ -134,6 +134,7 @@ PREFERENCE = ("warp_rnnt", "torchaudio", "torch")
 class _TransducerLoss(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, logits: Tensor, targets: Tensor, frames: Tensor, labels: Tensor) -> Tensor:
+        """The (B,) losses, and what their gradients need if they are wanted."""
         ctx.dtype = logits.dtype
         exact = logits if logits.dtype == torch.float64 else logits.float()
         log_probs = exact.log_softmax(-1)

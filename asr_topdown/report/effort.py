@@ -10,7 +10,8 @@ from asr_topdown.report.figures import JOINT_LOOK, LOOKS, Chart, Figure, Series
 from asr_topdown.report.records import Experiment
 from asr_topdown.report.systems import JOINT, errors_so_far
 from asr_topdown.schedule.controls import ScratchPoint
-from asr_topdown.schedule.protocol import Result, longest
+from asr_topdown.schedule.depth_sweep import DepthSweepPoint
+from asr_topdown.schedule.protocol import Result, Step, longest
 from asr_topdown.schedule.searches import SPECS
 from asr_topdown.schedule.spec import Only
 
@@ -53,7 +54,7 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
     trainings from scratch. Any other search shows only the joint training and the end. Each training counts
     once; those on parts of the data, of which none is the end, do not.
     """
-    steps = [step for step in result.steps if not getattr(step.point, "part", "")]
+    steps = [step for step in result.steps if not _on_part(step)]
     trainings = [experiment.trainings.get(step.node) for step in steps]
     outcomes = [training.outcome if training else None for training in trainings]
     known = [outcome for outcome in outcomes if outcome]
@@ -67,7 +68,11 @@ def stairs(experiment: Experiment, result: Result, errors: Mapping[str, float]) 
     if spec.stepwise or spec.point is ScratchPoint:
         return Stairs(list(itertools.accumulate(epochs)), errors_so_far(result, errors))
     total = sum(outcome.epochs for outcome in longest(known))
-    return Stairs([epochs[0], total], [errors[result.steps[0].node], errors[result.final]])
+    return Stairs([epochs[0], total], [errors[steps[0].node], errors[result.final]])
+
+
+def _on_part(step: Step) -> bool:
+    return isinstance(step.point, DepthSweepPoint) and bool(step.point.part)
 
 
 def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[str, float]) -> list[Series]:

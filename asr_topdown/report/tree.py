@@ -70,6 +70,7 @@ def forest(experiment: Experiment) -> list[Branch]:
         return base_seed(seed), seed, key
 
     def branch(key: str) -> Branch:
+        """The training and, below it, those that start from it."""
         training = trainings[key]
         composition = _composition(key, trainings, schedules)
         return Branch(

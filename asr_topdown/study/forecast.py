@@ -111,6 +111,7 @@ def _pretending(store: Store, sign: int) -> Answer:
     depths: dict[str, int] = {}
 
     def answer(node: Node) -> Outcome:
+        """The outcome on disk, or else a pretended one."""
         depth = depths.get(node.parent.node, 0) + 1 if node.parent else 0
         depths[node.id] = depth
         # Far beyond any error that was measured, and in a search that counts epochs the fewest, or all.

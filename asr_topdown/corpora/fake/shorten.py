@@ -76,6 +76,7 @@ class _Encoder:
         self._shift = 0
 
     def blocks(self, columns: np.ndarray) -> Iterator[Bits]:
+        """Encode (N, channels) samples, block by block."""
         for start in range(0, len(columns), self._block):
             part = columns[start : start + self._block]
             if len(part) < self._block:

@@ -141,6 +141,11 @@ class _Names:
         self._speakers: dict[str, str] = {}
 
     def directory(self, out: Path, sample_rate: int | None) -> DataDir:
+        """The data directory, not yet written.
+
+        Raises:
+            ValueError: naming the row, if an utterance or a recording is there twice.
+        """
         wavs: dict[str, str] = {}
         sides: dict[str, Side] = {}
         text: dict[str, str] = {}
