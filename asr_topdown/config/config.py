@@ -7,7 +7,7 @@ from pydantic import field_validator, model_validator
 
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.config.features import FeaturesConfig
-from asr_topdown.config.identity import settings_hash
+from asr_topdown.config.identity import PRETRAINED, settings_hash
 from asr_topdown.config.language_model import LanguageModelConfig
 from asr_topdown.config.model import (
     AwdLstmConfig,
@@ -161,7 +161,10 @@ class Config(Section):
         names = ("features", "text", "model", "language_model", "train")
         sections = {name: getattr(self, name) for name in names}
         of_node = {"epochs": None, "patience": None, "init": None, "tuning": PLAIN}
-        return settings_hash({**sections, "train": self.train.model_copy(update=of_node)})
+        sections["train"] = self.train.model_copy(update=of_node)
+        encoder = self.model.encoder if isinstance(self.model, RecognizerConfig) else ()
+        begun = any(isinstance(one, PretrainedConfig) and one.weights for one in encoder)
+        return settings_hash(sections | ({"pretrained": PRETRAINED} if begun else {}))
 
 
 def _inside(value: Any) -> Mapping[str, Any]:

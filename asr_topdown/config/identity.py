@@ -13,6 +13,8 @@ from pydantic import BaseModel
 
 IDENTITY = 2
 """Raise this when a default changes, or when the same settings give other results than before."""
+PRETRAINED = 2
+"""Likewise, for trainings whose encoder begins with published weights."""
 
 
 def settings_hash(sections: Mapping[str, Any]) -> str:

@@ -113,7 +113,9 @@ class PretrainedConfig(Section):
     mix: Literal["last", "concat", "weighted"] = Field(
         "last", description="last: one layer; concat: several concatenated; weighted: their weighted sum"
     )
-    random: int = Field(0, ge=0, description="number of highest layers that start from random weights")
+    random: int = Field(
+        0, ge=0, description="number of the network's highest layers that start from random weights"
+    )
     dropout: Probability = Field(0.0, description="on the output of each layer")
 
     @model_validator(mode="before")

@@ -20,6 +20,7 @@ class Stage(nn.Module, abc.ABC):
         output_size: size D' of an output frame.
         window: frames per window in which the next stage works, whatever the utterance's length: the output
             is whole windows, all of which the next stage reads; lengths are the utterances' own. 0 = none.
+        published: whether its initial weights are a published network's, not random.
     """
 
     name: ClassVar[str]
@@ -28,6 +29,7 @@ class Stage(nn.Module, abc.ABC):
     reads_host_lengths: ClassVar[bool] = False
     output_size: int
     window: int = 0
+    published: bool = False
 
     @abc.abstractmethod
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:

@@ -6,9 +6,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr_topdown.decode.model import best_epoch
+from asr_topdown.layers import layer_names
 from asr_topdown.runs import parents
 from asr_topdown.runs.experiment import Experiment
-from asr_topdown.runs.initialise import of_published
+from asr_topdown.runs.initialise import published_layers
 from asr_topdown.runs.store import Store, read_node
 from asr_topdown.schedule import layer_patterns
 from asr_topdown.schedule.node import Node, Parent
@@ -99,8 +100,10 @@ def frozen_encoder(experiment: Experiment, *, seed: int, freeze: Iterable[str], 
     Raises:
         ValueError: naming a layer that does not exist, or that has no pretrained weights.
     """
-    frozen = layer_patterns.match(experiment.layer_names(), freeze, what="--freeze")
-    if others := [name for name in frozen if not of_published(name)]:
+    model = experiment.fresh_model(seed)
+    frozen = layer_patterns.match(layer_names(model), freeze, what="--freeze")
+    published = published_layers(model)
+    if others := [name for name in frozen if name not in published]:
         raise ValueError(f"--freeze: {', '.join(others)} would be frozen at random: say --init MODEL")
     kept = experiment.config.schedule.frozen_dropout
     return replace(experiment.joint(seed), frozen=frozen, lora=lora, frozen_dropout=kept)

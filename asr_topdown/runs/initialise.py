@@ -7,6 +7,7 @@ from pathlib import Path
 from asr_topdown import layers
 from asr_topdown.config.model import PretrainedConfig, RecognizerConfig
 from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import lora, parents
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store
@@ -39,16 +40,20 @@ def prepare_model(node: Node, experiment: Experiment, store: Store) -> Model:
     if node.lora:
         lora.adapt(model, frozen, rank=node.lora, seed=node.init_seed)
     taken = () if node.parent is None else frozen + kept
-    _check_published(experiment, [name for name in layers.layer_names(model) if name not in taken])
+    _check_published(experiment, [name for name in published_layers(model) if name not in taken])
     for name in layers.layer_names(model):
         done = "frozen" if name in frozen else node.start if name in kept else "new weights"
         log.info("layer %s: %s", name, "joint" if node.parent is None and name not in frozen else done)
     return model
 
 
-def of_published(layer: str) -> bool:
-    """Whether this layer belongs to a pretrained encoder and starts from its weights."""
-    return layer == "frontend" or layer.startswith("enc.")
+def published_layers(model: Model) -> tuple[str, ...]:
+    """The layers that begin with the weights of a pretrained encoder.
+
+    Not those by the same names above it: the Transformer on an encoder of twelve layers begins with `enc.12`.
+    """
+    chain = model.chain() if isinstance(model, Recognizer) else []
+    return tuple(name for name, stage in chain if stage.published)
 
 
 def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
@@ -56,15 +61,15 @@ def _check_published(experiment: Experiment, new: Sequence[str]) -> None:
 
     Args:
         experiment: to train.
-        new: the layers without transferred weights.
+        new: those that are to begin with its weights.
     """
     section = experiment.config.model
     first = section.encoder[0] if isinstance(section, RecognizerConfig) else None
     if not isinstance(first, PretrainedConfig) or first.path or not first.weights:
         return
-    if lost := [name for name in new if of_published(name)]:
+    if new:
         raise ValueError(
-            f"model.encoder.0.path: say where the weights {first.weights} are, with which {lost[0]} begins"
+            f"model.encoder.0.path: say where the weights {first.weights} are, with which {new[0]} begins"
         )
 
 

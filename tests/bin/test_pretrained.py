@@ -176,3 +176,22 @@ def test_a_frozen_encoder_keeps_its_own_weights_and_is_computed_once(
     capsys.readouterr()
     assert main(["train", *where, "--freeze", "softmax"]) == 1
     assert "--freeze: softmax would be frozen at random" in capsys.readouterr().err
+
+
+def test_layers_above_the_encoder_that_are_called_like_its_own_are_none_of_it(
+    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    above = {"kind": "transformer", "num_layers": 1, "d_model": 16, "num_heads": 2, "ffn_dim": 8}
+    config = yaml.safe_load((root / "wavlm_large.yaml").read_text())
+    config["model"]["encoder"].append(above)
+    (tmp_path / "config.yaml").write_text(yaml.safe_dump({**config, "schedule": {}}))
+    where = options(root, "wavlm_large", tmp_path / "exp")
+    where[1] = str(tmp_path / "config.yaml")
+    assert main(["train", *where, "--freeze", "frontend", "enc.*"]) == 1
+    assert "--freeze: enc.3 would be frozen at random: say --init MODEL" in capsys.readouterr().err
+    assert main(["train", *where, "--freeze", "frontend", "enc.0-2", "--link", str(tmp_path / "made")]) == 0
+    # The saved model needs no folder for a new layer that had no weights in it.
+    where[1] = str(tmp_path / "made" / "config.yaml")
+    assert main(["train", *where, "--init", str(tmp_path / "made"), "--fresh", "enc.3"]) == 0
+    assert main(["train", *where, "--init", str(tmp_path / "made"), "--fresh", "enc.2"]) == 1
+    assert "say where the weights" in capsys.readouterr().err

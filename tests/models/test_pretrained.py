@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from networks import blstm_ctc
+from networks import make as network_of
 from torch import Tensor, nn
 from toy_pretrained import TOYS, save, transformers
 
@@ -26,6 +28,7 @@ from asr_topdown.build import build_model, fresh_model
 from asr_topdown.models.pretrained.sound import LogMel, StackedFbank
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import lora
+from asr_topdown.runs.initialise import published_layers
 from asr_topdown.weights import load_weights, save_state
 
 SIZES = (9000, 16000, 4321, 1234)
@@ -256,6 +259,39 @@ def test_the_highest_layers_may_begin_with_random_weights_of_the_seed(published:
     assert not torch.equal(one["enc.2"][key], other["enc.2"][key])
 
 
+def test_published_are_the_layers_with_the_folders_weights_and_none_above_them(
+    published: dict[str, Path],
+) -> None:
+    def names(path: str, **settings: Any) -> tuple[str, ...]:
+        encoder = [{"kind": "pretrained", "path": path, **settings}, {"kind": "transformer", "d_model": 16}]
+        encoder[1] |= {"num_layers": 2, "num_heads": 2, "ffn_dim": 8}
+        model = {"encoder": encoder, "ctc": {}}
+        network = build_model(configuration.parse({"features": {"kind": "waveform"}, "model": model}), 6)
+        found = layers.layer_names(network)
+        assert found == ("frontend", *(f"enc.{index}" for index in range(len(found) - 2)), "softmax")
+        return published_layers(network)
+
+    folder = str(published["wavlm_base"])
+    assert names(folder) == ("frontend", "enc.0", "enc.1", "enc.2")
+    assert names(folder, output=[2]) == ("frontend", "enc.0", "enc.1")
+    assert names(folder, random=2) == ("frontend", "enc.0")
+    read = pretrained_folder.read(folder)
+    assert names("", architecture=read.architecture, preprocessor=read.preprocessor) == ()
+    assert published_layers(network_of(blstm_ctc(1, 4))) == ()
+
+
+@pytest.mark.parametrize("name", ["wav2vec2_base", "wavlm_large", "whisper"])
+def test_new_layers_begin_alike_with_the_folder_and_without_it(published: dict[str, Path], name: str) -> None:
+    whole = parsed(published[name], random=1)
+    saved = configuration.parse(yaml.safe_load(configuration.dump(whole)))
+    assert saved.identity() == whole.identity()
+    one, other = (layers.tensors_by_layer(fresh_model(config, 6, init_seed=3)) for config in (whole, saved))
+    for layer in ("enc.2", "softmax"):
+        assert one[layer]
+        assert all(torch.equal(tensor, other[layer][key]) for key, tensor in one[layer].items())
+    assert not all(torch.equal(tensor, other["enc.1"][key]) for key, tensor in one["enc.1"].items())
+
+
 def test_a_saved_configuration_is_whole_without_the_folder(published: dict[str, Path]) -> None:
     whole = parsed(published["hubert_large"], output="all", mix="weighted")
     saved = configuration.dump(whole)
@@ -429,6 +465,7 @@ def pickled(folder: Path) -> None:
         ({"output": [0]}, r"the frontend alone"),
         ({"output": [1, 2]}, r"mix: 2 layers are asked for: must be concat or weighted"),
         ({"random": 4}, r"random: the encoder has 3 layers, got 4"),
+        ({"random": 1, "output": [2]}, r"random: of the layers from enc.2 up none is built, since output is"),
         ({"weights": "0" * 16}, r"holds other weights"),
     ],
 )

@@ -118,6 +118,7 @@ class EncoderLayer(Stage):
         window: frames per window in which the layers work; 0 = they work on whole utterances.
         last: whether it is the last layer, so that the padding of the last window is cut off.
         dropout: on the output.
+        published: see `Stage`.
     """
 
     name = "enc"
@@ -134,8 +135,10 @@ class EncoderLayer(Stage):
         window: int,
         last: bool,
         dropout: float,
+        published: bool,
     ) -> None:
         super().__init__()
+        self.published = published
         self.block, self.norm = block, norm
         self.dropout = Dropout(dropout)
         self.below, self.keep_input = kept * size, keep_input

@@ -1,8 +1,10 @@
 """A pretrained encoder as a chain of stages."""
 
+import contextlib
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import torch
 from torch import nn
 
 from asr_topdown.models.pretrained.frontends import (
@@ -46,7 +48,7 @@ def pretrained_stages(
         weights: the hash of the files of weights; "" = random weights.
         output: `last`, or the layers whose outputs are used: 0 is the frontend, 1 the layer `enc.0`, ….
         mix: `last` gives one layer's output, `concat` several concatenated, `weighted` their weighted sum.
-        random: how many of the highest layers start from random weights.
+        random: how many of the network's highest layers start from random weights.
         dropout: on each layer's output.
 
     Raises:
@@ -56,14 +58,21 @@ def pretrained_stages(
         raise ValueError("reads sound: set features.kind to waveform, and let it be the first of the encoder")
     if not architecture:
         raise ValueError("path: say where the encoder is, a folder or a name on the hub")
-    network = published_network(architecture, path, weights) if path else random_network(architecture)
+    # Weights that are given, or will be, take nothing from the seed's generator: the layers above begin alike
+    # whether their folder is there or not, which is no part of a training's name.
+    with torch.random.fork_rng(devices=[]) if weights else contextlib.nullcontext():
+        network = published_network(architecture, path, weights) if path else random_network(architecture)
     frontend, blocks, norm = _taken_apart(network, architecture, preprocessor)
     if not 0 <= random <= len(blocks):
         raise ValueError(f"random: the encoder has {len(blocks)} layers, got {random}")
-    if path and random:
+    if weights and random:
         fresh = _taken_apart(random_network(architecture), architecture, preprocessor)
         blocks, norm = [*blocks[: len(blocks) - random], *fresh[1][len(blocks) - random :]], fresh[2]
     chosen = _chosen(output, mix, len(blocks))
+    given = len(blocks) - random
+    if random and given >= chosen[-1]:
+        raise ValueError(f"random: of the layers from enc.{given} up none is built, since output is {output}")
+    frontend.published = bool(weights)
     stages: list[Stage] = [frontend]
     for index, block in enumerate(blocks[: chosen[-1]]):
         stages.append(
@@ -76,6 +85,7 @@ def pretrained_stages(
                 window=frontend.window,
                 last=index == chosen[-1] - 1,
                 dropout=dropout,
+                published=bool(weights) and index < given,
             )
         )
     if mix == "weighted":
