@@ -46,14 +46,15 @@ def step_name(search: str, step: Step) -> str:
     return (step.point.text() or SPECS[search].label) if step.point else "joint"
 
 
-def joint_node(results: Sequence[Result]) -> str:
-    """The joint training among the results of one seed.
+def joint_node(results: Sequence[Result]) -> str | None:
+    """The joint training among the results of one seed; None if there are only those on subsets of the data.
 
     If it can be, that of a search that is compared with it: scans may start with one on other data, or of
     another length.
     """
     compared = [result for result in results if SPECS[result.search].against_joint]
-    return (compared or results)[0].steps[0].node
+    other = [result for result in results if result.search != subset_scan.SPEC.name]
+    return next((result.steps[0].node for result in (*compared, *other)), None)
 
 
 def of_studies(

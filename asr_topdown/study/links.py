@@ -22,6 +22,7 @@ def check(store: Store, tag: str) -> None:
 def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]:
     """Link EXP/models/joint_seedN and final_seedN (where the first search ended) to folders of nodes.
 
+    A study of subsets of the data alone has no joint training to be linked.
     For a study that is not called "study" they are in EXP/models/TAG.
 
     Returns:
@@ -31,7 +32,8 @@ def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]
     names: dict[str, str] = {}
     for result in results:
         own = [one for one in results if one.seed == result.seed]
-        names.setdefault(f"joint_seed{result.seed}", joint_node(own))
+        if (joint := joint_node(own)) is not None:
+            names.setdefault(f"joint_seed{result.seed}", joint)
         if result.search != "joint":
             names.setdefault(f"final_seed{result.seed}", result.final)
     for name, node in names.items():

@@ -97,6 +97,11 @@ def _outcome(store: Store, tag: str, network: str, seed: int, results: Sequence[
         known = ", ".join(str(known) for known in sorted({result.seed for result in results})) or "none"
         raise ValueError(f"schedule.source: results/{tag}.json has no seed {seed} (there are: {known})")
     node_id = joint_node(own) if network == "joint" else own[0].final
+    if node_id is None:
+        raise ValueError(
+            f"schedule.source: results/{tag}.json has joint trainings on subsets of the data only; name the "
+            "folder of a network, or set schedule.source_network to final"
+        )
     outcome = store.outcome(store.node(node_id))
     if outcome is None:
         raise ValueError(f"schedule.source: {store.node_dir(node_id)} is not finished")

@@ -28,7 +28,7 @@ from asr_topdown.schedule.subset_scan import SubsetScanPoint
 from asr_topdown.study.build import check_first, searches_of
 from asr_topdown.study.driver import SearchError, drive, submitter
 from asr_topdown.study.links import link_models
-from asr_topdown.study.sources import models_of
+from asr_topdown.study.sources import models_of, sources_of
 from asr_topdown.study.worker import train_node
 from asr_topdown.text import Vocabulary
 from asr_topdown.train.metrics import read_metrics
@@ -473,7 +473,21 @@ def test_the_joint_training_of_a_study_is_its_own_not_a_scans(first: str, tmp_pa
     results.sort(key=lambda result: result.search != first)
     links = {path.name: path.resolve().name for path in link_models(store, "study", results)}
     assert links == {"joint_seed1": "own", "final_seed1": results[0].final}
-    assert joint_node(results[:1]) == results[0].steps[0].node
+    (scan,) = [result for result in results if result.search == "subset_scan"]
+    assert joint_node([scan]) is None
+
+
+def test_a_study_of_subsets_alone_has_no_joint_training_for_links_and_other_studies(tmp_path: Path) -> None:
+    """`joint_seed1` led to the network of the smallest subset, even where it had led to another study's."""
+    store = Store(tmp_path)
+    link_models(store, "study", [Result("joint", 1, (Step("own", 0.4, True),), "own")])
+    steps = [Step(f"p{share}", 0.5, True, SubsetScanPoint(f"p{share}", share, share)) for share in (20, 80)]
+    scan = Result("subset_scan", 1, (*steps, Step("on", 0.3, True, SubsetScanPoint("p20", 20, 20, 1))), "on")
+    store.save_results("study", [scan])
+    assert [path.name for path in link_models(store, "study", [scan])] == ["final_seed1"]
+    assert (tmp_path / "models" / "joint_seed1").resolve().name == "own"
+    with pytest.raises(ValueError, match=r"study\.json has joint trainings on subsets of the data only"):
+        sources_of(store, "study", "joint", [1])
 
 
 def test_a_bad_tag_is_refused_before_anything_is_trained(
