@@ -1,12 +1,13 @@
 """Copy a data directory's tables, so that other kinds of features need not share a folder."""
 
 import filecmp
+import os
 import shutil
 from pathlib import Path
 
 from asr_topdown import files
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.directory import DERIVED
+from asr_topdown.datadir.directory import DERIVED, ORIGIN
 
 _TABLES = frozenset({*parsing.PARSERS, "text", "sample_rate", "stm", "glm", "licence"}.difference(DERIVED))
 """What this package writes into a data directory, or Kaldi does, besides what is derived."""
@@ -21,7 +22,7 @@ def copy_tables(source: Path, target: Path) -> None:
 
     Raises:
         FileNotFoundError: if `source` is not a data directory.
-        ValueError: if `target` is `source`, or holds something else than a data directory.
+        ValueError: if `target` is `source`, or holds something else than a data directory or other data.
     """
     if not (source / "utt2spk").is_file():
         raise FileNotFoundError(f"{source}: not a data directory (it has no utt2spk)")
@@ -29,20 +30,30 @@ def copy_tables(source: Path, target: Path) -> None:
         raise ValueError(f"{target}: is the source itself; name another folder")
     present = files.without_hidden(source.iterdir())
     names = {path.name for path in present if path.is_file()} - set(DERIVED)
-    _check_target(target, names)
+    # As they were named: what a link leads to may be replaced, like the content of a folder.
+    origin = files.printable(os.path.relpath(source, target)) + "\n"
+    if not (target / ORIGIN).is_file() or files.read_text(target / ORIGIN) != origin:
+        _check_target(target, source, names)
+        files.write_text(target / ORIGIN, origin)
     for path in (target / name for name in _TABLES - names):
         if path.is_file():
             path.unlink()
     # utt2spk, without which it is no data directory, comes last.
     for name in (*sorted(names - {"utt2spk"}), "utt2spk"):
-        if not (target / name).is_file() or not filecmp.cmp(source / name, target / name, shallow=False):
+        if not _same(source / name, target / name):
             with files.written_aside(target / name) as aside:
                 shutil.copyfile(source / name, aside)
 
 
-def _check_target(target: Path, names: set[str]) -> None:
-    """Refuse a folder that is neither a data directory nor a copy that was interrupted."""
-    if not target.is_dir() or (target / "utt2spk").is_file():
+def _check_target(target: Path, source: Path, names: set[str]) -> None:
+    """Refuse a data directory with other data, and a folder that is neither one nor an interrupted copy."""
+    if (target / "utt2spk").is_file():
+        if not all(_same(source / name, target / name) for name in ("utt2spk", "wav.scp", "text")):
+            raise ValueError(
+                f"{target}: holds other data, not copied from {source}; name another folder, or remove it"
+            )
+        return
+    if not target.is_dir():
         return
     from asr_topdown.features.store import ARKS
 
@@ -51,3 +62,10 @@ def _check_target(target: Path, names: set[str]) -> None:
     other = sorted(path.name for path in present if path.name not in known)
     if other:
         raise ValueError(f"{target}: holds {other[0]} and is no data directory; name another folder")
+
+
+def _same(one: Path, other: Path) -> bool:
+    """Whether both have the same content, or neither is there."""
+    if not (one.is_file() and other.is_file()):
+        return one.is_file() == other.is_file()
+    return filecmp.cmp(one, other, shallow=False)

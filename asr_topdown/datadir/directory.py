@@ -154,8 +154,12 @@ def read(path: Path | str) -> DataDir:
     )
 
 
+ORIGIN = "copied_from"
+"""In a copy: the path to the directory whose tables it has, from the copy's own (`copying`)."""
+
 # What is made from the other tables and is worthless once they change.
 DERIVED = (
+    ORIGIN,
     *("feats.scp", "utt2num_frames", features.RECORD, features.FOREIGN, "waveforms.json"),
     *("cmvn.ark", "cmvn.scp", "utt2dur", "vad.scp"),
 )

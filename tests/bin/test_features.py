@@ -1,3 +1,4 @@
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 
@@ -146,6 +147,10 @@ def test_a_copy_follows_its_source(data: Path, capsys: pytest.CaptureFixture[str
     (data / "sounds" / "four.wav").write_bytes((data / "sounds" / "one.wav").read_bytes())
     assert run(data, "--out", str(out)) == 0
     assert capsys.readouterr().out.count("up to date") == 2  # train and its statistics
+    (data / "dev").rename(data / "old")
+    (data / "dev").symlink_to(data / "train")
+    assert run(data, "--out", str(out)) == 0
+    assert datadir.read(out / "dev").text == datadir.read(data / "train").text
 
 
 def test_a_copy_removes_no_file_that_it_did_not_write(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -163,6 +168,24 @@ def test_a_copy_removes_no_file_that_it_did_not_write(data: Path, capsys: pytest
     assert run(data, "--out", str(data / "out")) == 0
     assert own.read_text() == "mine"
     assert not (own.parent / "stm").exists()
+
+
+def test_a_copy_overwrites_no_data_from_elsewhere(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`features A/dev --out data` replaced an unrelated data/dev, features and all, without a word."""
+    other = data / "other" / "dev"
+    datadir.write(dataclasses.replace(datadir.read(data / "train"), path=other))
+    before = {path: path.read_bytes() for path in other.iterdir()}
+    assert run(data, "--out", str(data / "other")) == 1
+    refusal = f"{other}: holds other data, not copied from {data / 'dev'}; name another folder, or remove it"
+    assert refusal in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in other.iterdir()} == before
+    # The same data, as of an earlier version's copy, or of folders that have been moved, become a copy.
+    datadir.write(dataclasses.replace(datadir.read(data / "dev"), path=other))
+    assert run(data, "--out", str(data / "other")) == 0
+    # What else is written there is no copy.
+    datadir.write(dataclasses.replace(datadir.read(data / "train"), path=other))
+    assert run(data, "--out", str(data / "other")) == 1
+    assert refusal in capsys.readouterr().err
 
 
 def test_two_directories_of_one_name_are_refused(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
