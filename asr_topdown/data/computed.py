@@ -12,6 +12,7 @@ from torch import Tensor
 
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
+from asr_topdown.files import cannot_write
 
 
 class Rows(Protocol):
@@ -28,23 +29,31 @@ class RowsOnDisk:
     """
 
     def __init__(self, folder: Path) -> None:
+        self._folder = folder
         self._file = tempfile.TemporaryFile(dir=folder)  # noqa: SIM115 closed when this object is gone
         self._places: dict[int, tuple[int, tuple[int, ...], torch.dtype]] = {}
         self._size = 0
         self._bytes: np.ndarray | None = None
 
     def put(self, index: int, rows: Tensor) -> None:
-        """Append the frames (T, H) of an utterance."""
+        """Append the frames (T, H) of an utterance.
+
+        Raises:
+            OSError: naming the folder, if the disk is full.
+        """
         self._places[index] = (self._size, tuple(rows.shape), rows.dtype)
         content = rows.contiguous().view(torch.uint8).numpy()
-        self._file.write(content.data)
+        try:
+            self._file.write(content.data)
+            self._file.flush()
+        except OSError as error:
+            raise cannot_write(self._folder / "the frozen layers' output", error) from error
         self._size += content.nbytes
         self._bytes = None
 
     def __getitem__(self, index: int) -> Tensor:
         """The frames (T, H) of an utterance; may be called by several threads once all are stored."""
         if self._bytes is None:
-            self._file.flush()
             self._bytes = np.memmap(self._file, np.uint8, "r")
         start, shape, dtype = self._places[index]
         content = self._bytes[start : start + math.prod(shape) * dtype.itemsize]

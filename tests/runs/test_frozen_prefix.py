@@ -1,6 +1,7 @@
 """The output of frozen lowest layers is computed once, and nothing else changes."""
 
 import dataclasses
+import errno
 from pathlib import Path
 
 import pytest
@@ -170,6 +171,16 @@ def test_rows_on_disk_come_back_as_they_were(tmp_path: Path) -> None:
     for place, one in kept.items():
         assert torch.equal(rows[place], one)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_is_told_by_the_name_of_the_folder(tmp_path: Path) -> None:
+    """Only "No space left on device" was said of the file, which has no name, and at times later on."""
+    rows = RowsOnDisk(tmp_path)
+    rows._file = Path("/dev/full").open("wb")  # noqa: SIM115
+    said = f"cannot write {tmp_path}/the frozen layers' output: No space left on device"
+    with pytest.raises(OSError, match=said) as caught:
+        rows.put(0, torch.zeros(1, 3))
+    assert caught.value.errno == errno.ENOSPC
 
 
 def test_numbers_too_large_for_float16_are_an_error() -> None:
