@@ -8,6 +8,7 @@ import json
 import os
 import re
 import secrets
+import shlex
 import shutil
 import socket
 import tempfile
@@ -184,6 +185,11 @@ def write_text(path: Path | str, text: str, *, readers: bool = False) -> None:
 def printable(text: str) -> str:
     """`text` with the bytes of names that are not UTF-8 as escapes, which in JSON stand for the same name."""
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def command(*words: object) -> str:
+    """A command for a message, as it can be pasted into a shell: `a b` is quoted."""
+    return shlex.join(printable(str(word)) for word in words)
 
 
 def json_text(value: Any, **options: Any) -> str:

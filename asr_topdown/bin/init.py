@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
         if wanted[path].startswith("#!"):
             (args.folder / path).chmod(0o777 & ~files.umask())
     options = " --source TABLE" if args.recipe == OWN else ""
-    print(f"{args.folder}: recipe {args.recipe}", f"  {run_sh} --help", f"  {run_sh}{options}", sep="\n")
+    pasted = files.command(run_sh)
+    print(f"{args.folder}: recipe {args.recipe}", f"  {pasted} --help", f"  {pasted}{options}", sep="\n")
 
 
 def _recipe(shared: Traversable, name: str) -> dict[Path, str]:

@@ -92,6 +92,7 @@ def _add_data(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Run the study; finished trainings are read from disk, so it can be stopped and restarted."""
+    from asr_topdown.files import command
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import check_tag
@@ -132,7 +133,7 @@ def run(args: argparse.Namespace) -> None:
         print(_line(result))
     for path in links.link_models(store, args.results, results):
         print(path)
-    print(f"curves of all trainings: tensorboard --logdir {store.root / 'nodes'}")
+    print(f"curves of all trainings: {command('tensorboard', '--logdir', store.root / 'nodes')}")
 
 
 def _stores(args: argparse.Namespace, experiment: "Experiment") -> "tuple[Store, Store]":

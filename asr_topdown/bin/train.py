@@ -181,4 +181,4 @@ def _finish(outcome: "Outcome", store: "Store", link: Path | None) -> None:
     measured = [(name, value) for name, value in outcome.metrics.items() if name.startswith("dev_")]
     numbers = ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in measured)
     print(f"{store.node_dir(outcome.node)}: best epoch {outcome.best_epoch} of {outcome.epochs}, {numbers}")
-    log.info("its curves: tensorboard --logdir %s", store.node_dir(outcome.node))
+    log.info("its curves: %s", files.command("tensorboard", "--logdir", store.node_dir(outcome.node)))

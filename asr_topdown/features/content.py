@@ -51,7 +51,8 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     """
     folder = Path(folder)
     if not feats:
-        raise ValueError(f"{folder}: has no features; run `asr-topdown features {folder}`")
+        features = files.command("asr-topdown", "features", folder, "--config", "FILE")
+        raise ValueError(f"{folder}: has no features; run `{features}`")
     entries = entries_hash(feats)
     record = _record(folder / RECORD)
     if record.get("entries") == entries and {"content", "dim"} <= record.keys():

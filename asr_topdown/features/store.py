@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from asr_topdown.features import ark
+from asr_topdown.files import command
 
 ARKS = "feats"
 """The folder of the arks, within the data directory."""
@@ -66,9 +67,8 @@ def load(entry: str, folder: Path | str) -> np.ndarray:
     try:
         feats = ark.load(place)
     except FileNotFoundError as error:
-        raise FileNotFoundError(
-            f"{place}: no such file; run `asr-topdown features {folder}` again"
-        ) from error
+        features = command("asr-topdown", "features", folder, "--config", "FILE")
+        raise FileNotFoundError(f"{place}: no such file; run `{features}` again") from error
     if feats.ndim != 2:
         raise ValueError(f"{place}: a vector, not a matrix of features")
     return feats.astype(np.float32, copy=False)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown.config import Config
+from asr_topdown.files import command
 from asr_topdown.report import scores
 from asr_topdown.report.records import (
     CHARACTERS,
@@ -135,13 +136,15 @@ def _missing(
     absent = [key for key in dict.fromkeys(wanted or trainings) if key not in found]
     if any(training.kind is LANGUAGE for training in trainings.values()):
         if set(absent) - set(unfinished):
-            run = f"asr-topdown score data/{set_name}.txt --exp {store.root}"
+            run = command("asr-topdown", "score", f"data/{set_name}.txt", "--exp", store.root)
             notes.append(f"Not all models have a perplexity on {set_name}: run `{run}`.")
     elif absent and not found:
-        run = f"asr-topdown decode data/{set_name} --exp {store.root}"
+        which: list[object] = ["--exp", store.root]
         if not studies:
-            model, out = store.node_dir(absent[0]), store.root / "decode" / absent[0]
-            run = f"asr-topdown decode data/{set_name} --model {model} --out {out}"
+            which = ["--model", store.node_dir(absent[0]), "--out", store.root / "decode" / absent[0]]
+        # A recipe's data directories have no features themselves; it links to those that do.
+        features = store.root / "features" / set_name
+        run = command("asr-topdown", "decode", features if features.is_dir() else f"data/{set_name}", *which)
         notes.append(f"No decoding of {set_name} yet: run `{run}`.")
     elif absent:
         notes.append(f"Not decoded on {set_name}: {', '.join(absent)}.")

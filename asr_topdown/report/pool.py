@@ -3,6 +3,7 @@
 import statistics
 from collections.abc import Sequence
 
+from asr_topdown.files import command
 from asr_topdown.report.compare import compare, correct
 from asr_topdown.report.records import Experiment, Score
 from asr_topdown.report.systems import BASELINES, System, baselines, systems
@@ -72,7 +73,7 @@ def _pool(experiments: Sequence[Experiment], rows: Sequence[System]) -> dict[int
         if not all(score.parts for score in scores.values()):
             raise ValueError(
                 f"{experiment.root}: the errors of its {experiment.kind.sampled} are not known, so they "
-                f"cannot be pooled; `asr-topdown report {experiment.root}` says why"
+                f"cannot be pooled; `{command('asr-topdown', 'report', experiment.root)}` says why"
             )
         found.append({seed: score for seed, score in scores.items() if row.nodes[seed] in dev})
     seeds = [seed for seed in found[0] if all(seed in scores for scores in found)]

@@ -15,9 +15,9 @@ RECIPES = ("own", "prompts", "fsdd", "an4", "wsj", "swbd", "wikitext2")
 
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_on_its_own(tmp_path, recipe, capsys):
-    folder = tmp_path / "mine"
+    folder = tmp_path / "my corpus"
     assert main(["init", str(folder), "--from", recipe]) == 0
-    assert f"{folder}/run.sh --help" in capsys.readouterr().out
+    assert f"  '{folder}/run.sh' --help\n" in capsys.readouterr().out
     assert os.access(folder / "run.sh", os.X_OK)
     for path in folder.rglob("*"):
         if path.suffix in (".sh", ".yaml"):

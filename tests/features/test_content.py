@@ -184,7 +184,7 @@ def test_other_dimensions_in_one_list_are_an_error(tmp_path: Path) -> None:
     folder = foreign(tmp_path, {"a": np.ones((3, 2), np.float32), "b": np.ones((3, 4), np.float32)})
     with pytest.raises(ValueError, match=r"features of 2 and of 4 dimensions \(b\)"):
         name(folder)
-    with pytest.raises(ValueError, match=r"has no features; run `asr-topdown features"):
+    with pytest.raises(ValueError, match=r"has no features; run `asr-topdown features .* --config FILE`"):
         content.read(folder, {})
 
 

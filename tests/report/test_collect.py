@@ -87,6 +87,12 @@ def test_what_is_missing_is_said_with_the_command(experiment):
     assert collect(experiment, "eval92").notes == (
         f"No decoding of eval92 yet: run `asr-topdown decode data/eval92 --exp {experiment}`.",
     )
+    (experiment / "features" / "eval92").mkdir(parents=True)  # as linked by a recipe
+    experiment = experiment.rename(experiment.with_name("my exp"))
+    store = Store(experiment)
+    (note,) = collect(experiment, "eval92").notes
+    decode = f"asr-topdown decode '{experiment}/features/eval92' --exp '{experiment}'"
+    assert note == f"No decoding of eval92 yet: run `{decode}`."
     shutil.rmtree(experiment / "results")
     assert "No study yet: run `asr-topdown topdown`." in collect(experiment).notes
     (store.node_dir(gone) / "done.json").unlink()
