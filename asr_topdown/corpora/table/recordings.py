@@ -1,6 +1,7 @@
 """Finding a table's sound files by path, name or part of a path."""
 
 import functools
+import unicodedata
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path, PurePath
@@ -35,7 +36,8 @@ class Recordings:
 
         First, an exact path, absolute or relative to one of the folders (one with a folder in it, also to the
         current one); then the same without suffix. Otherwise the only file whose path ends with `name`, or
-        with which `name` ends, with or without suffix.
+        with which `name` ends, with or without suffix, however their accents are written (macOS separates
+        them from letters). If there is none, backslashes separate folders.
 
         Raises:
             ValueError: if `name` matches no file or several.
@@ -56,6 +58,8 @@ class Recordings:
             found = self._ending(stem, self._by_stem)
         if len(found) == 1:
             return found[0]
+        if not found and "\\" in name:
+            return self.find(name.replace("\\", "/"))
         if not found:
             raise ValueError(f"{name!r} names no recording")
         raise ValueError(f"{name!r} names {len(found)} recordings: {found[0]}, {found[1]}")
@@ -77,15 +81,20 @@ class Recordings:
     def _index(self, *, suffix: bool) -> dict[str, list[Path]]:
         index: dict[str, list[Path]] = defaultdict(list)
         for path in self.all:
-            index[path.name if suffix else path.stem].append(path)
+            index[_composed(path.name if suffix else path.stem)].append(path)
         return index
 
     def _ending(self, wanted: PurePath, index: dict[str, list[Path]]) -> list[Path]:
-        parts = tuple(part for part in wanted.parts if part not in (".", ".."))
+        parts = [_composed(part) for part in wanted.parts if part not in (".", "..")]
+        name = _composed(wanted.name)
         found = []
-        for path in index.get(wanted.name, []):
-            have = (*path.relative_to(self.folder).parts[:-1], wanted.name)
+        for path in index.get(name, []):
+            have = [*map(_composed, path.relative_to(self.folder).parts[:-1]), name]
             common = min(len(have), len(parts))
             if have[-common:] == parts[-common:]:
                 found.append(path)
         return found
+
+
+def _composed(name: str) -> str:
+    return unicodedata.normalize("NFC", name)

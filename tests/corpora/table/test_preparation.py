@@ -88,6 +88,23 @@ def test_speakers_come_from_where_speaker_from_says(tmp_path, sounds, source, sp
     datadir.validate(data.path)
 
 
+@pytest.mark.parametrize("name", ["C:\\data\\sounds\\ann\\1.wav", "ann\\1", "bob\\x y.wav"])
+def test_paths_of_windows(name, tmp_path, sounds):
+    (data,) = prepare(tmp_path, sounds, f"file\ttext\n{name}\thello\n")
+    (source,) = data.wavs.values()
+    assert source == str(sounds / ("bob/x y.wav" if "bob" in name else "ann/1.wav"))
+
+
+def test_names_of_macos_are_those_of_a_table_with_composed_accents(tmp_path, sounds):
+    decomposed = sounds / "rene\u0301" / "e\u0301te\u0301.wav"
+    decomposed.parent.mkdir()
+    (sounds / "ann" / "1.wav").rename(decomposed)
+    (data,) = prepare(tmp_path, sounds, "file\ttext\nren\u00e9/\u00e9t\u00e9.wav\thello\n")
+    assert list(data.wavs.values()) == [str(decomposed)]
+    with pytest.raises(ValueError, match=r"^.*table\.tsv:2: 'rene/.*' names no recording$"):
+        prepare(tmp_path, sounds, "file\ttext\nrene/\u00e9t\u00e9.wav\thello\n")
+
+
 def test_text_can_be_normalised_and_split(tmp_path, sounds):
     halves = Division({"train": 0.5, "test": 0.5})
     parts = prepare(tmp_path, sounds, TSV, normalise="english", division=halves)
