@@ -75,6 +75,11 @@ def require_folder(folder: Path) -> None:
         raise FileNotFoundError(f"{folder}: no such folder")
 
 
+def name_of(folder: Path) -> str:
+    """The name of a folder as it was given, even if that is a link; of `.` and `..` the real one."""
+    return folder.name if folder.name not in ("", "..") else folder.resolve().name
+
+
 def without_hidden(paths: Iterable[Path]) -> Iterator[Path]:
     """Leave out paths whose names start with a dot: macOS puts `._NAME` beside each file on foreign disks."""
     return (path for path in paths if not path.name.startswith("."))

@@ -181,9 +181,11 @@ def data_sets(folders: Sequence[Path]) -> list[DataSet]:
     Raises:
         ValueError: naming two whose transcripts would go to the same folder.
     """
+    from asr_topdown import files
+
     named: dict[str, DataSet] = {}
     for folder in folders:
-        name = folder.name if folder.name not in ("", "..") else folder.resolve().name
+        name = files.name_of(folder)
         if name in named:
             raise ValueError(f"{named[name].folder} and {folder}: the transcripts of both would go to {name}")
         named[name] = DataSet(folder, name)

@@ -73,13 +73,13 @@ def run(args: argparse.Namespace) -> None:
 
 def _copies(sources: Sequence[Path], out: Path) -> list[Path]:
     """Copy the data directories without features into `out`, under their own names."""
-    from asr_topdown import datadir
+    from asr_topdown import datadir, files
 
     named: dict[str, Path] = {}
     for source in sources:
-        other = named.setdefault(source.resolve().name, source)
-        if other is not source:
-            raise ValueError(f"--out {out}: {other} and {source} would share the folder {out / source.name}")
+        name = files.name_of(source)
+        if (other := named.setdefault(name, source)) is not source:
+            raise ValueError(f"--out {out}: {other} and {source} would share the folder {out / name}")
     for name, source in named.items():
         datadir.copy_tables(source, out / name)
     return [out / name for name in named]

@@ -34,7 +34,7 @@ def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, see
     if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
         raise ValueError(f"--percent {' '.join(map(str, percent))}: must increase, between 1 and 99")
     order = joining_order(source.utt2spk, seed)
-    name = source.path.resolve().name
+    name = files.name_of(source.path)
     ends = {f"{name}_p{share:02}": round(len(order) * share / 100) for share in percent}
     members = {part: order[:end] for part, end in ends.items()}
     members[f"{name}_{UNSEEN}"] = order[max(ends.values()) :]

@@ -43,6 +43,13 @@ def test_parts_are_nested_and_the_rest_is_unseen(source, tmp_path):
     assert all(part.feats.keys() == part.text.keys() for part in parts)
 
 
+def test_a_link_to_a_directory_has_its_own_name(source, tmp_path):
+    """Parts were called by what the link leads to, where no later stage of a recipe looks for them."""
+    (tmp_path / "link").symlink_to(source)
+    parts = nested.prepare(tmp_path, source=datadir.read(tmp_path / "link"), percent=[50])
+    assert [part.path.name for part in parts] == ["link_p50", "link_unseen"]
+
+
 def test_every_speaker_has_his_share(source, tmp_path):
     for part, share in zip(
         nested.prepare(tmp_path, source=datadir.read(source)), (5, 10, 20, 40, 80, 20), strict=True
