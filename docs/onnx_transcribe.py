@@ -20,4 +20,5 @@ best = log_probs[0, : lengths[0]].argmax(-1)
 kept = [label for label, before in zip(best, [0, *best], strict=False) if label not in (0, before)]
 units = [json.loads(about["units"])[label] for label in kept]
 gap = " " if about["unit"] == "word" else ""
-print(gap.join(units).replace("<space>", " ").replace("▁", " ").strip())
+text = gap.join(units).replace("<space>", " ").replace("▁", " ")
+print(" ".join(text.split()))

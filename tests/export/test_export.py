@@ -1,5 +1,6 @@
 """ONNX files: the same numbers in onnxruntime as in PyTorch, for ragged batches, of every kind of encoder."""
 
+import itertools
 import json
 import os
 import subprocess
@@ -17,6 +18,7 @@ from asr_topdown.build import ENCODERS, fresh_model
 from asr_topdown.decode.model import TrainedModel, load_trained
 from asr_topdown.export.recognizer import Ports, largest_difference, write_onnx
 from asr_topdown.features.cmvn import Cmvn
+from asr_topdown.features.front_end import front_end
 from asr_topdown.text import Vocabulary
 from asr_topdown.weights import save_weights
 
@@ -52,6 +54,7 @@ FEATURES = {
     },
 }
 GIVEN = {"kind": "given", "dim": 13, "deltas": 1}
+NOISE = (0.3 * np.random.default_rng(0).standard_normal(8000)).astype(np.float32)
 
 
 def trained(tmp_path, encoder, features="plain", heads=("ctc",)):
@@ -139,7 +142,10 @@ def test_what_cannot_be_exported_is_said(tmp_path):
 @pytest.fixture
 def folder(tmp_path):
     """A model's folder as written by a training."""
-    model = trained(tmp_path, "blstm")
+    return saved(trained(tmp_path, "blstm"), tmp_path)
+
+
+def saved(model, tmp_path):
     place = tmp_path / "model"
     place.mkdir()
     (place / "config.yaml").write_text(configuration.dump(model.config))
@@ -157,14 +163,13 @@ def test_the_command(folder, tmp_path, capsys):
     assert "in onnxruntime the outputs differ by" in second
 
 
-def test_the_example_needs_neither_torch_nor_us(folder, tmp_path):
-    """docs/onnx_transcribe.py gives the output of `transcribe`; it imports nothing of ours."""
+def example(folder, tmp_path):
+    """What docs/onnx_transcribe.py prints of a.wav, and what `transcribe` finds in it."""
     assert main(["export", str(folder), str(tmp_path / "m.onnx")]) == 0
-    sound = 0.3 * np.random.default_rng(0).standard_normal(8000)
-    soundfile.write(tmp_path / "a.wav", sound, 8000, subtype="FLOAT")
-    example = Path(__file__).parents[2] / "docs" / "onnx_transcribe.py"
+    soundfile.write(tmp_path / "a.wav", NOISE, 8000, subtype="FLOAT")
+    program = Path(__file__).parents[2] / "docs" / "onnx_transcribe.py"
     code = "import runpy, sys\nsys.modules['torch'] = sys.modules['asr_topdown'] = None\n"
-    code += f"sys.argv[1:] = ['m.onnx', 'a.wav']\nrunpy.run_path({str(example)!r}, run_name='__main__')"
+    code += f"sys.argv[1:] = ['m.onnx', 'a.wav']\nrunpy.run_path({str(program)!r}, run_name='__main__')"
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True
@@ -173,5 +178,30 @@ def test_the_example_needs_neither_torch_nor_us(folder, tmp_path):
     from asr_topdown.transcription.transcriber import Transcriber
 
     (found,) = Transcriber(load_trained(folder)).transcribe(tmp_path / "a.wav")
-    assert found.text
-    assert done.stdout.strip() == found.text
+    return done.stdout, found.text
+
+
+def test_the_example_needs_neither_torch_nor_us(folder, tmp_path):
+    """docs/onnx_transcribe.py gives the output of `transcribe`; it imports nothing of ours."""
+    printed, text = example(folder, tmp_path)
+    assert text
+    assert printed == f"{text}\n"
+
+
+def test_the_example_prints_one_space_where_the_network_finds_two(tmp_path):
+    model = trained(tmp_path, "blstm that joins and drops no frames")
+    feats = front_end(torch.from_numpy(NOISE), 8000, model.config.features.fbank, 0)
+    output = model.network.ctc.output
+    with torch.no_grad():
+        memory, _ = model.network.encode(model.cmvn.apply(feats)[None], torch.tensor([len(feats)]))
+        even = -output.weight @ memory[0].mean(0)
+        output.bias.fill_(-100.0)
+        for unit in ("<blank>", "<space>", "a"):  # these alone, often in turn
+            place = model.vocabulary.units.index(unit)
+            output.bias[place] = even[place]
+        path = model.network.ctc.log_probs(memory)[0].argmax(-1).tolist()
+    shown = {0: "_", 2: " ", 3: "a"}
+    assert " _ " in "".join(shown[label] for label, _ in itertools.groupby(path))
+    printed, text = example(saved(model, tmp_path), tmp_path)
+    assert set(text) == {" ", "a"}
+    assert printed == f"{text}\n"
