@@ -180,6 +180,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
     with alone_in(one.target):  # nor may another process mix its files with these
+        files.remove_leftovers(one.target)
         # The result is the last to be written and the first to go: if this process is killed, no old one may
         # be left beside new transcripts.
         for name in ("result.json", "hub5.json"):

@@ -156,7 +156,7 @@ def _warn(folder: Path, what: str, lines: Sequence[str]) -> None:
 
 
 def _write_cmvn(folder: Path) -> None:
-    from asr_topdown import datadir
+    from asr_topdown import datadir, files
     from asr_topdown.features import store
     from asr_topdown.features.cmvn import Cmvn
     from asr_topdown.progress import progress
@@ -165,6 +165,7 @@ def _write_cmvn(folder: Path) -> None:
     if target.is_file():  # `dump` removes it when it writes other features
         print(f"{target}: up to date")
         return
+    files.remove_leftovers(folder)
     entries = datadir.read(folder).feats.values()
     cmvn = Cmvn.of(store.load(entry, folder) for entry in progress(entries, f"cmvn {folder}", unit="utt"))
     cmvn.save(target)

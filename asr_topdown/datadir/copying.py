@@ -39,10 +39,12 @@ def copy_tables(source: Path, target: Path) -> None:
         if path.is_file():
             path.unlink()
     # utt2spk, without which it is no data directory, comes last.
-    for name in (*sorted(names - {"utt2spk"}), "utt2spk"):
-        if not _same(source / name, target / name):
-            with files.written_aside(target / name) as aside:
-                shutil.copyfile(source / name, aside)
+    ordered = (*sorted(names - {"utt2spk"}), "utt2spk")
+    if changed := [name for name in ordered if not _same(source / name, target / name)]:
+        files.remove_leftovers(target)
+    for name in changed:
+        with files.written_aside(target / name) as aside:
+            shutil.copyfile(source / name, aside)
 
 
 def _check_target(target: Path, source: Path, names: set[str]) -> None:

@@ -179,6 +179,7 @@ def write(data: DataDir) -> None:
     contents = _contents(data)
     wanted = {name: content for name, content in contents.items() if content}
     with alone_in(data.path):
+        files.remove_leftovers(data.path)
         _replace(data.path, contents, wanted)
 
 

@@ -107,6 +107,7 @@ def _made(
     strict: bool,
 ) -> Dumped:
     """Compute the features and publish them."""
+    files.remove_leftovers(folder)
     parts = _parts(sorted(clips.items()), folder / store.ARKS, key, fbank, deltas, nj)
     found = _extracted(parts, folder, len(clips), engine, strict=strict)
     record = {

@@ -63,6 +63,8 @@ def _written(
     places: Mapping[str, str], source: Path, folder: Path, target: Path, key: str, dim: int, deltas: int
 ) -> Dumped:
     """Write the archive `target` and the tables."""
+    files.remove_leftovers(folder)
+    files.remove_leftovers(target.parent)
     found: dict[str, tuple[str, int]] = {}  # utterance -> place, frames
     with files.written_aside(target) as aside, open(aside, "wb") as file:
         for utterance, place in progress(list(places.items()), f"features {folder}", unit="utt"):

@@ -6,7 +6,7 @@ from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 
 import asr_topdown
-from asr_topdown.files import write_text
+from asr_topdown.files import remove_leftovers, write_text
 from asr_topdown.progress import duration
 from asr_topdown.report import html, markdown, overview, scans
 from asr_topdown.report.card import write_cards
@@ -55,6 +55,7 @@ def write_report(root: Path | str, set_name: str = "test") -> Path:
     experiment = collect(root, set_name)
     folder = experiment.root / "report"
     parts = build(experiment)
+    remove_leftovers(folder)
     markdown.write(experiment, parts, folder)
     write_text(folder / "report.html", html.page(experiment, parts), readers=True)
     write_cards(experiment)

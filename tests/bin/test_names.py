@@ -6,6 +6,7 @@ import pickle
 import random
 import re
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from asr_topdown import files
 from asr_topdown.bin.main import main
 from asr_topdown.data.unknown_units import unknown_units
 from asr_topdown.runs.experiment import Experiment
@@ -122,6 +124,10 @@ def test_a_decoding_that_a_crash_has_cut_is_made_anew(
     toy: Toy, share: float, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert not done_already(toy.decode(), capsys)
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+    left = toy.root / "out" / "dev" / f".nbest.{files._owner(dead.pid)}.abc.tmp"
+    left.write_text("half")
     for name in ("text", "result.json"):
         file = toy.root / "out" / "dev" / name
         before = file.read_bytes()
@@ -129,6 +135,7 @@ def test_a_decoding_that_a_crash_has_cut_is_made_anew(
         assert not done_already(toy.decode(), capsys)
         assert len(file.read_bytes().splitlines()) == len(before.splitlines())
     assert done_already(toy.decode(), capsys)
+    assert not left.exists()
 
 
 def test_a_decoding_answers_as_long_as_nothing_changes(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
