@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 HELP = "train top-down (Algorithm 1) with its controls, and save the outcome of each training"
 EXAMPLE = """
 asr-topdown topdown --config conf/blstm_ctc.yaml --train data/train --dev data/dev \\
-    --tokens data/tokens.txt --exp exp/a --workers 2 --set schedule.seeds=[1,2,3]
+    --tokens data/tokens.txt --exp exp/a --workers 2 --set 'schedule.seeds=[1,2,3]'
 asr-topdown topdown … --device cuda --ddp 4
 asr-topdown topdown … --device cuda --engine slurm --slurm partition=gpu,gpus=1,time=4:00:00 --workers 8
 """
