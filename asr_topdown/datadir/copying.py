@@ -1,5 +1,6 @@
 """Copy a data directory's tables, so that other kinds of features need not share a folder."""
 
+import contextlib
 import filecmp
 import os
 import shutil
@@ -30,17 +31,19 @@ def copy_tables(source: Path, target: Path) -> None:
         raise ValueError(f"{target}: is the source itself; name another folder")
     present = files.without_hidden(source.iterdir())
     names = {path.name for path in present if path.is_file()} - set(DERIVED)
+    # utt2spk, without which it is no data directory, comes last.
+    ordered = (*sorted(names - {"utt2spk"}), "utt2spk")
+    changed = [name for name in ordered if not _same(source / name, target / name)]
     # As they were named: what a link leads to may be replaced, like the content of a folder.
     origin = files.printable(os.path.relpath(source, target)) + "\n"
     if not (target / ORIGIN).is_file() or files.read_text(target / ORIGIN) != origin:
         _check_target(target, source, names)
-        files.write_text(target / ORIGIN, origin)
+        with contextlib.nullcontext() if changed else contextlib.suppress(OSError):  # to be read only
+            files.write_text(target / ORIGIN, origin)
     for path in (target / name for name in _TABLES - names):
         if path.is_file():
             path.unlink()
-    # utt2spk, without which it is no data directory, comes last.
-    ordered = (*sorted(names - {"utt2spk"}), "utt2spk")
-    if changed := [name for name in ordered if not _same(source / name, target / name)]:
+    if changed:
         files.remove_leftovers(target)
     for name in changed:
         with files.written_aside(target / name) as aside:

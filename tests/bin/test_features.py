@@ -1,4 +1,6 @@
 import dataclasses
+import errno
+import os
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -171,7 +173,13 @@ def test_a_copy_removes_no_file_that_it_did_not_write(data: Path, capsys: pytest
     assert not (own.parent / "stm").exists()
 
 
-def test_a_copy_overwrites_no_data_from_elsewhere(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def read_only(*args: object, **kwargs: object) -> None:
+    raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+
+def test_a_copy_overwrites_no_data_from_elsewhere(
+    data: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     """`features A/dev --out data` replaced an unrelated data/dev, features and all, without a word."""
     other = data / "other" / "dev"
     datadir.write(dataclasses.replace(datadir.read(data / "train"), path=other))
@@ -183,6 +191,12 @@ def test_a_copy_overwrites_no_data_from_elsewhere(data: Path, capsys: pytest.Cap
     # The same data, as of an earlier version's copy, or of folders that have been moved, become a copy.
     datadir.write(dataclasses.replace(datadir.read(data / "dev"), path=other))
     assert run(data, "--out", str(data / "other")) == 0
+    # So do those that can be read only, without a note of it.
+    (other / "copied_from").unlink()
+    with monkeypatch.context() as patch:
+        patch.setattr("tempfile.mkstemp", read_only)
+        assert run(data, "--out", str(data / "other")) == 0
+    assert not (other / "copied_from").exists()
     # What else is written there is no copy.
     datadir.write(dataclasses.replace(datadir.read(data / "train"), path=other))
     assert run(data, "--out", str(data / "other")) == 1
