@@ -115,7 +115,9 @@ def _network(training: Training) -> Iterable[str]:
     if training.about is None:
         yield "Its settings are in `config.yaml`."
         return
-    frozen = dict.fromkeys(training.node.frozen, "adapted" if training.node.lora else "frozen")
+    frozen = dict.fromkeys(training.node.frozen, "frozen")
+    if training.node.lora:  # which of them, older versions did not record
+        frozen |= dict.fromkeys(training.about.adapted or training.node.frozen, "adapted")
     yield f"{count(training.about.parameters, 'parameter')}, input first; its settings are in `config.yaml`."
     yield ""
     yield "| layer | parameters | |"

@@ -54,6 +54,7 @@ class About:
         dev: the data on which the epoch was chosen.
         machine: processor or GPU, and versions.
         products: which library computed the float32 matrix products; "" until the training has ended.
+        adapted: the layers with adapters (LoRA).
     """
 
     layers: Mapping[str, int]
@@ -61,6 +62,7 @@ class About:
     dev: DataSize
     machine: str
     products: str = ""
+    adapted: tuple[str, ...] = ()
 
     @property
     def parameters(self) -> int:
@@ -93,7 +95,7 @@ def write(folder: Path, model: "Model", experiment: "Experiment", task: "Task") 
     if isinstance(task, SpeechTask):
         train = replace(train, left_out=train.utterances - len(task.train))
         dev = replace(dev, left_out=dev.utterances - len(task.dev))
-    about = About(sizes, train, dev, _machine(experiment))
+    about = About(sizes, train, dev, _machine(experiment), adapted=lora.adapted_layers(model))
     files.write_json(folder / NAME, {**asdict(about), "layers": [list(layer) for layer in sizes.items()]})
 
 
@@ -115,6 +117,7 @@ def read(folder: Path) -> About | None:
             dev=DataSize(**values["dev"]),
             machine=str(values["machine"]),
             products=str(values.get("products", "")),
+            adapted=tuple(values.get("adapted", ())),
         )
     except (KeyError, TypeError, ValueError):
         return None

@@ -61,6 +61,12 @@ def adapt(model: nn.Module, names: Iterable[str], *, rank: int, seed: int) -> No
     model.plain_state = functools.partial(_plain_state, model)  # type: ignore[assignment]
 
 
+def adapted_layers(model: nn.Module) -> tuple[str, ...]:
+    """The layers with adapters; a frozen layer without a matrix to adapt, such as a VGG, has none."""
+    groups = layers.tensors_by_layer(model)
+    return tuple(name for name, tensors in groups.items() if any(MARK in key for key in tensors))
+
+
 def _targets(model: nn.Module, names: set[str]) -> tuple[list[str], list[str]]:
     """Full names of the linear modules, and of the LSTMs' matrices, in these layers.
 

@@ -39,6 +39,14 @@ def test_a_card_does_not_call_adapted_layers_frozen(experiment, named):
     text = (experiment / "nodes" / key / "README.md").read_text()
     assert "| softmax | 30 | adapted |\n" in text
     assert "softmax; unchanged except for the added products of their adapters." in text
+    # A frozen layer without a matrix that can be adapted is what it was.
+    assert training.about is not None
+    both = dataclasses.replace(node, frozen=("blstm.1", "softmax"))
+    about = dataclasses.replace(training.about, adapted=("blstm.1",))
+    found.trainings[key] = dataclasses.replace(training, node=both, about=about)
+    write_cards(found)
+    text = (experiment / "nodes" / key / "README.md").read_text()
+    assert "| blstm.1 | 120 | adapted |\n| softmax | 30 | frozen |" in text
 
 
 def test_what_a_card_says(experiment, named):

@@ -17,9 +17,11 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert found is not None
     assert list(found.layers) == ["b", "a"]  # input first, whatever the alphabet says
     assert (found.parameters, found.train, found.dev.name) == (3, about.DataSize("train", 3, 9, 0.5), "dev")
-    assert found.products == ""
+    assert (found.products, found.adapted) == ("", ())
     about.add_products(tmp_path, "torch")
     assert about.read(tmp_path) == dataclasses.replace(found, products="torch")
+    (tmp_path / about.NAME).write_text(json.dumps({**values, "adapted": ["b"]}))
+    assert about.read(tmp_path) == dataclasses.replace(found, adapted=("b",))
 
 
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"layers": 3}', '{"layers": [], "train": {"name": 1}}'])

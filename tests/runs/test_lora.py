@@ -120,6 +120,17 @@ def test_a_predictor_with_adapters_can_be_searched_with() -> None:
     torch.testing.assert_close(output[:1], predictor(torch.zeros(1, 0, dtype=torch.long))[:, 0])
 
 
+def test_a_frozen_layer_of_convolutions_alone_has_no_adapters() -> None:
+    model = make("vgg_ctc")
+    layers.freeze(model, ["vgg", "blstm.0"], dropout=False)
+    before = sum(one.numel() for one in model.parameters() if one.requires_grad)
+    lora.adapt(model, ["vgg", "blstm.0"], rank=3, seed=1)
+    assert lora.adapted_layers(model) == ("blstm.0",)
+    # rank x (rows + columns) of each matrix: two directions of 16 x 12 and 16 x 4.
+    adapters = 2 * 3 * ((16 + 12) + (16 + 4))
+    assert sum(one.numel() for one in model.parameters() if one.requires_grad) == before + adapters
+
+
 def test_off_the_cpu_an_adapted_lstm_is_called_too() -> None:
     stage = adapted().get_submodule("stages.blstm.0").to("meta")
     out, _ = stage(FEATS.to("meta"), LENGTHS.to("meta"), LENGTHS)
