@@ -54,7 +54,9 @@ def result_names(files: Sequence[str]) -> list[str]:
     """
     stems = [Path(file).stem for file in files]
     if len(set(stems)) < len(stems):
-        stems = ["_".join(part for part in Path(file).with_suffix("").parts if part != "/") for file in files]
+        # A name that begins with ".." would be hidden.
+        parts = [Path(file).with_suffix("").parts for file in files]
+        stems = ["_".join(part for part in one if part not in ("/", "..")) for one in parts]
     taken = set(stems)
     seen: set[str] = set()
     names = []

@@ -48,6 +48,7 @@ def test_what_holds_no_sound_is_said(here):
 def test_names_of_results_differ():
     assert result_names(["x/a.wav", "y/b.mp3"]) == ["a", "b"]
     assert result_names(["x/a.wav", "/y/a.mp3", "b.wav"]) == ["x_a", "y_a", "b"]
+    assert result_names(["../x/a.wav", "../y/a.mp3", "../../y/a.wav"]) == ["x_a", "y_a", "y_a-2"]
     assert result_names(["a.wav", "a.mp3", "a.wav"]) == ["a", "a-2", "a-3"]
     names = ["x_a", "x_a-3", "x_a-2", "x_a-4", "x_a-2-2"]
     assert result_names(["x/a.wav", "x/a.flac", "x/a-2.wav", "x/a.wav", "x/a-2.mp3"]) == names
