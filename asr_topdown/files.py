@@ -95,6 +95,18 @@ def check_link(path: Path) -> None:
         raise FileExistsError(f"{path}: there, and not a symbolic link")
 
 
+def check_not_read(out: Path, read: Iterable[Path]) -> None:
+    """Refuse an output that is one of the files that the same command reads, or their folder's `text`.
+
+    Raises:
+        ValueError: naming it.
+    """
+    for path in read:
+        source = path / "text" if path.is_dir() else path
+        if source.exists() and out.exists() and out.samefile(source):
+            raise ValueError(f"{out}: is read by this command, which would overwrite it; name another file")
+
+
 def remove_leftovers(folder: Path, *, of_anybody: bool = False) -> None:
     """Remove what killed processes of this machine left unfinished in `folder`; see `written_aside`.
 

@@ -60,9 +60,12 @@ def _add_lm_text(corpora: Subparsers) -> None:
 
 def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
     """Write both texts and the list of units for `asr-topdown train --tokens`; print their sizes."""
+    from asr_topdown import files
     from asr_topdown.data.unit_text import unit_vocabulary, write_units
     from asr_topdown.text import Vocabulary
 
+    for name in ("train.txt", "dev.txt", "units.txt"):
+        files.check_not_read(args.out / name, [args.tokens, *args.train, *args.dev])
     vocabulary = Vocabulary.load(args.tokens)
     words = unit_vocabulary(vocabulary)
     for name in ("train", "dev"):

@@ -121,6 +121,8 @@ def run(args: argparse.Namespace) -> None:
             raise ValueError("--compare, --report, --json and --nlsyms need HYP, not --exp")
         score_experiment.run(args)
         return
+    for out in filter(None, (args.report, args.json)):
+        files.check_not_read(out, [args.reference, *args.hypothesis, *args.compare])
     if len(args.hypothesis) > 1 or len(args.compare) > 1:
         if score_hub5.is_asked(args) or args.report:
             raise ValueError("--report, --stm, --glm and --hubscr take one HYP (and one HYP2)")

@@ -27,11 +27,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the units of the training transcripts, and print how many there are."""
-    from asr_topdown import datadir
+    from asr_topdown import datadir, files
     from asr_topdown.config.unread import unread
     from asr_topdown.text import Vocabulary
 
     config = options.read_config(args)
+    files.check_not_read(args.out, [args.train, args.config])
     for line in unread(config, "text"):
         log.warning(line)
     text = config.text

@@ -133,3 +133,25 @@ def test_tokens_of_pieces(prepared, capsys):
     error = capsys.readouterr().err
     assert error.startswith("asr-topdown tokens: error: data/text: text.vocab_size 900 is too large: ")
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("command", "read"),
+    [
+        ("tokens --config c.yaml --train data --out data/text", "data/text"),
+        ("tokens --config c.yaml --train data --out c.yaml", "c.yaml"),
+        ("prepare lm-text --tokens tokens.txt --train lm/train.txt --dev data --out lm", "lm/train.txt"),
+        ("prepare lm-text --tokens lm/units.txt --train data --dev data --out lm", "lm/units.txt"),
+    ],
+)
+def test_what_is_read_is_not_overwritten(prepared, capsys, command, read):
+    root = prepared.parent
+    (root / "lm").mkdir()
+    (root / "lm" / "train.txt").write_text("one two\n")
+    (root / "c.yaml").write_text("{}")
+    for tokens in ("tokens.txt", "lm/units.txt"):
+        Vocabulary.build(["one two"], "char").save(root / tokens)
+    before = (root / read).read_text()
+    assert main.main(command.split()) == 1
+    assert f"error: {read}: is read by this command, which would overwrite it" in capsys.readouterr().err
+    assert (root / read).read_text() == before

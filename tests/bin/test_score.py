@@ -197,6 +197,17 @@ def test_a_missing_hypothesis_may_be_taken_as_empty(folder: Path, capsys: pytest
     assert capsys.readouterr().out.splitlines()[2].split()[1:7] == ["13", "11", "0", "2", "0", "2"]
 
 
+@pytest.mark.parametrize("option", ["--report", "--json"])
+@pytest.mark.parametrize("read", ["joint", "data/text"])
+def test_what_is_scored_is_not_overwritten(
+    option: str, read: str, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = (folder / read).read_text()
+    assert main(["score", "data", "joint", option, read]) == 1
+    assert f"error: {read}: is read by this command, which would overwrite it" in capsys.readouterr().err
+    assert (folder / read).read_text() == before
+
+
 def test_a_missing_file_is_named(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "data", "nowhere"]) == 1
     assert capsys.readouterr().err == "asr-topdown score: error: nowhere: No such file or directory\n"

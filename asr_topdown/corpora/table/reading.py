@@ -72,7 +72,8 @@ def _kind_of_folder(folder: Path) -> str:
         return "beside"
     tables = sorted(path.name for path in without_hidden(folder.iterdir()) if path.suffix in _TABLES)
     if tables:
-        raise ValueError(f"{folder}: several tables, {', '.join(tables)}: name one instead of the folder")
+        what = "several tables" if len(tables) > 1 else "a table"
+        raise ValueError(f"{folder}: {what}, {', '.join(tables)}: name one instead of the folder")
     lists = sorted(path.name for path in without_hidden(folder.glob("*.txt")))
     raise ValueError(
         f"{folder}: no transcripts found: no wav.scp, {', '.join(_METADATA)}, supervisions.jsonl.gz or "
