@@ -65,11 +65,15 @@ def prepare(
 
     Raises:
         OSError: if the texts are missing or cannot be downloaded, with what was tried.
-        ValueError: naming a text that is empty or not UTF-8; or a download that is not WikiText-2.
+        ValueError: naming a text that is empty, not UTF-8, or would be overwritten by a part of itself; or a
+            download that is not WikiText-2.
     """
     if not 0 < share <= 1:
         raise ValueError(f"--share {share:g}: must be above 0 and at most 1")
     found = find_texts(fetch(downloads or out.parent / "downloads") if wikitext2 is None else wikitext2)
+    if share < 1 or min_count > 1:  # otherwise they stay as they are
+        for part in PARTS:
+            files.check_not_read(out / f"{part}.txt", found.values())
     texts = {part: _beginning(read_lines(path), share) for part, path in found.items()}
     counts = Counter(word for line in texts["train"] for word in line.split())
     written = []

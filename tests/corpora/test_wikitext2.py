@@ -3,6 +3,7 @@
 import io
 import zipfile
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,6 +44,14 @@ def test_a_share_is_the_beginning_and_counts_only_itself(folder: Path, tmp_path:
     wikitext2.prepare(tmp_path, wikitext2=folder, share=0.5, min_count=1)
     assert (tmp_path / "train.txt").read_text() == " \n = A = \n"
     assert (tmp_path / "test.txt").read_text() == TEXTS["test"]
+
+
+@pytest.mark.parametrize("options", [{"share": 0.5}, {"min_count": 2}])
+def test_texts_are_not_overwritten_by_parts_of_themselves(folder: Path, options: dict[str, Any]) -> None:
+    wikitext2.prepare(folder, wikitext2=folder / "wikitext-2")
+    with pytest.raises(ValueError, match=r"given/train\.txt: is read by this command"):
+        wikitext2.prepare(folder, wikitext2=folder, **options)
+    assert (folder / "train.txt").read_text() == TEXTS["train"]
 
 
 @pytest.mark.parametrize("share", [0.0, -0.1, 1.5])
