@@ -13,20 +13,24 @@ from asr_topdown.runs.store import Store
 def score_experiment(root: Path, text: Path, device: str = "cpu") -> str:
     """Score `text` with every finished model that has not been scored on it, and return the tables.
 
+    On one thread, like decoding: several on a machine with other work wait for each other.
+
     Raises:
         FileNotFoundError: if there is no finished model, or no text.
         ValueError: as `score_text`.
     """
     # Imported here: scoring transcripts needs no torch.
     from asr_topdown.decode.perplexity import score_text
+    from asr_topdown.engines.parts import one_thread
 
     store = Store(root)
     finished = [node for node in store.nodes() if store.outcome(node) is not None]
     if not finished:
         raise FileNotFoundError(f"{root}: no finished model here")
-    for node in progress(finished, f"score {text.name}", unit="model"):
-        target = store.root / "decode" / node.id / text.stem / "result.json"
-        score_text(store.node_dir(node), text, target, device)
+    with one_thread():
+        for node in progress(finished, f"score {text.name}", unit="model"):
+            target = store.root / "decode" / node.id / text.stem / "result.json"
+            score_text(store.node_dir(node), text, target, device)
     experiment = collect(root, text.stem)
     parts = [
         f"## Study `{tag}`\n\n" + markdown.table(systems_table(experiment.of_study(tag), systems(results)))
