@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print and write the table, with a row for each layer of MODEL_A."""
     from asr_topdown.decode.model import content_hash, load_trained
+    from asr_topdown.engines.parts import one_thread
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.probing import cka
     from asr_topdown.probing.layer_outputs import readable_layers
@@ -48,7 +49,8 @@ def run(args: argparse.Namespace) -> None:
         layer_patterns.match(known, args.layers, what=f"--layers, {folder}")
         for known, folder in zip(everything, folders, strict=True)
     )
-    values, frames = cka.compare((first, second), args.data, (rows, columns))
+    with one_thread():
+        values, frames = cka.compare((first, second), args.data, (rows, columns))
     settings = {
         "models": [str(folder) for folder in folders],
         "contents": [content_hash(folder) for folder in folders],

@@ -72,6 +72,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Print and write the accuracy of each layer."""
     from asr_topdown.decode.model import load_trained
+    from asr_topdown.engines.parts import one_thread
     from asr_topdown.logs import log_to_stderr
     from asr_topdown.probing import layer_outputs
     from asr_topdown.report import markdown
@@ -84,8 +85,10 @@ def run(args: argparse.Namespace) -> None:
     layers = layer_patterns.match(known, args.layers, what="--layers")
     data = layer_outputs.read(model, args.data)
     task = _task(args, [one.id for part in data for one in part.utterances])
-    pooled = layer_outputs.pooled(model, data, layers, deviations=args.deviations)
-    print(markdown.table(write_probe(_probe(args, task, pooled), args.out)))
+    with one_thread():
+        pooled = layer_outputs.pooled(model, data, layers, deviations=args.deviations)
+        probed = _probe(args, task, pooled)
+    print(markdown.table(write_probe(probed, args.out)))
     print(f"{args.out}: probe.json, probe.csv, probe.png")
 
 

@@ -14,7 +14,7 @@ from toy_data import write_data
 
 from asr_topdown.bin.main import main
 from asr_topdown.decode.model import load_trained
-from asr_topdown.probing import layer_outputs
+from asr_topdown.probing import cka, layer_outputs
 
 SPEAKERS = 4
 
@@ -78,6 +78,27 @@ def test_letters_by_speaker(root, capsys):
     )
     assert "| input | 6 |" in shown
     assert (root / "probed" / "probe.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_both_compute_on_one_thread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    used: list[int] = []
+    outputs = layer_outputs.outputs
+    for module in (layer_outputs, cka):
+        monkeypatch.setattr(
+            module, "outputs", lambda *given: used.append(torch.get_num_threads()) or outputs(*given)
+        )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        folder, out = str(root / "slow"), ["--out", str(root / "alone")]
+        assert main(["probe", str(root / "train"), "--model", folder, "--folds", "4", *out]) == 0
+        probing = len(used)
+        assert main(["cka", folder, folder, str(root / "dev"), *out]) == 0
+        assert 0 < probing < len(used)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert set(used) == {1}
 
 
 def test_speakers_are_folded_by_utterance_and_files_are_read(root, capsys):
