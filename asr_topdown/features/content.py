@@ -43,6 +43,11 @@ def described(fbank: FbankOptions, deltas: int) -> dict[str, object]:
     }
 
 
+def making(folder: Path | str) -> str:
+    """The command that makes the features of `folder`, for a message."""
+    return files.command("asr-topdown", "features", folder, "--config", "FILE")
+
+
 def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     """The content of the features in `feats` (utterance -> entry of feats.scp) of `folder`.
 
@@ -51,8 +56,7 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     """
     folder = Path(folder)
     if not feats:
-        features = files.command("asr-topdown", "features", folder, "--config", "FILE")
-        raise ValueError(f"{folder}: has no features; run `{features}`")
+        raise ValueError(f"{folder}: has no features; run `{making(folder)}`")
     entries = entries_hash(feats)
     record = _record(folder / RECORD)
     if record.get("entries") == entries and {"content", "dim"} <= record.keys():

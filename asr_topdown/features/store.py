@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from asr_topdown.features import ark
-from asr_topdown.files import command
+from asr_topdown.features.content import making
 
 ARKS = "feats"
 """The folder of the arks, within the data directory."""
@@ -67,8 +67,7 @@ def load(entry: str, folder: Path | str) -> np.ndarray:
     try:
         feats = ark.load(place)
     except FileNotFoundError as error:
-        features = command("asr-topdown", "features", folder, "--config", "FILE")
-        raise FileNotFoundError(f"{place}: no such file; run `{features}` again") from error
+        raise FileNotFoundError(f"{place}: no such file; run `{making(folder)}` again") from error
     if feats.ndim != 2:
         raise ValueError(f"{place}: a vector, not a matrix of features")
     return feats.astype(np.float32, copy=False)

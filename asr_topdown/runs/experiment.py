@@ -14,7 +14,7 @@ from asr_topdown.data import inputs
 from asr_topdown.data.language_model import content_hash as text_hash
 from asr_topdown.data.unknown_units import check_units
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.files import command
+from asr_topdown.features.content import making
 from asr_topdown.models.model import Model
 from asr_topdown.schedule import layer_patterns
 from asr_topdown.schedule.node import Node
@@ -168,7 +168,6 @@ class Experiment:
     def _cmvn_file(self) -> Path:
         file = (self.cmvn_source or self.train) / "cmvn.ark"
         if not file.is_file():
-            features = command("asr-topdown", "features", self.train, "--config", "FILE")
-            hint = f"; run `{features}`, which writes that of its first directory"
+            hint = f"; run `{making(self.train)}`, which writes that of its first directory"
             raise FileNotFoundError(f"{file}: no such file{'' if self.cmvn_source else hint}")
         return file

@@ -58,16 +58,7 @@ def pretrained_stages(
         raise ValueError("reads sound: set features.kind to waveform, and let it be the first of the encoder")
     if not architecture:
         raise ValueError("path: say where the encoder is, a folder or a name on the hub")
-    # Weights that are given, or will be, take nothing from the seed's generator: the layers above begin alike
-    # whether their folder is there or not, which is no part of a training's name.
-    with torch.random.fork_rng(devices=[]) if weights else contextlib.nullcontext():
-        network = published_network(architecture, path, weights) if path else random_network(architecture)
-    frontend, blocks, norm = _taken_apart(network, architecture, preprocessor)
-    if not 0 <= random <= len(blocks):
-        raise ValueError(f"random: the encoder has {len(blocks)} layers, got {random}")
-    if weights and random:
-        fresh = _taken_apart(random_network(architecture), architecture, preprocessor)
-        blocks, norm = [*blocks[: len(blocks) - random], *fresh[1][len(blocks) - random :]], fresh[2]
+    frontend, blocks, norm = _parts(path, architecture, preprocessor, weights, random)
     chosen = _chosen(output, mix, len(blocks))
     given = len(blocks) - random
     if random and given >= chosen[-1]:
@@ -91,6 +82,24 @@ def pretrained_stages(
     if mix == "weighted":
         stages.append(Mix(count=len(chosen), size=frontend.output_size))
     return stages
+
+
+def _parts(
+    path: str, architecture: Mapping[str, Any], preprocessor: Mapping[str, Any], weights: str, random: int
+) -> tuple[Frontend, list[Block], nn.Module]:
+    """The frontend, the layers, of which the `random` highest are new, and the norm after the last one."""
+    # Weights that are given, or will be, take nothing from the seed's generator: the layers above begin alike
+    # whether their folder is there or not, which is no part of a training's name.
+    with torch.random.fork_rng(devices=[]) if weights else contextlib.nullcontext():
+        network = published_network(architecture, path, weights) if path else random_network(architecture)
+    frontend, blocks, norm = _taken_apart(network, architecture, preprocessor)
+    if not 0 <= random <= len(blocks):
+        raise ValueError(f"random: the encoder has {len(blocks)} layers, got {random}")
+    if weights and random:
+        given = len(blocks) - random
+        _, fresh, norm = _taken_apart(random_network(architecture), architecture, preprocessor)
+        blocks = [*blocks[:given], *fresh[given:]]
+    return frontend, blocks, norm
 
 
 def _chosen(output: str | Sequence[int], mix: str, count: int) -> list[int]:
