@@ -9,6 +9,7 @@ from asr_topdown.bin import options
 from asr_topdown.bin.subcommands import Subparsers, add_subcommand
 from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
+from asr_topdown.engines.alone import alone_in_all
 from asr_topdown.logs import listed
 
 HELP = "make data directories from others: combine, subset, split, nested parts, speed perturbation"
@@ -34,9 +35,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the new directories, with existing features, and print their sizes."""
     made: Sequence[DataDir] = args.make(args)
-    for part in made:
-        datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
-    print(datadir.table(datadir.summarise(part.path) for part in made))
+    with alone_in_all(part.path for part in made):  # or another command may just be writing them again
+        for part in made:
+            datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
+        table = datadir.table(datadir.summarise(part.path) for part in made)
+    print(table)
 
 
 def _add(
@@ -212,6 +215,5 @@ def _written(parts: list[DataDir], sources: Sequence[Path]) -> list[DataDir]:
     for part in parts:
         if part.path.resolve() in {source.resolve() for source in sources}:
             raise ValueError(f"{part.path}: is the source itself; name another folder with --out")
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     return parts

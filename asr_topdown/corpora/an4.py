@@ -56,8 +56,7 @@ def prepare(out: Path, *, an4: Path | None = None, downloads: Path | None = None
     train = datadir.subset(whole, order[DEV_UTTERANCES:], out / "train")
     _check_counts(train=len(order), test=len(test.text))
     parts = [train, dev, test]
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     return parts
 
 
@@ -84,8 +83,7 @@ def from_features(out: Path, feats: Path) -> list[DataDir]:
     )
     _check_counts(train=len(whole.text), test=len(test.text))
     parts = [train, dev, test]
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     return parts
 
 

@@ -86,8 +86,7 @@ def prepare(
             s: plan(s, sorted(recordings[s]), seed, repeats if name == "train" else 1) for s in speakers
         }
         parts.append(_build(out / name, out / "wav", strings, recordings, seed))
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     _remove_others(out / "wav", parts)
     return parts
 

@@ -49,8 +49,7 @@ def prepare(
         if not utterances:
             raise ValueError(f"--fold {fold}: no recording belongs to {name} (by its index % {FOLDS})")
     parts = [_data(out / name, utterances) for name, utterances in found.items()]
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     return parts
 
 

@@ -83,8 +83,8 @@ def prepare(
     made = []
     for name, subsets in sets.items():
         data = _union([_read(subset, find(subset), partial) for subset in subsets], out / name)
-        datadir.write(data)
         made.append(data)
+    datadir.write(*made)
     return made
 
 

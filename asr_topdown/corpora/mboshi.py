@@ -58,8 +58,7 @@ def prepare(
     whole = _read(root / "train", out, sample_rate)
     test = _read(root / "dev", out / "test", sample_rate)
     parts = [*split.split(whole, split.Division(_PARTS)), test]
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     _warn_of_headers(parts)
     return parts
 

@@ -42,8 +42,8 @@ def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, see
         if not utterances:
             raise ValueError(f"{source.path}: {len(order)} utterances are too few: {part} is empty")
     parts = [datadir.subset(source, utterances, out / part) for part, utterances in members.items()]
+    datadir.write(*parts)
     for directory in parts:
-        datadir.write(directory)
         _take_over(source.path / "cmvn.ark", directory.path / "cmvn.ark")
     return parts
 

@@ -108,8 +108,7 @@ def prepare(
     if long:
         print(f"longer than {long_seconds:g} s, and so in train: {len(long)} ({listed(long)})")
     parts = split.split(whole, fixed={ids[name]: "train" for name in long})
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     return parts
 
 

@@ -20,7 +20,7 @@ from asr_topdown.datadir import parsing
 from asr_topdown.datadir.lines import parse_table, table_text
 from asr_topdown.datadir.parsing import Segment, Side
 from asr_topdown.datadir.transcripts import parse_transcript, problem_of, read_transcripts, tidy
-from asr_topdown.engines.alone import alone_in
+from asr_topdown.engines.alone import alone_in_all
 from asr_topdown.features import content as features
 from asr_topdown.features.fbank_options import FbankOptions
 
@@ -165,34 +165,40 @@ DERIVED = (
 )
 
 
-def write(data: DataDir) -> None:
-    """Write a data directory, sorted, each file atomically.
+def write(*parts: DataDir) -> None:
+    """Write data directories, sorted, each file atomically.
 
-    Identical files are left alone. If any differs, features and statistics in the directory that are not part
-    of `data` are removed: they were made from something else.
+    Identical files are left alone. If any differs, features and statistics in its directory that are not part
+    of the data are removed: they were made from something else.
+
+    Several directories, the sets of one division, are written as one: neither a kill nor another process
+    leaves the training set of one division beside the test set of another.
 
     Raises:
         ValueError: naming the utterance, if an id or a transcript cannot be in Kaldi's tables; naming the
             sampling rate, if it is less than 1.
     """
-    _check_writable(data)
-    contents = _contents(data)
-    wanted = {name: content for name, content in contents.items() if content}
-    with alone_in(data.path):
-        files.remove_leftovers(data.path)
-        _replace(data.path, contents, wanted)
+    for data in parts:
+        _check_writable(data)
+    contents = {data.path: _contents(data) for data in parts}
+    with alone_in_all(contents):
+        for path, tables in contents.items():
+            files.remove_leftovers(path)
+            _remove_other(path, tables)
+        for path, tables in contents.items():
+            for name, content in tables.items():
+                if content and _current(path / name) != content:
+                    files.write_text(path / name, content)
 
 
-def _replace(path: Path, contents: Mapping[str, str], wanted: Mapping[str, str]) -> None:
-    """Write the tables `wanted`, and remove the others of `contents`, unless all are as they should be."""
-    sources = contents.keys() - set(DERIVED)
-    if any(_current(path / name) != contents[name] for name in sources):
+def _remove_other(path: Path, tables: Mapping[str, str]) -> None:
+    """Unless the folder has these tables already, remove utt2spk and whatever will not be written again."""
+    sources = tables.keys() - set(DERIVED)
+    if any(_current(path / name) != tables[name] for name in sources):
         # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
-        for name in {"utt2spk", *sources, *DERIVED} - (wanted.keys() - {"utt2spk"}):
+        wanted = {name for name, content in tables.items() if content}
+        for name in {"utt2spk", *sources, *DERIVED} - (wanted - {"utt2spk"}):
             (path / name).unlink(missing_ok=True)
-    for name, content in wanted.items():
-        if _current(path / name) != content:
-            files.write_text(path / name, content)
 
 
 def content_hash(path: Path | str) -> str:

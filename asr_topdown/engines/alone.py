@@ -2,7 +2,7 @@
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from asr_topdown.engines.job import say
@@ -32,4 +32,13 @@ def alone_in(folder: Path, what: str = "") -> Iterator[None]:
                 if what:
                     say(f"{what}: another process has it, waiting")
                 fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def alone_in_all(folders: Iterable[Path]) -> Iterator[None]:
+    """`alone_in` several folders; processes take them in one order, so that no two wait for each other."""
+    with contextlib.ExitStack() as until:
+        for folder in sorted({folder.resolve() for folder in folders}):
+            until.enter_context(alone_in(folder))
         yield

@@ -1,5 +1,8 @@
 """`asr-topdown prepare`, `validate` and `tokens` on the command line."""
 
+import fcntl
+import os
+
 import numpy as np
 import pytest
 import soundfile
@@ -34,6 +37,26 @@ def test_prepare_tells_what_it_made(prepared, capsys):
         "data                2         2  0.000      3          10",
     ]
     assert (prepared / "text").read_text() == "one one\ntwo two two\n"
+
+
+@pytest.mark.parametrize(
+    "command",
+    ["prepare table --source text --audio sounds --out data", "data subset data --first 1 --out sub"],
+)
+def test_what_was_written_is_checked_while_nobody_else_can_write_it(prepared, monkeypatch, command):
+    """Another command may be dividing the same corpus otherwise: this one would find a table missing."""
+    checked = []
+
+    def validate(path, **_):
+        handle = os.open(path, os.O_RDONLY)
+        with pytest.raises(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        os.close(handle)
+        checked.append(path.name)
+
+    monkeypatch.setattr(datadir, "validate", validate)
+    assert main.main(command.split()) == 0
+    assert checked == [command.split()[-1]]
 
 
 def test_the_licence_goes_with_the_data(prepared):

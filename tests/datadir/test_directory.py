@@ -249,6 +249,42 @@ def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
         datadir.read(folder)
 
 
+def divided(folder, data, first):
+    """Two sets: `first` utterances in `a`, the others in `b`."""
+    names = data.utterances()
+    parts = {"a": names[:first], "b": names[first:]}
+    return [datadir.subset(data, part, folder / name) for name, part in parts.items()]
+
+
+def test_sets_of_a_division_are_written_as_one(make, tmp_path):
+    data = datadir.read(make("plain"))
+    datadir.write(*divided(tmp_path, data, 1))
+    with ThreadPoolExecutor() as threads:
+        with alone_in(tmp_path / "b"):  # as another process that is writing there
+            second = threads.submit(datadir.write, *divided(tmp_path, data, 2))
+            time.sleep(0.2)
+            assert len(datadir.read(tmp_path / "a").utt2spk) == 1
+        second.result()
+    assert [set(datadir.read(tmp_path / name).utt2spk) for name in "ab"] == [
+        set(one.utt2spk) for one in divided(tmp_path, data, 2)
+    ]
+
+
+def test_a_division_cut_short_leaves_no_sets_of_two_divisions(make, tmp_path, monkeypatch):
+    data = datadir.read(make("plain"))
+    datadir.write(*divided(tmp_path, data, 1))
+
+    def fail(path, content):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(datadir.directory.files, "write_text", fail)
+    with pytest.raises(OSError, match="No space left"):
+        datadir.write(*divided(tmp_path, data, 2))
+    for name in "ab":
+        with pytest.raises(FileNotFoundError, match="utt2spk"):
+            datadir.read(tmp_path / name)
+
+
 @pytest.fixture
 def features(make, tmp_path):
     """A function that writes a data directory with constant features of given lengths."""

@@ -59,8 +59,7 @@ def prepare(
     whole = _data_dir(out, files, utterances, pins, sample_rate)
     parts = _split(whole, dev_utterances)
     _check_counts(len(files), whole, parts)
-    for part in parts:
-        datadir.write(part)
+    datadir.write(*parts)
     return parts
 
 

@@ -48,8 +48,8 @@ def prepare(out: Path, *, roots: Sequence[Path], sets: Sequence[str] = ()) -> li
             continue
         parts.append(_collect(tree, spoken, out / wsj_set.name, entries))
     # Nothing is written until everything has been found.
+    datadir.write(*parts)
     for part in parts:
-        datadir.write(part)
         _write_genders(part, male_or_female)
     counts.warn_of_others(count for part in parts for count in _counts(part))
     return parts
