@@ -43,9 +43,13 @@ class LanguageModelScorer:
 
     @torch.no_grad()
     def score(self, state: State, tokens: Tensor) -> tuple[Tensor, State]:
-        """Append `tokens` (N,); return (N, V + 1) log-probabilities (blank: -inf) and the new state."""
-        _, hidden, after = self.network(self.words[tokens][None], state)
-        log_probs = F.log_softmax(self.network.softmax(hidden[0]).float(), dim=-1)
+        """Append `tokens` (N,); return (N, V + 1) log-probabilities (blank: -inf) and the new state.
+
+        They are computed in float32, whatever the recogniser's precision (`decode.precision`).
+        """
+        with torch.autocast(tokens.device.type, enabled=False):
+            _, hidden, after = self.network(self.words[tokens][None], state)
+            log_probs = F.log_softmax(self.network.softmax(hidden[0]), dim=-1)
         log_probs = log_probs.index_select(1, self.words)
         log_probs[:, 0] = -torch.inf
         return log_probs, after

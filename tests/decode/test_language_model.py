@@ -84,6 +84,15 @@ def test_probabilities_are_those_of_units_and_the_end(scorer: LanguageModelScore
     assert rows[:, 1:].exp().std() > 0.02  # or the other tests say nothing
 
 
+def test_scores_are_float32_whatever_the_recognisers_precision(scorer: LanguageModelScorer) -> None:
+    state, tokens = scorer.init_state(torch.zeros(2, 5, 3), torch.tensor([5, 4])), torch.tensor([EOS, 2])
+    expected, after = scorer.score(state, tokens)
+    with torch.autocast("cpu", torch.bfloat16):  # as around a decoder with decode.precision: bfloat16
+        found, then = scorer.score(state, tokens)
+    assert torch.equal(found, expected)
+    assert all(torch.equal(*pair) for pair in zip(then, after, strict=True))
+
+
 def test_batched_is_one_by_one_and_rows_can_be_taken_anew(scorer: LanguageModelScorer) -> None:
     texts = [sentence(6, seed) for seed in range(4)]
     state = scorer.init_state(torch.zeros(2, 5, 3), torch.tensor([5, 4]))
