@@ -102,7 +102,9 @@ class Aligner:
     def _hear(self, utterance: str, clip: audio.Clip) -> _Heard:
         settings = self._model.config.features
         rate = settings.sample_rate
-        samples, _ = audio.read(clip._replace(rate=rate), pipes=self._pipes)
+        samples, found = audio.read(clip, pipes=self._pipes)
+        # As in training: what the directory's own rate leaves out is not heard here either.
+        samples = audio.resample(samples, found, rate)
         return _Heard(utterance, len(samples) / rate, *of_sound(samples, settings, self._model.cmvn))
 
     def _aligned(self, waiting: list[_Heard], text: Mapping[str, str]) -> Iterator[Aligned | Failure]:

@@ -8,7 +8,7 @@ from concurrent.futures import Future
 import pytest
 import soundfile
 
-from asr_topdown import datadir
+from asr_topdown import audio, datadir
 from asr_topdown.bin.main import main
 from asr_topdown.engines.job import JobError
 from asr_topdown.transcription import side_by_side
@@ -242,6 +242,44 @@ def test_align_in_the_time_of_a_recording(toy, tmp_path):
     assert [(line[0], line[1], line[4]) for line in lines] == [("call", "B", word) for word in words]
     starts = [float(line[2]) for line in lines]
     assert starts == pytest.approx([1.0, 1.3, 2 + length, 2 + length + 0.3], abs=0.08)
+
+
+def write_data(folder, sound, **tables):
+    """A data directory of one utterance, "ab c", which is the whole of a recording."""
+    folder.mkdir()
+    known = {"wav.scp": f"s-1 {sound}", "text": "s-1 ab c", "utt2spk": "s-1 s", "spk2utt": "s s-1"}
+    for name, line in (known | tables).items():
+        (folder / name).write_text(f"{line}\n")
+    return folder
+
+
+def test_align_in_the_time_of_a_recording_that_is_played_faster(toy, tmp_path):
+    """Times are of the recording at its own speed."""
+    sound, _ = soundfile.read(toy.write(tmp_path / "w.wav", "ab c"), dtype="float32")
+    soundfile.write(tmp_path / "slow.wav", audio.change_speed(sound, RATE, 0.8), RATE)
+    folder = write_data(tmp_path / "slow", tmp_path / "slow.wav", utt2speed="s-1 1.25")
+    assert main(["align", str(folder), "--model", str(toy.model), "--out", str(tmp_path)]) == 0
+    starts = [float(line[2]) for line in read_ctm(tmp_path / "slow" / "ctm")]
+    assert starts == pytest.approx([0.0, 0.3 * 1.25], abs=0.08)
+    grid = (tmp_path / "slow" / "textgrid" / "s-1.TextGrid").read_text()
+    assert f"xmax = {len(sound) / RATE * 1.25:g}\n" in grid
+
+
+def test_align_hears_what_a_data_directorys_rate_leaves_of_the_sound(toy, tmp_path):
+    """With half the network's rate, all above a quarter of it is gone, as in training."""
+    sound, _ = soundfile.read(toy.write(tmp_path / "w.wav", "ab c"), dtype="float32")
+    narrow = audio.resample(audio.resample(sound, RATE, RATE // 2), RATE // 2, RATE)
+    soundfile.write(tmp_path / "narrow.wav", narrow, RATE, subtype="FLOAT")
+    whole = write_data(tmp_path / "whole", tmp_path / "w.wav")
+    half = write_data(tmp_path / "half", tmp_path / "w.wav", sample_rate=RATE // 2)
+    same = write_data(tmp_path / "same", tmp_path / "narrow.wav")
+    sets = [str(folder) for folder in (whole, half, same)]
+    assert main(["align", *sets, "--model", str(toy.model), "--out", str(tmp_path)]) == 0
+    full, cut, expected = (
+        float(datadir.read_table(folder / "scores")["s-1"]) for folder in (whole, half, same)
+    )
+    assert cut == pytest.approx(expected, abs=2e-4)
+    assert full > cut + 0.1
 
 
 def test_what_cannot_be_aligned_costs_a_line_and_the_exit_code(toy, tmp_path, capsys):
