@@ -1,6 +1,6 @@
 """Settings that another one leaves without effect, such as warm-up steps with a constant learning rate."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from asr_topdown.config.config import Config
@@ -23,7 +23,11 @@ READ_WITH: Mapping[str, _Choice] = {
     "train.lr_schedule.warmup_steps": _Choice(_RATE, ("noam", "warmup")),
     "train.lr_schedule.dim": _Choice(_RATE, ("noam",)),
     "decode.beam": _Choice(_METHOD, tuple(name for name in METHODS if name != "greedy")),
+    "decode.max_symbols": _Choice(_METHOD, ("greedy", "transducer_beam")),
     "decode.length_penalty": _Choice(_METHOD, ("joint_beam", "attention", "transducer_beam")),
+    "decode.max_length_ratio": _Choice(_METHOD, ("greedy", "joint_beam", "attention")),
+    "decode.min_length_ratio": _Choice(_METHOD, ("greedy", "joint_beam", "attention")),
+    "decode.pre_beam_size": _Choice(_METHOD, ("joint_beam",)),
 }
 """Setting -> the choice that decides whether it is read, and the values with which it is."""
 
@@ -31,7 +35,7 @@ READ_WITH: Mapping[str, _Choice] = {
 def unread(config: Config, *sections: str) -> list[str]:
     """A line for each setting of these sections that differs from its default and is not read."""
     default = Config()
-    return [
+    lines = [
         f"{setting}: {config.at(setting)} has no effect with {choice}: {config.at(choice)}; "
         f"it is for {', '.join(values)}"
         for setting, (choice, values) in READ_WITH.items()
@@ -39,3 +43,13 @@ def unread(config: Config, *sections: str) -> list[str]:
         and config.at(setting) != default.at(setting)
         and config.at(choice) not in values
     ]
+    return [*lines, *(_of_decoding(config) if "decode" in sections else ())]
+
+
+def _of_decoding(config: Config) -> Iterator[str]:
+    decode = config.decode
+    if decode.lm and not decode.lm_weight:
+        yield f"decode.lm: {decode.lm} has no effect with decode.lm_weight: 0"
+    # Of one label for an utterance, greedy decoding gives several.
+    if decode.nbest > 1 and decode.method == "greedy" and config.text.unit != "label":
+        yield f"decode.nbest: {decode.nbest} has no effect with {_METHOD}: greedy, which finds one hypothesis"

@@ -111,6 +111,11 @@ def _check(
         )
     if parts and "depth_sweep" not in chosen:
         raise ValueError("--parts is for depth_sweep, which is no search of this study")
+    source, any_search = experiment.config.schedule.source, {*names, *of_config}
+    if source and not any_search & {"transplant", "depth_sweep"}:
+        raise ValueError(
+            f"schedule.source: {source}: is for transplant and depth_sweep, no searches of this study"
+        )
     for option, data in (("--joint-data", joint_data), ("--parts", parts)):
         _check_apart(option, data, [one.name for one in data])
     sweep = experiment.config.schedule.settings("depth_sweep")

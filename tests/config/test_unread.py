@@ -31,12 +31,35 @@ SECTIONS = ("text", "train", "decode")
             ],
         ),
         (
+            "decode={pre_beam_size: 20, max_symbols: 3, max_length_ratio: 0.5, nbest: 5}",
+            [
+                "decode.pre_beam_size: 20 has no effect with decode.method: greedy; it is for joint_beam",
+                "decode.nbest: 5 has no effect with decode.method: greedy, which finds one hypothesis",
+            ],
+        ),
+        (
+            "decode={method: prefix_beam, max_symbols: 3, max_length_ratio: 0.5, min_length_ratio: 0.1}",
+            [
+                "decode.max_symbols: 3 has no effect with decode.method: prefix_beam; "
+                "it is for greedy, transducer_beam",
+                "decode.max_length_ratio: 0.5 has no effect with decode.method: prefix_beam; "
+                "it is for greedy, joint_beam, attention",
+                "decode.min_length_ratio: 0.1 has no effect with decode.method: prefix_beam; "
+                "it is for greedy, joint_beam, attention",
+            ],
+        ),
+        (
+            "decode={method: attention, lm: exp/lm}",
+            ["decode.lm: exp/lm has no effect with decode.lm_weight: 0"],
+        ),
+        (
             "text.vocab_size=1000",
             ["text.vocab_size: 1000 has no effect with text.unit: char; it is for bpe, unigram"],
         ),
         ("train.optimizer={name: sgd, momentum: 0.9}", []),
         ("train.lr_schedule={name: warmup, warmup_steps: 4000}", []),
-        ("decode={method: prefix_beam, beam: 20}", []),
+        ("decode={method: prefix_beam, beam: 20, nbest: 20}", []),
+        ("decode={method: joint_beam, ctc_weight: 0.5, lm: exp/lm, lm_weight: 0.1}", []),
         ("text={unit: bpe, vocab_size: 1000}", []),
     ],
 )

@@ -282,6 +282,10 @@ def test_data_that_results_cannot_tell_apart_are_refused(
         ),
         ({"source": "abc", "source_seed": "next"}, "next needs at least two seeds"),
         ({"source": "abc", "source_seed": 7}, "results/abc.json has no seed 7 (there are: 1)"),
+        (
+            {"source": "abc", "search": ["greedy", "epoch_scan"]},
+            "schedule.source: abc: is for transplant and depth_sweep, no searches of this study",
+        ),
     ],
 )
 def test_sources_that_cannot_be(
