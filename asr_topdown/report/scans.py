@@ -92,8 +92,8 @@ def extractors_table(
 
 
 def _short(place: float) -> str:
-    """Rounded, as 5 for 4.98: the number of utterances is shown too."""
-    return f"{place:.0f}" if place >= 1 else f"{place:.2g}"
+    """Rounded, as 5 for 4.98, but 2.5 stays: the number of utterances is shown too."""
+    return f"{place:.0f}" if place >= 10 else f"{place:.2g}"
 
 
 def _points(results: Sequence[Result], kind: type[P]) -> list[tuple[P, str]]:

@@ -1,6 +1,7 @@
 """Table 1, Figures 1 and 2 and the depth sweep, from searches whose outcomes are known."""
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from asr_topdown.report.systems import systems
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.epoch_scan import EpochScanPoint
-from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.protocol import Point, Result, Step
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
 
 
@@ -82,6 +83,21 @@ def test_table_1_has_a_row_for_each_subset(scanned: Path) -> None:
     table = table_1(found, found.studies["scans"], "t")
     assert table is not None
     assert [list(row[:4]) for row in table.rows] == [["5", "part5", "50", "2"], ["80", "part80", "800", "2"]]
+
+
+def test_a_small_share_is_not_rounded_to_a_whole_percent(scanned: Path) -> None:
+    found = collect(scanned)
+    halved = [
+        replace(result, steps=tuple(replace(step, point=half(step.point)) for step in result.steps))
+        for result in found.studies["scans"]
+    ]
+    for table in (table_1(found, halved, "t"), extractors_table(found, halved, "subset_scan", "t")):
+        assert table is not None
+        assert [row[0] for row in table.rows] == ["2.5", "40"]
+
+
+def half(point: Point | None) -> Point | None:
+    return replace(point, percent=point.percent / 2) if isinstance(point, SubsetScanPoint) else point
 
 
 def test_what_the_figures_show_stands_in_tables(scanned: Path) -> None:
