@@ -19,6 +19,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
+from asr_topdown.engines.alone import alone_in
 from asr_topdown.engines.lock import held, is_held
 from asr_topdown.files import explain, read_json, remove_leftovers, write_json
 from asr_topdown.schedule.node import Node, Outcome
@@ -161,15 +162,19 @@ class Store:
         """
         check_tag(tag)
         path = self.root / "results" / f"{tag}.json"
-        remove_leftovers(path.parent)
-        if path.exists() and not _includes(results, self._earlier(tag)):
-            name = f"{tag}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json"
-            kept = path.parent / "replaced" / name
-            kept.parent.mkdir(exist_ok=True)
-            path.replace(kept)
-            log.warning("%s was another study's results: kept as %s", path, kept)
-        write_json(path, {"tag": tag, "searches": [result_to_json(result) for result in results]})
+        with alone_in(path.parent):  # of two studies that end together, the second must see the first's file
+            remove_leftovers(path.parent)
+            if path.exists() and not _includes(results, self._earlier(tag)):
+                self._put_aside(path)
+            write_json(path, {"tag": tag, "searches": [result_to_json(result) for result in results]})
         return path
+
+    def _put_aside(self, path: Path) -> None:
+        name = f"{path.stem}-{hashlib.sha256(path.read_bytes()).hexdigest()[:8]}.json"
+        kept = path.parent / "replaced" / name
+        kept.parent.mkdir(exist_ok=True)
+        path.replace(kept)
+        log.warning("%s was another study's results: kept as %s", path, kept)
 
     def save_unfinished(self, tag: str, results: Sequence[Result]) -> Path | None:
         """Save the searches that could finish of a study in which others failed.

@@ -5,13 +5,17 @@ import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from asr_topdown.engines.alone import alone_in
+from asr_topdown.files import write_json
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.greedy import GreedyPoint
 from asr_topdown.schedule.node import Node, Outcome, Parent
 from asr_topdown.schedule.protocol import Result, Step
+from asr_topdown.schedule.results import result_to_json
 
 JOINT = Node(experiment="e", train_set="t", init_seed=1, epochs=50, patience=5)
 STEP = dataclasses.replace(
@@ -214,6 +218,23 @@ def test_results_of_another_study_under_the_same_tag_are_kept(tmp_path, caplog):
     assert store.load_results("study") == [other]
     kept.rename(tmp_path / "results" / "earlier.json")
     assert store.load_results("earlier") == [joint, more]
+
+
+def test_of_two_studies_with_one_tag_that_end_together_none_is_lost(tmp_path):
+    store = Store(tmp_path)
+    one, other = (Result(name, 1, (Step(JOINT.id, 0.25, True),), JOINT.id) for name in ("greedy", "keep"))
+    with ThreadPoolExecutor() as threads:
+        with alone_in(tmp_path / "results"):  # as another process that is writing its own
+            second = threads.submit(store.save_results, "study", [other])
+            time.sleep(0.2)
+            write_json(
+                tmp_path / "results" / "study.json", {"tag": "study", "searches": [result_to_json(one)]}
+            )
+        second.result()
+    assert store.load_results("study") == [other]
+    (kept,) = (tmp_path / "results" / "replaced").iterdir()
+    kept.rename(tmp_path / "results" / "earlier.json")
+    assert store.load_results("earlier") == [one]
 
 
 def test_results_that_lack_a_search_are_of_another_study_although_no_network_is_missing(tmp_path):
