@@ -42,6 +42,7 @@ option topdown_args "" "more options of asr-topdown topdown"
 
 start_recipe() { # "$@": reads the options; finds the programs, and sets where they run
     read_options "$@"
+    ((nj)) || usage_error "--nj 0: must be at least 1"
     if [[ -z $tag ]]; then
         tag=$(basename "$config" .yaml)${subset:+_$subset}
     fi
@@ -132,7 +133,7 @@ score() { # SET…
 report() { # SET
     log=$exp/log
     stage 7 report --in "$exp/results" -- asr-topdown report "$exp" --set-name "$1"
-    if ((stop_stage >= 7)); then echo "== the report: $(from_caller "$exp/report/report.html")"; fi
+    if ((stage <= 7 && stop_stage >= 7)); then echo "== the report: $(from_caller "$exp/report/report.html")"; fi
 }
 
 run_again() { # OPTION…: this run.sh as it was called, with more options

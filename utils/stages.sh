@@ -17,7 +17,7 @@
 stages_run=0
 
 stage() {
-    local number=$1 name=$2 word list=none record status=0 start=$SECONDS
+    local number=$1 name=$2 word list=none record saved status=0 start=$SECONDS
     local inputs=() outputs=() command=()
     shift 2
     for word in "$@"; do
@@ -35,7 +35,8 @@ stage() {
 
     word=$(first_missing "${inputs[@]}")
     if [[ $word ]]; then
-        echo "== stage $number · $name: error: $word is missing; run the earlier stages first" >&2
+        if ((number)); then word+=" is missing; run the earlier stages first"; else word+=": no such file or folder"; fi
+        echo "== stage $number · $name: error: $word" >&2
         exit 1
     fi
     mkdir -p "$log"
@@ -49,14 +50,18 @@ stage() {
     fi
     rm -f "$record.done"
     echo "== stage $number · $name: $(as_typed "${command[@]}")"
-    show_and_save "$record.log" "${command[@]}" || status=$?
+    saved=$(new_log "$record.log")
+    show_and_save "$saved" "${command[@]}" || status=$?
     word=$(first_missing "${outputs[@]}")
     if ((!status)) && [[ $word ]]; then
-        echo "the command succeeded but $word is missing" >>"$record.log"
+        echo "the command succeeded but $word is missing" >>"$saved"
         status=1
     fi
-    if ((status)); then stage_failed "$number" "$name" "$record.log" "$status"; fi
-    if ((${#outputs[@]})); then checksum "$(as_typed "${command[@]}")" "${inputs[@]}" >"$record.done"; fi
+    if ((status)); then stage_failed "$number" "$name" "$saved" "$status"; fi
+    if ((${#outputs[@]})); then
+        { checksum "$(as_typed "${command[@]}")" "${inputs[@]}" >"$record.done"; } 2>/dev/null ||
+            echo "== $(from_caller "$record.done") cannot be written: this stage will be done again" >&2
+    fi
     end_turn
     echo "== stage $number · $name: done in $((SECONDS - start)) s"
     end_if_asked
@@ -79,9 +84,17 @@ end_turn() {
     turn=""
 }
 
+new_log() { # FILE: empties and names it; where it cannot be written, as on a read-only disk, says so and names /dev/null
+    if { : >"$1"; } 2>/dev/null; then
+        echo "$1"
+    else
+        echo "== $(from_caller "$1") cannot be written: what follows is not saved" >&2
+        echo /dev/null
+    fi
+}
+
 show_and_save() { # LOG COMMAND…: its status
     local status=0 shown tee
-    : >"$1"
     # Appended, so that two scripts with one log lose no line of each other. It ends when the command has closed its output.
     exec {shown}> >(trap "" INT TERM HUP; exec tee -a "$1")
     tee=$!
@@ -160,7 +173,7 @@ stage_failed() { # NUMBER NAME LOG STATUS: says so, and ends the script with tha
         143) what="stopped by SIGTERM" ;;
     esac
     {
-        echo "== stage $1 · $2: $what. The end of $(from_caller "$3"):"
+        echo "== stage $1 · $2: $what.$([[ ! -s $3 ]] || echo " The end of $(from_caller "$3"):")"
         tail -n 10 "$3" | sed 's/^/   | /'
         echo "== to run this stage again:" \
             "$(as_typed "$(from_caller "${script##*/}")" "${given_options[@]}" --stage "$1" --stop-stage "$1")"

@@ -61,7 +61,8 @@ def run(args: argparse.Namespace) -> None:
         if wanted[path].startswith("#!"):
             (args.folder / path).chmod(0o777 & ~files.umask())
     options = " --source TABLE" if args.recipe == OWN else ""
-    pasted = files.command(run_sh)
+    # A shell looks for `run.sh` on the PATH only.
+    pasted = files.command(run_sh if "/" in str(run_sh) else f"./{run_sh}")
     print(f"{args.folder}: recipe {args.recipe}", f"  {pasted} --help", f"  {pasted}{options}", sep="\n")
 
 

@@ -116,9 +116,14 @@ def processes(args: argparse.Namespace, seconds: float) -> int:
         here = args.device == "cpu" and getattr(args, "engine", "local") == "local"
         most = len(os.sched_getaffinity(0)) if here else 1
         return max(1, min(most, int(seconds / SECONDS_PER_PROCESS)))
+    check_nj(args)
+    return int(args.nj)
+
+
+def check_nj(args: argparse.Namespace) -> None:
+    """Raise ValueError if `--nj` is less than 1."""
     if args.nj < 1:
         raise ValueError(f"--nj {args.nj}: must be at least 1")
-    return int(args.nj)
 
 
 def add_experiment(parser: argparse.ArgumentParser) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import asr_topdown
-from asr_topdown.files import write_text
+from asr_topdown.files import without_hidden, write_text
 from asr_topdown.report.records import LANGUAGE, Experiment, Score, Training
 from asr_topdown.report.words import NOTHING, count, number
 from asr_topdown.runs.about import DataSize
@@ -17,7 +17,7 @@ NAME = "README.md"
 def write_cards(experiment: Experiment) -> list[Path]:
     """Write a card for each finished network with a name (EXP/models), or for all if none has one."""
     store = Store(experiment.root)
-    links = sorted((experiment.root / "models").rglob("*"))
+    links = sorted(without_hidden((experiment.root / "models").rglob("*")))  # nor those of a killed process
     links = [link for link in links if link.is_symlink()]
     named = {link.resolve().name: str(link.relative_to(experiment.root)) for link in links}
     written = []

@@ -36,6 +36,11 @@ def run(data: Path, *options: str) -> int:
     return main(["features", *folders, "--config", str(data / "c.yaml"), "--nj", "1", *options])
 
 
+def test_no_processes_are_one_line(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(data, "--nj", "0") == 1
+    assert capsys.readouterr().err == "asr-topdown features: error: --nj 0: must be at least 1\n"
+
+
 def test_the_first_directory_gets_the_statistics(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(data) == 0
     for name in SOUNDS:

@@ -13,6 +13,16 @@ from asr_topdown.bin.main import main
 RECIPES = ("own", "prompts", "fsdd", "an4", "wsj", "swbd", "wikitext2")
 
 
+def test_what_to_run_can_be_pasted_where_the_recipe_is(tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert main(["init", "."]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        ".: recipe own",
+        "  ./run.sh --help",
+        "  ./run.sh --source TABLE",
+    ]
+
+
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_a_recipe_on_its_own(tmp_path, recipe, capsys):
     folder = tmp_path / "my corpus"

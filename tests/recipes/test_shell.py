@@ -3,6 +3,7 @@
 import contextlib
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -223,7 +224,7 @@ def test_stages_can_be_chosen(stand_in, run_recipe):
 def test_that_nothing_was_done_is_an_error(first, last, stand_in, run_recipe):
     done = run_recipe("prompts", "--stage", first, "--stop-stage", last)
     assert done.returncode == 2
-    shown = done.stdout.splitlines()[-1]
+    (shown,) = done.stdout.splitlines()  # and nothing of a report
     assert shown.endswith(f"error: nothing was done: there is no stage from {first} to {last}")
 
 
@@ -251,6 +252,51 @@ def test_a_missing_input_is_named(stand_in, run_recipe):
     assert failed.returncode == 1
     assert "stage 2 · tokens: error: data/train/text is missing; run the earlier stages" in failed.stdout
     assert calls(stand_in, "prompts") == []
+
+
+def test_before_the_first_stage_there_is_none_to_run(stand_in, run_recipe):
+    failed = run_recipe("prompts", "--prompts", "nowhere")
+    assert failed.returncode == 1
+    assert failed.stdout == "== stage 0 · data: error: nowhere: no such file or folder\n"
+    assert calls(stand_in, "prompts") == []
+
+
+def test_a_log_that_cannot_be_written_is_said_and_no_older_one_shown(stand_in, run_recipe):
+    recipe = stand_in / "egs" / "prompts"
+    assert run_recipe("prompts").returncode == 0
+    calls(stand_in, "prompts")
+    (logs,) = (recipe / "exp").glob("*/log")
+    (logs / "5_decode.log").unlink()
+    (logs / "5_decode.log").mkdir()  # root may write to whatever is a file
+    done = run_recipe("prompts", "--stage", "5", "--stop-stage", "5")
+    assert done.returncode == 0, done.stdout
+    said = "== egs/prompts/exp/blstm_ctc/log/5_decode.log cannot be written: what follows is not saved"
+    assert done.stdout.splitlines()[1:3] == [said, "output of decode"]
+    (recipe / "fail").write_text("decode")
+    failed = run_recipe("prompts", "--stage", "5", "--stop-stage", "5")
+    assert failed.returncode == 1
+    assert failed.stdout.splitlines()[1:5] == [
+        said,
+        "output of decode",
+        "asr-topdown decode: error: no luck",
+        "== stage 5 · decode: FAILED with exit code 1.",
+    ]
+
+
+def test_a_stage_that_cannot_be_noted_as_done_is_done_again(stand_in, run_recipe):
+    logs = stand_in / "egs" / "prompts" / "data" / "log"
+    # A folder where the note should be: root may write to whatever is a file.
+    (stand_in / "bin" / "rm").write_text('#!/bin/sh\nmkdir -p "$2"\n')
+    (stand_in / "bin" / "rm").chmod(0o755)
+    done = run_recipe("prompts", "--stop-stage", "0")
+    assert done.returncode == 0, done.stdout
+    said = "== egs/prompts/data/log/0_data.done cannot be written: this stage will be done again"
+    assert said in done.stdout.splitlines()
+    (stand_in / "bin" / "rm").unlink()
+    shutil.rmtree(logs)
+    calls(stand_in, "prompts")
+    assert run_recipe("prompts", "--stop-stage", "0").returncode == 0
+    assert calls(stand_in, "prompts") == ["prepare", "validate"]
 
 
 def test_a_wrong_configuration_stops_before_the_first_stage(copy, run_recipe):
@@ -333,6 +379,7 @@ def test_a_missing_output_is_a_failure(stand_in, run_recipe):
         (["--stage", "one"], "--stage one: must be a whole number"),
         (["--stage", "1+1"], "--stage 1+1: must be a whole number"),
         (["--nj=many"], "--nj many: must be a whole number"),
+        (["--nj", "0"], "--nj 0: must be at least 1"),
         (["--tag"], "--tag needs a value"),
         (["--tag", "--stage", "3"], "--tag needs a value"),
         (["prompts"], "unexpected argument prompts"),

@@ -24,6 +24,9 @@ def named(experiment):
 
 
 def test_the_report_writes_the_cards_of_networks_with_names(experiment, named):
+    unnamed = next(key for key in collect(experiment).trainings if key not in named.values())
+    # As `link` leaves it if it is killed before the link has its name.
+    (experiment / "models" / ".final_seed2.host-1.abcd.tmp").symlink_to(experiment / "nodes" / unnamed)
     write_report(experiment)
     cards = {path.parent.name for path in experiment.glob("nodes/*/README.md")}
     assert cards == set(named.values())
