@@ -29,8 +29,10 @@ def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, see
         seed: determines the choice of utterances.
 
     Raises:
-        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty.
+        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty, or the
+            training set is speed-perturbed.
     """
+    source.check_unperturbed("a division into nested parts")
     if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
         raise ValueError(f"--percent {' '.join(map(str, percent))}: must increase, between 1 and 99")
     order = joining_order(source.utt2spk, seed)

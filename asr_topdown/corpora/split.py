@@ -107,8 +107,9 @@ def by_speaker(data: DataDir, division: Division) -> dict[str, str]:
     """Put no speaker in two sets; of many random divisions take the one with hours closest to the shares.
 
     Raises:
-        ValueError: if speakers are unknown or fewer than sets.
+        ValueError: if speakers are unknown or fewer than sets, or the corpus is speed-perturbed.
     """
+    data.check_unperturbed("a split by speaker")
     spoken = _grouped(data, lambda u: data.utt2spk[u])
     if len(spoken) == len(data.utt2spk) > 1 and all(u == s for u, s in data.utt2spk.items()):
         raise ValueError(f"{data.path}: a split by speaker needs speakers, and each utterance has its own")

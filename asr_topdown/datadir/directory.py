@@ -85,6 +85,18 @@ class DataDir:
         channels = {recording: self._channel(recording) for recording in self.sides.keys() & self.wavs.keys()}
         return {utterance: self._clip(utterance, channels) for utterance in self.utterances()}
 
+    def check_unperturbed(self, what: str) -> None:
+        """Refuse what would separate the copies of a recording, which count as other utterances and speakers.
+
+        Raises:
+            ValueError: if utterances are played at other speeds; names `what` that is.
+        """
+        if self.speed:
+            raise ValueError(
+                f"{self.path}: is speed-perturbed (utt2speed), and {what} would put copies of one recording "
+                "into several sets: divide first, then perturb the training set"
+            )
+
     def without_features(self) -> list[str]:
         """The utterances that `asr-topdown features` left out, sorted; none if there are no features."""
         silent = features.left_out(self.path) if self.feats else {}

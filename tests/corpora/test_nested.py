@@ -43,6 +43,13 @@ def test_parts_are_nested_and_the_rest_is_unseen(source, tmp_path):
     assert all(part.feats.keys() == part.text.keys() for part in parts)
 
 
+def test_copies_at_other_speeds_are_not_unseen(source, tmp_path):
+    fast = datadir.speed_perturb(datadir.read(source), (0.9, 1.0), tmp_path / "fast")
+    said = r"fast: is speed-perturbed \(utt2speed\), and a division into nested parts would put copies"
+    with pytest.raises(ValueError, match=said):
+        nested.prepare(tmp_path, source=fast)
+
+
 def test_a_link_to_a_directory_has_its_own_name(source, tmp_path):
     """Parts were called by what the link leads to, where no later stage of a recipe looks for them."""
     (tmp_path / "link").symlink_to(source)

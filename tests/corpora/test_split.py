@@ -2,6 +2,7 @@
 
 import dataclasses
 import random
+import re
 from collections import Counter
 
 import numpy as np
@@ -9,7 +10,7 @@ import pytest
 import soundfile
 
 from asr_topdown.corpora.split import BY, Division, parse_parts, part_of, split
-from asr_topdown.datadir import DataDir
+from asr_topdown.datadir import DataDir, speed_perturb
 
 
 @pytest.mark.parametrize(
@@ -168,6 +169,18 @@ def test_a_split_by_speaker_needs_speakers(tmp_path):
     whole = data(tmp_path, [f"sentence {i}" for i in range(40)])
     with pytest.raises(ValueError, match="needs speakers, and each utterance has its own"):
         split(dataclasses.replace(whole, utt2spk={u: u for u in whole.utt2spk}), Division(SHARES, "speaker"))
+
+
+@pytest.mark.parametrize("by", ["speaker", "both"])
+def test_copies_at_other_speeds_are_no_speakers_of_their_own(tmp_path, by):
+    """A speaker was trained on at one speed and tested on at another."""
+    whole = spoken(tmp_path, [(f"s{i % 8}", f"text {i % 20}", 1.0) for i in range(80)])
+    fast = speed_perturb(whole, (1.0, 1.1), tmp_path / "fast")
+    said = f"{tmp_path / 'fast'}: is speed-perturbed (utt2speed), and a split by speaker would put copies of"
+    with pytest.raises(ValueError, match=re.escape(said)):
+        split(fast, Division(SHARES, by))
+    sentences = [set(part.text.values()) for part in split(fast, Division(SHARES, "stratified"))]
+    assert len(set.union(*sentences)) == sum(map(len, sentences)) == 20
 
 
 def test_parts_are_parsed_with_their_shares():
