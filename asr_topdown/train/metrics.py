@@ -24,11 +24,15 @@ class MetricsLog:
         resume_after: step of the checkpoint from which training resumes; later records are dropped, since
             they will be written again.
         write: false for a log that accepts records but writes nothing.
+
+    Raises:
+        OSError: naming what cannot be written.
     """
 
     def __init__(self, folder: Path, *, resume_after: int = 0, write: bool = True) -> None:
         self.path = folder / "metrics.jsonl"
         self._file: TextIO | None = None
+        self._hook = threading.excepthook
         if not write:
             return
         if self.path.exists():
@@ -38,10 +42,13 @@ class MetricsLog:
             write_text(self.path, "".join(f"{line}\n" for line in kept) if resume_after else "")
         self._file = self.path.open("a", encoding="utf-8")
         self._board_folder = folder / "tb"
-        self._board = _board(self._board_folder, resume_after)
+        threading.excepthook = self._uncaught  # stays if this fails: its thread may report only after that
+        try:
+            self._board = _board(self._board_folder, resume_after)
+        except OSError as error:
+            raise cannot_write(self._board_folder, error) from error
 
     def __enter__(self) -> "MetricsLog":
-        self._hook, threading.excepthook = threading.excepthook, self._uncaught
         return self
 
     def __exit__(

@@ -34,6 +34,24 @@ def test_tensorboard_shows_each_step_once_wherever_a_training_was_killed(tmp_pat
     assert shown(tmp_path) == [1, 2, 3, 4, 5, 6]
 
 
+def test_a_disk_that_is_full_at_the_start_is_said_in_such_a_line_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tracebacks: list[object] = []
+    monkeypatch.setattr(threading, "excepthook", tracebacks.append)
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(RecordWriter, "write", fail)
+    before = set(threading.enumerate())
+    with pytest.raises(OSError, match=rf"cannot write {tmp_path / 'tb'}: No space left on device$"):
+        MetricsLog(tmp_path)
+    for thread in set(threading.enumerate()) - before:  # TensorBoard's own, which writes
+        thread.join(10)
+    assert tracebacks == []
+
+
 @pytest.mark.parametrize("full", ["metrics.jsonl", "tb"])
 def test_a_full_disk_is_said_in_a_line_that_names_what_is_written(
     full: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
