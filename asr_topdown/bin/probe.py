@@ -94,9 +94,13 @@ def run(args: argparse.Namespace) -> None:
 
 def _task(args: argparse.Namespace, ids: Sequence[str]) -> _Task:
     """Return the labels and the folds."""
+    from asr_topdown import datadir
     from asr_topdown.probing import folds
 
     by = args.by or (UTTERANCE if args.target == SPEAKER else SPEAKER)
+    for folder in args.data if by in (SPEAKER, UTTERANCE) else ():
+        if (folder / "utt2speed").exists():
+            datadir.read(folder).check_unperturbed(f"--by {by}")
     labels = _values(args.data, args.target, "--target", ids)
     groups = _values(args.data, by, "--by", ids)
     if by == UTTERANCE:

@@ -94,7 +94,7 @@ class DataDir:
         if self.speed:
             raise ValueError(
                 f"{self.path}: is speed-perturbed (utt2speed), and {what} would put copies of one recording "
-                "into several sets: divide first, then perturb the training set"
+                "into several sets: take the data as they were before `data speed`"
             )
 
     def without_features(self) -> list[str]:

@@ -140,6 +140,19 @@ def test_what_cannot_be_probed_is_one_line(root, tmp_path, capsys, options, mess
     assert not (tmp_path / "out").exists()
 
 
+def test_copies_at_other_speeds_are_no_groups_of_their_own(root, tmp_path, capsys):
+    """A speaker's voice was known from other folds."""
+    shutil.copytree(root / "train", tmp_path / "fast")
+    (tmp_path / "fast" / "utt2speed").write_text("spk-000 1.1\n")
+    command = ["probe", str(tmp_path / "fast"), "--model", str(root / "slow"), "--out", str(tmp_path / "out")]
+    for options in ([], ["--by", "utterance"]):
+        assert main([*command, "--folds", "4", *options]) == 1
+        by = (options or ["", "speaker"])[1]
+        said = f"fast: is speed-perturbed (utt2speed), and --by {by} would put copies of one recording into"
+        assert said in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 def test_one_class_is_one_line(root, tmp_path, capsys):
     copy = tmp_path / "train"
     shutil.copytree(root / "train", copy)
