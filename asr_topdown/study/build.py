@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from asr_topdown import layers
+from asr_topdown import datadir, layers
+from asr_topdown.logs import warn_once
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.parents import check_kind, check_parent, say_other_settings, takes_lowest
@@ -116,6 +117,8 @@ def _check(
         raise ValueError(
             f"schedule.source: {source}: is for transplant and depth_sweep, no searches of this study"
         )
+    if not experiment.config.is_language_model:
+        _say_seen(experiment.train, joint_data)
     for option, data in (("--joint-data", joint_data), ("--parts", parts)):
         _check_apart(option, data, [one.name for one in data])
     sweep = experiment.config.schedule.settings("depth_sweep")
@@ -124,6 +127,17 @@ def _check(
         frozen = [name for name in experiment.layer_names() if name not in (sweep.fresh or ())]
         averaged = experiment.config.train.average is not None
         lora.check(experiment.fresh_model(0), frozen, averaged=averaged)
+
+
+def _say_seen(train: Path, joint_data: Sequence[Path]) -> None:
+    """Warn of utterances that a classifier was trained on, and that extractors are trained on below it."""
+    own = datadir.read_table(train / "text").items() if joint_data else ()
+    for data in joint_data:
+        if shared := len(datadir.read_table(data / "text").items() & own):
+            warn_once(
+                f"--joint-data {data}: {shared} of its utterances are in --train {train}, too: "
+                "its classifier saw what extractors are trained on (`data nested` writes what is unseen)"
+            )
 
 
 def _check_apart(option: str, data: Sequence[Path], marks: Sequence[str]) -> None:

@@ -269,6 +269,18 @@ def test_data_that_results_cannot_tell_apart_are_refused(
             searches_of(own, Store(tmp_path), **options)
 
 
+def test_a_scan_over_data_that_its_classifiers_have_seen_is_said(
+    data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    own = make_experiment(data, {"search": "subset_scan", "subset_scan": {"top_blocks": 1}})
+    part, unseen = nested.prepare(tmp_path, source=datadir.read(own.train), percent=[20])
+    rest = Experiment(own.config, unseen.path, own.dev, own.tokens)
+    for train in (rest, own):
+        searches_of(train, Store(tmp_path), joint_data=[part.path])
+    (said,) = [line for line in caplog.messages if "joint-data" in line]
+    assert said.startswith(f"--joint-data {part.path}: 8 of its utterances are in --train {own.train}, too: ")
+
+
 @pytest.mark.parametrize(
     ("schedule", "message"),
     [
