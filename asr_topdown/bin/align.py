@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown.bin import options
-from asr_topdown.bin.decoding import data_sets
+from asr_topdown.bin.decoding import DataSet, data_sets
 from asr_topdown.logs import first_of, log_to_stderr
 
 if TYPE_CHECKING:
     from asr_topdown.datadir import DataDir
-    from asr_topdown.transcription.forced import Aligned
+    from asr_topdown.transcription.forced import Aligned, Aligner
 
 log = logging.getLogger(__name__)
 
@@ -48,29 +48,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Align each data directory; 1 if an utterance could not be aligned."""
-    from asr_topdown import datadir
     from asr_topdown.decode.model import load_trained
-    from asr_topdown.progress import progress
+    from asr_topdown.engines.parts import one_thread
     from asr_topdown.transcription.forced import Aligner
-    from asr_topdown.transcription.transcript import Failure
 
     log_to_stderr()
     sources = data_sets(args.data)
     aligner = Aligner(load_trained(args.model, args.device), pipes=args.pipes)
-    failed = 0
-    for source in sources:
-        data = datadir.read(source.folder)
-        found = []
-        for result in progress(aligner.align(data), source.name, total=len(data.utt2spk), unit="utterance"):
-            if isinstance(result, Failure):
-                failed += 1
-                print(f"asr-topdown align: error: {result.reason}", file=sys.stderr, flush=True)
-            else:
-                found.append(result)
-        target = args.out / source.name
-        _write(target, data, found)
-        print(f"{target}: {len(found)} of {len(data.utt2spk)} utterances")
+    with one_thread():  # several wait for each other on a busy machine
+        failed = sum(_align(aligner, source, args.out) for source in sources)
     return 1 if failed else 0
+
+
+def _align(aligner: "Aligner", source: DataSet, out: Path) -> int:
+    """Write the alignments of one data directory; return how many utterances could not be aligned."""
+    from asr_topdown import datadir
+    from asr_topdown.progress import progress
+    from asr_topdown.transcription.transcript import Failure
+
+    data = datadir.read(source.folder)
+    found, failed = [], 0
+    for result in progress(aligner.align(data), source.name, total=len(data.utt2spk), unit="utterance"):
+        if isinstance(result, Failure):
+            failed += 1
+            print(f"asr-topdown align: error: {result.reason}", file=sys.stderr, flush=True)
+        else:
+            found.append(result)
+    _write(out / source.name, data, found)
+    print(f"{out / source.name}: {len(found)} of {len(data.utt2spk)} utterances")
+    return failed
 
 
 def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:

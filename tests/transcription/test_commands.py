@@ -7,11 +7,12 @@ from concurrent.futures import Future
 
 import pytest
 import soundfile
+import torch
 
 from asr_topdown import audio, datadir
 from asr_topdown.bin.main import main
 from asr_topdown.engines.job import JobError
-from asr_topdown.transcription import side_by_side
+from asr_topdown.transcription import forced, side_by_side
 from asr_topdown.transcription.transcript import Failure
 
 from .conftest import EACH, RATE
@@ -194,6 +195,24 @@ def test_align_finds_each_word_where_it_was_put(toy, tmp_path, capsys):
     text = grids[0].read_text()
     assert 'name = "toy - words"' in text
     assert 'name = "toy - units"' in text
+
+
+def test_align_computes_on_one_thread(toy, tmp_path, monkeypatch):
+    """As decoding does: several wait for each other beside other work."""
+    used = []
+    of_sound = forced.of_sound
+    monkeypatch.setattr(
+        forced, "of_sound", lambda *given: used.append(torch.get_num_threads()) or of_sound(*given)
+    )
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        dev = toy.root / "data" / "dev"
+        assert main(["align", str(dev), "--model", str(toy.model), "--out", str(tmp_path)]) == 0
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)
+    assert used == 12 * [1]
 
 
 def test_what_is_left_of_recordings_that_are_gone_is_said(toy, tmp_path, capsys):
