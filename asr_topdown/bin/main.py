@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import asr_topdown
 
@@ -216,7 +217,7 @@ class _TopParser(argparse.ArgumentParser):
 def command_parser(name: str) -> argparse.ArgumentParser:
     """Make the parser of a command's arguments."""
     command = _module(name)
-    parser = argparse.ArgumentParser(
+    parser = _CommandParser(
         prog=f"{PROGRAM} {name}",
         description=command.HELP,
         epilog=f"example:\n{_indented(command.EXAMPLE)}",
@@ -225,6 +226,20 @@ def command_parser(name: str) -> argparse.ArgumentParser:
     )
     command.add_arguments(parser)
     return parser
+
+
+class _CommandParser(argparse.ArgumentParser):
+    """Takes no empty path, what `"$UNSET"` is in a shell: it would be the current folder."""
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.register("type", Path, _path)
+
+
+def _path(text: str) -> Path:
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
+    return Path(text)
 
 
 def _module(command: str) -> ModuleType:

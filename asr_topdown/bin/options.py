@@ -30,6 +30,8 @@ def positive(text: str) -> float:
 
 def folder(text: str) -> Path:
     """Parse the path of a folder that exists or can be created, in UTF-8: tables and safetensors need it."""
+    if not text:
+        raise argparse.ArgumentTypeError("must not be empty")
     path = Path(text)
     there = next((str(one) for one in (path, *path.parents) if os.path.exists(one)), "")
     if there and not os.path.isdir(there):

@@ -285,6 +285,23 @@ def test_a_file_where_a_folder_must_be_is_refused_before_any_work(words, tmp_pat
         assert capsys.readouterr().err.endswith(f": {tmp_path}/file is not a folder\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "argument"),
+    [
+        (["decode", "data", "--exp", ""], "--exp"),
+        (["report", ""], "EXP"),
+        (["features", "", "--config", "c.yaml"], "DIR"),
+        (["prepare", "table", "--source", "", "--out", "data"], "--source"),
+        (["data", "split", "data", "--parts", "a:1", "--out="], "--out"),
+        (["init", ""], "FOLDER"),
+    ],
+)
+def test_an_empty_path_is_not_the_current_folder(words, argument, capsys):
+    with pytest.raises(SystemExit, match="2"):
+        main.main(words)
+    assert capsys.readouterr().err.splitlines()[-1].endswith(f"error: argument {argument}: must not be empty")
+
+
 @pytest.mark.parametrize("words", ["train --exp", "features --out", "prepare an4 --out"])
 def test_a_folder_to_write_to_whose_name_is_not_utf_8_is_refused_before_any_work(words, capsys):
     with pytest.raises(SystemExit):
