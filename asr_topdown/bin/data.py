@@ -6,10 +6,9 @@ from pathlib import Path
 
 from asr_topdown import datadir, files
 from asr_topdown.bin import options
-from asr_topdown.bin.subcommands import Subparsers, add_subcommand
+from asr_topdown.bin.subcommands import Subparsers, add_subcommand, checked_table
 from asr_topdown.corpora import nested, split
 from asr_topdown.datadir import DataDir
-from asr_topdown.engines.alone import alone_in_all
 from asr_topdown.logs import listed
 
 HELP = "make data directories from others: combine, subset, split, nested parts, speed perturbation"
@@ -35,11 +34,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the new directories, with existing features, and print their sizes."""
     made: Sequence[DataDir] = args.make(args)
-    with alone_in_all(part.path for part in made):  # or another command may just be writing them again
-        for part in made:
-            datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
-        table = datadir.table(datadir.summarise(part.path) for part in made)
-    print(table)
+    print(checked_table(made, _check))
+
+
+def _check(part: DataDir) -> None:
+    datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
 
 
 def _add(

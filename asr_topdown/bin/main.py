@@ -229,17 +229,13 @@ def command_parser(name: str) -> argparse.ArgumentParser:
 
 
 class _CommandParser(argparse.ArgumentParser):
-    """Takes no empty path, what `"$UNSET"` is in a shell: it would be the current folder."""
+    """Parses the paths of all commands and their subcommands by `options.path`."""
 
     def __init__(self, **settings: Any) -> None:
+        from asr_topdown.bin import options
+
         super().__init__(**settings)
-        self.register("type", Path, _path)
-
-
-def _path(text: str) -> Path:
-    if not text:
-        raise argparse.ArgumentTypeError("must not be empty")
-    return Path(text)
+        self.register("type", Path, options.path)
 
 
 def _module(command: str) -> ModuleType:

@@ -28,17 +28,22 @@ def positive(text: str) -> float:
     return value
 
 
-def folder(text: str) -> Path:
-    """Parse the path of a folder that exists or can be created, in UTF-8: tables and safetensors need it."""
+def path(text: str) -> Path:
+    """Parse a path. An empty one, what `"$UNSET"` is in a shell, would be the current folder."""
     if not text:
         raise argparse.ArgumentTypeError("must not be empty")
-    path = Path(text)
-    there = next((str(one) for one in (path, *path.parents) if os.path.exists(one)), "")
+    return Path(text)
+
+
+def folder(text: str) -> Path:
+    """Parse the path of a folder that exists or can be created, in UTF-8: tables and safetensors need it."""
+    wanted = path(text)
+    there = next((str(one) for one in (wanted, *wanted.parents) if os.path.exists(one)), "")
     if there and not os.path.isdir(there):
         raise argparse.ArgumentTypeError(f"{there} is not a folder")
     if printable(text) != text:
         raise argparse.ArgumentTypeError(f"the name of the folder {printable(text)} is not UTF-8")
-    return path
+    return wanted
 
 
 def seed(text: str) -> int:

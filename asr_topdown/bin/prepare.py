@@ -6,10 +6,9 @@ from pathlib import Path
 
 from asr_topdown import datadir
 from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
-from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads, add_source
+from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads, add_source, checked_table
 from asr_topdown.corpora import an4, fsdd, fsdd_labels, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
-from asr_topdown.engines.alone import alone_in_all
 
 HELP = "make Kaldi data directories from a corpus"
 EXAMPLE = "asr-topdown prepare prompts --out data"
@@ -35,14 +34,14 @@ def run(args: argparse.Namespace) -> None:
     parts: Sequence[DataDir] = args.prepare(args)
     known = licences.LICENCES.get(f"{args.corpus} {getattr(args, 'language', '')}")
     licence = getattr(args, "licence", None) or known or licences.LICENCES.get(args.corpus)
-    with alone_in_all(part.path for part in parts):  # or another command may just be writing them again
-        for part in parts:
-            datadir.validate(part.path)
-            if licence:
-                licences.write(part.path, licence)
-        table = datadir.table(datadir.summarise(part.path) for part in parts)
+
+    def check(part: DataDir) -> None:
+        datadir.validate(part.path)
+        if licence:
+            licences.write(part.path, licence)
+
     if parts:
-        print(table)
+        print(checked_table(parts, check))
 
 
 def _add_prompts(corpora: Subparsers) -> None:

@@ -1,10 +1,14 @@
 """What the subcommands of `prepare` and `data` share."""
 
 import argparse
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
+from asr_topdown import datadir
 from asr_topdown.bin import options
+from asr_topdown.datadir import DataDir
+from asr_topdown.engines.alone import alone_in_all
 
 Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
@@ -53,3 +57,11 @@ def add_downloads(parser: argparse.ArgumentParser) -> None:
         metavar="DIR",
         help="where to keep downloads (default: `downloads` next to --out)",
     )
+
+
+def checked_table(made: Sequence[DataDir], check: Callable[[DataDir], None]) -> str:
+    """Check each directory that was made, while no other command can write it again; return their table."""
+    with alone_in_all(part.path for part in made):
+        for part in made:
+            check(part)
+        return datadir.table(datadir.summarise(part.path) for part in made)
