@@ -275,4 +275,5 @@ SPEC = Spec(
     rows="both",
     every_epoch=lambda settings: settings.rewinds,
     latest_epoch=lambda settings, source: 0 if source else settings.latest_rewind,
+    reads=frozenset({"source", "parts"}),
 )

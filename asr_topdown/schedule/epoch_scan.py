@@ -112,4 +112,5 @@ SPEC = Spec(
     against_joint=False,
     every_epoch=lambda _: True,
     latest_epoch=lambda settings, _: 0 if settings.joint_epochs else settings.epoch_stride,
+    reads=frozenset({"joint_data"}),
 )

@@ -121,6 +121,10 @@ class Only:
         return ""
 
 
+# Given by `schedule.source`, `--joint-data` and `--parts`.
+Input = Literal["source", "joint_data", "parts"]
+
+
 @dataclass(frozen=True)
 class Spec:
     """A search, or a control with which searches are compared.
@@ -138,6 +142,7 @@ class Spec:
         latest_epoch: the latest epoch of the joint training that these settings, with this `schedule.source`,
             name; 0 = none, or they follow whatever its last is.
         continues: whether it gives a finished training more epochs.
+        reads: which of the study's inputs that a user may give it reads; one that no search reads is refused.
     """
 
     name: str
@@ -151,6 +156,7 @@ class Spec:
     every_epoch: Callable[[Any], bool] = _never
     latest_epoch: Callable[[Any, str], int] = _none
     continues: bool = False
+    reads: frozenset[Input] = frozenset()
 
     @property
     def help(self) -> str:

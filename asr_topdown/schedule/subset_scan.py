@@ -92,4 +92,5 @@ SPEC = Spec(
     SubsetScanPoint,
     rows="none",
     against_joint=False,
+    reads=frozenset({"joint_data"}),
 )

@@ -54,5 +54,10 @@ def transplant(study: Study, settings: Settings) -> Search:
 
 
 SPEC = Spec(
-    "transplant", transplant, "another network's classifier frozen", point=TransplantPoint, rows="each"
+    "transplant",
+    transplant,
+    "another network's classifier frozen",
+    point=TransplantPoint,
+    rows="each",
+    reads=frozenset({"source"}),
 )

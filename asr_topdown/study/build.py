@@ -1,6 +1,6 @@
 """From a configuration and its data to the searches of a study."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +12,7 @@ from asr_topdown.runs.parents import check_kind, check_parent, say_other_setting
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule import searches
 from asr_topdown.schedule.protocol import Search
-from asr_topdown.schedule.spec import Source, Study, Subset
+from asr_topdown.schedule.spec import Input, Source, Study, Subset
 from asr_topdown.study.sources import sources_of
 
 
@@ -104,19 +104,14 @@ def _check(
             "train.init: a study's joint trainings start from scratch; what its layers come from is "
             "schedule.source, and train.init is for `train`"
         )
-    of_config = experiment.config.schedule.search
+    of_config, source = experiment.config.schedule.search, experiment.config.schedule.source
     chosen = {*names, *(of_config if not names or "joint" in names else ())}
-    if joint_data and not chosen & {"subset_scan", "epoch_scan"}:
-        raise ValueError(
-            "--joint-data is for subset_scan and epoch_scan, which are no searches of this study"
-        )
-    if parts and "depth_sweep" not in chosen:
-        raise ValueError("--parts is for depth_sweep, which is no search of this study")
-    source, any_search = experiment.config.schedule.source, {*names, *of_config}
-    if source and not any_search & {"transplant", "depth_sweep"}:
-        raise ValueError(
-            f"schedule.source: {source}: is for transplant and depth_sweep, no searches of this study"
-        )
+    if joint_data:
+        _check_read("--joint-data", "joint_data", chosen)
+    if parts:
+        _check_read("--parts", "parts", chosen)
+    if source:  # of the configuration, whose searches --search may leave out
+        _check_read(f"schedule.source: {source}", "source", {*names, *of_config})
     if not experiment.config.is_language_model:
         _say_seen(experiment.train, joint_data)
     for option, data in (("--joint-data", joint_data), ("--parts", parts)):
@@ -127,6 +122,13 @@ def _check(
         frozen = [name for name in experiment.layer_names() if name not in (sweep.fresh or ())]
         averaged = experiment.config.train.average is not None
         lora.check(experiment.fresh_model(0), frozen, averaged=averaged)
+
+
+def _check_read(said: str, given: Input, chosen: Collection[str]) -> None:
+    """Refuse an input that no search of `chosen` reads."""
+    readers = [spec.name for spec in searches.SEARCHES.values() if given in spec.reads]
+    if not {*readers} & {*chosen}:
+        raise ValueError(f"{said} is for {' and '.join(readers)}, no search of this study")
 
 
 def _say_seen(train: Path, joint_data: Sequence[Path]) -> None:

@@ -296,7 +296,7 @@ def test_a_scan_over_data_that_its_classifiers_have_seen_is_said(
         ({"source": "abc", "source_seed": 7}, "results/abc.json has no seed 7 (there are: 1)"),
         (
             {"source": "abc", "search": ["greedy", "epoch_scan"]},
-            "schedule.source: abc: is for transplant and depth_sweep, no searches of this study",
+            "schedule.source: abc is for transplant and depth_sweep, no search of this study",
         ),
     ],
 )
@@ -528,8 +528,8 @@ def test_options_that_nothing_reads_are_refused(
     train = command(make_experiment(data, {"search": "epoch_scan"}), tmp_path)
     for options, message in (
         (["--source-exp", "no/such"], "--source-exp no/such: there is no schedule.source"),
-        (["--search", "greedy", "--joint-data", str(data / "train")], "--joint-data is for subset_scan and"),
-        (["--search", "joint", "--parts", str(data / "train")], "--parts is for depth_sweep, which is no"),
+        (["--search", "greedy", "--joint-data", str(data / "train")], "--joint-data is for epoch_scan and"),
+        (["--search", "joint", "--parts", str(data / "train")], "--parts is for depth_sweep, no search"),
     ):
         assert main.main([*train, *options]) == 1
         assert message in capsys.readouterr().err
