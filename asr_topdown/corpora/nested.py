@@ -1,7 +1,8 @@
 """`nested`: nested parts of a training set, and the utterances that are in none (paper, section 3).
 
-Every part has the same share of each speaker's utterances (±1). The order in which utterances join depends
-only on the seed and on names, so it is the same on every machine.
+Every part has the same share of each speaker's utterances (±1); copies at other speeds count as one utterance
+and stay together. The order in which utterances join depends only on the seed and on names, so it is the
+same on every machine.
 """
 
 import hashlib
@@ -29,13 +30,13 @@ def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, see
         seed: determines the choice of utterances.
 
     Raises:
-        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty, or the
-            training set is speed-perturbed.
+        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty; raised by
+            `datadir.originals`.
     """
-    source.check_unperturbed("a division into nested parts")
     if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
         raise ValueError(f"--percent {' '.join(map(str, percent))}: must increase, between 1 and 99")
-    order = joining_order(source.utt2spk, seed)
+    originals = datadir.originals(source)
+    order = joining_order(dict(originals.values()), seed)
     name = files.name_of(source.path)
     ends = {f"{name}_p{share:02}": round(len(order) * share / 100) for share in percent}
     members = {part: order[:end] for part, end in ends.items()}
@@ -43,7 +44,13 @@ def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, see
     for part, utterances in members.items():
         if not utterances:
             raise ValueError(f"{source.path}: {len(order)} utterances are too few: {part} is empty")
-    parts = [datadir.subset(source, utterances, out / part) for part, utterances in members.items()]
+    copies: dict[str, list[str]] = {}
+    for utterance, (original, _) in originals.items():
+        copies.setdefault(original, []).append(utterance)
+    parts = [
+        datadir.subset(source, [copy for utterance in utterances for copy in copies[utterance]], out / part)
+        for part, utterances in members.items()
+    ]
     datadir.write(*parts)
     for directory in parts:
         _take_over(source.path / "cmvn.ark", directory.path / "cmvn.ark")

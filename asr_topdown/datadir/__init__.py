@@ -1,6 +1,6 @@
 """The Kaldi data directory: read, write, validate, fix, subset, combine, speed-perturb, summarise."""
 
-from asr_topdown.datadir.changes import combine, speed_perturb, subset
+from asr_topdown.datadir.changes import combine, originals, speed_perturb, subset
 from asr_topdown.datadir.copying import copy_tables
 from asr_topdown.datadir.directory import DataDir, check_features, content_hash, features_hash, read, write
 from asr_topdown.datadir.fixing import fix
@@ -21,6 +21,7 @@ __all__ = [
     "durations",
     "features_hash",
     "fix",
+    "originals",
     "read",
     "read_table",
     "read_transcripts",

@@ -100,6 +100,24 @@ def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> 
     return combine([plain if f == 1 else _at_speed(plain, f) for f in factors], path)
 
 
+def originals(data: DataDir) -> dict[str, tuple[str, str]]:
+    """Utterance -> its id and its speaker before `speed_perturb`; those of its copies are equal.
+
+    Raises:
+        ValueError: naming an utterance at another speed whose ids do not begin as `speed_perturb` has them.
+    """
+    found = {}
+    for utterance, speaker in data.utt2spk.items():
+        prefix = _prefix(data.speed[utterance]) if utterance in data.speed else ""
+        if not (utterance.startswith(prefix) and speaker.startswith(prefix)):
+            raise ValueError(
+                f"{data.path / 'utt2speed'}: ids of an utterance and a speaker at this speed must begin with "
+                f"{prefix}, as `data speed` writes them, got {utterance} of {speaker}"
+            )
+        found[utterance] = (utterance.removeprefix(prefix), speaker.removeprefix(prefix))
+    return found
+
+
 _TABLES = tuple(
     field.name for field in dataclasses.fields(DataDir) if field.name not in ("path", "sample_rate")
 )
@@ -107,7 +125,7 @@ _OF_RECORDINGS = ("wavs", "sides")
 
 
 def _at_speed(data: DataDir, factor: float) -> DataDir:
-    prefix = f"sp{factor:g}-"
+    prefix = _prefix(factor)
     whole = data.segments is None
     return DataDir(
         path=data.path,
@@ -120,6 +138,10 @@ def _at_speed(data: DataDir, factor: float) -> DataDir:
         sides=_prefixed(data.sides, prefix) if whole else data.sides,
         sample_rate=data.sample_rate,
     )
+
+
+def _prefix(factor: float) -> str:
+    return f"sp{factor:g}-"
 
 
 def _only(table: Mapping[str, V], keys: set[str]) -> dict[str, V]:

@@ -1,5 +1,6 @@
 """Nested parts of a training set: sizes, speakers, the same everywhere."""
 
+import dataclasses
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -43,9 +44,22 @@ def test_parts_are_nested_and_the_rest_is_unseen(source, tmp_path):
     assert all(part.feats.keys() == part.text.keys() for part in parts)
 
 
-def test_copies_at_other_speeds_are_not_unseen(source, tmp_path):
-    fast = datadir.speed_perturb(datadir.read(source), (0.9, 1.0), tmp_path / "fast")
-    said = r"fast: is speed-perturbed \(utt2speed\), and a division into nested parts would put copies"
+def test_copies_at_other_speeds_stay_together(source, tmp_path):
+    """With them, each part holds the utterances that it holds without, at every speed."""
+    plain = nested.prepare(tmp_path / "plain", source=datadir.read(source), percent=[10, 50])
+    for factors in ((0.9, 1.0, 1.1), (0.9, 1.1)):
+        fast = datadir.speed_perturb(datadir.read(source), factors, tmp_path / "train_sp")
+        for part, whole in zip(
+            nested.prepare(tmp_path / "fast", source=fast, percent=[10, 50]), plain, strict=True
+        ):
+            prefixes = ["" if factor == 1 else f"sp{factor}-" for factor in factors]
+            assert set(part.text) == {prefix + utterance for prefix in prefixes for utterance in whole.text}
+            assert set(part.utt2spk.values()) == {prefix + name for prefix in prefixes for name in SPOKEN}
+
+
+def test_copies_that_cannot_be_told_are_refused(source, tmp_path):
+    fast = dataclasses.replace(datadir.read(source), speed={"a007": 0.9})
+    said = r"utt2speed: ids of .* must begin with sp0.9-, as `data speed` writes them, got a007 of a"
     with pytest.raises(ValueError, match=said):
         nested.prepare(tmp_path, source=fast)
 

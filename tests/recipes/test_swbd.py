@@ -145,7 +145,7 @@ def test_table_3_in_small(options, copy, run_recipe):
 @pytest.mark.slow
 def test_upsampled_and_perturbed_features(options, copy, run_recipe):
     recipe = copy / "egs" / "swbd"
-    done = run_recipe("swbd", *options, "--speeds", "0.9 1.0", "--stop-stage", "1")
+    done = run_recipe("swbd", *options, "--speeds", "0.9 1.0", "--subset", "p40", "--stop-stage", "1")
     assert done.returncode == 0, done.stdout
     (train,) = (recipe / "data" / "16000").glob("features-*/train_sp_0.9_1.0")
     text = (train / "text").read_text().splitlines()
@@ -155,3 +155,8 @@ def test_upsampled_and_perturbed_features(options, copy, run_recipe):
     assert int(frames[one]) == pytest.approx(int(frames[one.removeprefix("sp0.9-")]) / 0.9, abs=4)
     features = json.loads((train / "features.json").read_text())
     assert (features["dim"], features["fbank"]["sample_rate"]) == (80, 16000)
+    part = train.parent / "parts_5_10_20_40_80" / "train_sp_0.9_1.0_p40" / "text"
+    chosen = [line.split()[0] for line in part.read_text().splitlines()]
+    plain = {name for name in chosen if not name.startswith("sp0.9-")}
+    assert sorted(chosen) == sorted([*plain, *(f"sp0.9-{name}" for name in plain)])
+    assert len(plain) == round(0.4 * 124)
