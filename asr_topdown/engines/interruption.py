@@ -64,6 +64,21 @@ def listening(*signals: int) -> Iterator[None]:
         _asked_by, _listening = None, ()  # what was asked concerned the block that is over
 
 
+@contextlib.contextmanager
+def handlers_kept() -> Iterator[None]:
+    """A context in which a library may replace signal handlers: those from before it come back.
+
+    In threads other than the main one, where handlers cannot be set, it does nothing.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
+
+
 def requested() -> bool:
     """Whether this process was asked to stop."""
     return _asked_by is not None

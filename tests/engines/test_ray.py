@@ -3,10 +3,13 @@
 import functools
 import operator
 import os
+import signal
 import sys
+import time
 
 import pytest
 
+from asr_topdown.engines import interruption
 from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.engines.job import Job, JobError
 
@@ -35,6 +38,26 @@ def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
     assert not error.lost
     assert str(error).startswith("failing: /nowhere/text: No such file or directory")
     assert (tmp_path / "k" / "worker.log").read_text() == "said\n"
+
+
+@pytest.mark.slow
+def test_ray_leaves_requests_to_end_to_the_program_and_does_not_start_again(tmp_path, monkeypatch):
+    ray = pytest.importorskip("ray", reason="no Ray: pip install 'asr_topdown[ray]'")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
+    config = EngineConfig(engine="ray", workers=1)
+    with interruption.listening(signal.SIGTERM):
+        ours = signal.getsignal(signal.SIGTERM)
+        with pytest.raises(interruption.Interrupted), open_engine(config) as engine:
+            assert signal.getsignal(signal.SIGTERM) is ours
+            waiting = [
+                engine.submit(Job(f"job {index}", functools.partial(time.sleep, 60), tmp_path / str(index)))
+                for index in range(3)
+            ]
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(60)
+    errors = [job.exception(timeout=60) for job in waiting]
+    assert [isinstance(error, JobError) and not error.lost for error in errors] == [True, True, True]
+    assert not ray.is_initialized()
 
 
 def test_without_ray_it_is_said(monkeypatch):
