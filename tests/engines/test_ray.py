@@ -44,17 +44,20 @@ def test_ray_runs_jobs_and_tries_the_lost_again(tmp_path, monkeypatch):
 def test_ray_leaves_requests_to_end_to_the_program_and_does_not_start_again(tmp_path, monkeypatch):
     ray = pytest.importorskip("ray", reason="no Ray: pip install 'asr_topdown[ray]'")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, sys.path)))
-    config = EngineConfig(engine="ray", workers=1)
-    with interruption.listening(signal.SIGTERM):
+    waiting = []
+
+    def ask_to_end():
         ours = signal.getsignal(signal.SIGTERM)
-        with pytest.raises(interruption.Interrupted), open_engine(config) as engine:
+        with open_engine(EngineConfig(engine="ray", workers=1)) as engine:
             assert signal.getsignal(signal.SIGTERM) is ours
-            waiting = [
-                engine.submit(Job(f"job {index}", functools.partial(time.sleep, 60), tmp_path / str(index)))
-                for index in range(3)
-            ]
+            for number in range(3):
+                job = Job(f"job {number}", functools.partial(time.sleep, 60), tmp_path / str(number))
+                waiting.append(engine.submit(job))
             os.kill(os.getpid(), signal.SIGTERM)
             time.sleep(60)
+
+    with interruption.listening(signal.SIGTERM), pytest.raises(interruption.Interrupted):
+        ask_to_end()
     errors = [job.exception(timeout=60) for job in waiting]
     assert [isinstance(error, JobError) and not error.lost for error in errors] == [True, True, True]
     assert not ray.is_initialized()
