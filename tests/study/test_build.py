@@ -506,6 +506,33 @@ def test_a_study_of_subsets_alone_has_no_joint_training_for_links_and_other_stud
         sources_of(store, "study", "joint", [1])
 
 
+def test_links_to_networks_of_other_settings_go_when_others_get_their_names(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """After a changed setting `final_seed1` and `joint_seed2` led to networks of the old one."""
+    train = command(make_experiment(data, {"search": "greedy", "controls": [], "seeds": [1, 2]}), tmp_path)
+    models = tmp_path / "e" / "models"
+
+    def named() -> list[str]:
+        return sorted(path.name for path in models.iterdir())
+
+    assert main.main(train) == 0
+    everything = ["final_seed1", "final_seed2", "joint_seed1", "joint_seed2"]
+    assert named() == everything
+    fewer = ["--search", "joint", "--set", "schedule.seeds=[1]"]
+    assert main.main([*train, *fewer]) == 0
+    assert named() == everything  # of the same study
+    (models / "mine").symlink_to("joint_seed2")
+    old = (models / "final_seed2").readlink().name
+    capsys.readouterr()
+    assert main.main([*train, *fewer, "--set", "train.epochs=1"]) == 0
+    assert named() == ["joint_seed1", "mine"]
+    said = capsys.readouterr().err
+    assert f"{models}/final_seed2: removed, a link to {old}, of other settings or data" in said
+    assert said.count("removed, a link to") == 3
+    assert (tmp_path / "e" / "nodes" / old / "done.json").exists()
+
+
 def test_a_bad_tag_is_refused_before_anything_is_trained(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
