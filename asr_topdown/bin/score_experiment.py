@@ -3,7 +3,8 @@
 import argparse
 import contextlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,9 +43,12 @@ def run(args: argparse.Namespace) -> None:
         _write(args.exp / "results" / args.reference.stem, {"perplexity.txt": f"{shown}\n"})
         return
     kept: dict[str, str] = {}
-    for tag in args.results or _tags(args.exp):
+    tags = args.results or _tags(args.exp)
+    for tag in tags:
         kept |= _scored_study(args, tag)
-    _write(args.exp / "results" / args.reference.name, kept)
+    folder = args.exp / "results" / args.reference.name
+    _write(folder, kept)
+    _remove_earlier(folder / "alignments", tags, kept)
     if score_hub5.is_asked(args):
         score_hub5.keep(args, _decodings(args.exp, args.reference.name, args.results))
 
@@ -120,6 +124,17 @@ def _write(folder: Path, kept: Mapping[str, str]) -> None:
         log.warning("the scores are not kept: %s", files.explain(error))
     else:
         print(f"written to {folder}")
+
+
+def _remove_earlier(folder: Path, tags: Sequence[str], kept: Collection[str]) -> None:
+    """Remove the alignments that an earlier study of one of these names had, and its successor has not."""
+    ours = re.compile(
+        rf"({'|'.join(map(re.escape, tags))})_({'|'.join(SEARCHES)})_seed\d+_(joint|final)\.txt"
+    )
+    with contextlib.suppress(OSError):  # read-only, as has been said
+        for path in folder.iterdir():
+            if ours.fullmatch(path.name) and f"{folder.name}/{path.name}" not in kept:
+                path.unlink()
 
 
 def _searches(exp: Path, tag: str, reference: str) -> Iterator[_Search]:

@@ -1,10 +1,11 @@
 """The report as Markdown with PNG plots, and its tables as CSV; every text is escaped."""
 
+import contextlib
 import re
 from collections.abc import Sequence
 from pathlib import Path
 
-from asr_topdown.files import write_text
+from asr_topdown.files import read_text, write_text
 from asr_topdown.report.document import (
     Code,
     Commands,
@@ -32,13 +33,18 @@ from asr_topdown.runs.journal import Command
 
 # More than these take minutes to draw and are unreadable; the page has them all.
 _MOST_PANELS, _MOST_LINES = 12, 40
+_PLOT = re.compile(r"^!\[.*\]\(([^/()]+\.png)\)$", re.MULTILINE)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 
 
 def write(experiment: Experiment, parts: Sequence[Part], folder: Path) -> None:
-    """Write report.md, its plots and its tables to `folder`."""
-    texts = [text for part in parts if (text := _part(experiment, part, folder))]
-    write_text(folder / "report.md", "\n".join(texts), readers=True)
+    """Write report.md, its plots and its tables to `folder`; plots of an earlier report.md alone go."""
+    text = "\n".join(one for part in parts if (one := _part(experiment, part, folder)))
+    page = folder / "report.md"
+    with contextlib.suppress(FileNotFoundError, ValueError):  # none, or edited
+        for name in set(_PLOT.findall(read_text(page))).difference(_PLOT.findall(text)):
+            (folder / name).unlink(missing_ok=True)
+    write_text(page, text, readers=True)
 
 
 def table(one: Table) -> str:

@@ -77,7 +77,10 @@ def test_report_of_a_lone_joint_training(experiment):
     assert f"| `{joint.id}` | – | all layers from scratch, seed 1 | 8 | 6 | 30.00 | 30.00 | – | 1.2 |" in text
     assert [path.name for path in images(page)] == ["tree.png", "curves.png"]
     (model / "metrics.jsonl").unlink()
+    (page.parent / "mine.png").touch()
     assert "No epoch has been finished yet." in write_report(experiment).read_text()
+    # Without the earlier report's plot, which would pass for one of these trainings.
+    assert sorted(path.name for path in page.parent.glob("*.png")) == ["mine.png", "tree.png"]
 
 
 def test_report_in_the_middle_of_a_study(experiment):

@@ -50,6 +50,19 @@ def test_each_seed_is_scored_and_kept(experiment, reference, capsys):
     assert Store(experiment).tags() == ["study"]  # the scores are no studies
 
 
+def test_alignments_of_an_earlier_study_of_the_same_name_go(experiment, reference):
+    """A `final` of other settings stayed beside a study whose search found nothing better."""
+    folder = experiment / "results" / "test" / "alignments"
+    folder.mkdir(parents=True)
+    others = ["mine.txt", "study2_greedy_seed1_final.txt", "study_greedy_seed1_final.txt.bak"]
+    for name in ("study_greedy_seed7_final.txt", "study_exhaustive_seed1_joint.txt", *others):
+        (folder / name).touch()
+    assert score(experiment, reference) == 0
+    found = {path.name for path in folder.iterdir()}
+    assert found >= {"study_greedy_seed1_joint.txt", *others}
+    assert not found & {"study_greedy_seed7_final.txt", "study_exhaustive_seed1_joint.txt"}
+
+
 def test_tags_are_left_out_as_the_decodings_say(experiment, reference, capsys):
     text = reference / "data" / "test" / "text"
     text.write_text("".join(f"{line} <NOISE>\n" for line in text.read_text().splitlines()))
