@@ -146,7 +146,9 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
     tags = args.results or store.tags()
     nodes = {step.node for tag in tags for result in store.load_results(tag) for step in result.steps}
     if not nodes:
-        raise ValueError(f"{args.exp}: no results; run `asr-topdown topdown` first")
+        raise ValueError(
+            f"{args.exp}: no results; run `asr-topdown topdown` first, or decode one network with --model"
+        )
     for node in sorted(nodes):
         yield store.node_dir(node), args.exp / "decode" / node
 

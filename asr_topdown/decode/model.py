@@ -129,6 +129,11 @@ def best_epoch(folder: Path) -> int:
         ValueError: if the folder has no finished model; names it and the finished models below it.
     """
     done = folder / "done.json"
+    if folder.is_symlink() and not folder.exists():
+        raise ValueError(
+            f"{folder}: a link to {folder.readlink()}, which is not there (`cp -rL` copies a network rather "
+            "than the link to it)"
+        )
     if not done.exists():
         below = models_below(folder)
         hint = f"; below it are {listed([str(path) for path in below])}" if below else ""

@@ -32,7 +32,10 @@ def front_end(
         ValueError: if the sampling rate is not the filter bank's, or the waveform is too short for a frame.
     """
     if rate != options.sample_rate:
-        raise ValueError(f"sampling rate is {rate} Hz, features.fbank.sample_rate is {options.sample_rate}")
+        raise ValueError(
+            f"sampling rate is {rate} Hz, features.fbank.sample_rate is {options.sample_rate} (a file "
+            "`sample_rate` with that number in the data directory resamples)"
+        )
     return add_deltas(fbank(torch.as_tensor(waveform), options, generator), deltas)
 
 

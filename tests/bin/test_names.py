@@ -429,6 +429,27 @@ def test_a_folder_of_models_names_them(toy: Toy, capsys: pytest.CaptureFixture[s
     assert "below it" not in error_of(["transcribe", str(toy.data), wav], capsys)
 
 
+def test_a_copied_link_is_told_from_a_folder_that_is_no_model(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`cp -r exp/a/models/joint_seed1 sent` copies the link, which is relative: it leads nowhere."""
+    (node,) = (toy.root / "exp" / "nodes").iterdir()
+    sent = toy.root / "sent"
+    sent.symlink_to(f"../nodes/{node.name}")
+    said = f"error: {sent}: a link to ../nodes/{node.name}, which is not there (`cp -rL` copies a network"
+    assert said in error_of(["transcribe", str(sent), "a.wav"], capsys)
+    assert said in error_of(toy.training("train", "--init", sent), capsys)
+
+
+def test_decoding_networks_of_no_study_names_what_can_be_decoded(
+    toy: Toy, capsys: pytest.CaptureFixture[str]
+) -> None:
+    error = error_of(["decode", str(toy.data / "dev"), "--exp", str(toy.root / "exp")], capsys)
+    assert error.endswith(
+        "/exp: no results; run `asr-topdown topdown` first, or decode one network with --model"
+    )
+
+
 def test_a_link_that_cannot_be_made_is_refused_first(toy: Toy, capsys: pytest.CaptureFixture[str]) -> None:
     before = sorted((toy.root / "exp" / "nodes").iterdir())
     error = error_of(toy.training("train", "--seed", "9", "--link", toy.data), capsys)

@@ -215,7 +215,10 @@ def test_missing_and_damaged_archives_are_named(clips: dict[str, Clip], tmp_path
 
 def bad_rate(path: Path) -> str:
     soundfile.write(path, np.zeros(16000), 16000)
-    return r".*bad\.wav: sampling rate is 16000 Hz, features\.fbank\.sample_rate is 8000"
+    return (
+        r".*bad\.wav: sampling rate is 16000 Hz, features\.fbank\.sample_rate is 8000 "
+        r"\(a file `sample_rate` with that number in the data directory resamples\)$"
+    )
 
 
 def bad_bytes(path: Path) -> str:
