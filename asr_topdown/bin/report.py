@@ -46,6 +46,7 @@ def run(args: argparse.Namespace) -> None:
     for exp in args.exp:
         print(write_report(exp, args.set_name).with_suffix(".html"))
     if len(args.exp) > 1:
+        print("\nall of them as one experiment; systems and seeds that are not in each are left out\n")
         print(markdown.table(pooled_table([collect(exp, args.set_name) for exp in args.exp])))
 
 

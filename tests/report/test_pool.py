@@ -59,4 +59,9 @@ def test_a_seed_whose_training_is_not_finished_is_left_out(experiment: Path) -> 
 def test_the_command_prints_the_pooled_table(experiment: Path, capsys: pytest.CaptureFixture[str]) -> None:
     shutil.copytree(experiment, experiment.parent / "again")
     assert main(["report", str(experiment), str(experiment.parent / "again")]) == 0
-    assert "| step 1 |" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert (
+        "\nall of them as one experiment; systems and seeds that are not in each are left out\n\n| system"
+        in said
+    )
+    assert "| step 1 |" in said
