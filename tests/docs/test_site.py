@@ -1,5 +1,6 @@
 """The pages of docs/: they build, their commands run, and their statements on the program hold."""
 
+import argparse
 import os
 import re
 import shlex
@@ -106,6 +107,8 @@ def check_command(words, complete):
     parser = main.command_parser(words[0])
     if complete:
         parser.parse_args(words[1:])
+    changes = [one.choices for one in parser._actions if isinstance(one, argparse._SubParsersAction)]
+    parser = changes[0][words[1]] if changes else parser
     for word in words[1:]:
         if word.startswith("--"):
             assert f"{word.split('=')[0]} " in f"{parser.format_help()} ", word
