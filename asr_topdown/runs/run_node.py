@@ -182,8 +182,10 @@ def _finish(outcome: Outcome, experiment: Experiment, store: Store) -> Outcome:
             CheckpointPair(folder).clear()
             raise ValueError(f"{folder}: the data were changed while this was trained; it is not kept")
         store.finish(outcome)
+    # As it was trained: a later study, which may keep less, has only come to decode the dev set again.
+    trained = configuration.load_saved(folder / "config.yaml")
     # Only now: a kill before done.json is there must find the checkpoint that says "finished".
-    if not (experiment.config.schedule.continues and node.epochs < experiment.config.train.epochs):
+    if not (trained.schedule.continues and node.epochs < trained.train.epochs):
         CheckpointPair(folder).clear()
-    EpochWeights(folder, experiment.config.train, experiment.config.run).finish(outcome.best_epoch)
+    EpochWeights(folder, trained.train, trained.run).finish(outcome.best_epoch)
     return outcome

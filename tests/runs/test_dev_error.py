@@ -143,6 +143,18 @@ def test_what_a_process_that_was_killed_after_done_json_left_is_tidied_up(
     assert answers.answer(outcome.node) == outcome
 
 
+def test_decoding_again_leaves_the_epochs_that_another_study_kept(data: Path, tmp_path: Path) -> None:
+    """The later one keeps only the best, but it trained nothing here."""
+    here, later = experiment(data, run={"keep_epochs": "all"}), experiment(data, decode=BEAM)
+    store = Store(tmp_path)
+    outcome = run_node(here.joint(1), here, store)
+    folder = store.node_dir(outcome.node)
+    kept = {f"epoch-{epoch}.safetensors" for epoch in range(1, outcome.epochs + 1)}
+    assert {path.name for path in folder.glob("*.safetensors")} == kept
+    assert run_node(later.joint(1), later, store).decoder == decoder_of(later)
+    assert {path.name for path in folder.glob("*.safetensors")} == kept
+
+
 def test_while_a_process_is_at_a_node_it_does_not_answer(data: Path, tmp_path: Path) -> None:
     here, store = experiment(data), Store(tmp_path)
     outcome = run_node(here.joint(1), here, store)
