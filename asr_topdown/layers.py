@@ -159,7 +159,7 @@ def transplant(parent_state: Mapping[str, Tensor], child: nn.Module, names: Iter
         names: layers of `child`.
 
     Raises:
-        ValueError: if a tensor is missing in the parent or has another shape; both shapes are named.
+        ValueError: if a tensor is missing in one of the two or has another shape; both shapes are named.
     """
     names = list(names)
     check_fit({key: tuple(tensor.shape) for key, tensor in parent_state.items()}, child, names)
@@ -171,7 +171,9 @@ def transplant(parent_state: Mapping[str, Tensor], child: nn.Module, names: Iter
 
 
 def check_fit(parent: Mapping[str, tuple[int, ...]], child: nn.Module, names: Iterable[str]) -> None:
-    """Refuse to transplant the layers `names` if they are missing in the parent or have other shapes.
+    """Refuse to transplant the layers `names` if they have other tensors, or other shapes, in the parent.
+
+    What the parent has in other layers, such as another head's output, does not matter.
 
     Args:
         parent: the shapes of its tensors, by state-dict key.
@@ -182,7 +184,12 @@ def check_fit(parent: Mapping[str, tuple[int, ...]], child: nn.Module, names: It
         ValueError: naming the layer and the tensor, with both shapes.
     """
     groups = tensors_by_layer(child)
+    prefix_of = {id(module): f"{name}." for name, module in child.named_modules()}
+    inside = {layer.name: tuple(prefix_of[id(one)] for one in layer.modules) for layer in layers_of(child)}
     for name in select(list(groups), names):
+        for key in parent:
+            if key.startswith(inside[name]) and key not in groups[name]:
+                raise ValueError(f"layer {name!r}: there is no {key} here, as in the parent")
         for key, tensor in groups[name].items():
             if key not in parent:
                 raise ValueError(f"layer {name!r}: the parent has no tensor {key}")

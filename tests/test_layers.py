@@ -1,5 +1,6 @@
 """Freezing and transplanting: all tensors covered, frozen ones unchanged, errors reported."""
 
+import networks
 import pytest
 import torch
 from torch import nn
@@ -102,6 +103,18 @@ def test_transplant_moves_the_named_layers_and_no_other() -> None:
 def test_transplant_names_both_shapes() -> None:
     with pytest.raises(ValueError, match=r"'top': top\.weight is \(2, 5\) here and \(2, 4\) in the parent"):
         layers.transplant(Stack(4).state_dict(), Stack(5), ["top"])
+
+
+def test_a_layer_is_not_taken_in_part() -> None:
+    """Its output alone, without the norm that it reads, would be another classifier; one more head is not."""
+    transformer = {"kind": "transformer", "d_model": 8, **networks.BLOCKS}
+    normed = {"encoder": [networks.CONV2D, transformer], "ctc": {}}
+    parent, child = networks.make(normed), networks.make(networks.blstm_ctc(1, 4))
+    with pytest.raises(ValueError, match=r"'softmax': there is no norm\.weight here, as in the parent"):
+        layers.transplant(parent.state_dict(), child, ["softmax"])
+    both = networks.make({**networks.NETWORKS["attention"], "ctc": {"weight": 0.3}})
+    layers.transplant(both.state_dict(), child, ["softmax"])
+    assert torch.equal(child.state_dict()["heads.ctc.output.weight"], both.heads["ctc"].output.weight)
 
 
 def test_frozen_tensors_do_not_move_and_gradients_pass_through() -> None:
