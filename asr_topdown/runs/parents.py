@@ -1,15 +1,17 @@
 """Check, before anything is trained, that a parent's layers are compatible in meaning and shape."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.build import fresh_model
 from asr_topdown.decode.model import best_epoch
+from asr_topdown.models.heads.head import Head
 from asr_topdown.models.model import Model
+from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.store import Store, read_outcome
@@ -43,6 +45,23 @@ def takes_lowest(node: Node, model: Model) -> bool:
     """Whether the layers that `node` transfers begin with the lowest, which reads the features."""
     taken = taken_layers(node, model)
     return layers.layer_names(model)[0] in (*taken.frozen, *taken.kept)
+
+
+def settings_taken(node: Node, model: Model) -> tuple[str, ...]:
+    """The sections of the configuration that say what the layers compute that `node` transfers into `model`.
+
+    None for the output layers: they are matrices, whatever network they come from.
+    """
+    names, taken = layers.layer_names(model), taken_layers(node, model)
+    below = {*taken.frozen, *taken.kept} - {names[-1]}
+    if not isinstance(model, Recognizer):
+        return ("model.",) if below else ()
+    sections = {
+        layer.name: f"model.{kind}."
+        for kind, head in model.heads.items()
+        for layer in cast(Head, head).layers()
+    }
+    return tuple({sections.get(name, "model.encoder."): None for name in names if name in below})
 
 
 def kept_epoch(node: Node) -> int:
@@ -121,9 +140,10 @@ def differences(experiment: Experiment, parent: Path, section: str) -> list[str]
     ]
 
 
-def say_other_settings(experiment: Experiment, folder: Path) -> None:
-    """Warn of settings of the network that differ, although every shape may be the same."""
-    if others := differences(experiment, folder, "model"):
+def say_other_settings(experiment: Experiment, folder: Path, sections: Iterable[str] = ("model.",)) -> None:
+    """Warn of settings of the network, or of parts of it, that differ; every shape may be the same."""
+    read = tuple(sections)
+    if others := [one for one in differences(experiment, folder, "model") if one.startswith(read)]:
         log.warning("%s: its network has other settings: %s", folder, ", ".join(others))
 
 

@@ -8,7 +8,7 @@ from asr_topdown import datadir, layers
 from asr_topdown.logs import warn_once
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
-from asr_topdown.runs.parents import check_kind, check_parent, say_other_settings, takes_lowest
+from asr_topdown.runs.parents import check_kind, check_parent, say_other_settings, settings_taken
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule import searches
 from asr_topdown.schedule.protocol import Search
@@ -81,16 +81,17 @@ def check_first(asked: Sequence[Search], experiment: Experiment, store: Store) -
     """
     taking = [node for node in searches.first_nodes(asked) if node.parent is not None]
     model = experiment.fresh_model(0) if taking else None
-    sources: dict[str, Path] = {}
+    others: dict[str, tuple[Path, set[str]]] = {}
     for node in taking:
         assert model is not None
         assert node.parent is not None
         check_parent(node, experiment, store, model)
-        # Not of a transplant, whose source is another network on purpose.
-        if node.parent.experiment != node.experiment and takes_lowest(node, model):
-            sources.setdefault(node.parent.experiment, store.parent_dir(node.parent.node))
-    for folder in sources.values():
-        say_other_settings(experiment, folder)
+        if (source := node.parent.experiment) != node.experiment:
+            _, sections = others.setdefault(source, (store.parent_dir(node.parent.node), set()))
+            # Not those of what stays behind: a transplant's source is another network on purpose.
+            sections.update(settings_taken(node, model))
+    for folder, sections in others.values():
+        say_other_settings(experiment, folder, sections)
 
 
 def _check(

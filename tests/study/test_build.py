@@ -638,8 +638,15 @@ def test_a_source_with_other_settings_is_said_once(
     store = Store(tmp_path / "exp")
     there = transformer(2, seeds=[1, 2])
     store.save_results("two", run_study(there, store, names=("joint",)))
-    for heads, said in ((4, 1), (2, 0)):
-        here = transformer(heads, seeds=[1, 2], source="two", depth_sweep={"fresh": ["softmax"]})
+    sweep = {"depth_sweep": {"fresh": ["softmax"]}}
+    upper = {"search": "transplant", "groups": {"top": ["enc.1", "softmax"]}}
+    for heads, schedule, said in (
+        (4, sweep, 1),
+        (2, sweep, 0),
+        (4, upper, 1),
+        (4, {"search": "transplant"}, 0),
+    ):
+        here = transformer(heads, seeds=[1, 2], source="two", **schedule)
         own = Store(tmp_path / "own", [store.root])
         check_first(searches_of(here, own, source_store=store), here, own)
         warned = "its network has other settings: model.encoder.0.num_heads is 2 there and 4 here"
