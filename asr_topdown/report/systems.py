@@ -76,7 +76,8 @@ def systems(results: Sequence[Result]) -> list[System]:
 
     Trainings on data other than the joint training's have no row here.
     """
-    results = [result for result in results if SPECS[result.search].against_joint]
+    compared = [result for result in results if SPECS[result.search].against_joint]
+    results = [result for result in compared if result.steps[0].point is None]
     if not results:
         return []
     by_seed = sorted(results, key=lambda result: result.seed)

@@ -53,8 +53,8 @@ def joint_node(results: Sequence[Result]) -> str | None:
     another length.
     """
     compared = [result for result in results if SPECS[result.search].against_joint]
-    other = [result for result in results if result.search != subset_scan.SPEC.name]
-    return next((result.steps[0].node for result in (*compared, *other)), None)
+    first = (result.steps[0] for result in (*compared, *results))
+    return next((step.node for step in first if step.point is None), None)
 
 
 def of_studies(

@@ -7,6 +7,7 @@ import random
 import pytest
 from plays import BLOCKS, joint, make, make_all, outcome, play
 
+from asr_topdown.report.systems import systems
 from asr_topdown.schedule.blocks import bottom, top
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.epoch_scan import EpochScanPoint
@@ -14,7 +15,14 @@ from asr_topdown.schedule.exhaustive import ExhaustivePoint
 from asr_topdown.schedule.node import Node, Parent
 from asr_topdown.schedule.protocol import advance
 from asr_topdown.schedule.results import result_from_json, result_to_json
-from asr_topdown.schedule.searches import SEARCHES, SPECS, first_nodes, of_studies, step_name
+from asr_topdown.schedule.searches import (
+    SEARCHES,
+    SPECS,
+    first_nodes,
+    joint_node,
+    of_studies,
+    step_name,
+)
 from asr_topdown.schedule.seeds import derived_seed, retraining_seed
 from asr_topdown.schedule.spec import Source, Study, Subset
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
@@ -381,6 +389,16 @@ def test_joint_trains_what_the_studys_searches_begin_with():
         nodes, result = play(search, lambda node, known: 0.5)
         assert nodes == wanted
         assert result.final == joint(4).id
+
+
+def test_joint_trainings_on_subsets_alone_are_not_the_studys_joint_training():
+    """`topdown --search joint` linked `joint_seed1` to the network of the smallest subset."""
+    study = Study(joint(train_set="unseen"), BLOCKS, subsets=subsets(20, 80))
+    (search,) = of_studies([study], searches=("joint",), begin_with=("subset_scan",))
+    nodes, result = play(search, [0.5, 0.4])
+    assert nodes == [subset.joint for subset in subsets(20, 80)]
+    assert joint_node([result]) is None
+    assert systems([result]) == []
 
 
 @pytest.mark.parametrize("name", SEARCHES)
