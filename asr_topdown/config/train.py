@@ -38,6 +38,8 @@ class OptimizerConfig(Section):
     def _one_rule(self) -> "OptimizerConfig":
         if self.name == "nt_asgd" and self.plateau != "none":
             raise ValueError(f"nt_asgd has a rule of its own: plateau must be none, got {self.plateau}")
+        if self.name == "sgd" and self.plateau == "decay_eps":
+            raise ValueError("sgd has no eps: plateau must be none or decay_lr, got decay_eps")
         return self
 
 

@@ -19,6 +19,7 @@ READ_WITH: Mapping[str, _Choice] = {
     "train.optimizer.momentum": _Choice(_OPTIMIZER, ("sgd",)),
     "train.optimizer.betas": _Choice(_OPTIMIZER, ("adam", "adamw")),
     "train.optimizer.rho": _Choice(_OPTIMIZER, ("adadelta",)),
+    "train.optimizer.eps": _Choice(_OPTIMIZER, ("adam", "adamw", "adadelta")),
     "train.optimizer.plateau_factor": _Choice("train.optimizer.plateau", ("decay_eps", "decay_lr")),
     "train.lr_schedule.warmup_steps": _Choice(_RATE, ("noam", "warmup")),
     "train.lr_schedule.dim": _Choice(_RATE, ("noam",)),

@@ -59,6 +59,10 @@ def write(path: Path, text: str) -> Path:
             "train: {optimizer: {betas: [0.9, 0.9, 0.9]}}",
             r"betas: must hold at most 2 items, got \[0.9, 0.9, 0.9\]$",
         ),
+        (
+            "train: {optimizer: {name: sgd, plateau: decay_eps}}",
+            r"train\.optimizer: sgd has no eps: plateau must be none or decay_lr, got decay_eps$",
+        ),
         ("schedule: {seeds: []}", r"c\.yaml:1: schedule\.seeds: must hold at least 1 item, got \[\]$"),
         ("schedule: {groups: [a]}", r"schedule\.groups: must be a section \(key: value\), got \['a'\]$"),
         ("include: conf.yaml", r"c\.yaml:1: include must be a list"),

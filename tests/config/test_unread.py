@@ -31,6 +31,13 @@ SECTIONS = ("text", "train", "decode")
             ],
         ),
         (
+            "train.optimizer={name: sgd, eps: 1e-6}",
+            [
+                "train.optimizer.eps: 1e-06 has no effect with train.optimizer.name: sgd; "
+                "it is for adam, adamw, adadelta"
+            ],
+        ),
+        (
             "decode={pre_beam_size: 20, max_symbols: 3, max_length_ratio: 0.5, nbest: 5}",
             [
                 "decode.pre_beam_size: 20 has no effect with decode.method: greedy; it is for joint_beam",
