@@ -8,9 +8,9 @@
 # the script, SIGTERM or SIGHUP, is passed on to the command, which saves what it has done; the script waits for it.
 #
 # The commands of asr-topdown know what they have already done and say so. For a command that does not, --out names what
-# it makes: the stage is skipped while that exists and neither the command nor what is at --in (content of files;
-# names, sizes and times in folders) has changed; $log/N_NAME.done holds a checksum of both. Only one script at a time
-# is in such a stage: a second one waits, and then finds it up to date.
+# it makes: the stage is skipped while that exists and neither the command, if it is a script of the recipe its text
+# too, nor what is at --in (content of files; names, sizes and times in folders) has changed; $log/N_NAME.done holds a
+# checksum of all this. Only one script at a time is in such a stage: a second one waits, and then finds it up to date.
 #
 # The script sets stage, stop_stage and log (a folder).
 
@@ -32,6 +32,7 @@ stage() {
     done
     if ((number < stage || number > stop_stage)); then return; fi
     ((stages_run += 1))
+    if [[ -f ${command[0]} ]]; then inputs+=("${command[0]}"); fi # local/data.sh: made to be edited
 
     word=$(first_missing "${inputs[@]}")
     if [[ $word ]]; then

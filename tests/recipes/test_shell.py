@@ -113,6 +113,26 @@ def test_the_data_are_prepared_again_when_they_or_the_command_change(stand_in, r
     assert calls(stand_in, "prompts") == ["prepare", "validate"]
 
 
+def test_the_data_are_prepared_again_when_the_recipes_own_script_is_edited(stand_in, run_recipe, tmp_path):
+    """A copy of yesno kept the data of the original, with the new local/data.sh never run."""
+    (tmp_path / "sounds").mkdir()
+    script = stand_in / "egs" / "yesno" / "local" / "data.sh"
+    sets = [f"data/{name}/text" for name in ("train", "dev", "test")]
+    for said in ("one corpus", "another"):
+        lines = [
+            "#!/bin/sh",
+            "mkdir -p data/train data/dev data/test",
+            f"touch {' '.join(sets)}",
+            f"echo {said}",
+        ]
+        script.write_text("\n".join(lines))
+        for begins, ends in ((said, "== stage 0 · data: done in"), ("== stage 0 · data: up to date", "")):
+            done = run_recipe("yesno", "--yesno", str(tmp_path / "sounds"), "--stop-stage", "0")
+            assert done.returncode == 0, done.stdout
+            assert f"\n{begins}" in f"\n{done.stdout}"
+            assert ends in done.stdout
+
+
 def test_two_scripts_at_once_prepare_the_data_but_once(stand_in, run_recipe):
     (stand_in / "bin" / "asr-topdown").write_text(
         STAND_IN.replace("prepare) mkdir", "prepare) sleep 2; mkdir")
