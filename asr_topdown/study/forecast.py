@@ -67,7 +67,7 @@ def forecast(
     usual = statistics.fmean(one.epochs for one in trained) if trained else None
     clocks = [_Clock(store, usual) for _ in range(2)]
     ends = [
-        _play(searches(), _pretending(store, sign), clock.note)
+        _play(searches(), _pretending(store, sign), clock.note, invented=True)
         for sign, clock in zip((1, -1), clocks, strict=True)
     ]
     counts = [len(end.keys() - known.keys()) for end in ends]
@@ -83,11 +83,16 @@ def forecast(
 
 
 def _play(
-    searches: Sequence[Search], answer: Answer, note: Callable[[int, Request], None] = lambda *_: None
+    searches: Sequence[Search],
+    answer: Answer,
+    note: Callable[[int, Request], None] = lambda *_: None,
+    *,
+    invented: bool = False,
 ) -> dict[Node, Outcome | None]:
     """Every node that the searches request -> its outcome, in order, as far as there are answers.
 
-    Each request is passed to `note` with the number of its search.
+    Each request is passed to `note` with the number of its search. A search that cannot go on from an
+    `invented` outcome ends there: what is found may be another.
     """
     known: dict[Node, Outcome | None] = {}
     for number, search in enumerate(searches):
@@ -102,7 +107,12 @@ def _play(
             if None in answers and not (said.any and any(answers)):
                 search.close()
                 break
-            said = advance(search, answers)
+            try:
+                said = advance(search, answers)
+            except ValueError:
+                if not invented:
+                    raise
+                break
     return known
 
 

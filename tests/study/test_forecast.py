@@ -9,6 +9,7 @@ import pytest
 from fake_runs import searches
 
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.epoch_scan import EpochScanSettings
 from asr_topdown.schedule.halving import HalvingSettings
 from asr_topdown.schedule.node import Node, Outcome
 from asr_topdown.schedule.searches import of_studies
@@ -87,6 +88,22 @@ def test_a_continued_training_is_paid_once(tmp_path):
     # Epochs 1 (taken for the best) and 16 of the joint training, 4 cuts: 8 of 4 epochs, 4 of 8, 2 of 16.
     assert told.most + len(told.ready) == 1 + 8 + 4 + 2
     assert told.seconds[1] == 16 + 8 * 4 + 4 * 4 + 2 * 8
+
+
+def test_a_scan_may_be_told_to_end_early_and_not_that_it_does(tmp_path):
+    """It refused to tell: of a joint training with patience it took the fewest epochs for the truth."""
+    node = dataclasses.replace(joint(), patience=3)
+
+    def make():
+        settings = EpochScanSettings(epoch_stride=8)
+        return of_studies([Study(node, BLOCKS)], searches=("epoch_scan",), settings=lambda name: settings)
+
+    store = Store(tmp_path)
+    told = forecast(make, store, seconds_per_epoch=1.0)
+    assert (told.ready, told.least, told.most) == ((node,), 0, 2)  # of its epochs 8 and 16, or of none
+    store.finish(dataclasses.replace(outcome(node, 0.5), epochs=5))
+    with pytest.raises(ValueError, match="epoch_stride: is 8, and the joint training of seed 1 ended after"):
+        forecast(make, store)
 
 
 @pytest.mark.parametrize("name", ["greedy", "exhaustive"])
