@@ -168,6 +168,7 @@ class Experiment:
     def _cmvn_file(self) -> Path:
         file = (self.cmvn_source or self.train) / "cmvn.ark"
         if not file.is_file():
-            hint = f"; run `{making(self.train)}`, which writes that of its first directory"
+            elsewhere = " --out DIR" if self.config.features.kind == "given" else ""  # not overwritten
+            hint = f"; run `{making(self.train)}{elsewhere}`, which writes that of its first directory"
             raise FileNotFoundError(f"{file}: no such file{'' if self.cmvn_source else hint}")
         return file

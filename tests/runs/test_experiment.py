@@ -95,5 +95,8 @@ def test_missing_statistics_are_said_to_come_from_features(experiment: Experimen
         FileNotFoundError, match=f"^{file}: no such file; run `asr-topdown features {tmp_path}"
     ):
         _ = experiment.id
+    given = configuration.parse({"features": {"kind": "given", "dim": 4}})
+    with pytest.raises(FileNotFoundError, match="train --config FILE --out DIR`, which writes"):
+        _ = replace(experiment, config=given).id
     with pytest.raises(FileNotFoundError, match=r"model/cmvn\.ark: no such file$"):
         replace(experiment, cmvn_source=tmp_path / "model").cmvn()
