@@ -142,31 +142,42 @@ def plot_intervals(path: Path, intervals: Intervals) -> None:
 
 def plot_tree(path: Path, roots: Sequence[Branch], *, dev_name: str, test_name: str) -> None:
     """One line per training: its place in the tree, its layers (filled = frozen), its errors."""
-    lines = [line for root in roots for line in root.walk()]
-    layers = max((len(branch.cells) for _, branch in lines), default=0)
-    with _drawing(path, 1, 1, width=7.5 + 0.2 * layers, height=0.26 * len(lines) + 0.7) as (_, axes):
+    lines = [(depth, branch, _branch_label(depth, branch)) for root in roots for depth, branch in root.walk()]
+    layers = max((len(branch.cells) for _, branch, _ in lines), default=0)
+    # Where the cells begin, in the axis' units of some 0.4 inches, in which a letter takes 0.19.
+    left = max([14.0, *(depth + 0.19 * len(label) + 0.5 for depth, _, label in lines)])
+    right = left + max(0.5 * layers, 2.2)  # of them, or of their heading
+    dev, test = right + 1.5, right + 4
+    width = 0.4 * (test + 0.6)
+    with _drawing(path, 1, 1, width=width, height=0.26 * len(lines) + 0.7) as (_, axes):
         axis = axes[0][0]
         last: dict[int, int] = {}
-        for place, (depth, branch) in enumerate(lines):
+        for place, (depth, branch, label) in enumerate(lines):
             if depth:
                 across, down = [depth - 0.8] * 2 + [depth - 0.15], [last[depth - 1] + 0.3, place, place]
                 axis.plot(across, down, color=GREY, linewidth=0.8)
             last[depth] = place
-            mark = {"final": " ★", "not taken": " ×"}.get(branch.taken, "")
-            role = branch.role.partition("; ")[0] or branch.id
-            seed = "" if depth else f", seed {branch.seed}"
-            label = f"{role}{seed}: {textwrap.shorten(branch.schedule, 60 - 4 * depth)}{mark}"
             axis.text(depth, place, label, va="center", parse_math=False)
             for number, (_, done) in enumerate(branch.cells):
-                _draw_cell(axis, 14 + 0.5 * number, place, done)
-            for x, value in ((15.5 + 0.5 * layers, branch.dev), (18 + 0.5 * layers, branch.test)):
+                _draw_cell(axis, left + 0.5 * number, place, done)
+            for x, value in ((dev, branch.dev), (test, branch.test)):
                 axis.text(x, place, "–" if value is None else f"{value:.2f}", va="center", ha="right")
-        for x, name in ((15.5 + 0.5 * layers, dev_name), (18 + 0.5 * layers, test_name)):
+        for x, name in ((dev, dev_name), (test, test_name)):
             axis.text(x, -1, name, va="center", ha="right", parse_math=False)
-        axis.text(14 - 0.25, -1, "input … output", va="center", fontsize=7)
-        axis.set_xlim(-0.3, 18.3 + 0.5 * layers)
+        axis.text(left - 0.25, -1, "input … output", va="center", fontsize=7)
+        axis.set_xlim(-0.3, test + 0.3)
         axis.set_ylim(len(lines) - 0.4, -1.6)
         axis.set_axis_off()
+
+
+def _branch_label(depth: int, branch: Branch) -> str:
+    """What a training was for, and the cascade that led to it; in words only if nothing else says it."""
+    role = branch.role.partition("; ")[0]
+    seed = "" if depth else f", seed {branch.seed}"
+    schedule = (
+        "" if role and not branch.is_cascade else f": {textwrap.shorten(branch.schedule, 60 - 4 * depth)}"
+    )
+    return f"{role or branch.id}{seed}{schedule}" + {"final": " ★", "not taken": " ×"}.get(branch.taken, "")
 
 
 def plot_heat_map(

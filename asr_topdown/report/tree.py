@@ -43,6 +43,11 @@ class Branch:
         """The base seed of its study."""
         return base_seed(self.training.node.init_seed)
 
+    @property
+    def is_cascade(self) -> bool:
+        """Whether `schedule` is in the paper's notation."""
+        return self.schedule.startswith("M(")
+
     def walk(self, depth: int = 0) -> Iterator[tuple[int, "Branch"]]:
         """(depth, branch) of this one and its descendants, parents first."""
         yield depth, self

@@ -176,6 +176,9 @@ def test_new_upper_blocks_have_a_figure_of_their_own(figures: dict[str, Figure])
     }
 
 
+@pytest.mark.filterwarnings(
+    "error:constrained_layout"
+)  # no room left: the trees' words were over their numbers
 def test_the_report_has_all_of_them(root: Path) -> None:
     names = [part.name for part in build(collect(root)) if isinstance(part, Figure)]
     wanted = ["depth-study", "depth-study-cost", "depth-study-data", "depth-study-renewed"]
