@@ -53,24 +53,24 @@ def listening(*signals: int) -> Iterator[None]:
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    handlers = {number: signal.getsignal(number) for number in (*signals, signal.SIGALRM)}
-    listen(*signals)
     try:
-        yield
+        with handlers_kept(*signals, signal.SIGALRM):
+            listen(*signals)
+            try:
+                yield
+            finally:
+                signal.alarm(0)
     finally:
-        signal.alarm(0)
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
         _asked_by, _listening = None, ()  # what was asked concerned the block that is over
 
 
 @contextlib.contextmanager
-def handlers_kept() -> Iterator[None]:
-    """A context in which a library may replace signal handlers: those from before it come back.
+def handlers_kept(*signals: int) -> Iterator[None]:
+    """A context after which each signal has its earlier handler again, whatever a library has set in it.
 
     In threads other than the main one, where handlers cannot be set, it does nothing.
     """
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+    handlers = {number: signal.getsignal(number) for number in signals}
     try:
         yield
     finally:

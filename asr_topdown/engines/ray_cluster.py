@@ -7,6 +7,7 @@ finished, and each training resumes from its last checkpoint.
 """
 
 import os
+import signal
 import threading
 from concurrent.futures import Future
 from typing import Any
@@ -38,9 +39,8 @@ class Ray:
         # Its own name for "give CUDA_VISIBLE_DEVICES to each task, also to those that ask for no GPU".
         os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
         try:
-            with (
-                handlers_kept()
-            ):  # its own for SIGTERM ends the program with neither a word nor our exit code
+            # Its own handler for SIGTERM ends the program with neither a word nor our exit code.
+            with handlers_kept(signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
                 ray.init(
                     address=address or "local",
                     log_to_driver=False,

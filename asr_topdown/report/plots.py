@@ -173,11 +173,12 @@ def plot_tree(path: Path, roots: Sequence[Branch], *, dev_name: str, test_name: 
 def _branch_label(depth: int, branch: Branch) -> str:
     """What a training was for, and the cascade that led to it; in words only if nothing else says it."""
     role = branch.role.partition("; ")[0]
-    seed = "" if depth else f", seed {branch.seed}"
-    schedule = (
-        "" if role and not branch.is_cascade else f": {textwrap.shorten(branch.schedule, 60 - 4 * depth)}"
-    )
-    return f"{role or branch.id}{seed}{schedule}" + {"final": " ★", "not taken": " ×"}.get(branch.taken, "")
+    label = role or branch.id
+    if not depth:
+        label += f", seed {branch.seed}"
+    if branch.is_cascade or not role:
+        label += f": {textwrap.shorten(branch.schedule, 60 - 4 * depth)}"
+    return label + {"final": " ★", "not taken": " ×"}.get(branch.taken, "")
 
 
 def plot_heat_map(
