@@ -14,6 +14,7 @@ from asr_topdown.bin import options
 from asr_topdown.schedule.searches import CONTROLS, SEARCHES, SPECS, step_name
 
 if TYPE_CHECKING:
+    from asr_topdown.config import Config
     from asr_topdown.runs.experiment import Experiment
     from asr_topdown.runs.store import Store
     from asr_topdown.schedule.node import Node, Outcome
@@ -103,7 +104,7 @@ def run(args: argparse.Namespace) -> None:
     log_to_stderr(logging.WARNING)
     check_tag(args.results)
     options.check_ddp(args)
-    config = options.read_config(args)
+    config = _config(args)
     if args.source_exp and not config.schedule.source:
         raise ValueError(f"--source-exp {args.source_exp}: there is no schedule.source to look for in it")
     experiment = Experiment(config, args.train, args.dev, args.tokens, args.device)
@@ -134,6 +135,18 @@ def run(args: argparse.Namespace) -> None:
     for path in links.link_models(store, args.results, results):
         print(path)
     print(f"curves of all trainings: {command('tensorboard', '--logdir', store.root / 'nodes')}")
+
+
+def _config(args: argparse.Namespace) -> "Config":
+    """Read the configuration, with the searches of --search beside its own: trainings keep what they need."""
+    from asr_topdown import config as configuration
+
+    config = options.read_config(args)
+    more = [name for name in args.search if name not in ("joint", *config.schedule.search)]
+    if not more:
+        return config
+    searches = ", ".join([*config.schedule.search, *more])
+    return configuration.load(args.config, [*args.overrides, f"schedule.search=[{searches}]"])
 
 
 def _stores(args: argparse.Namespace, experiment: "Experiment") -> "tuple[Store, Store]":

@@ -549,6 +549,24 @@ def test_a_bad_tag_is_refused_before_anything_is_trained(
     assert "models/mine is for a link to a network" in capsys.readouterr().err
 
 
+def test_a_search_on_the_command_line_has_what_it_needs(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Epochs that were not kept were missed after the joint training; each rung of a halving began anew."""
+    train = command(make_experiment(data, {"search": "greedy"}), tmp_path)
+    assert main.main([*train, "--search", "epoch_scan", "--set", "run.keep_epochs=best"]) == 1
+    (line,) = [one for one in capsys.readouterr().err.splitlines() if " error: " in one]
+    assert line.endswith("schedule: epoch_scan reads earlier epochs: set run.keep_epochs to all")
+    assert not (tmp_path / "e").exists()
+    halving = ["--search", "halving", "--set", "schedule.halving={budget: 1, max_retrainings: 1}"]
+    assert main.main([*train, *halving]) == 0
+    said = capsys.readouterr().err
+    assert said.count("epoch 1/2: ") == 1  # of the joint training; the second rung goes on with the first
+    assert said.count("epoch 2/2: ") == 3
+    (result,) = Store(tmp_path / "e").load_results("study")
+    assert (result.search, len(result.steps)) == ("halving", 1 + 4 + 2)
+
+
 def test_options_that_nothing_reads_are_refused(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
