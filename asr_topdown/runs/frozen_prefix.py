@@ -108,7 +108,9 @@ def _through(
         seen += sum(data.frames[index] for index in indices)
         for index, row, length in zip(indices, frames.cpu(), counts.tolist(), strict=True):
             lengths[index] = length
-            kept = row[: -(-length // window) * window if window else length]
+            # At least a frame, as from the stages, also of an utterance that is too short for them.
+            read = max(length, 1)
+            kept = row[: -(-read // window) * window if window else read]
             # A copy: a view would keep the padding.
             keeper.put(index, _halved(kept, data.utterances[index].id) if half else kept.clone())
         if not keeper.has_room_for(sum(data.frames) / seen):
