@@ -8,10 +8,12 @@ import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn.utils.rnn import pack_padded_sequence, pad_packed_sequence
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from asr_topdown.nn.blstm import BlstmLayer
 from asr_topdown.nn.cudnn_lstm import packed_bidirectional, side_by_side, weights_of
 from asr_topdown.nn.lengths import mask, reversal, reverse_time
+from asr_topdown.nn.precision import has_bfloat16
 from asr_topdown.nn.stacking import stack_frames
 
 
@@ -111,6 +113,46 @@ def test_both_ways_to_run_it_are_one_function(stack: int) -> None:
     packed = both(lambda given: packed_bidirectional(layer.lstm_fwd, layer.lstm_bwd, given, lengths))
     for ours, theirs in zip(padded, packed, strict=True):
         torch.testing.assert_close(ours, theirs, rtol=1e-4, atol=1e-5)
+
+
+class InputSizes(TorchDispatchMode):
+    """The sizes of the frames that oneDNN's LSTMs are given."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.seen: list[int] = []
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is torch.ops.aten.mkldnn_rnn_layer.default:
+            self.seen.append(args[0].shape[-1])
+        return func(*args, **(kwargs or {}))
+
+
+@pytest.mark.skipif(not has_bfloat16(torch.device("cpu")), reason="this processor has no bfloat16")
+@pytest.mark.parametrize("size", [6, 7])
+def test_bfloat16_reads_an_even_number_and_gives_what_float32_gives_but_for_rounding(size: int) -> None:
+    torch.manual_seed(0)
+    layer = make(size, 8)
+    lengths = torch.tensor([30, 12])
+    frames, weight = torch.randn(2, 30, size), torch.randn(2, 30, 16)
+
+    def all_of(bfloat16: bool) -> tuple[list[Tensor], list[int]]:
+        layer.zero_grad()
+        given = frames.clone().requires_grad_()
+        with torch.autocast("cpu", torch.bfloat16, enabled=bfloat16), InputSizes() as sizes:
+            out, _ = layer(given, lengths)
+        (out.float() * weight).sum().backward()
+        return [
+            out.float(),
+            given.grad,
+            *(parameter.grad.clone() for parameter in layer.parameters()),
+        ], sizes.seen
+
+    exact, plain = all_of(bfloat16=False)
+    rounded, read = all_of(bfloat16=True)
+    assert (plain, read) == ([size] * 2, [size + size % 2] * 2)
+    errors = [float((a - b).detach().norm() / b.norm()) for a, b in zip(rounded, exact, strict=True)]
+    assert 1e-4 < max(errors) < 0.02
 
 
 def test_weights_side_by_side_are_one_block_in_cudnns_order() -> None:
