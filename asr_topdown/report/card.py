@@ -50,10 +50,9 @@ def _kind(training: Training) -> str:
 
 def _errors(experiment: Experiment, key: str, training: Training) -> Iterable[str]:
     score, dev = experiment.scores.get(key), experiment.dev.get(key)
-    dev_name = experiment.dev_name.removeprefix("dev ")
     yield f"| set | {training.kind.error} | 95 % interval |"
     yield "| :-- | --: | --: |"
-    yield f"| dev, which chose the epoch ({dev_name}) | {number(dev)} | {NOTHING} |"
+    yield f"| dev, which chose the epoch ({training.kind.error}) | {number(dev)} | {NOTHING} |"
     if score is None:
         yield f"| {experiment.set_name} | {NOTHING} | {NOTHING} |"
         return

@@ -199,9 +199,10 @@ def _strip(branch: Branch) -> str:
 
 def _data(experiment: Experiment, shown: Collection[str]) -> dict[str, Any]:
     """The data that the page's script draws: the epochs of each training in the trees."""
-    kind, nodes = experiment.kind, {}
+    nodes = {}
     for key in sorted(shown):
         curve, outcome = experiment.trainings[key].curve, experiment.trainings[key].outcome
+        kind = experiment.kind_of(key)
         error = [kind.shown_metric(value) for value in curve.dev.get(kind.curve_metric, ())]
         nodes[key] = {
             "epochs": curve.epochs,
@@ -210,7 +211,9 @@ def _data(experiment: Experiment, shown: Collection[str]) -> dict[str, Any]:
             "error": _rounded(error),
             "best": outcome.best_epoch if outcome else None,
         }
-    return {"loss": f"loss ({kind.loss})", "error": kind.curve_name, "nodes": nodes}
+    names = {kind.curve_name for kind in experiment.kinds}
+    name = experiment.kind.curve_name if len(names) == 1 else "dev error"
+    return {"loss": f"loss ({experiment.kind.loss})", "error": name, "nodes": nodes}
 
 
 def _rounded(values: Sequence[float]) -> list[float | None]:

@@ -181,10 +181,22 @@ class Experiment:
         above = self.root.resolve().parents
         return above[1].name if len(above) > 1 and above[0].name == "exp" else ""
 
+    @cached_property
+    def kinds(self) -> tuple[Kind, ...]:
+        """The kinds of error of its trainings, as far as their settings can be read: one within a study."""
+        trainings = self.trainings.values()
+        read = [one for one in trainings if one.config] or trainings
+        return tuple(dict.fromkeys(one.kind for one in read)) or (CHARACTERS,)
+
     @property
     def kind(self) -> Kind:
         """The kind of error of the first training."""
-        return next((one.kind for one in self.trainings.values()), CHARACTERS)
+        return self.kinds[0]
+
+    def kind_of(self, node: str) -> Kind:
+        """The kind of a training's errors, which `dev` and `test` have: another study's may be another."""
+        training = self.trainings.get(node)
+        return training.kind if training is not None and training.config else self.kind
 
     @property
     def model(self) -> Mapping[str, Any]:
@@ -225,7 +237,7 @@ class Experiment:
             for step in result.steps
             if result.criterion == "error" and step.node not in self.trainings
         }
-        return known | {key: self._dev(outcome) for key, outcome in finished.items()}
+        return known | {key: self._dev(outcome, self.kind_of(key)) for key, outcome in finished.items()}
 
     @cached_property
     def dev_loss(self) -> Mapping[str, float]:
@@ -236,20 +248,24 @@ class Experiment:
     @cached_property
     def test(self) -> Mapping[str, float]:
         """Node id -> error on the reported set, as it is shown (`test_name`)."""
-        return {key: self.kind.shown(score.rate) for key, score in self.scores.items()}
+        return {key: self.kind_of(key).shown(score.rate) for key, score in self.scores.items()}
 
     @property
     def dev_name(self) -> str:
         """The name of the dev error, with its unit; dev is decoded in the same way as the reported set."""
-        return f"dev {self.kind.error}"
+        return f"dev {self._error}"
 
     @property
     def test_name(self) -> str:
         """The name of the error on the reported set, with its unit."""
-        return f"{self.set_name} {self.kind.error}"
+        return f"{self.set_name} {self._error}"
 
-    def _dev(self, outcome: Outcome) -> float:
-        name = f"dev_{self.kind.metric}"
+    @property
+    def _error(self) -> str:
+        return self.kind.error if len(self.kinds) == 1 else "error"
+
+    def _dev(self, outcome: Outcome, kind: Kind) -> float:
+        name = f"dev_{kind.metric}"
         if name in outcome.metrics:
-            return self.kind.shown_metric(outcome.metrics[name])
-        return self.kind.shown(outcome.error)
+            return kind.shown_metric(outcome.metrics[name])
+        return kind.shown(outcome.error)

@@ -100,9 +100,13 @@ def calibration_table(experiment: Experiment, systems: Sequence[System], name: s
 
 
 def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
-    """One row per training; `roles` has each node's role in a search."""
-    header = ["node", "role", "what was trained", "epochs", "best", experiment.dev_name, "dev loss"]
-    header += [experiment.test_name, "minutes"]
+    """One row per training; `roles` has each node's role in a search.
+
+    If studies of several kinds share the folder, each row says what its errors are.
+    """
+    several = len(experiment.kinds) > 1
+    header = ["node", "role", "what was trained", *["errors"] * several, "epochs", "best"]
+    header += [experiment.dev_name, "dev loss", experiment.test_name, "minutes"]
     dev, test, loss = experiment.dev, experiment.test, experiment.dev_loss
     known = [node_id for node_id in roles if node_id in experiment.trainings]
     rows = []
@@ -114,6 +118,7 @@ def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
                 node_id,
                 roles.get(node_id, NOTHING),
                 training.node.describe(),
+                *[experiment.kind_of(node_id).error] * several,
                 str(outcome.epochs if outcome else len(training.curve.epochs)),
                 str(outcome.best_epoch) if outcome else "not finished",
                 number(dev.get(node_id)),
@@ -122,7 +127,7 @@ def trainings_table(experiment: Experiment, roles: Mapping[str, str]) -> Table:
                 f"{outcome.seconds / 60:.1f}" if outcome else NOTHING,
             ]
         )
-    return Table("trainings", header, rows, frozenset({0, 1, 2}), frozenset({0}))
+    return Table("trainings", header, rows, frozenset(range(3 + several)), frozenset({0}))
 
 
 def scores_of(experiment: Experiment, system: System) -> dict[int, Score]:

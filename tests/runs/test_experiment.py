@@ -1,5 +1,6 @@
 """The names of an experiment's trainings: golden values, and what they are made of."""
 
+import unicodedata
 from dataclasses import replace
 from pathlib import Path
 
@@ -100,3 +101,14 @@ def test_missing_statistics_are_said_to_come_from_features(experiment: Experimen
         _ = replace(experiment, config=given).id
     with pytest.raises(FileNotFoundError, match=r"model/cmvn\.ark: no such file$"):
         replace(experiment, cmvn_source=tmp_path / "model").cmvn()
+
+
+def test_transcripts_are_checked_as_they_are_trained_on(experiment: Experiment) -> None:
+    """Letters in two parts were unknown, and Korean, of which all are, "the units of another language"."""
+    said = "\ud55c\uad6d \uc5b4"
+    Vocabulary.build([said], "char").save(experiment.tokens)
+    for folder, form in ((experiment.train, "NFD"), (experiment.dev, "NFC")):
+        text = unicodedata.normalize(form, (folder / "text").read_text().replace("ab", said))
+        (folder / "text").write_text(text, encoding="utf-8")
+    (told,) = experiment.check()
+    assert told.startswith(f"{experiment.dev}: 2 of 2 utterances are in {experiment.train}, too")
