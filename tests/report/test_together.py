@@ -8,13 +8,14 @@ import pytest
 from toy_experiment import ABOUT, decode, joint, train, write_reference
 
 from asr_topdown.hashes import file_hash
+from asr_topdown.report.card import card
 from asr_topdown.report.collect import collect
 from asr_topdown.report.document import Heading
 from asr_topdown.report.overview import sizes, verdict
 from asr_topdown.report.page import build, write_report
 from asr_topdown.report.systems import JOINT, System, systems
 from asr_topdown.report.table import Table
-from asr_topdown.report.tables import compare_systems
+from asr_topdown.report.tables import compare_systems, systems_table, trainings_table
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
 from asr_topdown.schedule.protocol import Request, advance
@@ -89,6 +90,37 @@ def test_each_study_is_under_its_own_models_heading(both: Path) -> None:
         "`B`",
         "`B_from_A`",
     ]
+
+
+def test_errors_of_words_do_not_stand_in_a_column_of_characters(both: Path) -> None:
+    """Studies of characters and of pieces of words in one folder, in the one table of all trainings."""
+    first = {which: joint(1, experiment=which).id for which in "AB"}
+    found = collect(both)
+    for results in (found.studies["B"], found.studies["B_from_A"]):
+        for node in {step.node for result in results for step in result.steps}:
+            settings = f"model: {MODELS['B']}\ntext: {{unit: bpe, vocab_size: 30}}\nrun: {{}}\n"
+            (both / "nodes" / node / "config.yaml").write_text(settings)
+    found = collect(both)
+    table = trainings_table(found, found.roles)
+    assert table.header[3:] == ["errors", "epochs", "best", "dev error", "dev loss", "test error", "minutes"]
+    rows = {row[0]: row for row in table.rows}
+    # Of 100 characters 20 are wrong, of 20 words 9.
+    assert rows[first["A"]][3:] == ["CER %", "8", "6", "30.00", "30.00", "20.00", "1.2"]
+    assert rows[first["B"]][3:] == ["WER %", "8", "6", "50.00", "30.00", "45.00", "1.2"]
+    for which, line in (("A", "(CER %) | 30.00 |"), ("B", "(WER %) | 50.00 |")):
+        assert f"| dev, which chose the epoch {line}" in card(found, first[which], which)
+    assert systems_table(found.of_study("B"), systems(found.studies["B"])).header[1] == "test WER %"
+
+
+def test_a_training_that_has_not_begun_does_not_say_what_the_errors_of_the_others_are(both: Path) -> None:
+    """Its settings are not written yet; a report of language models, say, was one of character errors."""
+    for path in both.glob("nodes/*/config.yaml"):
+        path.write_text(f"model: {MODELS['A']}\ntext: {{unit: bpe, vocab_size: 30}}\nrun: {{}}\n")
+    node = min((joint(seed, experiment="A") for seed in range(2, 40)), key=lambda one: one.id)
+    Store(both).start(node)
+    found = collect(both)
+    assert min(found.trainings) == node.id
+    assert (found.dev_name, found.dev[joint(1, experiment="A").id]) == ("dev WER %", 50.0)
 
 
 def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> None:
