@@ -93,7 +93,7 @@ class Experiment:
             return []
         vocabulary = self.vocabulary()
         texts = [data / "text" for data in (self.train, self.dev)]
-        tables = [datadir.read_table(text) for text in texts]
+        tables = [datadir.read_transcripts(text) for text in texts]
         remarks = [
             check_units(table.values(), text, vocabulary, self.tokens)
             for text, table in zip(texts, tables, strict=True)

@@ -134,9 +134,9 @@ def _check_read(said: str, given: Input, chosen: Collection[str]) -> None:
 
 def _say_seen(train: Path, joint_data: Sequence[Path]) -> None:
     """Warn of utterances that a classifier was trained on, and that extractors are trained on below it."""
-    own = datadir.read_table(train / "text").items() if joint_data else ()
+    own = datadir.read_transcripts(train / "text").items() if joint_data else ()
     for data in joint_data:
-        if shared := len(datadir.read_table(data / "text").items() & own):
+        if shared := len(datadir.read_transcripts(data / "text").items() & own):
             warn_once(
                 f"--joint-data {data}: {shared} of its utterances are in --train {train}, too: "
                 "its classifier saw what extractors are trained on (`data nested` writes what is unseen)"
