@@ -16,11 +16,14 @@ from typing import BinaryIO, NamedTuple
 import numpy as np
 
 from asr_topdown import files
+from asr_topdown.logs import warn_once
 
 _BINARY = b"\0B"
 _TYPES: Mapping[bytes, np.dtype] = {b"F": np.dtype("<f4"), b"D": np.dtype("<f8")}
 _PLACE = re.compile(r"(?P<path>.*?)(?::(?P<offset>\d{1,18}))?(?:\[(?P<ranges>[\d:,]*)\])?", re.DOTALL)
 _TOKEN_BYTES = 4
+_OVERSHOOT = 3
+"""Rows by which a range may exceed its matrix and is cut, as in Kaldi: times of segments are rounded."""
 _KEY_BYTES = 1 << 12
 """Maximum length of a key; a file without a blank within it is not an archive."""
 
@@ -65,7 +68,7 @@ def load(entry: str) -> np.ndarray:
     with _open(place.path) as file:
         try:
             file.seek(place.offset)
-            return _ranged(_read(file), place.ranges)
+            return _ranged(_read(file), place)
         except ValueError as error:
             raise ValueError(f"{entry}: {error}") from None
 
@@ -237,17 +240,23 @@ def _read_text(file: BinaryIO) -> np.ndarray:
     return matrix if "\n" in body.rstrip("\n ") or not rows else matrix[0]
 
 
-def _ranged(values: np.ndarray, ranges: str) -> np.ndarray:
-    """Rows and columns `first:last` of a matrix, both ends included; an empty range means all."""
+def _ranged(values: np.ndarray, place: Place) -> np.ndarray:
+    """Rows and columns `first:last` of a matrix, both ends included; an empty range, and `:`, mean all."""
+    ranges = place.ranges
     parts = ranges.split(",") if ranges else []
     if len(parts) > values.ndim:
         raise ValueError(f"a range [{ranges}] of values with {values.ndim} dimensions")
     for axis, part in enumerate(parts):
-        if part:
+        if part and part != ":":
             first, last = _ends(part, ranges)
-            if last >= values.shape[axis]:
+            size = values.shape[axis]
+            if first >= size or last >= size + (0 if axis else _OVERSHOOT):
                 raise ValueError(f"a range [{ranges}] of values of shape {values.shape}")
-            values = np.take(values, range(first, last + 1), axis)
+            if last >= size:
+                warn_once(
+                    f"{place.path}: ranges of rows that end up to {_OVERSHOOT} rows behind a matrix are cut"
+                )
+            values = np.take(values, range(first, min(last + 1, size)), axis)
     return values
 
 

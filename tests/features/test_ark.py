@@ -59,13 +59,24 @@ def test_compression_keeps_what_its_bits_can_hold(tmp_path: Path) -> None:
         assert np.abs(ark.load(scp["matrix"]) - MATRIX).max() <= 0.51 * step
 
 
+def test_ranges_are_read_as_far_as_kaldi_reads_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """Of segments whose times are rounded, the last rows may not be there; `:` is all rows."""
+    path, scp = write(tmp_path)
+    np.testing.assert_array_equal(ark.load(f"{scp['matrix']}[:,0:2]"), MATRIX[:, :3])
+    assert not caplog.messages
+    for last in (50, 52):
+        np.testing.assert_array_equal(ark.load(f"{scp['matrix']}[48:{last}]"), MATRIX[48:])
+        told = f"{path}: ranges of rows that end up to 3 rows behind a matrix are cut"
+        assert caplog.messages[-1] == told
+
+
 def test_ranges_include_both_ends(tmp_path: Path) -> None:
     path, scp = write(tmp_path)
     for ranges, expected in (("2:4", MATRIX[2:5]), ("2:4,1:1", MATRIX[2:5, 1:2]), (",0:2", MATRIX[:, :3])):
         place = f"{scp['matrix']}[{ranges}]"
         np.testing.assert_array_equal(ark.load(place), expected)
         np.testing.assert_array_equal(kaldiio.load_mat(place), expected)
-    for ranges in ("48:50", "3:2", "1", "0:1,0:1,0:1", "0:1,7:7", "::"):
+    for ranges in ("48:53", "50:51", "0:1,6:7", "3:2", "1", "0:1,0:1,0:1", "0:1,7:7", "::"):
         with pytest.raises(ValueError, match=rf"{path.name}:\d+\[.*range"):
             ark.load(f"{scp['matrix']}[{ranges}]")
 
