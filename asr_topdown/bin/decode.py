@@ -174,7 +174,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     from asr_topdown.text import Vocabulary
 
     decode, vocabulary = one.decode, Vocabulary.load(one.model / "tokens.txt")
-    texts = {name: vocabulary.decode(result.best.ids) for name, result in decoded.found.items()}
+    texts = {name: vocabulary.transcript(result.best.ids) for name, result in decoded.found.items()}
     reference = datadir.read_transcripts(one.data.folder / "text")
     # Utterances without sound get empty hypotheses, which count as deletions.
     silent = inputs.left_out(one.data.folder, one.config.features) & reference.keys()

@@ -32,7 +32,7 @@ def error_rates(
     """
     found = recognize(model, data, vocabulary, config)
     references = {name: references[name] for name in found}
-    texts = {name: vocabulary.decode(result.best.ids) for name, result in found.items()}
+    texts = {name: vocabulary.transcript(result.best.ids) for name, result in found.items()}
     return {
         RATE_KEYS[unit]: score(references, texts, unit, nlsyms=config.nlsyms).rate
         for unit in counted(vocabulary.unit)

@@ -151,5 +151,5 @@ def write_nbest(
         for name, result in found.items()
         for rank, one in enumerate(result.hypotheses, start=1)
     }
-    datadir.write_table(targets[0], {key: vocabulary.decode(one.ids) for key, one in ranked.items()})
+    datadir.write_table(targets[0], {key: vocabulary.transcript(one.ids) for key, one in ranked.items()})
     datadir.write_table(targets[1], {key: f"{one.score:.6f}" for key, one in ranked.items()})

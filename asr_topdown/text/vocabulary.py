@@ -2,6 +2,7 @@
 
 import functools
 import re
+import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -98,17 +99,21 @@ class Vocabulary:
         return [self._ids.get(token, UNKNOWN_ID) for token in tokenise(text, self.unit)]
 
     def decode(self, ids: Iterable[int]) -> str:
-        """The text of units; blanks are omitted, and only single spaces between words are kept.
-
-        This is what a Kaldi `text` file can represent, so an error rate is the same before and after writing
-        one.
-        """
+        """The text of units; blanks are omitted, and only single spaces between words are kept."""
         tokens = [self.units[i] for i in ids if i != BLANK_ID]
         if self.unit in ("word", "label"):
             return " ".join(tokens)
         if self.unit != "char":
             return pieces.join(tokens)
         return " ".join("".join(" " if t == SPACE else t for t in tokens).split())
+
+    def transcript(self, ids: Iterable[int]) -> str:
+        """As `decode`, in Unicode's composed form (NFC), in which transcripts are read.
+
+        This is what a Kaldi `text` file can represent, so an error rate is the same before and after writing
+        one. A network can give a letter in two units, `e` and an accent, that is one in all transcripts.
+        """
+        return unicodedata.normalize("NFC", self.decode(ids))
 
     def save(self, path: Path | str) -> None:
         """Write `path`: a comment with the kind of unit, then `unit id` in each line.

@@ -212,7 +212,7 @@ class Transcriber:
             frame_seconds=self._frame_seconds,
             seconds=piece.end - piece.start,
         )
-        hypotheses = tuple(Hypothesis(vocabulary.decode(one.ids), one.score) for one in result.hypotheses)
+        hypotheses = tuple(Hypothesis(vocabulary.transcript(one.ids), one.score) for one in result.hypotheses)
         return Segment(piece.start, piece.end, words, hypotheses)
 
 

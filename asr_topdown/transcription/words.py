@@ -1,6 +1,7 @@
 """From a network's units to words with times."""
 
 import contextlib
+import unicodedata
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,7 +24,7 @@ def frames_joined(network: Recognizer) -> int:
 def word_spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, list[int]]]:
     """Return the words that units form, each with the places of its units in `ids`.
 
-    Joined by spaces, the words are `vocabulary.decode(ids)`.
+    Joined by spaces, the words are `vocabulary.transcript(ids)`.
     """
     words: list[tuple[str, list[int]]] = []
     fresh = True
@@ -44,7 +45,7 @@ def word_spans(vocabulary: Vocabulary, ids: Sequence[int]) -> list[tuple[str, li
         if text:
             word, places = words[-1]
             words[-1] = word + text, [*places, place]
-    return words
+    return [(unicodedata.normalize("NFC", word), places) for word, places in words]
 
 
 def timed_words(

@@ -25,9 +25,13 @@ from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
 from asr_topdown.build import fresh_model
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.data.inputs import read_utterances
 from asr_topdown.data.unit_text import unit_vocabulary
+from asr_topdown.decode import error_rates, parts
 from asr_topdown.decode.decoders import build_decoder, with_beam
 from asr_topdown.decode.model import load_trained
+from asr_topdown.decode.result import DecodeResult, Hypothesis
 from asr_topdown.engines.alone import alone_in
 from asr_topdown.features.front_end import front_end
 from asr_topdown.runs.store import Store
@@ -135,6 +139,32 @@ def test_nbest_lists_are_kaldi_tables(
     assert decode(models[name], data, tmp_path, *settings, "nbest=1") == 0
     assert table(tmp_path / "dev" / "text") == texts
     assert not list((tmp_path / "dev").glob("*.nbest"))
+
+
+def test_a_letter_in_two_units_is_the_letter_of_the_reference(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`decode` counted two errors where `score`, which reads what it had written, found none."""
+    vocabulary = Vocabulary.build(["e\u00e9 \u025b\u0301"], "char")
+    ids = tuple(map(vocabulary.units.index, ("e", "\u0301")))
+    found = dict.fromkeys(SIZES, DecodeResult((Hypothesis(ids, -1.0),)))
+    folder = shutil.copytree(data, tmp_path / "dev")
+    (folder / "text").write_text("".join(f"{name} \u00e9\n" for name in SIZES))
+    model = write_model(tmp_path / "model", {"model": MODELS["ctc"]}, vocabulary)
+    for module in (parts, error_rates):
+        monkeypatch.setattr(module, "recognize", lambda *_, **__: found)
+    out = tmp_path / "out"
+    out.mkdir()
+    assert decode(model, folder, out, "ctc_weight=1.0", "nbest=2") == 0
+    assert table(out / "dev" / "text") == dict.fromkeys(SIZES, "\u00e9 ")
+    assert set(table(out / "dev" / "text.nbest").values()) == {"\u00e9 "}
+    result = json.loads((out / "dev" / "result.json").read_text())
+    network = load_trained(model)
+    dataset = read_utterances(folder, vocabulary, network.config.features, None)
+    rates = error_rates.error_rates(
+        network.network, dataset, dict.fromkeys(SIZES, "\u00e9"), vocabulary, DecodeConfig()
+    )
+    assert {name: result[name] for name in rates} == rates == {"cer": 0.0, "wer": 0.0}
 
 
 class _Killed(BaseException):

@@ -14,6 +14,7 @@ VOCABULARIES = {
     "word": Vocabulary.build(TEXTS, "word"),
     "bpe": Vocabulary.build(TEXTS, "bpe", 10),
     "unigram": Vocabulary.build(TEXTS, "unigram", 9),
+    "accents": Vocabulary.build(["e\u00e9 \u025b\u0301"], "char"),
 }
 
 
@@ -24,7 +25,7 @@ def test_words_are_those_of_the_text(kind, data):
     vocabulary = VOCABULARIES[kind]
     ids = data.draw(st.lists(st.integers(1, len(vocabulary) - 1), max_size=12))
     words = word_spans(vocabulary, ids)
-    assert " ".join(word for word, _ in words) == vocabulary.decode(ids)
+    assert " ".join(word for word, _ in words) == vocabulary.transcript(ids)
     places = [place for _, own in words for place in own]
     assert places == sorted(set(places))
 
