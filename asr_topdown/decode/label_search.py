@@ -232,7 +232,7 @@ def _trace(trail: Tensor, finished: Finished, width: int, penalty: float) -> lis
             for step in reversed(range(length)):
                 place, label = divmod(int(codes[step, row, place]), width)
                 ids.append(label)
-            if score > POSSIBLE:
+            if not score <= POSSIBLE:  # so that NaN is reported
                 found.append(Hypothesis(tuple(reversed(ids)), score - penalty))
         results.append(DecodeResult(tuple(found) or (Hypothesis((), float("-inf")),)))
     return results

@@ -14,7 +14,7 @@ from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.joint_beam import joint_beam
 from asr_topdown.decode.label_search import length_limits
-from asr_topdown.decode.result import DecodeResult
+from asr_topdown.decode.result import DecodeResult, NotANumberError
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
 
@@ -283,6 +283,19 @@ def test_no_utterances_and_nan() -> None:
     broken = torch.full((1, 3, 4), torch.nan)
     with pytest.raises(ValueError, match="NaN"):
         joint_beam(broken, torch.tensor([3]), vocab_size=4, config=config, ctc_log_probs=broken)
+
+
+@both_decoders
+@pytest.mark.parametrize("beam", [1, 3, 20])
+def test_nan_of_a_decoder_is_named(name: str, beam: int) -> None:
+    """Without CTC it was an empty text; a training whose weights had become NaN went on to save them."""
+    model = make(name, 5)
+    memory, lengths = model.encode(torch.randn(3, 60, FEATURES), torch.tensor([60, 40, 50]))
+    memory[1] = torch.nan
+    for given in ({}, {"max_length_ratio": 0.3}, {"length_penalty": 1.0}, {"min_length_ratio": 0.2}):
+        config = settings(ctc_weight=0.0, beam=beam, **given)
+        with pytest.raises(NotANumberError, match=r"utterance 1 of the batch: .* NaN"):
+            joint_beam(memory, lengths, vocab_size=5, config=config, decoder=model.attention.scorer)
 
 
 def test_most_labels_are_a_share_of_the_frames_and_0_is_all_of_them() -> None:
