@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
     if _holds_language_models(args.exp):
         from asr_topdown.report import perplexity
 
-        shown = perplexity.score_experiment(args.exp, args.reference, args.device)
+        shown = perplexity.score_experiment(args.exp, args.reference, args.device, args.results)
         print(shown)
         _write(args.exp / "results" / args.reference.stem, {"perplexity.txt": f"{shown}\n"})
         return

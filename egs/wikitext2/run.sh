@@ -26,8 +26,9 @@ train_jointly
 # 4 · Top-down: freeze the tied embedding and softmax, retrain the LSTMs below three times. Three more trainings per seed.
 train_topdown
 
-# 6 · Score: perplexity of every network on the test text. 1 min.
-stage 6 score --in "$exp/results" "$data/test.txt" -- asr-topdown score "$data/test.txt" --exp "$exp" --device "$device"
+# 6 · Score: perplexity of every network that the study names on the test text. 1 min.
+stage 6 score --in "$exp/results" "$data/test.txt" -- \
+    asr-topdown score "$data/test.txt" --exp "$exp" --results "$results" --device "$device"
 
 # 7 · Report: one page with tables, learning curves and the tree of trainings. 10 s.
 report test

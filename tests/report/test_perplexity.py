@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from asr_topdown.bin.main import main
 from asr_topdown.decode import perplexity as of_text
 from asr_topdown.report import perplexity
 from asr_topdown.report.collect import collect
@@ -111,6 +112,29 @@ def test_a_difference_is_that_of_the_perplexities_in_the_table(language: Path) -
     assert list(table.header[1:3]) == ["test perplexity", "dev perplexity"]
     (cells,) = [row for row in table.rows if row[0] == "step 1"]
     assert cells[3].startswith(f"−{abs(expected):.2f} [−")
+
+
+def test_only_the_named_studies_are_scored(
+    language: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`score --exp --results` scored every model, those of another study's text and words too."""
+    store = Store(language)
+    by_seed = store.load_results("study")
+    store.save_results("first", [one for one in by_seed if (one.search, one.seed) == ("greedy", 1)])
+    scored: list[str] = []
+    monkeypatch.setattr(of_text, "score_text", lambda folder, *_: scored.append(folder.name))
+    try:
+        assert main(["score", str(language / "test.txt"), "--exp", str(language), "--results", "first"]) == 0
+        own = {step.node for one in store.load_results("first") for step in one.steps}
+        assert sorted(scored) == sorted(own)
+        assert len(own) == 2 < len(list(store.nodes()))
+        said = capsys.readouterr().out
+        assert [line for line in said.splitlines() if line.startswith("## Study")] == ["## Study `first`"]
+        assert said.count("| `") == 2
+        assert main(["score", str(language / "test.txt"), "--exp", str(language), "--results", "other"]) == 1
+        assert "other.json: no such results; there are first, study" in capsys.readouterr().err
+    finally:
+        (language / "results" / "first.json").unlink()
 
 
 def test_models_are_scored_on_one_thread(language: Path, monkeypatch: pytest.MonkeyPatch) -> None:
