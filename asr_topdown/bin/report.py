@@ -59,6 +59,9 @@ def _write_over_data(args: argparse.Namespace) -> None:
     grown = over_data([one.of_study("study") for one in experiments if "study" in one.studies], "data-size")
     if grown is None:
         folders = ", ".join(map(str, args.exp))
-        raise ValueError(f"{folders}: no studies of one model on two amounts of data that have been decoded")
+        raise ValueError(
+            f"{folders}: no studies of one model on two amounts of data that have been decoded on the same "
+            f"{args.set_name}"
+        )
     markdown.write(experiments[0], grown, args.over_data)
     print(markdown.table(grown[0]))

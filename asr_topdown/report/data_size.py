@@ -32,8 +32,8 @@ def over_data(studies: Sequence[Experiment], name: str) -> tuple[Table, Figure] 
     """The gain of each search and control over joint training by amount of data: a table and a figure.
 
     Args:
-        studies: of one study each (`Experiment.of_study`); those with a model other than the first's are left
-            out, and so is a second one on the same data.
+        studies: of one study each (`Experiment.of_study`); those with another model than the first's, or
+            tested on another set (of another corpus), are left out, and so is a second one on the same data.
         name: of the files.
 
     Returns:
@@ -61,20 +61,22 @@ def _compared(study: _Study, search: str) -> Comparison | None:
 
 
 def _by_amount(studies: Sequence[Experiment]) -> list[_Study]:
-    """Studies with the model of the first, by increasing amount of data."""
+    """Studies with the model and the test set of the first, by increasing amount of data."""
     found: dict[float, _Study] = {}
-    model = ""
+    first: tuple[object, ...] = ()
     for experiment in studies:
         (results,) = experiment.studies.values()
         ends = {system.search: system for system in systems(results) if system.is_end}
         nodes = ends[JOINT].nodes.values() if ends else ()
         joint = next((experiment.trainings.get(node) for node in nodes), None)
-        if joint is None or joint.about is None or not scores_of(experiment, ends[JOINT]):
+        if joint is None or joint.about is None or not (scores := scores_of(experiment, ends[JOINT])):
             continue
-        own = json.dumps(joint.model, sort_keys=True, default=str)
-        model = model or own
+        parts = next(iter(scores.values())).parts
+        tested = {key: reference for key, (_, reference) in parts.items()}
+        own = (json.dumps(joint.model, sort_keys=True, default=str), experiment.kind, tested)
+        first = first or own
         study = _Study(experiment, joint.about.train, ends)
-        if own == model:
+        if own == first:
             found.setdefault(study.amount, study)
     return [found[amount] for amount in sorted(found)]
 

@@ -95,6 +95,23 @@ def test_one_amount_or_another_model_makes_no_line(found: Experiment) -> None:
     assert over_data([], "gain") is None
 
 
+def test_a_study_of_another_corpus_is_no_larger_amount_of_data(found: Experiment) -> None:
+    """Voices of two languages in one folder made a line over the hours of both."""
+    half, other = of_size(found, 0.5), of_size(found, 2.0)
+    french = {
+        key: dataclasses.replace(one, parts={f"fr-{name}": counts for name, counts in one.parts.items()})
+        for key, one in other.scores.items()
+    }
+    assert over_data([half, dataclasses.replace(other, scores=french)], "gain") is None
+    longer = {
+        key: dataclasses.replace(one, parts={name: (n, 2 * total) for name, (n, total) in one.parts.items()})
+        for key, one in other.scores.items()
+    }
+    assert over_data([half, dataclasses.replace(other, scores=longer)], "gain") is None
+    table, _ = over_data([half, dataclasses.replace(of_size(found, 1.0), scores=french), other], "gain")
+    assert {row[1] for row in table.rows} == {"0.5", "2"}
+
+
 def test_studies_of_one_folder_are_set_side_by_side(found: Experiment) -> None:
     def headings(experiment: Experiment) -> list[str]:
         return [part.text for part in build(experiment) if isinstance(part, Heading) and part.level == 2]
