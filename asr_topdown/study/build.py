@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asr_topdown import datadir, layers
-from asr_topdown.logs import warn_once
+from asr_topdown.logs import listed, warn_once
 from asr_topdown.runs import lora
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.parents import check_kind, check_parent, say_other_settings, settings_taken
@@ -164,13 +164,18 @@ def _parts(whole: Experiment, parts: Sequence[Path], seed: int) -> list[Subset]:
     """Sort from small to large.
 
     Raises:
-        ValueError: if one is not smaller than the whole.
+        ValueError: if one is not smaller than the whole, or has other utterances.
     """
     everything = _utterances(whole.train)
     for part in parts:
         if (count := _utterances(part)) >= everything:
             raise ValueError(
                 f"--parts {part}: {count} utterances are no part of {everything}, all in {whole.train}"
+            )
+        if part.is_dir() and (others := _ids(part) - _ids(whole.train)):
+            raise ValueError(
+                f"--parts {part}: no part of {whole.train}, which has not {len(others)} of its {count} "
+                f"utterances ({listed(sorted(others))})"
             )
     return sorted(_shares(whole, "--parts", parts, seed, everything), key=lambda part: part.utterances)
 
@@ -185,6 +190,10 @@ def _shares(
         Subset(one.name, count, share, replace(experiment, train=one).joint(seed))
         for one, count, share in zip(data, counts, shares, strict=True)
     ]
+
+
+def _ids(data: Path) -> set[str]:
+    return {*datadir.read_table(data / "text")}
 
 
 def _utterances(data: Path) -> int:

@@ -250,6 +250,12 @@ def test_parts_that_cannot_be(data: Path, store: Store) -> None:
     sweep = make_experiment(data, {"search": "depth_sweep"})
     with pytest.raises(ValueError, match=r"--parts .*/train: 40 utterances are no part of 40"):
         searches_of(sweep, store, parts=[sweep.train])
+    # A recipe's --subset unseen --sweep-parts p25: it was shown as "33.3 % of the data".
+    part, unseen = nested.prepare(data / "parts", source=datadir.read(sweep.train), percent=[25])
+    rest = dataclasses.replace(sweep, train=unseen.path)
+    first = min(part.text)
+    with pytest.raises(ValueError, match=rf"_p25: no part of .*, which has not 10 of its 10 .*\({first}, "):
+        searches_of(rest, store, parts=[part.path])
     with pytest.raises(ValueError, match="--parts is for depth_sweep"):
         searches_of(make_experiment(data, {"search": "greedy"}), store, parts=[sweep.train])
 
