@@ -11,7 +11,7 @@ from asr_topdown.files import link
 from asr_topdown.runs.store import Store, read_node
 from asr_topdown.schedule.node import Node
 from asr_topdown.schedule.protocol import Result
-from asr_topdown.schedule.searches import joint_node
+from asr_topdown.schedule.searches import SEARCHES, joint_node
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ def link_models(store: Store, tag: str, results: Sequence[Result]) -> list[Path]
         own = [one for one in results if one.seed == result.seed]
         if (joint := joint_node(own)) is not None:
             names.setdefault(f"joint_seed{result.seed}", joint)
-        if result.search != "joint":
+        if result.search in SEARCHES and result.search != "joint":
             names.setdefault(f"final_seed{result.seed}", result.final)
     joints = (_node_in(store.node_dir(node)) for name, node in names.items() if name.startswith("joint"))
     if (trained := next(joints, None)) is not None:

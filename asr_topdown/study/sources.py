@@ -9,7 +9,7 @@ from asr_topdown.runs.fine_tuning import source_of
 from asr_topdown.runs.store import Store, read_outcome
 from asr_topdown.schedule.node import Outcome
 from asr_topdown.schedule.protocol import Result
-from asr_topdown.schedule.searches import joint_node
+from asr_topdown.schedule.searches import SEARCHES, joint_node
 from asr_topdown.schedule.spec import Source
 from asr_topdown.weights import weights_hash, weights_of_epoch
 
@@ -96,7 +96,12 @@ def _outcome(store: Store, tag: str, network: str, seed: int, results: Sequence[
     if not own:
         known = ", ".join(str(known) for known in sorted({result.seed for result in results})) or "none"
         raise ValueError(f"schedule.source: results/{tag}.json has no seed {seed} (there are: {known})")
-    node_id = joint_node(own) if network == "joint" else own[0].final
+    ends = [result.final for result in own if result.search in SEARCHES]
+    if not ends and network == "final":
+        raise ValueError(
+            f"schedule.source: of seed {seed}, results/{tag}.json has controls alone: no search finished"
+        )
+    node_id = joint_node(own) if network == "joint" else ends[0]
     if node_id is None:
         raise ValueError(
             f"schedule.source: results/{tag}.json has joint trainings on subsets of the data only; name the "

@@ -24,6 +24,7 @@ from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Outcome
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.schedule.searches import joint_node, step_name
+from asr_topdown.schedule.spec import Only
 from asr_topdown.schedule.subset_scan import SubsetScanPoint
 from asr_topdown.study.build import check_first, searches_of
 from asr_topdown.study.driver import SearchError, drive, submitter
@@ -497,6 +498,17 @@ def test_the_joint_training_of_a_study_is_its_own_not_a_scans(first: str, tmp_pa
     assert links == {"joint_seed1": "own", "final_seed1": results[0].final}
     (scan,) = [result for result in results if result.search == "subset_scan"]
     assert joint_node([scan]) is None
+
+
+def test_where_a_control_ended_is_not_where_the_search_did(tmp_path: Path) -> None:
+    """Of joint training and controls, or where the search failed for a seed, `keep` was the final network."""
+    store = Store(tmp_path)
+    both = (Step("own", 0.4, True), Step("kept", 0.3, True, Only()))
+    results = [Result("joint", 1, (Step("own", 0.4, True),), "own"), Result("keep", 1, both, "kept")]
+    assert [path.name for path in link_models(store, "study", results)] == ["joint_seed1"]
+    store.save_results("study", results[1:])
+    with pytest.raises(ValueError, match=r"of seed 1, results/study\.json has controls alone"):
+        sources_of(store, "study", "final", [1])
 
 
 def test_a_study_of_subsets_alone_has_no_joint_training_for_links_and_other_studies(tmp_path: Path) -> None:
