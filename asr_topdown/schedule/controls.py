@@ -207,6 +207,8 @@ def _follow(
 ) -> Generator[Request, Answers, tuple[list[Outcome], list[Outcome]]]:
     """Follow the study's first search to its end.
 
+    What it trains on parts of the data (`Study.parts`) does not count: it never ends with one of those.
+
     Args:
         study: the study.
         beside: numbers, from 1, of the trainings that the search now requests besides the joint one -> nodes
@@ -215,16 +217,17 @@ def _follow(
     Returns:
         The outcomes of the search's trainings, and of those beside them.
     """
+    parts = {part.joint.train_set for part in study.parts}
     asked, theirs, own = {with_any_epochs(study.joint)}, [], []
     followed = study.followed()
     said = advance(followed)
     while isinstance(said, Request):
-        new = set(map(with_any_epochs, said.nodes)) - asked
+        new = {with_any_epochs(node) for node in said.nodes if node.train_set not in parts} - asked
         extra = beside(range(len(asked), len(asked) + len(new)))
         asked |= new
         outcomes = yield from train_all([*said.nodes, *extra])
         count = len(said.nodes)
-        theirs += outcomes[:count]
+        theirs += [one for one in outcomes[:count] if one.node.train_set not in parts]
         own += outcomes[count:]
         said = advance(followed, outcomes[:count])
     return theirs, own

@@ -12,7 +12,7 @@ from asr_topdown.schedule.protocol import Request, Step, advance
 from asr_topdown.schedule.results import result_from_json, result_to_json
 from asr_topdown.schedule.searches import CONTROLS, SPECS, first_nodes, step_name
 from asr_topdown.schedule.seeds import KINDS, derived_seed
-from asr_topdown.schedule.spec import Source
+from asr_topdown.schedule.spec import Source, Subset
 
 BLOCKS = (("blstm.0",), ("blstm.1",), ("blstm.2",), ("blstm.3", "softmax"))
 TOPS = [
@@ -166,6 +166,21 @@ def test_scratch_counts_a_continued_training_once():
     of_search = [node for node in asked if node.parent]
     trainings = {dataclasses.replace(node, epochs=1) for node in of_search}
     assert len(result.steps) == 1 + len(trainings) < 1 + len(of_search)
+
+
+def test_equal_compute_is_without_what_a_sweep_trains_on_parts_of_the_data():
+    """It ends with a training on all data: of those that it takes the best of, it had only so many."""
+    parts = tuple(
+        Subset(f"p{share}", share, share, joint(train_set=f"p{share}", epochs=16)) for share in (20, 40)
+    )
+    sweeps = [play(make("depth_sweep", parts=own), lambda *_: 0.5)[0] for own in ((), parts)]
+    assert len(sweeps[1]) == 3 * len(sweeps[0])
+    counts = []
+    for own in ((), parts):
+        _, result = play(make("scratch", follow="depth_sweep", parts=own), lambda *_: 0.5)
+        asked, _ = play(make("joint_long", follow="depth_sweep", parts=own), lambda *_: 0.5)
+        counts.append((len(result.steps), asked[-1].epochs))
+    assert counts == [(len(sweeps[0]), 16 * len(sweeps[0]))] * 2
 
 
 @pytest.mark.parametrize("seeds", [(1, 3, 7), (7, 1, 3), (3, 7, 1)])
