@@ -56,10 +56,12 @@ def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequenc
     """Score the seeds of one way of training, or of two, and test the difference (`score.seeds`).
 
     Raises:
-        ValueError: if there are different numbers of seeds, or as in `score_systems`.
+        ValueError: if there are different numbers of seeds, one stands twice, or as in `score_systems`.
     """
     if second and len(second) != len(first):
         raise ValueError(f"--compare needs as many seeds as there are HYP, {len(first)}; got {len(second)}")
+    for way in (first, second):
+        _refuse_repeated(way)
     reports = _reports(args, [*first, *second])
     own, others = reports[: len(first)], reports[len(first) :]
     # For each way and each unit, the reports of all seeds.
@@ -74,6 +76,19 @@ def score_seeds(args: argparse.Namespace, first: Sequence[Path], second: Sequenc
         scored.lines.extend(line for line, _ in compared)
         scored.document["comparisons"] = [values for _, values in compared]
     return scored
+
+
+def _refuse_repeated(paths: Sequence[Path]) -> None:
+    """Refuse transcripts that are given as those of two seeds among others.
+
+    One network in place of all seeds is a way of its own, with which the seeds of another may be compared.
+    """
+    known: dict[Path, list[Path]] = {}
+    for path in paths:
+        known.setdefault((path / "text" if path.is_dir() else path).resolve(), []).append(path)
+    for same in known.values() if len(known) > 1 else ():
+        if len(same) > 1:
+            raise ValueError(f"{same[0]} and {same[1]}: the same transcripts, given as those of two seeds")
 
 
 def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[ScoreReport]]:
@@ -156,7 +171,8 @@ def _compare_seeds(
     columns = _columns(first[0], args)
     found = compare_seeds(errors[1], errors[0], columns["references"], blocks=columns["blocks"])
     if found.interval is None or found.p_value is None:
-        tested = f"no interval and no p with fewer than {MIN_SEEDS} seeds"
+        few = f"fewer than {MIN_SEEDS} seeds" if found.seeds < MIN_SEEDS else "a single utterance or speaker"
+        tested = f"no interval and no p with {few}"
     else:
         low, high = (f"{100 * end:+.2f}" for end in found.interval)
         tested = f"95 % interval {low} to {high}, p = {text_report.p_value(found.p_value)}"

@@ -105,6 +105,16 @@ def test_the_seeds_of_two_ways_of_training(folder: Path, capsys: pytest.CaptureF
     assert main([*command[:4], "--units", "word"]) == 0
     assert capsys.readouterr().out == "2 seeds, first_1 …: WER 11.54 ± 5.44 %\n"
 
+    # Errors of one network, counted twice, would make the seeds agree.
+    (folder / "link").symlink_to("second_1")
+    assert main([*command[:-2], "link", "second_3"]) == 1
+    assert "second_1 and link: the same transcripts, given as those of two seeds" in capsys.readouterr().err
+    assert main([*command[:-3], *["second_1"] * 3, "--units", "word"]) == 0  # a single network
+    assert "3 seeds, second_1 …: WER 0.00 ± 0.00 %" in capsys.readouterr().out
+    (folder / "data" / "utt2spk").write_text("a1 A\na2 A\nb1 A\nb2 A\n")
+    assert main([*command, "--units", "word", "--by-speaker"]) == 0
+    assert capsys.readouterr().out.endswith("no interval and no p with a single utterance or speaker\n")
+
 
 def test_speakers_come_from_the_data_directory(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["score", "data", "joint", "--json", "score.json", "--by-speaker", "--units", "word"]) == 0
