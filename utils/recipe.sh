@@ -142,8 +142,19 @@ run_again() { # OPTION…: this run.sh as it was called, with more options
     stages_run=1
 }
 
+typed() { # OPTION DEFAULT: its value on the command line, or DEFAULT
+    local place value=$2
+    for ((place = 0; place < ${#given_options[@]}; place += 2)); do
+        if [[ ${given_options[place]} == "$1" ]]; then value=${given_options[place + 1]}; fi
+    done
+    echo "$value"
+}
+
 run_rows() { # FILE CONF OPTION…: a study for each line of FILE: configuration, name, seeds, study whose softmax is frozen
     local name row_results row_seeds row_source
+    for name in --config --results --seeds --source; do
+        [[ -z $(typed $name "") ]] || usage_error "$name $(typed $name ""): each row of the table has its own, in $1"
+    done
     while read -r name row_results row_seeds row_source; do
         run_again "${@:3}" --config "$2/$name.yaml" --results "$row_results" --seeds "$row_seeds" --source "$row_source"
     done < <(grep -v '^#' "$1")

@@ -24,7 +24,7 @@ tag=${tag:-$(basename "$config" .yaml)_$parts${subset:+_$subset}}
 # shellcheck disable=SC2119 # the options have been read
 start_recipe
 if ((table == 2)); then # A and B exchange layers, so all rows share one folder
-    run_rows conf/table2.txt "$conf" --table 0 --tag "table2_$parts"
+    run_rows conf/table2.txt "$conf" --table 0 --tag "$(typed --tag "table2_$parts${subset:+_$subset}")"
     exit
 elif ((table)); then
     usage_error "--table $table: of the paper's tables, this recipe has Table 2"

@@ -147,6 +147,27 @@ def test_table_1_is_joint_training_on_nested_parts(planned):
         assert value(call, "--exp") == "exp/section3"  # where Figures 1 and 2 find these trainings
 
 
+@pytest.mark.parametrize(
+    ("options", "exp"),
+    [
+        (["--table", "2", "--set", "train.epochs=2", "--tag", "short"], "exp/short"),
+        (["--table", "2", "--subset", "p20"], "exp/table2_p20"),
+        (["--table", "1", "--tag=short"], "exp/short"),
+    ],
+)
+def test_a_table_of_other_settings_or_less_data_is_not_put_in_place_of_the_first(options, exp, planned):
+    """`--tag` had no effect with `--table`, and with a subset the folder was that of all data."""
+    calls = planned(*options, first=4)
+    assert {value(call, "--exp") for call in calls} == {exp}
+
+
+def test_what_each_row_of_a_table_says_itself_is_refused(copy, run_recipe):
+    for option, given in (("--seeds", "1"), ("--results", "mine"), ("--config", "conf/blstm_ctc.yaml")):
+        done = run_recipe("wsj", "--table", "2", option, given)
+        assert done.returncode == 2
+        assert f"{option} {given}: each row of the table has its own, in conf/table2.txt" in done.stdout
+
+
 def test_figures_1_and_2_scan_the_classifiers(planned):
     for figure, name, parts in (("1", "subset_scan", PARTS), ("2", "epoch_scan", PARTS[-1:])):
         for call in planned("--figure", figure):

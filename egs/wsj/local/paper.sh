@@ -3,7 +3,7 @@
 # with whatever else was said.
 
 rows=(--table 0 --figure 0)
-section3=("${rows[@]}" --tag section3) # its studies share their joint trainings
+section3=("${rows[@]}" --tag "$(typed --tag section3)") # its studies share their joint trainings
 case $table:$figure in
     1:0) # joint training on nested parts of si284, and nothing more
         for part in p05 p10 p20 p40 p80; do
@@ -11,7 +11,7 @@ case $table:$figure in
                 --set schedule.search=joint
         done ;;
     2:0) # A and B exchange layers, so all rows share one folder
-        run_rows conf/table2.txt conf "${rows[@]}" --tag table2 ;;
+        run_rows conf/table2.txt conf "${rows[@]}" --tag "$(typed --tag "table2${subset:+_$subset}")" ;;
     0:1) # the classifier of each of them frozen, and extractors trained on the 20 % that is in none
         run_again "${section3[@]}" --config conf/subset_scan.yaml --subset unseen --results figure1 \
             --joint-data p05,p10,p20,p40,p80 ;;
