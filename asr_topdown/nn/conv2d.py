@@ -51,15 +51,14 @@ class Conv2dSubsampling(Stage):
         return self.linear(image.transpose(1, 2).flatten(2)), self.output_lengths(lengths)
 
     def _conv2(self, image: Tensor) -> Tensor:
-        if image.device.type != "cpu":
+        # Of ten features or fewer one column is left, for which oneDNN's kernel in bfloat16 reads memory that
+        # nobody has written (PyTorch 2.11 to 2.13).
+        sound = image.dtype == torch.bfloat16 and image.shape[3] >= 5
+        if image.device.type != "cpu" or sound:
             out: Tensor = self.conv2(image)
             return out
         weight, bias = self.conv2.weight, self.conv2.bias
         assert bias is not None
-        if image.shape[3] >= 5:
-            return _StridedConvolution.apply(image, weight.to(image.dtype), bias.to(image.dtype))
-        # Of ten features or fewer one column is left, for which oneDNN's kernel in bfloat16 reads memory that
-        # nobody has written (PyTorch 2.11 to 2.13).
         exact = torch.promote_types(image.dtype, torch.float32)
         with torch.autocast("cpu", enabled=False):
             wide = _StridedConvolution.apply(image.to(exact), weight.to(exact), bias.to(exact))
@@ -79,7 +78,8 @@ class _StridedConvolution(torch.autograd.Function):
     """A convolution of stride 2 over channels-last images, with the weight's gradient as matrix products.
 
     There is one product per tap of the filter. oneDNN's own kernel for this gradient runs at a quarter of the
-    matrix-product rate in float32, and took as long as the rest of a Transformer step's front end.
+    matrix-product rate in float32, and took as long as the rest of a Transformer step's front end. In bfloat16
+    it is as fast as the products, and 1.5 times as fast with AMX.
     """
 
     @staticmethod

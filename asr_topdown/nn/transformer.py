@@ -53,9 +53,7 @@ class TransformerLayer(Stage):
         self.input_layer = input_layer or nn.Identity()
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(2))
         self.attention = SelfAttention(d_model=d_model, num_heads=num_heads, dropout=attention_dropout)
-        self.ffn = FeedForward(
-            d_model=d_model, ffn_dim=ffn_dim, activation=nn.ReLU(inplace=True), dropout=dropout
-        )
+        self.ffn = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.ReLU(), dropout=dropout)
         self.dropout = Dropout(dropout)
         self.output_size = d_model
 

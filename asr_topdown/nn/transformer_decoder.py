@@ -27,9 +27,7 @@ class DecoderBlock(nn.Module):
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(3))
         self.attention = SelfAttention(d_model=d_model, num_heads=num_heads, dropout=attention_dropout)
         self.cross = CrossAttention(d_model=d_model, num_heads=num_heads, dropout=attention_dropout)
-        self.ffn = FeedForward(
-            d_model=d_model, ffn_dim=ffn_dim, activation=nn.ReLU(inplace=True), dropout=dropout
-        )
+        self.ffn = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.ReLU(), dropout=dropout)
         self.dropout = Dropout(dropout)
 
     def forward(self, labels: Tensor, memory: KeyValue, attn_mask: Tensor) -> Tensor:
