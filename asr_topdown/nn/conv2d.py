@@ -78,8 +78,8 @@ class _StridedConvolution(torch.autograd.Function):
     """A convolution of stride 2 over channels-last images, with the weight's gradient as matrix products.
 
     There is one product per tap of the filter. oneDNN's own kernel for this gradient runs at a quarter of the
-    matrix-product rate in float32, and took as long as the rest of a Transformer step's front end. In bfloat16
-    it is as fast as the products, and 1.5 times as fast with AMX.
+    matrix-product rate in float32, and took as long as the rest of a Transformer step's front end. In
+    bfloat16 it is as fast as the products, and 1.5 times as fast with AMX.
     """
 
     @staticmethod
