@@ -10,6 +10,7 @@ import torch
 from asr_topdown import config as configuration
 from asr_topdown import layers
 from asr_topdown.data.inputs import read_utterances
+from asr_topdown.engines import interruption
 from asr_topdown.files import write_text
 from asr_topdown.models.model import Model
 from asr_topdown.models.recognizer import Recognizer
@@ -176,16 +177,21 @@ def _finish(outcome: Outcome, experiment: Experiment, store: Store) -> Outcome:
     After a kill, running the node again completes this.
     """
     node, folder = outcome.node, store.node_dir(outcome.node)
-    if store.outcome(node) is None or outcome.decoder != decoder_of(experiment):
+    decoded = store.outcome(node) is not None and outcome.decoder == decoder_of(experiment)
+    if not decoded:
         outcome = with_dev_error(outcome, experiment, folder)
         if not experiment.owns(node):
             CheckpointPair(folder).clear()
             raise ValueError(f"{folder}: the data were changed while this was trained; it is not kept")
-        store.finish(outcome)
-    # As it was trained: a later study, which may keep less, has only come to decode the dev set again.
-    trained = configuration.load_saved(folder / "config.yaml")
-    # Only now: a kill before done.json is there must find the checkpoint that says "finished".
-    if not (trained.schedule.continues and node.epochs < trained.train.epochs):
-        CheckpointPair(folder).clear()
-    EpochWeights(folder, trained.train, trained.run).finish(outcome.best_epoch)
+    # A request to stop would release the lock, and a finished node without one is not looked at again.
+    with interruption.deferred():
+        if not decoded:
+            store.finish(outcome)
+        # As it was trained: a later study, which may keep less, has only come to decode the dev set again.
+        trained = configuration.load_saved(folder / "config.yaml")
+        # Only now: a kill before done.json is there must find the checkpoint that says "finished".
+        if not (trained.schedule.continues and node.epochs < trained.train.epochs):
+            CheckpointPair(folder).clear()
+        EpochWeights(folder, trained.train, trained.run).finish(outcome.best_epoch)
+    interruption.check()
     return outcome

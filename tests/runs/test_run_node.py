@@ -2,6 +2,8 @@
 
 import dataclasses
 import logging
+import os
+import signal
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from asr_topdown.config.run import RunConfig
 from asr_topdown.config.schedule import ScheduleConfig
 from asr_topdown.config.train import AverageConfig
 from asr_topdown.decode.model import load_trained
+from asr_topdown.engines import interruption
 from asr_topdown.runs import about
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.initialise import prepare_model
@@ -118,6 +121,23 @@ def test_a_kill_just_before_done_json_costs_no_training(
     monkeypatch.setattr(SpeechTask, "load", lambda *args: pytest.fail("trained again"))
     outcome = run_node(node, experiment, store)
     assert store.outcome(node) == outcome
+    assert not list(store.node_dir(node).glob("*.pt"))
+
+
+def test_a_request_to_end_beside_done_json_leaves_nothing_over(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, finish = Store(tmp_path), Store.finish
+    node = dataclasses.replace(experiment.joint(5), epochs=2)
+
+    def asked(self: Store, outcome: Outcome) -> None:
+        finish(self, outcome)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(Store, "finish", asked)
+    with interruption.listening(signal.SIGTERM), pytest.raises(interruption.Interrupted):
+        run_node(node, experiment, store)
+    assert store.answer(node) is not None
     assert not list(store.node_dir(node).glob("*.pt"))
 
 
