@@ -33,16 +33,16 @@ from asr_topdown.runs.journal import Command
 
 # More than these take minutes to draw and are unreadable; the page has them all.
 _MOST_PANELS, _MOST_LINES = 12, 40
-_PLOT = re.compile(r"^!\[.*\]\(([^/()]+\.png)\)$", re.MULTILINE)
+_LINKED = re.compile(r"^!?\[.*\]\(([^/()]+\.(?:png|csv))\)$", re.MULTILINE)
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>|~$#])")
 
 
 def write(experiment: Experiment, parts: Sequence[Part], folder: Path) -> None:
-    """Write report.md, its plots and its tables to `folder`; plots of an earlier report.md alone go."""
+    """Write report.md, its plots and its tables to `folder`; those of an earlier report.md alone go."""
     text = "\n".join(one for part in parts if (one := _part(experiment, part, folder)))
     page = folder / "report.md"
     with contextlib.suppress(FileNotFoundError, ValueError):  # none, or edited
-        for name in set(_PLOT.findall(read_text(page))).difference(_PLOT.findall(text)):
+        for name in set(_LINKED.findall(read_text(page))).difference(_LINKED.findall(text)):
             (folder / name).unlink(missing_ok=True)
     write_text(page, text, readers=True)
 
@@ -85,8 +85,9 @@ def _part(experiment: Experiment, part: Part, folder: Path) -> str:
         case Terms() | Examples():
             return _definitions(part)
         case Table():
-            write_text(folder / f"{part.name}.csv", part.csv(), readers=True)
-            return table(part)
+            path = folder / f"{part.name}.csv"
+            write_text(path, part.csv(), readers=True)
+            return f"{table(part)}\n[`{path.name}`]({path.name})\n"
         case Figure() | Intervals():
             return _figure(part, folder)
         case Tree():

@@ -64,6 +64,7 @@ def test_report_of_a_lone_joint_training(experiment):
     """No study, no decoding: the report says so, with the commands, and shows the curves."""
     store = Store(experiment)
     joint = next(node for node in store.nodes() if node.init_seed == 1)
+    assert (write_report(experiment).parent / "systems-study.csv").exists()
     for node in store.nodes():
         if node != joint:
             shutil.rmtree(store.node_dir(node))
@@ -77,10 +78,12 @@ def test_report_of_a_lone_joint_training(experiment):
     assert f"| `{joint.id}` | – | all layers from scratch, seed 1 | 8 | 6 | 30.00 | 30.00 | – | 1.2 |" in text
     assert [path.name for path in images(page)] == ["tree.png", "curves.png"]
     (model / "metrics.jsonl").unlink()
-    (page.parent / "mine.png").touch()
+    for mine in ("mine.png", "mine.csv"):
+        (page.parent / mine).touch()
     assert "No epoch has been finished yet." in write_report(experiment).read_text()
     # Without the earlier report's plot, which would pass for one of these trainings.
     assert sorted(path.name for path in page.parent.glob("*.png")) == ["mine.png", "tree.png"]
+    assert sorted(path.name for path in page.parent.glob("*.csv")) == ["mine.csv", "trainings.csv"]
 
 
 def test_report_in_the_middle_of_a_study(experiment):
