@@ -169,6 +169,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     from asr_topdown import datadir, files
     from asr_topdown.data import inputs
     from asr_topdown.decode.recognize import write_nbest
+    from asr_topdown.engines import interruption
     from asr_topdown.engines.alone import alone_in
     from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, counted
     from asr_topdown.text import Vocabulary
@@ -181,7 +182,9 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     texts = dict.fromkeys(silent, "") | texts
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
-    with alone_in(one.target):  # nor may another process mix its files with these
+    # Nor may another process mix its files with these. What is done is looked at no more: a request to stop
+    # waits until all is there and nothing is left over.
+    with alone_in(one.target), interruption.deferred():
         files.remove_leftovers(one.target)
         # The result is the last to be written and the first to go: if this process is killed, no old one may
         # be left beside new transcripts.
@@ -190,7 +193,8 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
         datadir.write_table(one.target / "text", texts)
         write_nbest(one.target, decoded.found, vocabulary, decode)
         files.write_json(one.target / "result.json", result)
-    shutil.rmtree(one.target / "jobs", ignore_errors=True)
+        shutil.rmtree(one.target / "jobs", ignore_errors=True)
+    interruption.check()
     known = {unit: rates[RATE_KEYS[unit]] for unit in counted(vocabulary.unit)}
     shown = ", ".join(
         f"{RATE_NAMES[unit]} {100 * rate:.2f} %" for unit, rate in known.items() if rate is not None

@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 
 from asr_topdown import files, hashes
 from asr_topdown.audio import Clip, file_of, is_command
+from asr_topdown.engines import interruption
 from asr_topdown.engines.job import Engine
 from asr_topdown.engines.lock import LOCK, held
 from asr_topdown.engines.parts import run_parts
@@ -148,9 +149,14 @@ def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
         "dropped": found.dropped,
         "remarks": found.remarks,
     }
-    if not _keep(folder, record):
-        _publish(folder, entries, record)
-    _clear(folder / store.ARKS, files.read_json(folder / content.RECORD)["arks"])
+    # Features that are there are looked at no more: a request to stop must not leave old archives beside
+    # them, nor a kill the number of this attempt, with which the commands would never be run again.
+    with interruption.deferred():
+        (folder / store.ARKS / _ATTEMPT).unlink(missing_ok=True)
+        if not _keep(folder, record):
+            _publish(folder, entries, record)
+        _clear(folder / store.ARKS, files.read_json(folder / content.RECORD)["arks"])
+    interruption.check()
     return Dumped(len(entries), record["frames"], True, found.dropped, found.remarks)
 
 
@@ -271,8 +277,7 @@ def _publish(folder: Path, entries: Sequence[Entry], record: dict[str, Any]) -> 
 
 
 def _clear(folder: Path, arks: Sequence[str]) -> None:
-    """Remove what is no longer needed: other archives, engines' jobs, the number of an attempt."""
+    """Remove what is no longer needed: other archives, engines' jobs."""
     shutil.rmtree(folder / "jobs", ignore_errors=True)
     files.remove_leftovers(folder)
     store.remove_others(folder, arks)
-    (folder / _ATTEMPT).unlink(missing_ok=True)

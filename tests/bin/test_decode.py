@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from toy_data import write_data
 
 import asr_topdown
 from asr_topdown import config as configuration
+from asr_topdown import files
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
@@ -334,6 +336,30 @@ def test_processes_decide_no_bit_and_a_damaged_set_costs_itself_alone(
     assert found[1] == found[2]
     assert len(found[1][0].splitlines()) == 12
     assert main(["decode", str(good), *arguments]) == 0
+    assert "done already" in capfd.readouterr().out
+
+
+def test_a_request_to_end_beside_the_result_leaves_nothing_over(
+    models: dict[str, Path],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    data, jobs = write_data(tmp_path / "set", 3, 1, dim=8, letters="abcd"), tmp_path / "out" / "set" / "jobs"
+    (jobs / "0123.1of1").mkdir(parents=True)  # of an engine
+    write = files.write_json
+
+    def asked(path: Path, value: object) -> None:
+        write(path, value)
+        if path.name == "result.json":
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    arguments = ["decode", str(data), "--model", str(models["ctc"]), "--out", str(tmp_path / "out")]
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", asked)
+        assert main(arguments) == 128 + signal.SIGTERM
+    assert not jobs.exists()
+    assert main(arguments) == 0
     assert "done already" in capfd.readouterr().out
 
 

@@ -18,6 +18,7 @@ import torch
 
 from asr_topdown import files
 from asr_topdown.audio import Clip, read
+from asr_topdown.engines import interruption
 from asr_topdown.engines.engine_config import EngineConfig, open_engine
 from asr_topdown.features import ark, content, store
 from asr_topdown.features import dump as dump_module
@@ -416,6 +417,46 @@ def test_a_kill_leaves_nothing_half_written(
         time.sleep(0.05)
     assert leftovers(folder) == []
     assert dump(clips, folder, fbank=FBANK).fresh
+
+
+def test_a_command_is_run_again_after_a_kill_beside_the_last_file(
+    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The number of the attempt stayed, and with it what the command gave then, for ever."""
+    sound, write = tmp_path / "sound.wav", files.write_json
+    shutil.copyfile(clips["spk-two"].source, sound)
+    piped = {"spk-two": Clip(f"cat {sound} |")}
+
+    def killed(path: Path, value: object) -> None:
+        write(path, value)
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(files, "write_json", killed)
+        with pytest.raises(KeyboardInterrupt):
+            dump(piped, tmp_path / "data", fbank=FBANK)
+    shutil.copyfile(clips["spk-seven"].source, sound)
+    assert dump(piped, tmp_path / "data", fbank=FBANK).fresh
+    samples, rate = read(Clip(str(sound)))
+    feats = front_end(samples, rate, FBANK, 0).numpy()
+    np.testing.assert_array_equal(contents(tmp_path / "data")["spk-two"], feats)
+
+
+def test_a_request_to_end_beside_the_last_file_leaves_nothing_over(
+    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dump(clips, tmp_path, fbank=FBANK)
+    write = files.write_json
+
+    def asked(path: Path, value: object) -> None:
+        write(path, value)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(files, "write_json", asked)
+    with interruption.listening(signal.SIGTERM), pytest.raises(interruption.Interrupted):
+        dump(clips, tmp_path, fbank=FBANK, deltas=1)
+    assert len(leftovers(tmp_path)) == 1
+    assert not dump(clips, tmp_path, fbank=FBANK, deltas=1).fresh
 
 
 def alive(pid: int) -> bool:
