@@ -87,6 +87,13 @@ def add_device(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
+    """Raise ValueError, naming the option, if one of `names` was given: it would be ignored."""
+    for name in names:
+        if getattr(args, name):
+            raise ValueError(f"--{name.replace('_', '-')} {why}")
+
+
 SECONDS_PER_PROCESS = 240.0
 """Of sound, for which one more process is worth starting: that costs some 2 s (torch is imported, the network
 is read), in which four layers of 320 BLSTM cells decode about half of it."""

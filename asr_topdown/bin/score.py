@@ -110,15 +110,10 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.bin import score_hub5
     from asr_topdown.bin.score_systems import score_seeds, score_systems
 
-    if args.resamples < 1:
-        raise ValueError(f"--resamples {args.resamples} must be at least 1")
-    if (args.exp is None) == (not args.hypothesis):
-        raise ValueError("give either HYP or --exp")
+    _check(args)
     if args.exp is not None:
         from asr_topdown.bin import score_experiment
 
-        if args.compare or args.report or args.json or args.nlsyms:
-            raise ValueError("--compare, --report, --json and --nlsyms need HYP, not --exp")
         score_experiment.run(args)
         return
     for out in filter(None, (args.report, args.json)):
@@ -134,3 +129,20 @@ def run(args: argparse.Namespace) -> None:
         files.write_text(args.report, "\n".join(scored.alignments))
     if args.json is not None:
         files.write_json(args.json, scored.document)
+
+
+def _check(args: argparse.Namespace) -> None:
+    """Refuse what does not fit together; an option that would be ignored is not taken for heeded."""
+    from asr_topdown.bin import score_hub5
+    from asr_topdown.bin.scored import COUNTING
+
+    if args.resamples < 1:
+        raise ValueError(f"--resamples {args.resamples} must be at least 1")
+    if (args.exp is None) == (not args.hypothesis):
+        raise ValueError("give either HYP or --exp")
+    if args.exp is None:
+        options.refuse(args, ("results",), "needs --exp, not HYP")
+    else:
+        options.refuse(args, ("compare", "report", "json", "nlsyms"), "needs HYP, not --exp")
+    if score_hub5.is_asked(args):
+        options.refuse(args, COUNTING, "has no effect on NIST's scoring with --stm and --glm")

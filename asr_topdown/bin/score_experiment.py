@@ -10,9 +10,9 @@ from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown import files
-from asr_topdown.bin import score_hub5
+from asr_topdown.bin import options, score_hub5
 from asr_topdown.bin.score_systems import score_systems
-from asr_topdown.bin.scored import Scored
+from asr_topdown.bin.scored import COUNTING, Scored
 from asr_topdown.runs.decodings import check_decodings
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
@@ -36,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
     For language models, the perplexities on the text REF.
     """
     if _holds_language_models(args.exp):
+        options.refuse(args, (*COUNTING, "stm", "glm", "hubscr"), "has no effect on language models")
         from asr_topdown.report import perplexity
 
         shown = perplexity.score_experiment(args.exp, args.reference, args.device, args.results)

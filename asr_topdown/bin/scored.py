@@ -10,6 +10,9 @@ from typing import Any
 from asr_topdown import datadir, files
 from asr_topdown.score import stm
 
+COUNTING = ("units", "utt2spk", "missing_as_empty", "nlsyms", "by_speaker")
+"""Options of how transcripts are counted, which neither NIST's rules nor perplexities know."""
+
 DIRECTION = "second - first"
 """Of all differences of error rates: negative if the second system (--compare) is better, as in reports."""
 

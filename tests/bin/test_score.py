@@ -146,6 +146,27 @@ def test_faults_are_one_line(
     assert shown.count("\n") == 1
 
 
+NIST = ["--stm", "stm", "--glm", "glm"]
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ([*NIST, "--units", "char"], "--units has no effect on NIST's scoring with --stm and --glm"),
+        ([*NIST, "--by-speaker"], "--by-speaker has no effect on NIST's scoring with --stm and --glm"),
+        ([*NIST, "--missing-as-empty"], "--missing-as-empty has no effect on NIST's scoring"),
+        (["--results", "study"], "--results needs --exp, not HYP"),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(
+    folder: Path, capsys: pytest.CaptureFixture[str], given: list[str], message: str
+) -> None:
+    assert main(["score", "data", "joint", *given]) == 1
+    shown = capsys.readouterr().err
+    assert message in shown
+    assert shown.count("\n") == 1
+
+
 def test_trn_is_not_taken_for_kaldis_text(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Its first words would be the ids: two words of these four would be counted, and none found wrong."""
     (folder / "ref.trn").write_text("hello cat (a1)\nworld dog (a2)\n")

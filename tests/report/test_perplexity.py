@@ -137,6 +137,11 @@ def test_only_the_named_studies_are_scored(
         (language / "results" / "first.json").unlink()
 
 
+def test_an_option_for_transcripts_is_refused(language: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["score", str(language / "test.txt"), "--exp", str(language), "--units", "char"]) == 1
+    assert "--units has no effect on language models" in capsys.readouterr().err
+
+
 def test_models_are_scored_on_one_thread(language: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Two threads beside other work took minutes for a text of 30,000 words, where one took seconds."""
     used: list[int] = []

@@ -77,7 +77,7 @@ def test_tags_are_left_out_as_the_decodings_say(experiment, reference, capsys):
     assert errors[0] - errors[1] == len(text.read_text().splitlines())
     capsys.readouterr()
     assert score(experiment, reference, "--nlsyms", "<NOISE>") == 1
-    assert "--nlsyms need HYP, not --exp" in capsys.readouterr().err
+    assert "--nlsyms needs HYP, not --exp" in capsys.readouterr().err
 
 
 def test_decodings_that_differ_in_their_tags_are_not_compared(experiment, reference, capsys):
