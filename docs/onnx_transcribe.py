@@ -2,6 +2,7 @@
 
 import json
 import sys
+import unicodedata
 
 import numpy as np
 import onnxruntime
@@ -21,4 +22,4 @@ kept = [label for label, before in zip(best, [0, *best], strict=False) if label 
 units = [json.loads(about["units"])[label] for label in kept]
 gap = " " if about["unit"] == "word" else ""
 text = gap.join(units).replace("<space>", " ").replace("▁", " ")
-print(" ".join(text.split()))
+print(unicodedata.normalize("NFC", " ".join(text.split())))

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -188,20 +189,35 @@ def test_the_example_needs_neither_torch_nor_us(folder, tmp_path):
     assert printed == f"{text}\n"
 
 
-def test_the_example_prints_one_space_where_the_network_finds_two(tmp_path):
-    model = trained(tmp_path, "blstm that joins and drops no frames")
+def saying(model, *units):
+    """Have `model` find these units alone, often in turn, in NOISE; return the path of their places."""
     feats = front_end(torch.from_numpy(NOISE), 8000, model.config.features.fbank, 0)
     output = model.network.ctc.output
     with torch.no_grad():
         memory, _ = model.network.encode(model.cmvn.apply(feats)[None], torch.tensor([len(feats)]))
         even = -output.weight @ memory[0].mean(0)
         output.bias.fill_(-100.0)
-        for unit in ("<blank>", "<space>", "a"):  # these alone, often in turn
+        for unit in units:
             place = model.vocabulary.units.index(unit)
             output.bias[place] = even[place]
-        path = model.network.ctc.log_probs(memory)[0].argmax(-1).tolist()
+        return model.network.ctc.log_probs(memory)[0].argmax(-1).tolist()
+
+
+def test_the_example_prints_one_space_where_the_network_finds_two(tmp_path):
+    model = trained(tmp_path, "blstm that joins and drops no frames")
+    path = saying(model, "<blank>", "<space>", "a")
     shown = {0: "_", 2: " ", 3: "a"}
     assert " _ " in "".join(shown[label] for label, _ in itertools.groupby(path))
     printed, text = example(saved(model, tmp_path), tmp_path)
     assert set(text) == {" ", "a"}
+    assert printed == f"{text}\n"
+
+
+def test_the_example_composes_a_letter_of_two_units(tmp_path):
+    model = trained(tmp_path, "blstm that joins and drops no frames")
+    letters = Vocabulary(("<blank>", "<unk>", "<space>", "e", "f", "g", "h", "\u0301"), "char")
+    model = replace(model, vocabulary=letters)
+    saying(model, "<space>", "e", "\u0301")
+    printed, text = example(saved(model, tmp_path), tmp_path)
+    assert "\u00e9" in text
     assert printed == f"{text}\n"
