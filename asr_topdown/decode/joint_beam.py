@@ -21,8 +21,6 @@ A finished utterance is frozen on the device, so that results do not depend on w
 then leaves the batch. On a GPU the host reads flags sent some labels earlier, and so hardly ever waits.
 """
 
-import math
-
 import torch
 from torch import Tensor
 
@@ -31,7 +29,7 @@ from asr_topdown.decode.ctc_prefix_score import CtcPrefixScorer
 from asr_topdown.decode.decoders import Decoder
 from asr_topdown.decode.label_search import LabelSearch
 from asr_topdown.decode.language_model import configured_language_model
-from asr_topdown.decode.result import DecodeResult, NotANumberError, check_ctc_input
+from asr_topdown.decode.result import DecodeResult, check_ctc_input, check_scores
 from asr_topdown.decode.scorer import Scorer
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.text import Vocabulary
@@ -98,8 +96,4 @@ def joint_beam(
         counts = lengths.tolist()
     if not counts:
         return []
-    results = LabelSearch(memory, lengths, counts, vocab_size, config, ctc, scorers).run()
-    for row, result in enumerate(results):
-        if math.isnan(result.best.score):
-            raise NotANumberError(row)
-    return results
+    return check_scores(LabelSearch(memory, lengths, counts, vocab_size, config, ctc, scorers).run())

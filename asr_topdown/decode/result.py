@@ -1,6 +1,7 @@
-"""Results of decoding, and the check of a CTC decoder's input."""
+"""Results of decoding, and the checks that no log-probability is NaN."""
 
 import contextlib
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -62,6 +63,18 @@ def naming(ids: Sequence[str]) -> Iterator[None]:
         yield
     except NotANumberError as error:
         raise NotANumberError(error.row, ids[error.row]) from None
+
+
+def check_scores(results: Sequence[DecodeResult]) -> list[DecodeResult]:
+    """Return a batch's results.
+
+    Raises:
+        NotANumberError: if the best score of an utterance is NaN.
+    """
+    for row, result in enumerate(results):
+        if math.isnan(result.best.score):
+            raise NotANumberError(row)
+    return list(results)
 
 
 def check_ctc_input(log_probs: Tensor, lengths: Tensor) -> list[int]:

@@ -13,7 +13,6 @@ Labels are not stored with the hypotheses: each frame keeps backpointers, from w
 hypotheses are read. Nothing is sent to the host before that.
 """
 
-import math
 from typing import Any, NamedTuple
 
 import torch
@@ -27,7 +26,7 @@ from asr_topdown.decode.result import (
     IMPOSSIBLE,
     DecodeResult,
     Hypothesis,
-    NotANumberError,
+    check_scores,
     longest_first,
 )
 from asr_topdown.decode.scorer import LabelScorer
@@ -100,11 +99,7 @@ def transducer_beam(
         NotANumberError: if an utterance's log-probabilities hold NaN.
     """
     search = _Search(head, config, lm if config.lm_weight else None)
-    ordered = longest_first(search.run, memory, lengths.tolist())
-    for row, result in enumerate(ordered):
-        if math.isnan(result.best.score):
-            raise NotANumberError(row)
-    return ordered
+    return check_scores(longest_first(search.run, memory, lengths.tolist()))
 
 
 class _Search:

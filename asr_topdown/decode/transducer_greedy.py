@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from asr_topdown.decode.host_flags import HostFlags
-from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis, NotANumberError
+from asr_topdown.decode.result import BLANK, DecodeResult, Hypothesis, check_scores
 from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.nn.predictor import PredictorState
 
@@ -90,11 +90,5 @@ def _step(head: TransducerHead, memory: Tensor, lengths: Tensor, state: State, m
 
 
 def _results(labels: Tensor, count: Tensor, score: Tensor) -> list[DecodeResult]:
-    results = []
-    for row, (ids, size, value) in enumerate(
-        zip(labels.tolist(), count.tolist(), score.tolist(), strict=True)
-    ):
-        if value != value:
-            raise NotANumberError(row)
-        results.append(DecodeResult((Hypothesis(tuple(ids[:size]), value),)))
-    return results
+    rows = zip(labels.tolist(), count.tolist(), score.tolist(), strict=True)
+    return check_scores([DecodeResult((Hypothesis(tuple(ids[:size]), value),)) for ids, size, value in rows])

@@ -81,7 +81,14 @@ class BlstmLayer(Stage):
         return hidden, _ceil_divided(lengths, self.subsample)
 
     def over_padding(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Both LSTMs over (B, T, D) frames, padding included: (B, T, 2 x `hidden_size`)."""
+        """Both LSTMs over (B, T, D) frames, padding included: (B, T, 2 x `hidden_size`).
+
+        In bfloat16, frames of an odd size, such as 83 or 123, get one more number, a zero: oneDNN reads pairs
+        of numbers, and without it runs a kernel that does not use AMX, three times as slow.
+        """
+        odd = x.shape[2] % 2 == 1 and torch.is_autocast_enabled("cpu")
+        if odd and isinstance(self.lstm_fwd, nn.LSTM):
+            x = pad(x, (0, 1))
         reverse = reversal(lengths, x.shape[1])
         ahead = _over_time(self.lstm_fwd, x)
         back = _over_time(self.lstm_bwd, reverse_time(x, reverse))
@@ -93,19 +100,14 @@ class BlstmLayer(Stage):
 
 
 def _over_time(lstm: nn.Module, x: Tensor) -> Tensor:
-    """One LSTM over (B, T, D) frames of a CPU: (B, T, H).
-
-    In bfloat16, frames of an odd size, such as 83 or 123, get one more number, a zero: oneDNN reads pairs of
-    numbers, and without it runs a kernel that does not use AMX, three times as slow.
-    """
-    odd = x.shape[2] % 2 == 1 and torch.is_autocast_enabled("cpu")
-    if not odd or not isinstance(lstm, nn.LSTM):
+    """One LSTM over (B, T, D) frames of a CPU, which may have a zero beside them: (B, T, H)."""
+    if not isinstance(lstm, nn.LSTM) or x.shape[2] == lstm.input_size:
         hidden: Tensor = lstm(x)[0]
         return hidden
     inputs, *others = weights_of(lstm)
     zeros = x.new_zeros(1, len(x), lstm.hidden_size)
     weights = [pad(inputs, (0, 1)), *others]
-    hidden, _, _ = _VF.lstm(pad(x, (0, 1)), (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
+    hidden, _, _ = _VF.lstm(x, (zeros, zeros), weights, True, 1, 0.0, lstm.training, False, True)
     return hidden
 
 

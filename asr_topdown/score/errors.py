@@ -1,7 +1,6 @@
 """Units, error counts and error rates: sums over a corpus, never means of ratios."""
 
 import math
-import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -10,15 +9,12 @@ from typing import Literal
 from rapidfuzz.distance import Levenshtein
 
 from asr_topdown.score.align import Alignment, align_all
+from asr_topdown.text import CHARACTERS, SPACE
 
 Unit = Literal["word", "char", "label"]
 
-SPACE = "<space>"
 RATE_NAMES: Mapping[Unit, str] = MappingProxyType({"word": "WER", "char": "CER", "label": "label error"})
 RATE_KEYS: Mapping[Unit, str] = MappingProxyType({"word": "wer", "char": "cer", "label": "label_error"})
-
-# A character, or a whole tag such as <unk> or <NOISE>; the same rule as in `asr_topdown.text`.
-_CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
 
 
 def words(text: str, nlsyms: Collection[str] = ()) -> list[str]:
@@ -34,7 +30,7 @@ def characters(text: str, nlsyms: Collection[str] = ()) -> list[str]:
     A tag in angle brackets without white space (<unk>, <NOISE>) is one unit. Those in `nlsyms` are then
     removed, but not the spaces around them, as ESPnet does with its non-linguistic symbols.
     """
-    units = _CHARACTERS.findall(" ".join(text.split()))
+    units = CHARACTERS.findall(" ".join(text.split()))
     return [SPACE if unit == " " else unit for unit in units if unit not in nlsyms]
 
 

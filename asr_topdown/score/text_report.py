@@ -5,10 +5,11 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from asr_topdown.score.errors import SPACE, ErrorCounts, Unit
+from asr_topdown.score.errors import ErrorCounts, Unit
 from asr_topdown.score.mapsswe import MatchedPairs
 from asr_topdown.score.report import ScoredUtterance, ScoreReport
 from asr_topdown.score.significance import RateDifference, RateInterval
+from asr_topdown.text import SPACE
 
 # Columns after which an alignment is continued below.
 _WIDTH = 100

@@ -3,6 +3,7 @@
 from asr_topdown.text.vocabulary import (
     BLANK,
     BLANK_ID,
+    CHARACTERS,
     SPACE,
     UNKNOWN,
     UNKNOWN_ID,
@@ -15,6 +16,7 @@ from asr_topdown.text.vocabulary import (
 __all__ = [
     "BLANK",
     "BLANK_ID",
+    "CHARACTERS",
     "SPACE",
     "UNKNOWN",
     "UNKNOWN_ID",

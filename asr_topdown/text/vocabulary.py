@@ -17,8 +17,8 @@ BLANK_ID, UNKNOWN_ID = 0, 1
 
 Unit = Literal["char", "word", "bpe", "unigram", "label"]
 
-# A character, or a whole non-linguistic symbol such as <NOISE>.
-_CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
+CHARACTERS = re.compile(r"<[^<>\s]+>|.", re.DOTALL)
+"""A character, or a whole tag such as <unk> or the non-linguistic symbol <NOISE>."""
 _HEADER = "# unit: "
 
 
@@ -39,7 +39,7 @@ def tokenise(text: str, unit: Literal["char", "word", "label"]) -> list[str]:
     words = text.split()
     if unit == "label" and len(words) != 1:
         raise ValueError(f"a label is one word, got {text!r}")
-    tokens = words if unit != "char" else _CHARACTERS.findall(" ".join(words))
+    tokens = words if unit != "char" else CHARACTERS.findall(" ".join(words))
     for reserved in (BLANK, SPACE) if unit == "char" else (BLANK,):
         if reserved in tokens:
             raise ValueError(f"a transcript holds {reserved}, which stands for something else: {text!r}")
