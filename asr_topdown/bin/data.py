@@ -41,6 +41,9 @@ def _check(part: DataDir) -> None:
     datadir.validate(part.path, need_text=bool(part.text), need_wav=bool(part.wavs))
 
 
+_FOLDER = "folder for the new data directories"
+
+
 def _add(
     changes: Subparsers,
     name: str,
@@ -49,13 +52,12 @@ def _add(
     make: Make,
     *,
     several: bool = False,
+    out: str = "the new data directory",
 ) -> argparse.ArgumentParser:
     parser = add_subcommand(changes, f"data {name}", help_, example)
     number = "+" if several else 1
     parser.add_argument("sources", nargs=number, type=Path, metavar="DIR", help="data directory")
-    parser.add_argument(
-        "--out", type=options.folder, required=True, metavar="DIR", help="the new data directory"
-    )
+    parser.add_argument("--out", type=options.folder, required=True, metavar="DIR", help=out)
     parser.set_defaults(make=make)
     return parser
 
@@ -141,7 +143,7 @@ def _listed(path: Path, known: Container[str], unknown: str) -> list[str]:
 def _add_split(changes: Subparsers) -> None:
     help_ = "split into directories OUT/train and so on that share no sentence or no speaker"
     example = "data/all --parts train:0.8,dev:0.1,test:0.1 --by speaker --out data"
-    parser = _add(changes, "split", help_, example, _split)
+    parser = _add(changes, "split", help_, example, _split, out=_FOLDER)
     parser.add_argument(
         "--parts", required=True, metavar="NAME:SHARE,...", help="the sets and their proportions"
     )
@@ -166,7 +168,7 @@ def _split(args: argparse.Namespace) -> list[DataDir]:
 def _add_nested(changes: Subparsers) -> None:
     help_ = "make nested subsets and the rest, with every speaker in each: OUT/DIR_p05, …, OUT/DIR_unseen"
     example = "data/train_si284 --percent 5 10 20 40 80 --out data"
-    parser = _add(changes, "nested", help_, example, _nested)
+    parser = _add(changes, "nested", help_, example, _nested, out=_FOLDER)
     parser.add_argument(
         "--percent",
         type=int,

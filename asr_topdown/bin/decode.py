@@ -56,6 +56,10 @@ def run(args: argparse.Namespace) -> None:
     """Decode what has not yet been decoded with these settings."""
     if args.model is not None and args.out is None:
         raise ValueError("--model needs --out")
+    if args.model is None:
+        options.refuse(args, ("out",), "needs --model, not --exp")
+    else:
+        options.refuse(args, ("results",), "needs --exp, not --model")
     options.processes(args, 0)
     wanted, overrides = _settings(args)
     sets = data_sets(args.data)

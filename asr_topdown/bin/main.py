@@ -247,14 +247,12 @@ def _indented(text: str) -> str:
 
 
 class _HelpFormatter(argparse.RawDescriptionHelpFormatter):
-    """Keeps the example's lines unchanged, and adds each option's default, if any."""
+    """Keeps the example's lines unchanged, and adds each option's default, if any and not in its text."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        text = action.help
-        plain = (
-            action.default is None or action.default is argparse.SUPPRESS or action.default in (False, [], ())
-        )
-        if text is None or plain or not action.option_strings or "%(default)" in text:
+        text, default = action.help, action.default
+        plain = default is None or default is False or default in (argparse.SUPPRESS, "", [], ())
+        if text is None or plain or not action.option_strings or "(default: " in text:
             return text
         return f"{text} (default: %(default)s)"
 

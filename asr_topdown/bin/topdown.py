@@ -104,6 +104,8 @@ def run(args: argparse.Namespace) -> None:
     log_to_stderr(logging.WARNING)
     check_tag(args.results)
     options.check_ddp(args)
+    if not args.dry_run:
+        options.refuse(args, ("seconds_per_epoch",), "needs --dry-run")
     config = _config(args)
     if args.source_exp and not config.schedule.source:
         raise ValueError(f"--source-exp {args.source_exp}: there is no schedule.source to look for in it")

@@ -92,6 +92,8 @@ def run(args: argparse.Namespace) -> int:
     settings = {name: getattr(args, name) for name in ("beam", "nbest", "precision", "channel", "longest")}
     with options.as_options():
         check_settings(**settings)
+    if args.format != "json":
+        options.refuse(args, ("nbest",), "needs --format json")
     log_to_stderr()
     sounds = names.expand(args.audio, sys.stdin if "-" in args.audio else ())
     write, suffix = FORMATS[args.format]

@@ -25,11 +25,16 @@ COMMAND = [sys.executable, "-m", "asr_topdown.bin.main"]
 def command(monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
     """`command(run)` runs `asr-topdown doctor --word W` with `run` in doctor's place."""
 
-    def call(run: Callable[[argparse.Namespace], int | None], *arguments: str) -> int:
+    def call(
+        run: Callable[[argparse.Namespace], int | None],
+        *arguments: str,
+        default: object = "none",
+        said: str = "a word",
+    ) -> int:
         fake = SimpleNamespace(
             HELP="a stand-in",
             EXAMPLE="asr-topdown doctor --word x",
-            add_arguments=lambda parser: parser.add_argument("--word", default="none", help="a word"),
+            add_arguments=lambda parser: parser.add_argument("--word", default=default, help=said),
             run=run,
         )
         monkeypatch.setitem(sys.modules, "asr_topdown.bin.doctor", fake)
@@ -142,10 +147,19 @@ def test_arguments_reach_the_command_and_its_code_comes_back(command):
     assert seen == ["hello"]
 
 
-def test_help_shows_defaults(command, capsys):
+@pytest.mark.parametrize(
+    ("default", "said", "shown"),
+    [
+        ("none", "a word", "a word (default: none)"),
+        (0, "a number", "a number (default: 0)"),
+        ("", "a model", "a model"),
+        (["*"], "layers (default: all)", "layers (default: all)"),
+    ],
+)
+def test_help_shows_defaults_once(command, capsys, default, said, shown):
     with pytest.raises(SystemExit):
-        command(lambda args: 0, "--help")
-    assert "a word (default: none)" in " ".join(capsys.readouterr().out.split())
+        command(lambda args: 0, "--help", default=default, said=said)
+    assert f"--word WORD {shown} example:" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize(
@@ -307,6 +321,23 @@ def test_a_folder_to_write_to_whose_name_is_not_utf_8_is_refused_before_any_work
     with pytest.raises(SystemExit):
         main.main([*words.split(), os.fsdecode(b"data/caf\xe9")])
     assert capsys.readouterr().err.endswith(": the name of the folder data/caf\\udce9 is not UTF-8\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("decode data --exp exp --out decoded", "--out needs --model, not --exp"),
+        ("decode data --model m --out o --results A", "--results needs --exp, not --model"),
+        ("transcribe m a.wav --nbest 5", "--nbest needs --format json"),
+        (
+            "topdown --config c.yaml --train a --dev b --tokens t --exp e --seconds-per-epoch 9",
+            "--seconds-per-epoch needs --dry-run",
+        ),
+    ],
+)
+def test_an_option_that_would_be_ignored_is_refused(words, message, capsys):
+    assert main.main(words.split()) == 1
+    assert capsys.readouterr().err.endswith(f": error: {message}\n")
 
 
 def test_streams_that_are_closed_are_no_error_and_no_files(tmp_path):
