@@ -75,7 +75,9 @@ def _difference(experiment: Experiment, one: Comparison) -> str:
     size = f"{signed(one.difference)} {experiment.kind.difference}".rstrip()
     seeds = f"better in {one.better} of {count(one.seeds, 'seed')}"
     if one.interval is None:
-        return f"{size}, {seeds}, of which fewer than {MIN_SEEDS} allow no test"
+        too_few = one.seeds < MIN_SEEDS
+        why = f"of which fewer than {MIN_SEEDS} allow no test" if too_few else "on a set too small for a test"
+        return f"{size}, {seeds}, {why}"
     how = f"{kind}, beyond chance" if one.beyond_chance else "no difference beyond chance"
     low, high = map(signed, one.interval)
     return f"{how} ({size}, 95 % interval {low} to {high}, {p_values(one)}, {seeds})"

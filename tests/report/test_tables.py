@@ -10,12 +10,14 @@ from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import compare, correct, distinct
 from asr_topdown.report.document import Text
 from asr_topdown.report.markdown import table as markdown
+from asr_topdown.report.overview import verdict
 from asr_topdown.report.page import build, write_report
 from asr_topdown.report.records import CHARACTERS, LABELS, Score
 from asr_topdown.report.systems import JOINT, SCRATCH, TOP_DOWN, errors_so_far, systems
 from asr_topdown.report.table import Table
 from asr_topdown.report.tables import (
     calibration_table,
+    compare_systems,
     difference_cell,
     main_row,
     scores_of,
@@ -242,6 +244,14 @@ def test_numbers_are_rounded_and_small_p_values_bounded():
     assert mean_sd([1.0, 2.0, 3.0]) == "2.00 ± 1.00"
     assert p_text(0.0123) == "p = 0.012"
     assert p_text(0.0002) == "p < 0.001"
+
+
+def test_a_set_too_small_for_a_test_is_not_blamed_on_the_seeds(experiment):
+    found, rows = study(experiment)
+    one = compare_systems(found, rows)[JOINT][TOP_DOWN]
+    three = dataclasses.replace(one, seeds=3, better=3)
+    said = verdict(found, rows, {JOINT: {TOP_DOWN: three}})
+    assert "−6.00 points, better in 3 of 3 seeds, on a set too small for a test." in said
 
 
 def test_a_table_is_markdown_and_csv():
