@@ -63,9 +63,10 @@ def run(args: argparse.Namespace) -> None:
     options.processes(args, 0)
     wanted, overrides = _settings(args)
     sets = data_sets(args.data)
+    faults: dict[str, str] = {}
     everything = [
         Decoding(folder, data, out / data.name, wanted, overrides, args.device)
-        for folder, out in _models(args)
+        for folder, out in _whole(list(_models(args)), faults)
         for data in sets
     ]
     for one in everything:
@@ -78,7 +79,6 @@ def run(args: argparse.Namespace) -> None:
             print(f"{one.target}: done already")
         else:
             todo.append(one)
-    faults: dict[str, str] = {}
     with (
         options.engine_elsewhere(args) as engine,
         contextlib.closing(_decoded(todo, args, engine, faults)) as results,
@@ -155,6 +155,28 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
         )
     for node in sorted(nodes):
         yield store.node_dir(node), args.exp / "decode" / node
+
+
+def _whole(models: list[tuple[Path, Path]], faults: dict[str, str]) -> list[tuple[Path, Path]]:
+    """Return those of `_models` whose folder is complete; add what the others lack to `faults`.
+
+    Raises:
+        ValueError: naming what is missing, if none is.
+    """
+    from asr_topdown.decode.model import content_hash
+    from asr_topdown.files import explain
+
+    found = []
+    for folder, out in models:
+        try:
+            content_hash(folder)
+        except (ValueError, OSError) as error:
+            faults[str(out)] = explain(error)
+        else:
+            found.append((folder, out))
+    if not found:
+        raise ValueError("\n".join(faults.values()))
+    return found
 
 
 def _calibration(

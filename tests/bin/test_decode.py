@@ -456,6 +456,29 @@ def test_an_experiment_is_decoded_whole_or_study_by_study(
     assert "C.json" in capsys.readouterr().err
 
 
+def test_a_network_without_its_weights_costs_itself_alone(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of an experiment of which somebody removed a part, nothing at all was decoded."""
+    store = Store(tmp_path / "exp")
+    nodes = store.root / "nodes"
+    for node in ("a" * 16, "b" * 16):
+        shutil.copytree(models["ctc"], nodes / node)
+    steps = tuple(Step(node, 0.5, accepted=True) for node in ("a" * 16, "b" * 16, "c" * 16))
+    store.save_results("A", [Result(search="greedy", seed=1, steps=steps, final="b" * 16)])
+    weights = next((nodes / ("a" * 16)).glob("*.safetensors"))
+    weights.unlink()
+    command = ["decode", str(data), "--exp", str(store.root)]
+    assert main(command) == 1
+    said = capsys.readouterr().err
+    assert f"{store.root / 'decode' / ('a' * 16)}: {weights}: missing\n" in said
+    assert f"{nodes / ('c' * 16)}: not a finished model (no done.json)" in said
+    assert [path.name for path in (store.root / "decode").iterdir()] == ["b" * 16]
+    next((nodes / ("b" * 16)).glob("*.safetensors")).unlink()
+    assert main(command) == 1
+    assert len(capsys.readouterr().err.splitlines()) == 3
+
+
 def test_what_has_no_sound_is_all_deletions(
     models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
