@@ -17,7 +17,7 @@
 stages_run=0
 
 stage() {
-    local number=$1 name=$2 word list=none record saved status=0 start=$SECONDS
+    local number=$1 name=$2 word list=none record saved known status=0 start=$SECONDS
     local inputs=() outputs=() command=()
     shift 2
     for word in "$@"; do
@@ -42,9 +42,13 @@ stage() {
     fi
     mkdir -p "$log"
     record=$log/${number}_$name
-    if ((${#outputs[@]})); then take_turn "$log/lock" "$number · $name"; fi
+    if ((${#outputs[@]})); then
+        take_turn "$log/lock" "$number · $name"
+        # Before the command: what is changed while it runs may have been read as it was.
+        known=$(checksum "$(as_typed "${command[@]}")" "${inputs[@]}")
+    fi
     if ((${#outputs[@]})) && [[ -z $(first_missing "${outputs[@]}") ]] &&
-        [[ "$(cat "$record.done" 2>&1)" == "$(checksum "$(as_typed "${command[@]}")" "${inputs[@]}")" ]]; then
+        [[ "$(cat "$record.done" 2>&1)" == "$known" ]]; then
         echo "== stage $number · $name: up to date (to do it again: rm $(from_caller "$record.done"))"
         end_turn
         return
@@ -60,7 +64,7 @@ stage() {
     fi
     if ((status)); then stage_failed "$number" "$name" "$saved" "$status"; fi
     if ((${#outputs[@]})); then
-        { checksum "$(as_typed "${command[@]}")" "${inputs[@]}" >"$record.done"; } 2>/dev/null ||
+        { echo "$known" >"$record.done"; } 2>/dev/null ||
             echo "== $(from_caller "$record.done") cannot be written: this stage will be done again" >&2
     fi
     end_turn
@@ -158,7 +162,7 @@ checksum() { # COMMAND FILE…: of everything a stage depends on, except the pac
         echo "$1"
         for file in "${@:2}"; do
             if [[ -d $file ]]; then
-                ls -lLR "$file" # reading all audio would take too long
+                ls -lLR --full-time "$file" # reading all audio would take too long
             else
                 cksum "$file"
             fi

@@ -133,6 +133,32 @@ def test_the_data_are_prepared_again_when_the_recipes_own_script_is_edited(stand
             assert ends in done.stdout
 
 
+def test_the_data_are_prepared_again_when_they_change_while_they_are_prepared(stand_in, run_recipe, tmp_path):
+    """The record was of what was there in the end, which nobody had read."""
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    (sounds / "1.txt").write_text("one")
+    script = stand_in / "bin" / "asr-topdown"
+    script.write_text(STAND_IN.replace("prepare) mkdir", f"prepare) echo two words > {sounds}/1.txt; mkdir"))
+    for expected in (["prepare", "validate"], ["prepare", "validate"]):
+        assert run_recipe("prompts", "--prompts", str(sounds), "--stop-stage", "0").returncode == 0
+        assert calls(stand_in, "prompts") == expected
+        script.write_text(STAND_IN)
+    assert run_recipe("prompts", "--prompts", str(sounds), "--stop-stage", "0").returncode == 0
+    assert calls(stand_in, "prompts") == ["validate"]
+
+
+def test_a_transcript_of_equal_length_within_the_same_minute_is_a_change(stand_in, run_recipe, tmp_path):
+    sounds = tmp_path / "sounds"
+    sounds.mkdir()
+    for said, seconds in (("one", 1_700_000_001), ("two", 1_700_000_002)):
+        (sounds / "1.txt").write_text(said)
+        os.utime(sounds / "1.txt", (seconds, seconds))
+        for expected in (["prepare", "validate"], ["validate"]):
+            assert run_recipe("prompts", "--prompts", str(sounds), "--stop-stage", "0").returncode == 0
+            assert calls(stand_in, "prompts") == expected
+
+
 def test_two_scripts_at_once_prepare_the_data_but_once(stand_in, run_recipe):
     (stand_in / "bin" / "asr-topdown").write_text(
         STAND_IN.replace("prepare) mkdir", "prepare) sleep 2; mkdir")
