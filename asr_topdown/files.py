@@ -22,10 +22,14 @@ NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
 
 @contextlib.contextmanager
-def written_aside(path: Path | str) -> Iterator[Path]:
+def written_aside(path: Path | str, *, mode: int = 0o666) -> Iterator[Path]:
     """Yield a temporary path next to `path`; on success fsync it and rename it into place.
 
     Whatever happens (a kill, a full disk), `path` holds either its old or its complete new content.
+
+    Args:
+        path: the file.
+        mode: its permissions, of which the umask takes away some.
 
     Raises:
         OSError: naming `path`, if the disk is full or the folder is not writable.
@@ -41,7 +45,7 @@ def written_aside(path: Path | str) -> Iterator[Path]:
         with open(aside, "rb") as written:
             os.fsync(written.fileno())
         # mkstemp makes files private; what is published gets the permissions of any new file.
-        aside.chmod(0o666 & ~umask())
+        aside.chmod(mode & ~umask())
         os.replace(aside, path)
         _fsync_folder(path.parent)
     except Exception as error:
@@ -177,13 +181,14 @@ def link(target: Path | str, path: Path | str) -> None:
             new.unlink(missing_ok=True)
 
 
-def write_text(path: Path | str, text: str, *, readers: bool = False) -> None:
+def write_text(path: Path | str, text: str, *, readers: bool = False, mode: int = 0o666) -> None:
     """Write `text` (UTF-8) to `path` atomically.
 
     Args:
         path: the file.
         text: its content. The name of a file or folder that is not UTF-8 cannot be part of it.
         readers: whether people read it, for whom such a name is written as by `printable`.
+        mode: its permissions, as for `written_aside`.
 
     Raises:
         ValueError: naming the line and the name that is not UTF-8.
@@ -195,7 +200,7 @@ def write_text(path: Path | str, text: str, *, readers: bool = False) -> None:
         begin = max(text.rfind(blank, 0, error.start) for blank in " \t\n") + 1
         name, line = printable(text[begin:].split(maxsplit=1)[0]), text.count("\n", 0, begin) + 1
         raise ValueError(f"{path}:{line}: cannot hold a name that is not UTF-8 ({name}): rename it") from None
-    with written_aside(path) as aside:
+    with written_aside(path, mode=mode) as aside:
         aside.write_bytes(content)
 
 

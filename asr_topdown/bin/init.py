@@ -57,9 +57,8 @@ def run(args: argparse.Namespace) -> None:
         raise FileExistsError(f"{args.folder}: there, and not empty")
     # run.sh comes last: without it, the folder is unfinished.
     for path in sorted(wanted, key=lambda one: one == Path(run_sh.name)):
-        files.write_text(args.folder / path, wanted[path])
-        if wanted[path].startswith("#!"):
-            (args.folder / path).chmod(0o777 & ~files.umask())
+        mode = 0o777 if wanted[path].startswith("#!") else 0o666
+        files.write_text(args.folder / path, wanted[path], mode=mode)
     options = " --source TABLE" if args.recipe == OWN else ""
     # A shell looks for `run.sh` on the PATH only.
     pasted = files.command(run_sh if "/" in str(run_sh) else f"./{run_sh}")

@@ -63,12 +63,12 @@ def test_after_a_full_disk_the_same_command_goes_on(tmp_path, capsys, monkeypatc
     folder, left = tmp_path / "mine", 7
     write = files.write_text
 
-    def fills_up(path, text):
+    def fills_up(path, text, **settings):
         nonlocal left
         left -= 1
         if left < 0:
             raise OSError(errno.ENOSPC, f"cannot write {path}: No space left on device")
-        write(path, text)
+        write(path, text, **settings)
 
     monkeypatch.setattr(files, "write_text", fills_up)
     assert main(["init", str(folder)]) == 1
@@ -86,3 +86,17 @@ def test_after_a_full_disk_the_same_command_goes_on(tmp_path, capsys, monkeypatc
     capsys.readouterr()
     assert main(["init", str(folder)]) == 1
     assert f"{folder}: there, and not empty" in capsys.readouterr().err
+
+
+def test_stopped_beside_run_sh_it_leaves_a_recipe_that_runs(tmp_path, monkeypatch):
+    """It was there but could not be run, and the same command refused a folder that is not empty."""
+    replace = os.replace
+
+    def stopped(new, path):
+        replace(new, path)
+        if path.name == "run.sh":
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(os, "replace", stopped)
+    assert main(["init", str(tmp_path / "mine")]) == 130
+    assert os.access(tmp_path / "mine" / "run.sh", os.X_OK)
