@@ -30,14 +30,15 @@ def is_asked(args: argparse.Namespace) -> bool:
 def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
     """Write the word errors of decodings to hub5.json in their folders, for the report.
 
-    It holds hashes of the files that were compared: the report shows no errors of earlier transcripts.
+    It holds hashes of the files that were compared: the report shows no errors of earlier transcripts. They
+    are made before the files are read: what replaces them meanwhile has not been compared.
     """
-    references, rules = stm.read(args.stm), GlmRules.read(args.glm)
     compared = {"stm": file_hash(args.stm), "glm": file_hash(args.glm)}
+    references, rules = stm.read(args.stm), GlmRules.read(args.glm)
     for folder in folders:
+        hashes = {**compared, "text": file_hash(folder / "text")}
         said = ctm.from_transcripts(transcripts_of(folder))
         one = score(references, ctm.without_noise(said), rules)
-        hashes = {**compared, "text": file_hash(folder / "text")}
         files.write_json(
             folder / "hub5.json", {**hashes, "reference": str(args.stm), "scores": one.to_json()}
         )

@@ -9,6 +9,7 @@ import pytest
 from asr_topdown.bin import score_hub5
 from asr_topdown.bin.main import main
 from asr_topdown.corpora.fake import swbd as fake
+from asr_topdown.hashes import file_hash
 from asr_topdown.score import nist
 
 
@@ -80,6 +81,21 @@ def test_hubscr_counts_the_same(folder, capsys):
     last = capsys.readouterr().out.splitlines()[-1]
     assert last.startswith("hubscr.pl: ")
     assert last.endswith("%: the same")
+
+
+def test_what_is_decoded_again_while_it_is_scored_has_no_errors_yet(folder, monkeypatch):
+    """The errors of the earlier transcripts were kept as those of the new ones, for the report."""
+    args = argparse.Namespace(stm=folder / "data/eval2000/stm", glm=folder / "data/eval2000/glm")
+    text, score = folder / "good" / "text", score_hub5.score
+    before = file_hash(text)
+
+    def replaced(*compared):
+        text.write_bytes((folder / "bad" / "text").read_bytes())
+        return score(*compared)
+
+    monkeypatch.setattr(score_hub5, "score", replaced)
+    score_hub5.keep(args, [folder / "good"])
+    assert json.loads((folder / "good" / "hub5.json").read_text())["text"] == before != file_hash(text)
 
 
 def test_the_parts_are_kept_beside_a_decoding_for_the_report(folder):
