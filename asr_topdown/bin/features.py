@@ -158,6 +158,7 @@ def _warn(folder: Path, what: str, lines: Sequence[str]) -> None:
 
 def _write_cmvn(folder: Path) -> None:
     from asr_topdown import datadir, files
+    from asr_topdown.engines.lock import LOCK, held
     from asr_topdown.features import store
     from asr_topdown.features.cmvn import Cmvn
     from asr_topdown.progress import progress
@@ -166,8 +167,9 @@ def _write_cmvn(folder: Path) -> None:
     if target.is_file():  # `dump` removes it when it writes other features
         print(f"{target}: up to date")
         return
-    files.remove_leftovers(folder)
-    entries = datadir.read(folder).feats.values()
-    cmvn = Cmvn.of(store.load(entry, folder) for entry in progress(entries, f"cmvn {folder}", unit="utt"))
-    cmvn.save(target)
+    with held(folder / LOCK, f"features {folder}"):  # nor may other features be written meanwhile
+        files.remove_leftovers(folder)
+        entries = datadir.read(folder).feats.values()
+        cmvn = Cmvn.of(store.load(entry, folder) for entry in progress(entries, f"cmvn {folder}", unit="utt"))
+        cmvn.save(target)
     print(f"{target}: mean and variance of {cmvn.frames:.0f} frames of {cmvn.dim} numbers")

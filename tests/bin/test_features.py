@@ -2,7 +2,8 @@ import dataclasses
 import errno
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,8 @@ from asr_topdown import datadir, files
 from asr_topdown.bin.main import main
 from asr_topdown.features import store
 from asr_topdown.features.cmvn import Cmvn
-from asr_topdown.features.dump import Dumped
+from asr_topdown.features.dump import Dumped, dump
+from asr_topdown.features.fbank_options import FbankOptions
 
 SOUNDS = {"train": ("one", "two", "three"), "dev": ("four",)}
 
@@ -53,6 +55,29 @@ def test_the_first_directory_gets_the_statistics(data: Path, capsys: pytest.Capt
     assert (normalised.var(0, correction=0) - 1).abs().max() < 1e-4
     assert not (data / "dev" / "cmvn.ark").exists()
     assert "features of 3 utterances" in capsys.readouterr().out
+
+
+def test_features_that_are_replaced_meanwhile_keep_no_statistics_of_the_earlier_ones(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another process wrote features of 20 numbers, and then found the statistics of 40 up to date."""
+    wanted, of = FbankOptions(sample_rate=8000, num_mels=20), Cmvn.of
+
+    def other() -> None:
+        dump(datadir.read(data / "train").clips(), data / "train", fbank=wanted)
+
+    with ThreadPoolExecutor() as threads:
+
+        def interrupted(matrices: Iterable[np.ndarray]) -> Cmvn:
+            found = of(matrices)
+            wait([threads.submit(other)], timeout=2)
+            return found
+
+        monkeypatch.setattr(Cmvn, "of", interrupted)
+        assert run(data) == 0
+    train = datadir.read(data / "train")
+    assert {store.load(entry, train.path).shape[1] for entry in train.feats.values()} == {20}
+    assert not (data / "train" / "cmvn.ark").exists()
 
 
 @pytest.mark.parametrize(("rate", "shift"), [(8000, 80), (11025, 110), (22050, 220)])
