@@ -47,9 +47,16 @@ def collect(root: Path | str, set_name: str = "test") -> Experiment:
         trainings=trainings,
         studies=studies,
         scores=found.scores,
-        references=found.references,
         notes=tuple(
-            dict.fromkeys([*notes, *_other_dev_errors(trainings, studies), *settings.notes, *found.notes])
+            dict.fromkeys(
+                [
+                    *notes,
+                    *_other_dev_errors(trainings, studies),
+                    *_other_transcripts(studies, found.scores, set_name),
+                    *settings.notes,
+                    *found.notes,
+                ]
+            )
         ),
         commands=journal.recorded(store.root),
     )
@@ -167,5 +174,23 @@ def _other_dev_errors(trainings: Mapping[str, Training], studies: Mapping[str, l
                 f"The dev errors of the study `{tag}` are not all those by which it chose: dev sets of its "
                 "networks were decoded again, with other settings (`decode:`). Its own `asr-topdown topdown` "
                 "command, run again, decodes them as before."
+            )
+    return notes
+
+
+def _other_transcripts(
+    studies: Mapping[str, list[Result]], scores: Mapping[str, Score], set_name: str
+) -> list[str]:
+    """Notes on studies whose networks were scored with different transcripts: not all are compared."""
+    notes = []
+    for tag, results in studies.items():
+        nodes = dict.fromkeys(step.node for one in results for step in one.steps)
+        known = {node: scores[node].transcripts for node in nodes if node in scores}
+        first, *others = [node for node, said in known.items() if said] or [""]
+        odd = [node for node in others if known[node] is not known[first] and known[node] != known[first]]
+        if odd:
+            notes.append(
+                f"The networks {first} and {odd[0]} of the study `{tag}` were scored with different "
+                f"transcripts of {set_name}: decode both with the same data."
             )
     return notes

@@ -48,21 +48,18 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
     scratch was chosen from a set that includes the joint one.
 
     Returns:
-        None if no seed has both scores with their parts.
+        None if no seed has both scores, with parts that are equal. Seeds with other parts (another cut of a
+        text, other transcripts) are left out.
     """
     both = [seed for seed in system if seed in baseline and system[seed].parts and baseline[seed].parts]
-    if not both:
+    pairs = [seed for seed in both if system[seed].references == baseline[seed].references]
+    if not pairs:
         return None
-    parts = system[both[0]].parts
-    seeds = [
-        seed for seed in both if parts.keys() == system[seed].parts.keys() == baseline[seed].parts.keys()
-    ]
-    if not seeds:
-        return None
-    references = [reference for _, reference in parts.values()]
+    parts, references = system[pairs[0]].parts, system[pairs[0]].references
+    seeds = [seed for seed in pairs if system[seed].references == references]
     first = [[system[seed].parts[key][0] for key in parts] for seed in seeds]
     second = [[baseline[seed].parts[key][0] for key in parts] for seed in seeds]
-    found = compare_seeds(first, second, references, measure=kind.shown_all)
+    found = compare_seeds(first, second, list(references.values()), measure=kind.shown_all)
     better = sum(sum(mine) < sum(theirs) for mine, theirs in zip(first, second, strict=True))
     tested = frozenset(_hash(parts, errors) for errors in (first, second))
     return Comparison(

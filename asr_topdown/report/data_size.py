@@ -71,8 +71,7 @@ def _by_amount(studies: Sequence[Experiment]) -> list[_Study]:
         joint = next((experiment.trainings.get(node) for node in nodes), None)
         if joint is None or joint.about is None or not (scores := scores_of(experiment, ends[JOINT])):
             continue
-        parts = next(iter(scores.values())).parts
-        tested = {key: reference for key, (_, reference) in parts.items()}
+        tested = next(iter(scores.values())).references
         own = (json.dumps(joint.model, sort_keys=True, default=str), experiment.kind, tested)
         first = first or own
         study = _Study(experiment, joint.about.train, ends)

@@ -28,8 +28,8 @@ def examples(experiment: Experiment, rows: Sequence[System]) -> tuple[int, Examp
         return None
     found = _texts(experiment, shown, seeds[0])
     last = [*found.values()][-1]
-    chosen = _chosen(experiment.references, last)
-    return (seeds[0], Examples([_example(experiment, found, key) for key in chosen])) if chosen else None
+    examples = [_example(last.transcripts[key], found, key) for key in _chosen(last)]
+    return (seeds[0], Examples(examples)) if examples else None
 
 
 def _texts(experiment: Experiment, rows: Sequence[System], seed: int) -> dict[str, Score]:
@@ -39,16 +39,15 @@ def _texts(experiment: Experiment, rows: Sequence[System], seed: int) -> dict[st
     return known if len(known) == len(rows) else {}
 
 
-def _chosen(references: Mapping[str, str], score: Score) -> list[str]:
-    short = [key for key in score.texts if len(references.get(key, "").split()) <= _MOST_WORDS]
+def _chosen(score: Score) -> list[str]:
+    short = [key for key, said in score.transcripts.items() if len(said.split()) <= _MOST_WORDS]
     errors = {key: score.parts[key][0] for key in short if key in score.parts}
     wrong = sorted((key for key in errors if errors[key]), key=lambda key: (errors[key], key))
     places = [round(place * (len(wrong) - 1)) for place in _PLACES] if wrong else []
     return list(dict.fromkeys(wrong[place] for place in places))
 
 
-def _example(experiment: Experiment, found: Mapping[str, Score], key: str) -> Example:
-    said = experiment.references[key]
+def _example(said: str, found: Mapping[str, Score], key: str) -> Example:
     lines = [("said", [(word, True) for word in said.split()])]
     lines += [(name, _marked(said, score.texts[key])) for name, score in found.items()]
     return Example(key, lines)

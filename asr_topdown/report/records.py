@@ -122,6 +122,8 @@ class Score:
         seconds: time that it took.
         audio_seconds: duration of the set; 0 for a text.
         texts: utterance -> what was recognised; empty for a text.
+        transcripts: utterance -> what was said, the reference; likewise. The studies in one folder may be on
+            several corpora, whose utterances may have the same names.
         calibration: of the CTC output (`score.calibration.Calibration`), if recorded.
     """
 
@@ -131,7 +133,13 @@ class Score:
     seconds: float
     audio_seconds: float = 0.0
     texts: Mapping[str, str] = field(default_factory=dict)
+    transcripts: Mapping[str, str] = field(default_factory=dict)
     calibration: Mapping[str, float] = field(default_factory=dict)
+
+    @property
+    def references(self) -> dict[str, float]:
+        """The reference units of each part: scores are comparable if these are equal."""
+        return {key: reference for key, (_, reference) in self.parts.items()}
 
 
 @dataclass(frozen=True)
@@ -144,7 +152,6 @@ class Experiment:
         trainings: node id -> training.
         studies: results tag -> what its searches did.
         scores: node id -> its errors on `set_name`.
-        references: utterance -> its transcript.
         notes: what is missing, and what to run for it; one sentence each.
         commands: that produced it.
     """
@@ -154,7 +161,6 @@ class Experiment:
     trainings: Mapping[str, Training]
     studies: Mapping[str, list[Result]]
     scores: Mapping[str, Score]
-    references: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
 

@@ -23,13 +23,10 @@ class Scores:
 
     Attributes:
         scores: node id -> its errors.
-        references: utterance -> its transcript, for all sets of this name (the studies in one folder may be
-            on several corpora); empty for a text.
         notes: what cannot be compared, and why.
     """
 
     scores: Mapping[str, Score]
-    references: Mapping[str, str]
     notes: tuple[str, ...]
 
 
@@ -45,7 +42,6 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
         ValueError: one line naming a file that is damaged.
     """
     found: dict[str, Score] = {}
-    references: dict[str, str] = {}
     notes = []
     decoded = []
     for node, kind in kinds.items():
@@ -58,14 +54,13 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
         elif _is_silent(folder):
             note = f"All transcripts of {set_name} are empty: there is no error rate."
         else:
-            said, score, note = _decoding(folder, root, kind)
+            score, note = _decoding(folder, root, kind)
             hub5, stale = _hub5(folder)
             found[node] = replace(score, others={**score.others, **hub5})
-            references.update(said)
             decoded.append(folder)
         notes += [one for one in (note, stale) if one]
     notes += _differences(decoded, root)
-    return Scores(found, references, tuple(notes))
+    return Scores(found, tuple(notes))
 
 
 def _is_silent(folder: Path) -> bool:
@@ -85,8 +80,8 @@ def _differences(folders: Sequence[Path], root: Path) -> list[str]:
     return [note for data, own in of_sets.items() for note in differences(own, data)]
 
 
-def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], Score, str]:
-    """The reference, the scored transcripts in `folder`, and a note if they cannot be compared."""
+def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Score, str]:
+    """The scored transcripts in `folder`, and a note if they cannot be compared."""
     path = folder / "result.json"
     recorded = read_json(path)
     units = counted("label" if kind is LABELS else "")
@@ -102,7 +97,7 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
     if reference is None:
         others = {name: 100 * rate for name, rate in rates.items() if name != kind.error}
         note = f"The reference {recorded['reference']} no longer exists: its error rates are not compared."
-        return {}, Score(rates[kind.error], {}, others, seconds, audio_seconds), note
+        return Score(rates[kind.error], {}, others, seconds, audio_seconds), note
     texts, truth = datadir.read_transcripts(folder / "text"), _table(reference)
     if texts.keys() != truth.keys():
         odd = min(texts.keys() ^ truth.keys())
@@ -120,9 +115,10 @@ def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Mapping[str, str], 
         seconds=seconds,
         audio_seconds=audio_seconds,
         texts=texts,
+        transcripts=truth,
         calibration=calibration,
     )
-    return truth, score, ""
+    return score, ""
 
 
 def _shown(unit: Unit) -> str:

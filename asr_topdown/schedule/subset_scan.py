@@ -1,7 +1,6 @@
-"""Table 1 and Figure 1 of the paper: the classifier of each subset's joint training, and new extractors for
-it.
+"""Table 1 and Figure 1 of the paper: the classifier of each subset's joint training, and new extractors.
 
-    See `epoch_scan` for the terms.
+See `epoch_scan` for the terms.
 """
 
 from dataclasses import dataclass

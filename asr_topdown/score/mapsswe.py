@@ -4,12 +4,10 @@ From Gillick and Cox, "Some statistical issues in the comparison of speech recog
 1989. The details follow SCTK (sc_stats version 1.3, min_good = 2), and the numbers agree with it:
 
 * Both systems' alignments with the same reference are read in parallel, by reference word. A word is *good*
-if
-  both systems have it correct.
+  if both systems have it correct.
 * Each utterance is cut into segments. A segment starts with the first error of either system. It ends with
-the
-  second of two consecutive good words without an insertion between them, or with the utterance. An insertion
-  belongs to the next reference word, or to the utterance's end.
+  the second of two consecutive good words without an insertion between them, or with the utterance. An
+  insertion belongs to the next reference word, or to the utterance's end.
 * x = errors of the first system - errors of the second, in a segment. Segments are assumed independent. With
   the mean m and the standard deviation s (divisor n - 1) of x over n segments, Z = m / (s / sqrt(n)). If both
   systems have the same error rate, Z is normally distributed for large n: p = P(|N(0, 1)| >= |Z|).

@@ -38,7 +38,8 @@ class RateDifference:
     """Error rate of a first system minus that of a second, as fractions.
 
     p_value: two-sided, twice the smaller share of draws on either side of zero (ties count on both). It is
-        below 1 - level if the interval excludes zero. Its smallest value is 2 / (resamples + 1).
+        below 1 - level if the interval excludes zero, but for the rounding of one draw. Its smallest value
+        is 2 / (resamples + 1).
     second_better: share of draws in which the second system is better (Bisani and Ney's "probability of
         improvement"; draws without a difference do not count).
     """

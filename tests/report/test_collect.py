@@ -6,6 +6,8 @@ import pytest
 
 from asr_topdown.hashes import file_hash
 from asr_topdown.report.collect import collect
+from asr_topdown.report.systems import JOINT, TOP_DOWN, systems
+from asr_topdown.report.tables import compare_systems
 from asr_topdown.runs.store import Store
 
 
@@ -47,6 +49,24 @@ def test_a_missing_reference_leaves_the_recorded_rates(experiment, reference):
     assert found.notes[0].startswith("The reference data/test/text no longer exists")
     assert all(score.parts == {} for score in found.scores.values())
     assert {score.others["WER %"] for score in found.scores.values()} == {50}  # as recorded
+
+
+def test_networks_scored_with_other_transcripts_are_named_and_not_compared(experiment, reference):
+    """As after a second decoding of one network, with another normalisation of the same set."""
+    final = next(one.final for one in Store(experiment).load_results("study") if one.search == "greedy")
+    joint = Store(experiment).load_results("study")[0].steps[0].node
+    path = experiment / "decode" / final / "test" / "result.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), "reference": "data/other/text"}))
+    text = (reference / "data" / "test" / "text").read_text()
+    (reference / "data" / "other").mkdir()
+    (reference / "data" / "other" / "text").write_text(text.replace("efghi", "efghij"))
+    found = collect(experiment)
+    assert found.notes == (
+        f"The networks {joint} and {final} of the study `study` were scored with different transcripts "
+        "of test: decode both with the same data.",
+    )
+    compared = compare_systems(found, systems(found.studies["study"]))[JOINT][TOP_DOWN]
+    assert (compared.seeds, compared.difference) == (1, pytest.approx(-4))  # of seed 2 alone
 
 
 def test_hub5_errors_of_earlier_transcripts_are_left_out(experiment):

@@ -10,7 +10,7 @@ from toy_experiment import ABOUT, decode, joint, train, write_reference
 from asr_topdown.hashes import file_hash
 from asr_topdown.report.card import card
 from asr_topdown.report.collect import collect
-from asr_topdown.report.document import Heading
+from asr_topdown.report.document import Examples, Heading
 from asr_topdown.report.overview import sizes, verdict
 from asr_topdown.report.page import build, write_report
 from asr_topdown.report.systems import JOINT, System, systems
@@ -139,7 +139,10 @@ def test_the_parts_of_eval2000_stand_in_table_3_in_nists_units(both: Path) -> No
 
 
 def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Path) -> None:
-    """Both sets are called `test`, as those of `egs/prompts --language` in one folder."""
+    """Both sets are called `test`, as those of `egs/prompts --language` in one folder, and so are utterances:
+    English and Spanish have one speaker, and prompts of one name.
+    """
+    spanish = str.maketrans("abcd", "klmn")
     recipe = write_reference(tmp_path / "prompts")
     store = Store(recipe / "exp" / "voices")
     store.save_results("english", run(store, "A"))
@@ -147,32 +150,32 @@ def test_a_study_of_another_language_is_scored_on_its_own_test_set(tmp_path: Pat
     source = store.outcome(joint(1, experiment="A"))
     assert source is not None
     sweep = run(store, "F", "depth_sweep", source=Source("english (joint)", source))
-    store.save_results("french", sweep)
+    store.save_results("spanish", sweep)
     for folder in set(store.root.glob("decode/*")) - before:
-        texts = (folder / "test" / "text").read_text().splitlines()
-        (folder / "test" / "text").write_text("".join(f"fr-{line}\n" for line in texts))
+        text = (folder / "test" / "text").read_text()
+        (folder / "test" / "text").write_text(text.translate(spanish))
         result = json.loads((folder / "test" / "result.json").read_text())
-        result["reference"] = "data/fr/test/text"
+        result["reference"] = "data/es/test/text"
         (folder / "test" / "result.json").write_text(json.dumps(result))
-    french = recipe / "data" / "fr" / "test" / "text"
-    french.parent.mkdir(parents=True)
-    english = (recipe / "data" / "test" / "text").read_text().splitlines()
-    french.write_text("".join(f"fr-{line}\n" for line in english))
+    reference = recipe / "data" / "es" / "test" / "text"
+    reference.parent.mkdir(parents=True)
+    reference.write_text((recipe / "data" / "test" / "text").read_text().translate(spanish))
 
     found = collect(store.root)
     assert found.notes == ()
-    assert len(found.references) == 20
     text = write_report(store.root).read_text()
     first, second = (line for line in text.splitlines() if line.startswith("`"))
     assert first.startswith("`english`: Top-down: test CER ")
-    assert second.startswith("`french`: The best of the depth sweep: test CER ")
+    assert second.startswith("`spanish`: The best of the depth sweep: test CER ")
     errors = found.test
     by_depth = [errors[step.node] for step in sweep[0].steps[1:] if step.point.start == "keep"]
     told = second.partition(
         " From english (joint), by number of frozen lowest blocks, the others trained further: "
     )[2]
     assert told == f"none: {by_depth[-1]:.2f}, 1: {by_depth[0]:.2f}."
-    assert "fr-utt" in text
+    for tag, spoken in (("english", "abcd efghi"), ("spanish", "klmn efghi")):
+        (samples,) = (part for part in build(found.of_study(tag)) if isinstance(part, Examples))
+        assert {" ".join(word for word, _ in one.lines[0][1]) for one in samples.examples} == {spoken}
 
 
 def test_the_errors_by_number_of_lowest_blocks_are_not_those_of_the_topmost(experiment: Path) -> None:
