@@ -210,7 +210,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
     # Nor may another process mix its files with these. What is done is looked at no more: a request to stop
     # waits until all is there and nothing is left over.
-    with alone_in(one.target), interruption.deferred():
+    with alone_in(one.target), interruption.unbroken():
         files.remove_leftovers(one.target)
         # The result is the last to be written and the first to go: if this process is killed, no old one may
         # be left beside new transcripts.
@@ -220,7 +220,6 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
         write_nbest(one.target, decoded.found, vocabulary, decode)
         files.write_json(one.target / "result.json", result)
         shutil.rmtree(one.target / "jobs", ignore_errors=True)
-    interruption.check()
     known = {unit: rates[RATE_KEYS[unit]] for unit in counted(vocabulary.unit)}
     shown = ", ".join(
         f"{RATE_NAMES[unit]} {100 * rate:.2f} %" for unit, rate in known.items() if rate is not None

@@ -101,6 +101,30 @@ def deferred() -> Iterator[None]:
         _deferring -= 1
 
 
+@contextlib.contextmanager
+def unbroken() -> Iterator[None]:
+    """A context of a moment, as the writing of files that belong together: what is asked waits for its end.
+
+    Ctrl-C waits, too; a second one does not.
+    """
+    asked = False
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        nonlocal asked
+        if asked:
+            raise KeyboardInterrupt
+        asked = True
+
+    main = threading.current_thread() is threading.main_thread()
+    with handlers_kept(signal.SIGINT), deferred():
+        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, remember)
+        yield
+    if asked:
+        raise KeyboardInterrupt
+    check()
+
+
 def _ask(number: int, frame: FrameType | None) -> None:
     global _asked_by
     first, _asked_by = _asked_by is None, _asked_by or number

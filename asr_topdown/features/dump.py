@@ -151,12 +151,11 @@ def _store(folder: Path, found: Extracted, record: dict[str, Any]) -> Dumped:
     }
     # Features that are there are looked at no more: a request to stop must not leave old archives beside
     # them, nor a kill the number of this attempt, with which the commands would never be run again.
-    with interruption.deferred():
+    with interruption.unbroken():
         (folder / store.ARKS / _ATTEMPT).unlink(missing_ok=True)
         if not _keep(folder, record):
             _publish(folder, entries, record)
         _clear(folder / store.ARKS, files.read_json(folder / content.RECORD)["arks"])
-    interruption.check()
     return Dumped(len(entries), record["frames"], True, found.dropped, found.remarks)
 
 

@@ -184,7 +184,7 @@ def _finish(outcome: Outcome, experiment: Experiment, store: Store) -> Outcome:
             CheckpointPair(folder).clear()
             raise ValueError(f"{folder}: the data were changed while this was trained; it is not kept")
     # A request to stop would release the lock, and a finished node without one is not looked at again.
-    with interruption.deferred():
+    with interruption.unbroken():
         if not decoded:
             store.finish(outcome)
         # As it was trained: a later study, which may keep less, has only come to decode the dev set again.
@@ -193,5 +193,4 @@ def _finish(outcome: Outcome, experiment: Experiment, store: Store) -> Outcome:
         if not (trained.schedule.continues and node.epochs < trained.train.epochs):
             CheckpointPair(folder).clear()
         EpochWeights(folder, trained.train, trained.run).finish(outcome.best_epoch)
-    interruption.check()
     return outcome

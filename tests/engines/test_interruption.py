@@ -106,3 +106,19 @@ def test_a_request_is_over_with_the_block_that_it_ended() -> None:
     assert not interruption.requested()
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
     interruption.check()  # a later loop of the same process is not ended
+
+
+@pytest.mark.parametrize(("times", "reached"), [(1, ["the end"]), (2, [])])
+def test_ctrl_c_waits_for_the_end_of_what_belongs_together_but_once(times: int, reached: list[str]) -> None:
+    found = []
+
+    def work() -> None:
+        with interruption.unbroken():
+            for _ in range(times):
+                os.kill(os.getpid(), signal.SIGINT)
+            found.append("the end")
+
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert found == reached
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler

@@ -442,18 +442,25 @@ def test_a_command_is_run_again_after_a_kill_beside_the_last_file(
     np.testing.assert_array_equal(contents(tmp_path / "data")["spk-two"], feats)
 
 
+@pytest.mark.parametrize(
+    ("how", "raised"), [(signal.SIGTERM, interruption.Interrupted), (signal.SIGINT, KeyboardInterrupt)]
+)
 def test_a_request_to_end_beside_the_last_file_leaves_nothing_over(
-    clips: dict[str, Clip], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: signal.Signals,
+    raised: type[BaseException],
+    clips: dict[str, Clip],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     dump(clips, tmp_path, fbank=FBANK)
     write = files.write_json
 
     def asked(path: Path, value: object) -> None:
         write(path, value)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), how)
 
     monkeypatch.setattr(files, "write_json", asked)
-    with interruption.listening(signal.SIGTERM), pytest.raises(interruption.Interrupted):
+    with interruption.listening(signal.SIGTERM), pytest.raises(raised):
         dump(clips, tmp_path, fbank=FBANK, deltas=1)
     assert len(leftovers(tmp_path)) == 1
     assert not dump(clips, tmp_path, fbank=FBANK, deltas=1).fresh

@@ -124,18 +124,25 @@ def test_a_kill_just_before_done_json_costs_no_training(
     assert not list(store.node_dir(node).glob("*.pt"))
 
 
+@pytest.mark.parametrize(
+    ("how", "raised"), [(signal.SIGTERM, interruption.Interrupted), (signal.SIGINT, KeyboardInterrupt)]
+)
 def test_a_request_to_end_beside_done_json_leaves_nothing_over(
-    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    how: signal.Signals,
+    raised: type[BaseException],
+    experiment: Experiment,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     store, finish = Store(tmp_path), Store.finish
     node = dataclasses.replace(experiment.joint(5), epochs=2)
 
     def asked(self: Store, outcome: Outcome) -> None:
         finish(self, outcome)
-        os.kill(os.getpid(), signal.SIGTERM)
+        os.kill(os.getpid(), how)
 
     monkeypatch.setattr(Store, "finish", asked)
-    with interruption.listening(signal.SIGTERM), pytest.raises(interruption.Interrupted):
+    with interruption.listening(signal.SIGTERM), pytest.raises(raised):
         run_node(node, experiment, store)
     assert store.answer(node) is not None
     assert not list(store.node_dir(node).glob("*.pt"))
