@@ -21,7 +21,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=options.folder,
         nargs="+",
         metavar="EXP",
-        help="experiment folder, finished or not; several also give a table of all",
+        help="experiment folder, finished or not; several also give a table of all, for each study that they "
+        "share",
     )
     parser.add_argument("--set-name", default="test", metavar="NAME", help="the decoded set to report")
     parser.add_argument(
@@ -35,10 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the page and print its path; for several experiments, also print a table of all."""
-    from asr_topdown.report import markdown
-    from asr_topdown.report.collect import collect
     from asr_topdown.report.page import write_report
-    from asr_topdown.report.pool import pooled_table
 
     if args.over_data is not None:
         _write_over_data(args)
@@ -47,7 +45,32 @@ def run(args: argparse.Namespace) -> None:
         print(write_report(exp, args.set_name).with_suffix(".html"))
     if len(args.exp) > 1:
         print("\nall of them as one experiment; systems and seeds that are not in each are left out\n")
-        print(markdown.table(pooled_table([collect(exp, args.set_name) for exp in args.exp])))
+        _print_pooled(args)
+
+
+def _print_pooled(args: argparse.Namespace) -> None:
+    """Print a table of each study that all experiments have.
+
+    Raises:
+        ValueError: if there is none; or, after the other tables, as `pooled_table`.
+    """
+    from asr_topdown.report import markdown
+    from asr_topdown.report.collect import collect
+    from asr_topdown.report.pool import pooled_table
+
+    experiments = [collect(exp, args.set_name) for exp in args.exp]
+    tags = [*experiments[0].studies] or ["study"]
+    shared = [tag for tag in tags if all(tag in one.studies for one in experiments)] or tags[:1]
+    faults = []
+    for tag in shared:
+        try:
+            table = markdown.table(pooled_table(experiments, tag))
+        except ValueError as error:
+            faults.append(str(error))
+            continue
+        print(f"study `{tag}`\n\n{table}\n" if len(shared) > 1 else table)
+    if faults:
+        raise ValueError("\n".join(faults))
 
 
 def _write_over_data(args: argparse.Namespace) -> None:

@@ -65,3 +65,23 @@ def test_the_command_prints_the_pooled_table(experiment: Path, capsys: pytest.Ca
         in said
     )
     assert "| step 1 |" in said
+
+
+def test_each_study_that_all_experiments_have_is_pooled_whatever_its_name(
+    experiment: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (experiment / "results" / "study.json").rename(experiment / "results" / "A.json")
+    again = shutil.copytree(experiment, experiment.parent / "again")
+    assert main(["report", str(experiment), str(again)]) == 0
+    said = capsys.readouterr().out
+    assert "left out\n\n| system" in said
+    assert cells(said)["joint"][0] == "21.00 ± 1.41"
+    for folder, name in ((experiment, "B"), (again, "B"), (again, "C")):
+        shutil.copy(folder / "results" / "A.json", folder / "results" / f"{name}.json")
+    assert main(["report", str(experiment), str(again)]) == 0
+    told = capsys.readouterr().out.splitlines()
+    assert [line for line in told if line.startswith("study ")] == ["study `A`", "study `B`"]
+    (again / "results" / "A.json").unlink()
+    (again / "results" / "B.json").unlink()
+    assert main(["report", str(experiment), str(again)]) == 1
+    assert "again: no results/A.json; run `asr-topdown topdown` first" in capsys.readouterr().err
