@@ -116,8 +116,10 @@ def unbroken() -> Iterator[None]:
         asked = True
 
     main = threading.current_thread() is threading.main_thread()
-    with handlers_kept(signal.SIGINT), deferred():
-        if main and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    # Where Ctrl-C is ignored, or a library's own matter, it stays so.
+    usual = main and signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with handlers_kept(*[signal.SIGINT] * usual), deferred():
+        if usual:
             signal.signal(signal.SIGINT, remember)
         yield
     if asked:

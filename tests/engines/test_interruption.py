@@ -122,3 +122,11 @@ def test_ctrl_c_waits_for_the_end_of_what_belongs_together_but_once(times: int, 
         work()
     assert found == reached
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+def test_a_librarys_own_handler_of_ctrl_c_is_left_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)  # as of one that was not set by Python
+    with interruption.unbroken():
+        pass
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
