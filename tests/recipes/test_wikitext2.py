@@ -57,7 +57,8 @@ def test_from_texts_to_report(
     assert "test perplexity" in report
     assert "Missing" not in report
     assert (exp / "report" / "curves-study-seed1.png").exists()
-    assert report[report.index("| system") : report.index("Means over")].strip() in done.stdout
+    table = report[report.index("| system") : report.index("[`systems-study.csv`]")]
+    assert table.strip() in done.stdout
 
     before = done_work(exp)
     again = run_recipe("wikitext2", *options)
