@@ -5,7 +5,7 @@ import contextlib
 import logging
 import shutil
 import sys
-from collections.abc import Collection, Generator, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -54,10 +54,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Decode what has not yet been decoded with these settings."""
-    if args.model is not None and args.out is None:
-        raise ValueError("--model needs --out")
     if args.model is None:
         options.refuse(args, ("out",), "needs --model, not --exp")
+    elif args.out is None:
+        raise ValueError("--model needs --out")
     else:
         options.refuse(args, ("results",), "needs --exp, not --model")
     options.processes(args, 0)
@@ -66,7 +66,7 @@ def run(args: argparse.Namespace) -> None:
     faults: dict[str, str] = {}
     everything = [
         Decoding(folder, data, out / data.name, wanted, overrides, args.device)
-        for folder, out in _whole(list(_models(args)), faults)
+        for folder, out in _whole(_models(args), faults)
         for data in sets
     ]
     for one in everything:
@@ -157,7 +157,7 @@ def _models(args: argparse.Namespace) -> Iterator[tuple[Path, Path]]:
         yield store.node_dir(node), args.exp / "decode" / node
 
 
-def _whole(models: list[tuple[Path, Path]], faults: dict[str, str]) -> list[tuple[Path, Path]]:
+def _whole(models: Iterable[tuple[Path, Path]], faults: dict[str, str]) -> list[tuple[Path, Path]]:
     """Return those of `_models` whose folder is complete; add what the others lack to `faults`.
 
     Raises:
@@ -208,7 +208,7 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     texts = dict.fromkeys(silent, "") | texts
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
-    # Nor may another process mix its files with these. What is done is looked at no more: a request to stop
+    # No other process may mix its files with these. What is done is looked at no more: a request to stop
     # waits until all is there and nothing is left over.
     with alone_in(one.target), interruption.unbroken():
         files.remove_leftovers(one.target)

@@ -274,10 +274,9 @@ def read_engine(args: argparse.Namespace, *, threads: int = 1) -> "EngineConfig"
     for name, value in (("workers", workers), ("gpus", gpus), ("retries", args.retries)):
         if value is not None and value < 0:
             raise ValueError(f"--{name} {value}: must not be negative")
-    if args.slurm and args.engine != "slurm":
-        raise ValueError("--slurm needs --engine slurm")
-    if args.ray and args.engine != "ray":
-        raise ValueError("--ray needs --engine ray")
+    for name in ("slurm", "ray"):
+        if args.engine != name:
+            refuse(args, (name,), f"needs --engine {name}")
     if gpus and args.engine == "local" and gpus > visible_gpus():
         raise ValueError(f"--gpus {gpus}: there are {visible_gpus()} GPUs")
     if gpus is None:
