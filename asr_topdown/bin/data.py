@@ -98,10 +98,12 @@ def _add_subset(changes: Subparsers) -> None:
         metavar="N",
         help="N random utterances, the same proportion of each speaker's; the 10 are among the 20",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random choice (default: 0)")
+    parser.add_argument("--seed", type=int, help="with --random: of the choice (default: 0)")
 
 
 def _subset(args: argparse.Namespace) -> list[DataDir]:
+    if args.random is None:
+        options.refuse(args, ("seed",), "needs --random")
     data = datadir.read(args.sources[0])
     _tell_of_left_out(data)
     return _written([datadir.subset(data, _chosen(data, args), args.out)], args.sources)
@@ -126,7 +128,7 @@ def _chosen(data: DataDir, args: argparse.Namespace) -> list[str]:
         return data.utterances()[: args.first]
     if args.per_speaker is not None:
         return [utterance for utterances in spoken.values() for utterance in utterances[: args.per_speaker]]
-    return nested.joining_order(data.utt2spk, args.seed)[: args.random]
+    return nested.joining_order(data.utt2spk, args.seed or 0)[: args.random]
 
 
 def _listed(path: Path, known: Container[str], unknown: str) -> list[str]:

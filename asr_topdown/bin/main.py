@@ -117,7 +117,7 @@ def _run(command: ModuleType, args: argparse.Namespace, name: str, debug: bool) 
     _print_any_name()
     try:
         with listening(signal.SIGTERM, signal.SIGHUP):
-            if "device" in args and getattr(args, "engine", "local") == "local":
+            if getattr(args, "device", None) and getattr(args, "engine", "local") == "local":
                 with options.as_options():
                     check_device(args.device)
             code: int | None = command.run(args)

@@ -88,9 +88,9 @@ def add_device(parser: argparse.ArgumentParser) -> None:
 
 
 def refuse(args: argparse.Namespace, names: Sequence[str], why: str) -> None:
-    """Raise ValueError, naming the option, if one of `names` was given: it would be ignored."""
+    """Raise ValueError, naming the option, if one of `names` was given, even as 0: it would be ignored."""
     for name in names:
-        if getattr(args, name):
+        if (value := getattr(args, name)) or type(value) is int:
             raise ValueError(f"--{name.replace('_', '-')} {why}")
 
 

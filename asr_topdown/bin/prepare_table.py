@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr_topdown.bin import options
 from asr_topdown.bin.subcommands import Subparsers, add_corpus
 from asr_topdown.corpora import split
 from asr_topdown.corpora.normalise import NORMALISERS
@@ -90,15 +91,16 @@ def _add_splitting(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split-by",
         choices=tuple(split.BY),
-        default="transcript",
         help="transcript: no sentence in two sets; stratified: the same, with every speaker in each set; "
-        "speaker: no speaker in two sets; both: no sentence and no speaker in two (default: %(default)s)",
+        "speaker: no speaker in two sets; both: no sentence and no speaker in two (default: transcript)",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of the random split (default: %(default)s)")
+    parser.add_argument("--seed", type=int, help="of the random split (default: 0)")
 
 
 def _prepare(args: argparse.Namespace) -> "Sequence[DataDir]":
-    options = Options(
+    if not args.split:
+        options.refuse(args, ("split_by", "seed"), "needs --split")
+    reading = Options(
         sounds=args.audio,
         kind=args.kind,
         columns=columns.parse(args.columns),
@@ -109,5 +111,8 @@ def _prepare(args: argparse.Namespace) -> "Sequence[DataDir]":
         channel=args.channel,
         skip_bad=args.skip_bad,
     )
-    division = split.Division(split.parse_parts(args.split), args.split_by, args.seed) if args.split else None
-    return prepare(args.out, source=args.source, options=options, division=division)
+    division = None
+    if args.split:
+        parts = split.parse_parts(args.split)
+        division = split.Division(parts, args.split_by or "transcript", args.seed or 0)
+    return prepare(args.out, source=args.source, options=reading, division=division)

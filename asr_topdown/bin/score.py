@@ -21,7 +21,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_systems(parser)
     _add_counting(parser)
     _add_bootstrap(parser)
-    options.add_device(parser)
+    parser.add_argument(
+        "--device", metavar="NAME", help="for language models: cpu, cuda or cuda:N (default: cpu)"
+    )
     _add_hub5(parser)
 
 
@@ -89,8 +91,8 @@ def _add_bootstrap(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--by-speaker", action="store_true", help="bootstrap over speakers instead of utterances"
     )
-    parser.add_argument("--resamples", type=int, default=10_000, metavar="N", help="bootstrap draws")
-    parser.add_argument("--seed", type=int, default=0, help="of the bootstrap")
+    parser.add_argument("--resamples", type=int, metavar="N", help="bootstrap draws (default: 10000)")
+    parser.add_argument("--seed", type=int, help="of the bootstrap (default: 0)")
 
 
 def _add_hub5(parser: argparse.ArgumentParser) -> None:
@@ -134,15 +136,22 @@ def run(args: argparse.Namespace) -> None:
 def _check(args: argparse.Namespace) -> None:
     """Refuse what does not fit together; an option that would be ignored is not taken for heeded."""
     from asr_topdown.bin import score_hub5
-    from asr_topdown.bin.scored import COUNTING
+    from asr_topdown.bin.scored import BOOTSTRAP, COUNTING
 
-    if args.resamples < 1:
+    if args.resamples is not None and args.resamples < 1:
         raise ValueError(f"--resamples {args.resamples} must be at least 1")
     if (args.exp is None) == (not args.hypothesis):
         raise ValueError("give either HYP or --exp")
     if args.exp is None:
         options.refuse(args, ("results",), "needs --exp, not HYP")
+        options.refuse(args, ("device",), "is for language models (--exp)")
     else:
         options.refuse(args, ("compare", "report", "json", "nlsyms"), "needs HYP, not --exp")
     if score_hub5.is_asked(args):
         options.refuse(args, COUNTING, "has no effect on NIST's scoring with --stm and --glm")
+    if len(args.hypothesis) > 1:
+        options.refuse(
+            args, BOOTSTRAP, "has no effect on several seeds, which are compared without a bootstrap"
+        )
+        if not args.compare:
+            options.refuse(args, ("by_speaker",), "needs --compare with several HYP")

@@ -12,7 +12,7 @@ from asr_topdown import config as configuration
 from asr_topdown import files
 from asr_topdown.bin import options, score_hub5
 from asr_topdown.bin.score_systems import score_systems
-from asr_topdown.bin.scored import COUNTING, Scored
+from asr_topdown.bin.scored import BOOTSTRAP, COUNTING, Scored
 from asr_topdown.runs.decodings import check_decodings
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
@@ -36,13 +36,16 @@ def run(args: argparse.Namespace) -> None:
     For language models, the perplexities on the text REF.
     """
     if _holds_language_models(args.exp):
-        options.refuse(args, (*COUNTING, "stm", "glm", "hubscr"), "has no effect on language models")
+        options.refuse(
+            args, (*COUNTING, *BOOTSTRAP, "stm", "glm", "hubscr"), "has no effect on language models"
+        )
         from asr_topdown.report import perplexity
 
-        shown = perplexity.score_experiment(args.exp, args.reference, args.device, args.results)
+        shown = perplexity.score_experiment(args.exp, args.reference, args.device or "cpu", args.results)
         print(shown)
         _write(args.exp / "results" / args.reference.stem, {"perplexity.txt": f"{shown}\n"})
         return
+    options.refuse(args, ("device",), "is for language models, and these are recognisers")
     kept: dict[str, str] = {}
     tags = args.results or _tags(args.exp)
     for tag in tags:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from asr_topdown import files
-from asr_topdown.bin.scored import DIRECTION, Scored, transcripts_of
+from asr_topdown.bin.scored import DIRECTION, Scored, bootstrap_of, transcripts_of
 from asr_topdown.hashes import file_hash
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
@@ -72,9 +72,7 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
 
 
 def _interval(one: Hub5Score, args: argparse.Namespace) -> str:
-    rate = bootstrap_rate(
-        _errors(one), _references(one), blocks=_sides(one), resamples=args.resamples, seed=args.seed
-    )
+    rate = bootstrap_rate(_errors(one), _references(one), blocks=_sides(one), **bootstrap_of(args))
     return f"95 % interval of all, drawing sides of calls: {100 * rate.low:.1f} .. {100 * rate.high:.1f}"
 
 
@@ -89,8 +87,7 @@ def _compare(
             _errors(right),
             _references(left),
             blocks=_sides(left),
-            resamples=args.resamples,
-            seed=args.seed,
+            **bootstrap_of(args),
         )
         lines.append(
             f"{name:10} {DIRECTION} = {_points(found)}, p = {p_value(found.p_value)} (bootstrap over sides)"

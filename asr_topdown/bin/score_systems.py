@@ -9,7 +9,7 @@ from typing import Any
 
 from asr_topdown import datadir, files
 from asr_topdown.bin import score_hub5
-from asr_topdown.bin.scored import DIRECTION, Scored, transcripts_of
+from asr_topdown.bin.scored import DIRECTION, Scored, bootstrap_of, transcripts_of
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import RATE_KEYS, Unit
 from asr_topdown.score.mapsswe import mapsswe
@@ -127,8 +127,7 @@ def _columns(report: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
     return {
         "references": [one.counts.reference for one in report.utterances],
         "blocks": [one.speaker for one in report.utterances] if args.by_speaker else None,
-        "resamples": args.resamples,
-        "seed": args.seed,
+        **bootstrap_of(args),
     }
 
 

@@ -1,5 +1,6 @@
 """What is scored of one or two systems, and the results."""
 
+import argparse
 import math
 import re
 from collections.abc import Sequence
@@ -12,6 +13,9 @@ from asr_topdown.score import stm
 
 COUNTING = ("units", "utt2spk", "missing_as_empty", "nlsyms", "by_speaker")
 """Options of how transcripts are counted, which neither NIST's rules nor perplexities know."""
+
+BOOTSTRAP = ("resamples", "seed")
+"""Options of the intervals and tests of one system, or of two."""
 
 DIRECTION = "second - first"
 """Of all differences of error rates: negative if the second system (--compare) is better, as in reports."""
@@ -40,6 +44,11 @@ class Scored:
     def text(self) -> str:
         """The lines as one text."""
         return "\n".join(self.lines)
+
+
+def bootstrap_of(args: argparse.Namespace) -> dict[str, int]:
+    """Return the bootstrap's draws and its seed."""
+    return {"resamples": args.resamples or 10_000, "seed": args.seed or 0}
 
 
 def transcripts_of(path: Path) -> dict[str, str]:

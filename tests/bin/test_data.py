@@ -138,6 +138,7 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
         ("subset none --first 1 --out s", "none: not a data directory"),
         ("speed all --factors 0 --out s", "above 0 and differ in the first six digits, got 0.0"),
         ("speed all --factors 1 nan --out s", "speed factors must be finite, above 0 and differ"),
+        ("subset all --first 2 --seed 0 --out s", "--seed needs --random"),
         ("nested all --percent 50 20 --out s", "--percent 50 20: must increase, between 1 and 99"),
     ],
 )

@@ -78,6 +78,14 @@ def test_every_corpus_has_help_with_an_example(corpus, capsys):
     assert f"example:\n  asr-topdown prepare {corpus} --" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("option", ["--seed 0", "--split-by transcript"])
+def test_how_to_split_is_refused_where_nothing_is_split(option, prepared, capsys):
+    command = f"prepare table --audio sounds --source text --out other {option}"
+    assert main.main(command.split()) == 1
+    error = capsys.readouterr().err
+    assert error == f"asr-topdown prepare: error: {option.split()[0]} needs --split\n"
+
+
 def test_a_wrong_split_is_one_line(prepared, capsys):
     command = "prepare table --audio sounds --source text --out other --split train:0.5"
     assert main.main(command.split()) == 1

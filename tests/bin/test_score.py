@@ -156,6 +156,10 @@ NIST = ["--stm", "stm", "--glm", "glm"]
         ([*NIST, "--by-speaker"], "--by-speaker has no effect on NIST's scoring with --stm and --glm"),
         ([*NIST, "--missing-as-empty"], "--missing-as-empty has no effect on NIST's scoring"),
         (["--results", "study"], "--results needs --exp, not HYP"),
+        (["--device", "cpu"], "--device is for language models (--exp)"),
+        (["topdown", "--resamples", "9"], "--resamples has no effect on several seeds"),
+        (["topdown", "--seed", "0"], "--seed has no effect on several seeds"),
+        (["topdown", "--by-speaker"], "--by-speaker needs --compare with several HYP"),
     ],
 )
 def test_an_option_that_would_be_ignored_is_refused(

@@ -138,8 +138,9 @@ def test_only_the_named_studies_are_scored(
 
 
 def test_an_option_for_transcripts_is_refused(language: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main(["score", str(language / "test.txt"), "--exp", str(language), "--units", "char"]) == 1
-    assert "--units has no effect on language models" in capsys.readouterr().err
+    for option, value in (("--units", "char"), ("--seed", "0"), ("--resamples", "9")):
+        assert main(["score", str(language / "test.txt"), "--exp", str(language), option, value]) == 1
+        assert f"{option} has no effect on language models" in capsys.readouterr().err
 
 
 def test_models_are_scored_on_one_thread(language: Path, monkeypatch: pytest.MonkeyPatch) -> None:

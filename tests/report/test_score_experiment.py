@@ -50,6 +50,11 @@ def test_each_seed_is_scored_and_kept(experiment, reference, capsys):
     assert Store(experiment).tags() == ["study"]  # the scores are no studies
 
 
+def test_a_device_is_refused_where_nothing_is_computed_on_one(experiment, reference, capsys):
+    assert score(experiment, reference, "--device", "cpu") == 1
+    assert "--device is for language models, and these are recognisers" in capsys.readouterr().err
+
+
 def test_alignments_of_an_earlier_study_of_the_same_name_go(experiment, reference):
     """A `final` of other settings stayed beside a study whose search found nothing better."""
     folder = experiment / "results" / "test" / "alignments"
