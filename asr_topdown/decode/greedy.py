@@ -27,7 +27,7 @@ def decoder(model: Recognizer, config: DecodeConfig, vocabulary: Vocabulary) -> 
         )
     if ctc is not None:
         return lambda memory, lengths: ctc_greedy(ctc.log_probs(memory), lengths)
-    narrow = {"beam": 1, "nbest": 1, "lm": "", "lm_weight": 0.0}
+    narrow = {"beam": 1, "nbest": 1, "lm": "", "lm_weight": 0.0, "length_penalty": 0.0}
     return attention.decoder(model, config.model_copy(update=narrow), vocabulary)
 
 

@@ -4,9 +4,13 @@ import itertools
 
 import pytest
 import torch
+from networks import make, make_batch
 
+from asr_topdown.config.decode import DecodeConfig
+from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.greedy import ctc_greedy
 from asr_topdown.decode.result import DecodeResult, Hypothesis
+from asr_topdown.text import Vocabulary
 
 
 def frames_of(labels: list[int], units: int = 5) -> torch.Tensor:
@@ -73,3 +77,17 @@ def test_nan_is_reported_with_its_row() -> None:
     log_probs[1, 2, 3] = torch.nan
     with pytest.raises(ValueError, match="utterance 1 of the batch"):
         ctc_greedy(log_probs, torch.tensor([4, 4, 4]))
+
+
+def test_a_penalty_of_beam_searches_changes_no_score() -> None:
+    """As `config.unread` says of `decode.length_penalty`, also with an attention decoder."""
+    model, batch = make("attention").eval(), make_batch()
+    vocabulary = Vocabulary(("<blank>", "<unk>", *"abcd"), "char")
+    with torch.no_grad():
+        memory = model.encode(batch.feats, batch.feat_lengths)
+        plain, penalised = (
+            build_decoder(model, DecodeConfig(length_penalty=penalty), vocabulary)(*memory)
+            for penalty in (0.0, 2.0)
+        )
+    assert sum(len(one.best.ids) for one in plain) > 10
+    assert penalised == plain

@@ -130,6 +130,17 @@ def test_each_layer_of_a_ragged_batch_is_the_librarys_of_that_batch(
             torch.testing.assert_close(frames[row, :count], wanted[row, :count], atol=1e-5, rtol=1e-5)
 
 
+@pytest.mark.parametrize("name", TOYS)
+def test_float16_gives_the_same_but_for_rounding(published: dict[str, Path], name: str) -> None:
+    """A layer that reads float16 masks the padding with a number that float16 has."""
+    model, waves = make(published[name]), sounds()
+    wanted, lengths = each_layer(model, waves)[-1]
+    with torch.autocast("cpu", torch.float16):
+        found, _ = each_layer(model, waves)[-1]
+    for row, count in enumerate(lengths.tolist()):
+        torch.testing.assert_close(found[row, :count].float(), wanted[row, :count], atol=0.05, rtol=0.0)
+
+
 def test_whispers_windows_are_the_librarys_and_what_fills_them_is_cut_off(published: dict[str, Path]) -> None:
     waves = sounds(WINDOWED)
     model = make(published["whisper"])

@@ -15,7 +15,7 @@ from asr_topdown.nn.lengths import mask
 from asr_topdown.nn.stage import Stage
 
 _FAR = torch.finfo(torch.bfloat16).min
-"""Added to the scores of masked frames; finite in all precisions."""
+"""Added to the scores of masked frames; float16 has no number so low and takes its lowest."""
 
 
 class Block(nn.Module):
@@ -193,4 +193,5 @@ class Mix(Stage):
 def _scores_mask(lengths: Tensor, x: Tensor) -> Tensor:
     """(B, 1, 1, T): 0 for attended frames, at least one per utterance, otherwise very low."""
     real = mask(lengths.clamp(min=1), x.shape[1])[:, None, None]
-    return torch.zeros(real.shape, dtype=x.dtype, device=x.device).masked_fill(~real, _FAR)
+    low = max(_FAR, torch.finfo(x.dtype).min)
+    return torch.zeros(real.shape, dtype=x.dtype, device=x.device).masked_fill(~real, low)
