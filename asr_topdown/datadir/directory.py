@@ -1,11 +1,11 @@
 """A Kaldi data directory in memory and on disk.
 
 Kaldi's contract: `wav.scp` (recording, location of its audio), `segments` (utterance, recording, start, end
-in seconds; absent when each recording is one utterance), `text`, `utt2spk`, `spk2utt`, `feats.scp`,
-`utt2num_frames`; each sorted by its first column in byte order. Our extensions are `utt2speed` (utterance,
-factor): the utterance is its recording played this many times faster; and `sample_rate` (a number): all audio
-is resampled to this rate in Hz. `reco2file_and_channel` (recording, file, A or B) tells which channel of a
-stereo file a recording is.
+in seconds, or -1 for that of the recording; absent when each recording is one utterance), `text`, `utt2spk`,
+`spk2utt`, `feats.scp`, `utt2num_frames`; each sorted by its first column in byte order. Our extensions are
+`utt2speed` (utterance, factor): the utterance is its recording played this many times faster; and
+`sample_rate` (a number): all audio is resampled to this rate in Hz. `reco2file_and_channel` (recording, file,
+A or B) tells which channel of a stereo file a recording is.
 """
 
 import hashlib
@@ -41,7 +41,8 @@ class DataDir:
         wavs: recording -> Kaldi rxfilename (a path, or a command that ends in `|`).
         text: utterance -> transcript, which may be empty.
         utt2spk: utterance -> speaker; defines the set of utterances.
-        segments: utterance -> (recording, start, end in seconds), or None if utterances are recordings.
+        segments: utterance -> (recording, start, end in seconds or None for the recording's), or None if
+            utterances are recordings.
         speed: utterance -> speed factor, for those that are not played at their original speed.
         feats: utterance -> location of its features (`ark:offset`).
         num_frames: utterance -> number of feature frames.
@@ -261,7 +262,10 @@ def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:
 
 
 def _contents(data: DataDir) -> dict[str, str]:
-    segments = {u: f"{r} {start} {end}" for u, (r, start, end) in (data.segments or {}).items()}
+    segments = {
+        u: f"{r} {start} {parsing.TO_THE_END if end is None else end}"
+        for u, (r, start, end) in (data.segments or {}).items()
+    }
     return {
         "wav.scp": table_text(data.wavs),
         "segments": table_text(segments),

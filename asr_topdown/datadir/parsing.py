@@ -7,7 +7,10 @@ from typing import NamedTuple
 from asr_topdown import files
 from asr_topdown.datadir.lines import fields
 
-Segment = tuple[str, float, float]  # recording, start, end in seconds
+Segment = tuple[str, float, float | None]  # recording, start, end in seconds; None = the recording's end
+
+TO_THE_END = -1
+"""The end of a segment, in Kaldi's tables, that goes on to the end of its recording."""
 
 
 class Side(NamedTuple):
@@ -24,12 +27,20 @@ def parse_segment(value: str) -> Segment:
         ValueError: without the location, which the caller knows.
     """
     parts = fields(value)
+    if len(parts) == 4:
+        raise ValueError(
+            f"has a fifth field, {parts[3]!r}: for Kaldi the channel, counted from 0, which is read from "
+            "reco2file_and_channel here: give each channel a recording of its own in wav.scp, and a line "
+            "`recording file A` (or B) there"
+        )
     if len(parts) != 3:
         raise ValueError(f"needs 4 fields (utterance, recording, start, end), has {len(parts) + 1}")
     try:
         start, end = files.number(parts[1]), files.number(parts[2])
     except ValueError:
         raise ValueError(f"start {parts[1]!r} and end {parts[2]!r} must be seconds") from None
+    if end == TO_THE_END and 0 <= start < float("inf"):
+        return parts[0], start, None
     if not 0 <= start < end < float("inf"):
         raise ValueError(f"segment from {parts[1]} to {parts[2]} s: the end must come after the start")
     return parts[0], start, end

@@ -37,11 +37,12 @@ def durations(data: DataDir) -> dict[str, float | None]:
     """Utterance -> seconds, from segments or the headers of audio files; None if unknown from both."""
     seconds: dict[str, float | None] = {}
     for utterance in data.utterances():
+        recording, start, end = utterance, 0.0, None
         if data.segments is not None and utterance in data.segments:
-            _, start, end = data.segments[utterance]
-            length: float | None = end - start
-        else:
-            length = _header_seconds(data.wavs.get(utterance, "|"))
+            recording, start, end = data.segments[utterance]
+        if end is None:
+            end = _header_seconds(data.wavs.get(recording, "|"))
+        length = None if end is None else max(0.0, end - start)
         seconds[utterance] = None if length is None else length / data.speed.get(utterance, 1.0)
     return seconds
 

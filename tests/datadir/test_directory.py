@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asr_topdown import datadir
+from asr_topdown import audio, datadir
 from asr_topdown.audio import Clip
 from asr_topdown.datadir import DataDir
 from asr_topdown.datadir.transcripts import tidy
@@ -66,6 +66,23 @@ def test_a_directory_with_segments_is_read(make):
     assert data.spk2utt() == {"ann": ["ann-1", "ann-2"], "bob": ["bob-1"]}
     assert data.clips()["ann-2"] == Clip(data.wavs["rec1"], 0.25, 0.5)
     assert data.recording("bob-1") == "rec2"
+
+
+def test_a_segment_that_ends_at_minus_one_goes_on_to_the_end_of_its_recording(make, tmp_path):
+    """As in Kaldi's extract-segments."""
+    lines = "ann-1 rec1 0.0 0.25\nann-2 rec1 0.2 -1\nbob-1 rec2 0.1 -1.00\n"
+    folder = make("segments", segments=lines)
+    datadir.validate(folder)
+    data = datadir.read(folder)
+    assert data.clips()["ann-2"] == Clip(data.wavs["rec1"], 0.2, None)
+    assert {name: audio.info(clip)[1] for name, clip in data.clips().items()} == {
+        "ann-1": 2000,
+        "ann-2": 4000 - 1600,
+        "bob-1": 4000 - 800,
+    }
+    assert datadir.durations(data) == pytest.approx({"ann-1": 0.25, "ann-2": 0.3, "bob-1": 0.4})
+    datadir.write(dataclasses.replace(data, path=tmp_path / "copy"))
+    assert datadir.read(tmp_path / "copy").segments == data.segments
 
 
 def test_tabs_and_blanks_part_fields(make):
@@ -145,6 +162,14 @@ def test_decomposed_transcripts_are_told_once(make, caplog):
             "segments:2: ann-1: segment from 1 to 1 s: the end must come after",
         ),
         ("segments", "ann-1 rec nan 1\n", "segment from nan to 1 s"),
+        ("segments", "ann-1 rec nan -1\n", "segment from nan to -1 s"),
+        ("segments", "ann-1 rec -1 -1\n", "segment from -1 to -1 s"),
+        ("segments", "ann-1 rec 0 -2\n", "segment from 0 to -2 s"),
+        (
+            "segments",
+            "ann-1 rec 0 1 1\n",
+            "segments:1: ann-1: has a fifth field, '1': for Kaldi the channel, counted from 0",
+        ),
         ("segments", "ann-1 rec 0 1_000\n", "segments:1: ann-1: start '0' and end '1_000' must be seconds"),
         ("utt2speed", "ann-1 0\n", "utt2speed:1: ann-1: needs a number above 0, got '0'"),
         ("utt2speed", "ann-1 1_1\n", "utt2speed:1: ann-1: needs a number above 0, got '1_1'"),

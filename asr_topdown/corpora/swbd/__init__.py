@@ -121,7 +121,8 @@ def _fits(data: DataDir, utterance: str) -> bool:
 
 def _seconds(data: DataDir, utterances: Sequence[str]) -> float:
     assert data.segments is not None
-    return sum(data.segments[utterance][2] - data.segments[utterance][1] for utterance in utterances)
+    spans = [data.segments[utterance][1:] for utterance in utterances]
+    return sum(end - start for start, end in spans if end is not None)  # here each has an end
 
 
 def _read_pins(path: Path) -> dict[str, str]:
