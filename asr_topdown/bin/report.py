@@ -1,6 +1,7 @@
 """`asr-topdown report`: tables with statistics, figures and the tree of trainings of an experiment folder."""
 
 import argparse
+from collections import Counter
 
 from asr_topdown.bin import options
 
@@ -30,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         type=options.folder,
         metavar="DIR",
         help="no pages: the experiments are one design on increasing amounts of data; write the searches' "
-        "gain over joint training to DIR",
+        "gain over joint training, in each study that several share, to DIR",
     )
 
 
@@ -74,17 +75,36 @@ def _print_pooled(args: argparse.Namespace) -> None:
 
 
 def _write_over_data(args: argparse.Namespace) -> None:
+    """Write the gain over the amount of data of each study that two experiments have, or of all as one.
+
+    Raises:
+        ValueError: if there is no gain on two amounts of data.
+    """
     from asr_topdown.report import markdown
     from asr_topdown.report.collect import collect
     from asr_topdown.report.data_size import over_data
+    from asr_topdown.report.document import Heading, Part
+    from asr_topdown.report.table import Table
 
     experiments = [collect(exp, args.set_name) for exp in args.exp]
-    grown = over_data([one.of_study("study") for one in experiments if "study" in one.studies], "data-size")
-    if grown is None:
+    having = [(tag, one.of_study(tag)) for one in experiments for tag in one.studies]
+    tags = [tag for tag, count in Counter(tag for tag, _ in having).items() if count > 1]
+    designs = {tag: [one for other, one in having if other == tag] for tag in tags}
+    parts: list[Part] = []
+    for tag, studies in (designs or {"study": [one for _, one in having]}).items():
+        name = "data-size" if tag == "study" or len(designs) < 2 else f"data-size-{tag}"
+        if grown := over_data(studies, name):
+            parts += [Heading(2, f"Study `{tag}`", name)] if len(designs) > 1 else []
+            parts += grown
+    if not parts:
         folders = ", ".join(map(str, args.exp))
         raise ValueError(
             f"{folders}: no studies of one model on two amounts of data that have been decoded on the same "
             f"{args.set_name}"
         )
-    markdown.write(experiments[0], grown, args.over_data)
-    print(markdown.table(grown[0]))
+    markdown.write(experiments[0], parts, args.over_data)
+    for part in parts:
+        if isinstance(part, Heading):
+            print(f"{part.text}\n")
+        elif isinstance(part, Table):
+            print(markdown.table(part))

@@ -130,5 +130,19 @@ def test_the_command_writes_table_and_figure(experiment: Path, capsys: pytest.Ca
     assert main(["report", str(small), str(experiment), "--over-data", str(out)]) == 0
     assert f"| {TOP_DOWN} | 0.01 | 40 |" in capsys.readouterr().out
     assert sorted(path.name for path in out.iterdir()) == ["data-size.csv", "data-size.png", "report.md"]
+    # Studies of other names, two that both have, and then one of each alone.
+    for exp in (small, experiment):
+        shutil.copy(exp / "results" / "study.json", exp / "results" / "b.json")
+        (exp / "results" / "study.json").rename(exp / "results" / "a.json")
+    assert main(["report", str(small), str(experiment), "--over-data", str(out)]) == 0
+    shown = capsys.readouterr().out
+    assert [line for line in shown.splitlines() if line.startswith("Study")] == ["Study `a`", "Study `b`"]
+    assert shown.count(f"| {TOP_DOWN} | 0.01 | 40 |") == 2
+    assert {path.name for path in out.glob("*.csv")} == {"data-size-a.csv", "data-size-b.csv"}
+    (small / "results" / "a.json").unlink()
+    (experiment / "results" / "b.json").unlink()
+    assert main(["report", str(small), str(experiment), "--over-data", str(out)]) == 0
+    assert f"| {TOP_DOWN} | 0.01 | 40 |" in capsys.readouterr().out
+    assert {path.name for path in out.glob("*.csv")} == {"data-size.csv"}
     assert main(["report", str(experiment), str(experiment), "--over-data", str(out)]) == 1
     assert "no studies of one model on two amounts of data" in capsys.readouterr().err
