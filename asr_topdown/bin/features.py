@@ -165,8 +165,13 @@ def _write_cmvn(folder: Path) -> None:
 
     target = folder / "cmvn.ark"
     if target.is_file():  # `dump` removes it when it writes other features
-        print(f"{target}: up to date")
-        return
+        try:
+            Cmvn.load(target)
+        except ValueError as error:  # cut by a crash of the machine
+            print(f"warning: {error}: written again", file=sys.stderr)
+        else:
+            print(f"{target}: up to date")
+            return
     with held(folder / LOCK, f"features {folder}"):  # nor may other features be written meanwhile
         files.remove_leftovers(folder)
         entries = datadir.read(folder).feats.values()

@@ -207,7 +207,9 @@ def write(*parts: DataDir) -> None:
 def _remove_other(path: Path, tables: Mapping[str, str]) -> None:
     """Unless the folder has these tables already, remove utt2spk and whatever will not be written again."""
     sources = tables.keys() - set(DERIVED)
-    if any(_current(path / name) != tables[name] for name in sources):
+    # Features made here are kept if these data have none.
+    compared = (name for name, content in tables.items() if content or name in sources)
+    if any(_current(path / name) != tables[name] for name in compared):
         # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
         wanted = {name for name, content in tables.items() if content}
         for name in {"utt2spk", *sources, *DERIVED} - (wanted - {"utt2spk"}):

@@ -106,14 +106,17 @@ class Store:
 
         A finished training has to be run again, which trains nothing, if its dev set was not decoded
         with `decoder`, or if a process is working on it or was killed before cleaning up.
+        An outcome holds without the weights, but a warning says that they are gone.
 
         Raises:
             ValueError: as `outcome`.
         """
-        outcome = self.outcome(node)
-        if outcome is None or self.decoder not in (None, outcome.decoder):
+        outcome, folder = self.outcome(node), self.node_dir(node)
+        if outcome is None or self.decoder not in (None, outcome.decoder) or is_held(folder):
             return None
-        return None if is_held(self.node_dir(node)) else outcome
+        if not any(folder.glob("epoch-*.safetensors")):
+            log.warning("%s: its weights are gone; delete its done.json to train it again", folder)
+        return outcome
 
     def finish(self, outcome: Outcome) -> None:
         """Write done.json, which marks the node as finished. Call this last, under the node's lock."""

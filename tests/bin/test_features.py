@@ -1,6 +1,7 @@
 import dataclasses
 import errno
 import os
+import shutil
 import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
@@ -184,6 +185,52 @@ def test_a_copy_follows_its_source(data: Path, capsys: pytest.CaptureFixture[str
     (data / "dev").symlink_to(data / "train")
     assert run(data, "--out", str(out)) == 0
     assert datadir.read(out / "dev").text == datadir.read(data / "train").text  # and not in out/train
+
+
+def test_a_copy_cut_short_is_no_data_directory(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a source with other transcripts and speed factors, it had the one with the old of the other."""
+    out = data / "out"
+    assert run(data, "--out", str(out)) == 0
+    (data / "dev" / "text").write_text("s-four for\n")
+    (data / "dev" / "utt2speed").write_text("s-four 0.9\n")
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copyfile", full_at(2))
+        assert run(data, "--out", str(out)) == 1
+    with pytest.raises(FileNotFoundError, match="utt2spk"):
+        datadir.read(out / "dev")
+    assert run(data, "--out", str(out)) == 0
+    copied = datadir.read(out / "dev")
+    assert (copied.text, copied.speed) == ({"s-four": "for"}, {"s-four": 0.9})
+
+
+def full_at(number: int) -> Callable[[Path, Path], None]:
+    """A copy function at whose nth call the disk is full."""
+    copied: list[Path] = []
+    copy = shutil.copyfile
+
+    def copyfile(source: Path, target: Path) -> None:
+        copied.append(source)
+        if len(copied) >= number:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        copy(source, target)
+
+    return copyfile
+
+
+def test_damaged_statistics_are_written_again(data: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """They were called up to date, and training refused them."""
+    run(data)
+    path = data / "train" / "cmvn.ark"
+    whole = path.read_bytes()
+    for damaged in (b"", whole[:-7]):
+        path.write_bytes(damaged)
+        capsys.readouterr()
+        assert run(data) == 0
+        told = capsys.readouterr()
+        assert f"warning: {path}: not a file of CMVN statistics (" in told.err
+        assert "): written again\n" in told.err
+        assert f"{path}: mean and variance of" in told.out
+        assert path.read_bytes() == whole
 
 
 def test_a_copy_removes_no_file_that_it_did_not_write(data: Path, capsys: pytest.CaptureFixture[str]) -> None:

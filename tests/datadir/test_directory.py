@@ -242,6 +242,26 @@ def test_features_of_other_data_are_removed(make):
     assert {path.name for path in folder.iterdir()} == {"wav.scp", "text", "utt2spk", "spk2utt"}
 
 
+def test_statistics_of_other_features_are_removed(make, monkeypatch):
+    """A subset made again of features computed anew kept the mean and variance of the old ones."""
+    folder = make("features", **{"cmvn.ark": "statistics", "features.json": "{}"})
+    data = datadir.read(folder)
+    feats = {name: f"new.ark:{place}" for place, name in enumerate(data.feats)}
+    with monkeypatch.context() as patch:
+        patch.setattr(datadir.directory.files, "write_text", fail)
+        with pytest.raises(OSError, match="No space left"):
+            datadir.write(dataclasses.replace(data, feats=feats))
+    with pytest.raises(FileNotFoundError, match="utt2spk"):  # no features with the lengths of others
+        datadir.read(folder)
+    datadir.write(dataclasses.replace(data, feats=feats))
+    assert datadir.read(folder).feats == feats
+    assert not {"cmvn.ark", "features.json"} & {path.name for path in folder.iterdir()}
+
+
+def fail(path, content):
+    raise OSError(28, "No space left on device")
+
+
 def test_two_at_once_do_not_mix_their_tables(make):
     data = datadir.read(make("plain"))
     with ThreadPoolExecutor() as threads:
@@ -298,10 +318,6 @@ def test_sets_of_a_division_are_written_as_one(make, tmp_path):
 def test_a_division_cut_short_leaves_no_sets_of_two_divisions(make, tmp_path, monkeypatch):
     data = datadir.read(make("plain"))
     datadir.write(*divided(tmp_path, data, 1))
-
-    def fail(path, content):
-        raise OSError(28, "No space left on device")
-
     monkeypatch.setattr(datadir.directory.files, "write_text", fail)
     with pytest.raises(OSError, match="No space left"):
         datadir.write(*divided(tmp_path, data, 2))

@@ -108,6 +108,18 @@ def test_a_node_json_that_a_crash_has_damaged_is_written_again(content, tmp_path
     assert len(said) == (1 if content is None else 2)
 
 
+def test_weights_that_are_gone_are_told(tmp_path, caplog):
+    """A study whose networks had been removed was read from disk without a word."""
+    store = Store(tmp_path)
+    store.finish(outcome())
+    folder = store.node_dir(JOINT)
+    assert store.answer(JOINT) == outcome()
+    assert caplog.messages == [f"{folder}: its weights are gone; delete its done.json to train it again"]
+    (folder / "epoch-3.safetensors").touch()
+    assert store.answer(JOINT) == outcome()
+    assert len(caplog.messages) == 1
+
+
 def test_done_json_is_written_last(tmp_path, monkeypatch):
     """A full disk leaves an unfinished node, never a finished one without its node.json."""
     store = Store(tmp_path)
