@@ -158,11 +158,14 @@ def add_experiment(parser: argparse.ArgumentParser) -> None:
     add_device(parser)
 
 
-def check_experiments(args: argparse.Namespace, experiments: "Sequence[Experiment]") -> None:
-    """Before training, reject units of another language, and log what is doubtful in data and settings."""
+def check_experiments(args: argparse.Namespace, experiments: "Sequence[Experiment]", *more: str) -> None:
+    """Before training, reject units of another language, and log what is doubtful in data and settings.
+
+    Those of the schedule are looked at if `more` names it.
+    """
     from asr_topdown.config.unread import unread
 
-    remarks = unread(experiments[0].config, "text", "train", "decode")
+    remarks = unread(experiments[0].config, "features", "text", "train", "decode", *more)
     remarks += [remark for experiment in experiments for remark in experiment.check()]
     if not _starts_ddp(args):  # whose processes will log it
         for remark in dict.fromkeys(remarks):

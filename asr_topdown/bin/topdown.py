@@ -124,7 +124,7 @@ def run(args: argparse.Namespace) -> None:
     check_first(make(), experiment, store)
     others = [dataclasses.replace(experiment, train=data) for data in (*args.joint_data, *args.parts)]
     experiments = [experiment, *others]
-    options.check_experiments(args, experiments)
+    options.check_experiments(args, experiments, "schedule")
     if args.dry_run:
         print(_forecast(make, store, args.seconds_per_epoch, _workers(args, config.run.threads)))
         return

@@ -24,6 +24,7 @@ OTHER_NAMES = {
     "batch_bins": "train.frames_per_batch",
     "batch_size": "train.utterances_per_batch",
     "beam_size": "decode.beam",
+    "beam_width": "decode.beam",
     "bpe_size": "text.vocab_size",
     "ctc_conf": "model.ctc.weight",
     "fmax": "features.fbank.high_freq",
@@ -68,7 +69,10 @@ def hint(unknown: Keys, schema: type[BaseModel]) -> str:
     if dots and tuple(".".join(unknown).split(".")) in paths(schema):
         nested = unknown[-1].replace(".", ": {")
         return f": a key in a file has no dots, write {nested}: …{'}' * dots}"
-    near = nearest(tuple(key for key in unknown if not key.isdigit()), schema)
+    named = tuple(key for key in unknown if not key.isdigit())
+    if named in paths(schema):
+        return ": another kind has it, not this one"
+    near = nearest(named, schema)
     return f"; did you mean {near}?" if near else ""
 
 

@@ -4,7 +4,10 @@ from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
 from asr_topdown.config.config import Config
-from asr_topdown.config.decode import METHODS
+from asr_topdown.config.decode import METHODS, DecodeConfig
+from asr_topdown.config.model import BlocksConfig, RecognizerConfig, TransformerAttentionConfig
+from asr_topdown.features.fbank_options import FbankOptions
+from asr_topdown.schedule.searches import SPECS
 
 
 class _Choice(NamedTuple):
@@ -14,7 +17,14 @@ class _Choice(NamedTuple):
 
 _OPTIMIZER, _RATE, _METHOD = "train.optimizer.name", "train.lr_schedule.name", "decode.method"
 
+_KIND = "features.kind"
 READ_WITH: Mapping[str, _Choice] = {
+    **{
+        f"features.fbank.{name}": _Choice(_KIND, ("fbank",))
+        for name in FbankOptions.__dataclass_fields__
+        if name not in ("sample_rate", "frame_shift_ms")  # by which the length of given frames is known
+    },
+    "features.waveform.sample_rate": _Choice(_KIND, ("waveform",)),
     "text.vocab_size": _Choice("text.unit", ("bpe", "unigram")),
     "train.optimizer.momentum": _Choice(_OPTIMIZER, ("sgd",)),
     "train.optimizer.betas": _Choice(_OPTIMIZER, ("adam", "adamw")),
@@ -33,22 +43,73 @@ READ_WITH: Mapping[str, _Choice] = {
 """Setting -> the choice that decides whether it is read, and the values with which it is."""
 
 
+_OF_SPEECH = (
+    *("features", "text", "decode"),
+    *("train.grace_epochs", "train.frames_per_batch", "train.utterances_per_batch", "train.max_frames"),
+    *("train.sortagrad_epochs", "train.tempo_perturb", "train.specaugment", "train.compile"),
+)
+"""Sections and settings that a language model does not read."""
+
+
 def unread(config: Config, *sections: str) -> list[str]:
     """A line for each setting of these sections that differs from its default and is not read."""
     default = Config()
-    lines = [
+
+    def is_set(setting: str) -> bool:
+        return setting.partition(".")[0] in sections and config.at(setting) != default.at(setting)
+
+    foreign = [name for name in _OF_SPEECH if config.is_language_model and is_set(name)]
+    lines = [f"{name}: has no effect with model.kind: {config.model.kind}" for name in foreign]
+    lines += [
         f"{setting}: {config.at(setting)} has no effect with {choice}: {config.at(choice)}; "
         f"it is for {', '.join(values)}"
         for setting, (choice, values) in READ_WITH.items()
-        if setting.partition(".")[0] in sections
-        and config.at(setting) != default.at(setting)
-        and config.at(choice) not in values
+        if is_set(setting) and config.at(choice) not in values and setting.partition(".")[0] not in foreign
     ]
-    return [*lines, *(_of_decoding(config) if "decode" in sections else ())]
+    if "train" in sections:
+        lines += _of_training(config)
+    if "schedule" in sections:
+        lines += _of_schedule(config)
+    if "decode" in sections and "decode" not in foreign:
+        lines += _of_decoding(config)
+    return lines
+
+
+def _of_training(config: Config) -> Iterator[str]:
+    optimizer, model = config.train.optimizer, config.model
+    if optimizer.plateau_patience and optimizer.plateau == "none" and optimizer.name != "nt_asgd":
+        yield (
+            f"train.optimizer.plateau_patience: {optimizer.plateau_patience} has no effect with "
+            "train.optimizer.plateau: none; it is for decay_eps, decay_lr"
+        )
+    if config.train.compile and isinstance(model, RecognizerConfig):
+        decoder = [model.attention] if model.attention is not None else []
+        if not any(
+            isinstance(one, (BlocksConfig, TransformerAttentionConfig)) for one in (*model.encoder, *decoder)
+        ):
+            yield "train.compile: has no effect on a model without Transformers, Conformers and E-Branchformers"
+
+
+def _of_schedule(config: Config) -> Iterator[str]:
+    schedule = config.schedule
+    if not schedule.source:
+        for name, default in (("source_seed", "same"), ("source_network", "joint")):
+            if (value := getattr(schedule, name)) != default:
+                yield f"schedule.{name}: {value} has no effect without schedule.source"
+    for name, spec in SPECS.items():
+        chosen = name in (*schedule.search, *schedule.controls)
+        if not chosen and schedule.settings(name) != spec.settings():
+            yield f"schedule.{name}: has no effect on a study without {name}"
 
 
 def _of_decoding(config: Config) -> Iterator[str]:
     decode = config.decode
+    # With greedy decoding it waits for `--set decode.method=joint_beam`.
+    if decode.ctc_weight != DecodeConfig().ctc_weight and decode.method not in ("joint_beam", "greedy"):
+        yield (
+            f"decode.ctc_weight: {decode.ctc_weight:g} has no effect with {_METHOD}: {decode.method}; "
+            "it is for joint_beam"
+        )
     if decode.lm and not decode.lm_weight:
         yield f"decode.lm: {decode.lm} has no effect with decode.lm_weight: 0"
     # Of one label for an utterance, greedy decoding gives several.

@@ -39,6 +39,15 @@ def problem(tmp_path: Path, text: str, *overrides: str) -> str:
         ("features: {sampling_rate: 8000}", "did you mean features.fbank.sample_rate?"),
         ("train: {specaugment: {freq_mask: 1}}", "did you mean train.specaugment.freq_masks?"),
         ("train: {threads: 2}", "unknown key train.threads; did you mean run.threads?"),
+        ("decode: {beam_width: 5}", "unknown key decode.beam_width; did you mean decode.beam?"),
+        (
+            "model: {encoder: [{kind: blstm, d_model: 4}]}",
+            "unknown key model.encoder.0.d_model: another kind has it, not this one",
+        ),
+        (
+            "model: {kind: awd_lstm, encoder: []}",
+            "unknown key model.encoder: another kind has it, not this one",
+        ),
         ("train: {qqqq: 1}", "unknown key train.qqqq"),
         ("train: {'': 1}", "unknown key train."),
         (

@@ -8,7 +8,7 @@ from asr_topdown import config
 from asr_topdown.config.unread import READ_WITH, unread
 
 REPOSITORY = Path(__file__).parents[2]
-SECTIONS = ("text", "train", "decode")
+SECTIONS = ("features", "text", "train", "schedule", "decode")
 
 
 @pytest.mark.parametrize(
@@ -63,6 +63,44 @@ SECTIONS = ("text", "train", "decode")
             "text.vocab_size=1000",
             ["text.vocab_size: 1000 has no effect with text.unit: char; it is for bpe, unigram"],
         ),
+        (
+            "decode={method: attention, ctc_weight: 0.5}",
+            ["decode.ctc_weight: 0.5 has no effect with decode.method: attention; it is for joint_beam"],
+        ),
+        (
+            "features={kind: given, dim: 13, fbank: {num_mels: 40, sample_rate: 8000, frame_shift_ms: 12.5}}",
+            ["features.fbank.num_mels: 40 has no effect with features.kind: given; it is for fbank"],
+        ),
+        (
+            "features.waveform.sample_rate=8000",
+            [
+                "features.waveform.sample_rate: 8000 has no effect with features.kind: fbank; it is for waveform"
+            ],
+        ),
+        (
+            "train.optimizer.plateau_patience=2",
+            [
+                "train.optimizer.plateau_patience: 2 has no effect with train.optimizer.plateau: none; "
+                "it is for decay_eps, decay_lr"
+            ],
+        ),
+        (
+            "train.compile=true",
+            ["train.compile: has no effect on a model without Transformers, Conformers and E-Branchformers"],
+        ),
+        (
+            "schedule={source_seed: next, source_network: final}",
+            [
+                "schedule.source_seed: next has no effect without schedule.source",
+                "schedule.source_network: final has no effect without schedule.source",
+            ],
+        ),
+        (
+            "schedule={search: exhaustive, freeze_top: {repeats: 7}}",
+            ["schedule.freeze_top: has no effect on a study without freeze_top"],
+        ),
+        ("schedule={search: freeze_top, freeze_top: {repeats: 7}}", []),
+        ("train.optimizer={plateau: decay_lr, plateau_patience: 2}", []),
         ("train.optimizer={name: sgd, momentum: 0.9}", []),
         ("train.lr_schedule={name: warmup, warmup_steps: 4000}", []),
         ("decode={method: prefix_beam, beam: 20, nbest: 20}", []),
@@ -73,6 +111,24 @@ SECTIONS = ("text", "train", "decode")
 def test_what_has_no_effect_is_told(override: str, lines: list[str]) -> None:
     assert unread(config.parse({}, [override]), *SECTIONS) == lines
     assert unread(config.parse({}, [override]), "model") == []
+
+
+def test_what_a_language_model_does_not_read_is_told() -> None:
+    model = {"model": {"kind": "awd_lstm"}, "train": {"metric": "loss", "optimizer": {"name": "nt_asgd"}}}
+    assert unread(config.parse(model, ["train.optimizer.plateau_patience=5"]), *SECTIONS) == []
+    speech = ["features.deltas=2", "text.unit=bpe", "train.specaugment={}", "decode.beam=5"]
+    assert unread(config.parse(model, speech), *SECTIONS) == [
+        f"{name}: has no effect with model.kind: awd_lstm"
+        for name in ("features", "text", "decode", "train.specaugment")
+    ]
+
+
+def test_blocks_that_can_be_compiled_are_found() -> None:
+    for model in (
+        {"encoder": [{"kind": "blstm"}, {"kind": "conformer"}], "ctc": {}},
+        {"attention": {"kind": "transformer"}},
+    ):
+        assert unread(config.parse({"model": model}, ["train.compile=true"]), *SECTIONS) == []
 
 
 def test_every_setting_choice_and_value_exists() -> None:
