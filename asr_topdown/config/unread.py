@@ -43,6 +43,9 @@ READ_WITH: Mapping[str, _Choice] = {
 """Setting -> the choice that decides whether it is read, and the values with which it is."""
 
 
+_GREEDY = {"max_symbols": "transducer", "max_length_ratio": "attention", "min_length_ratio": "attention"}
+"""Settings of decoding -> the head that greedy decoding must read for them to count."""
+
 _OF_SPEECH = (
     *("features", "text", "decode"),
     *("train.grace_epochs", "train.frames_per_batch", "train.utterances_per_batch", "train.max_frames"),
@@ -87,7 +90,7 @@ def _of_training(config: Config) -> Iterator[str]:
         if not any(
             isinstance(one, (BlocksConfig, TransformerAttentionConfig)) for one in (*model.encoder, *decoder)
         ):
-            yield "train.compile: has no effect on a model without Transformers, Conformers and E-Branchformers"
+            yield "train.compile: has no effect on a model without blocks of Transformers and the like"
 
 
 def _of_schedule(config: Config) -> Iterator[str]:
@@ -110,6 +113,16 @@ def _of_decoding(config: Config) -> Iterator[str]:
             f"decode.ctc_weight: {decode.ctc_weight:g} has no effect with {_METHOD}: {decode.method}; "
             "it is for joint_beam"
         )
+    if decode.method == "greedy" and "model" in config.model_fields_set:
+        read = next(
+            (head for head in ("label", "transducer", "ctc", "attention") if head in config.heads), ""
+        )
+        for name, head in _GREEDY.items():
+            if (value := getattr(decode, name)) != getattr(DecodeConfig(), name) and head != read:
+                yield (
+                    f"decode.{name}: {value} has no effect with {_METHOD}: greedy, which reads model.{read}; "
+                    f"it is for model.{head}"
+                )
     if decode.lm and not decode.lm_weight:
         yield f"decode.lm: {decode.lm} has no effect with decode.lm_weight: 0"
     # Of one label for an utterance, greedy decoding gives several.

@@ -74,7 +74,8 @@ SECTIONS = ("features", "text", "train", "schedule", "decode")
         (
             "features.waveform.sample_rate=8000",
             [
-                "features.waveform.sample_rate: 8000 has no effect with features.kind: fbank; it is for waveform"
+                "features.waveform.sample_rate: 8000 has no effect with features.kind: fbank; "
+                "it is for waveform"
             ],
         ),
         (
@@ -86,7 +87,7 @@ SECTIONS = ("features", "text", "train", "schedule", "decode")
         ),
         (
             "train.compile=true",
-            ["train.compile: has no effect on a model without Transformers, Conformers and E-Branchformers"],
+            ["train.compile: has no effect on a model without blocks of Transformers and the like"],
         ),
         (
             "schedule={source_seed: next, source_network: final}",
@@ -121,6 +122,19 @@ def test_what_a_language_model_does_not_read_is_told() -> None:
         f"{name}: has no effect with model.kind: awd_lstm"
         for name in ("features", "text", "decode", "train.specaugment")
     ]
+
+
+def test_a_greedy_decoder_is_told_what_the_output_that_it_reads_has_not() -> None:
+    decode = {"max_symbols": 3, "min_length_ratio": 0.5}
+    two = {"ctc": {}, "attention": {"kind": "lstm"}}
+    assert unread(config.parse({"model": two, "decode": decode}), "decode") == [
+        f"decode.{name} has no effect with decode.method: greedy, which reads model.ctc; "
+        f"it is for model.{head}"
+        for name, head in (("max_symbols: 3", "transducer"), ("min_length_ratio: 0.5", "attention"))
+    ]
+    for model, name in (("transducer={}", "max_symbols"), ("attention={kind: lstm}", "min_length_ratio")):
+        settings = [f"model.{model}", f"decode.{name}={decode[name]}"]
+        assert unread(config.parse({}, settings), "decode") == []
 
 
 def test_blocks_that_can_be_compiled_are_found() -> None:

@@ -40,7 +40,7 @@ class Options:
         skip_bad: leave out rows whose sound is missing or cannot be read.
 
     Raises:
-        ValueError: if the sampling rate is less than 1.
+        ValueError: if the sampling rate is less than 1, or the channel neither 0 nor 1.
     """
 
     sounds: Path | None = None
@@ -56,6 +56,8 @@ class Options:
     def __post_init__(self) -> None:
         if self.sample_rate is not None and self.sample_rate < 1:
             raise ValueError(f"--sample-rate {self.sample_rate}: must be at least 1")
+        if self.channel not in (None, 0, 1):
+            raise ValueError(f"--channel {self.channel}: must be 0 or 1, one of the first two")
 
 
 def prepare(
@@ -119,6 +121,8 @@ def _from_table(out: Path, source: Path, kind: str, options: Options) -> DataDir
     rows = [row for row in table.rows if row.text.strip()]
     found = list(sounds.read(rows, skip_bad=options.skip_bad))
     _report("whose transcript is empty", [row.sound for row in table.rows if not row.text.strip()])
+    if not rows:
+        raise ValueError(f"{table.path}: has no transcripts")
     if options.sounds or any(folder in one.path.parents for one in found):
         named = sounds.named(table.rows)
         _report("that are not in the table", [str(path) for path in recordings.all if path not in named])

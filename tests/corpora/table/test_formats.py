@@ -458,8 +458,26 @@ def test_stereo_needs_a_channel(tmp_path):
         take(tmp_path, tmp_path / "t.tsv")
     data = take(tmp_path, tmp_path / "t.tsv", channel=1)
     assert data.clips()["a-B"].channel == 1
+    (tmp_path / "t.tsv").write_text("file\ttext\tchannel\na.wav\tx\t2\n")
     with pytest.raises(ValueError, match="no channel 2"):
-        take(tmp_path, tmp_path / "t.tsv", channel=2)
+        take(tmp_path, tmp_path / "t.tsv")
+
+
+@pytest.mark.parametrize("channel", [-1, 2])
+def test_a_channel_that_no_sound_has_is_refused_where_all_is_mono(tmp_path, channel):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "t.tsv").write_text("file\ttext\na.wav\tx\n")
+    assert take(tmp_path, tmp_path / "t.tsv", channel=1).text == {"a": "x"}
+    with pytest.raises(ValueError, match=f"--channel {channel}: must be 0 or 1"):
+        take(tmp_path, tmp_path / "t.tsv", channel=channel)
+
+
+@pytest.mark.parametrize("rows", ["", "a.wav\t\n"])
+def test_a_table_without_transcripts_is_named(tmp_path, rows):
+    write_sound(tmp_path / "a.wav")
+    (tmp_path / "t.tsv").write_text(f"file\ttext\n{rows}")
+    with pytest.raises(ValueError, match=r"t\.tsv: has no transcripts"):
+        take(tmp_path, tmp_path / "t.tsv")
 
 
 def test_bad_sound_is_named_or_left_out(tmp_path, capsys):

@@ -129,7 +129,7 @@ def test_text_can_be_normalised_and_split(tmp_path, sounds):
         ("id\ttext\n2\tx\nann/2\ty\n", {}, r"table\.tsv:3: 'ann/2': .*ann/2\.flac already has a transcript"),
         ("id\ttext\n2\tx\n", {"speaker_from": "column"}, r"the table must have a speaker in each row"),
         ("id\ttext\n2\t</s>\n", {}, r"utterance ann_2: reserved word </s>"),
-        ("id\ttext\n2\t\n", {}, r"no utterances"),
+        ("id\ttext\n2\t\n", {}, r"table\.tsv: has no transcripts"),
         ("id\ttext\n2\tx\n", {"sample_rate": 0}, r"--sample-rate 0: must be at least 1"),
         ("id\ttext\n2\tx\n", {"sample_rate": -8000}, r"--sample-rate -8000: must be at least 1"),
     ],
