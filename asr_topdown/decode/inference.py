@@ -10,7 +10,7 @@ from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.result import DecodeResult
 from asr_topdown.logs import warn_once
 from asr_topdown.models.recognizer import Recognizer
-from asr_topdown.nn.precision import autocast, slowness
+from asr_topdown.nn.precision import autocast, set_tf32, slowness
 from asr_topdown.nn.quantized import dynamic_int8
 from asr_topdown.text import Vocabulary
 
@@ -33,7 +33,7 @@ class Inference:
     """Runs the encoder and the decoder, and computes the CTC head's output.
 
     Matrix products and LSTMs use `decode.precision`; scores, log-softmax and a language model stay in at
-    least float32.
+    least float32, which a GPU does not round (TF32), whatever the training before in this process allowed.
 
     Args:
         model: in eval mode; it is not changed.
@@ -50,6 +50,7 @@ class Inference:
         self._precision = config.precision
         if remark := slowness(config.precision, self.device, "decode.precision"):
             warn_once(remark)
+        set_tf32("float32", self.device)
         if config.precision == "int8":
             model = dynamic_int8(model, self.device)
         self._network = model

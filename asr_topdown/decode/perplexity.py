@@ -15,6 +15,7 @@ from asr_topdown.decode.model import content_hash as model_hash
 from asr_topdown.decode.model import load_best
 from asr_topdown.files import read_json, write_json
 from asr_topdown.models.awd_lstm import AwdLstm
+from asr_topdown.nn.precision import set_tf32
 from asr_topdown.text.word_vocabulary import WordVocabulary
 
 
@@ -92,6 +93,7 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     rows = batchify(words.read(text), config.language_model.test_batch, where=text).to(device)
     network = load_best(folder, fresh_model(config, len(words), init_seed=0)).to(device).eval()
     assert isinstance(network, AwdLstm)
+    set_tf32("float32", torch.device(device))
     started = time.perf_counter()
     losses = span_losses(network, rows, config.language_model.bptt)
     found = _from_loss(losses.sum().item() / rows.numel())

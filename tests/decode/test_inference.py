@@ -64,6 +64,19 @@ def test_every_network_in_every_precision(name: str) -> None:
     assert all(torch.equal(after[key], value) for key, value in before.items())
 
 
+def test_float32_is_float32_on_a_gpu_also_after_a_training_in_tf32(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The dev set is decoded in the process that trained, test sets in another one."""
+    monkeypatch.setattr(Recognizer, "device", torch.device("cuda"))
+    both = torch.backends.cuda.matmul, torch.backends.cudnn
+    before = [flags.allow_tf32 for flags in both]
+    precision.set_tf32("tf32", torch.device("cuda"))
+    Inference(network("blstm_ctc"), DecodeConfig(), UNITS)
+    found = [flags.allow_tf32 for flags in both]
+    for flags, value in zip(both, before, strict=True):
+        flags.allow_tf32 = value
+    assert found == [False, False]
+
+
 def test_what_int8_covers() -> None:
     """LSTMs and linear layers, but those whose weights the LSTM decoder reads itself."""
     model = dynamic_int8(network("blstm"), torch.device("cpu"))

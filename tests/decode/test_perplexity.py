@@ -4,6 +4,7 @@ import math
 from pathlib import Path
 
 import pytest
+import torch
 
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
@@ -50,6 +51,16 @@ def test_a_text_in_as_many_columns_as_the_dev_text_has_its_perplexity(
     assert found["loss"] == pytest.approx(outcome.metrics["dev_loss"], abs=1e-9)
     assert found["ppl"] == pytest.approx(math.exp(found["loss"]))
     assert (found["words"], found["columns"]) == (200, 1)
+
+
+def test_a_gpu_is_told_not_to_round(
+    trained: Path, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyTorch by default lets it round in LSTMs, and training does not."""
+    told: list[tuple[object, ...]] = []
+    monkeypatch.setattr("asr_topdown.decode.perplexity.set_tf32", lambda *asked: told.append(asked))
+    score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    assert told == [("float32", torch.device("cpu"))]
 
 
 def test_it_is_computed_once(
