@@ -1,6 +1,8 @@
 """Units, error counts and error rates: sums over a corpus, never means of ratios."""
 
+import functools
 import math
+import re
 from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -27,11 +29,18 @@ def words(text: str, nlsyms: Collection[str] = ()) -> list[str]:
 def characters(text: str, nlsyms: Collection[str] = ()) -> list[str]:
     """Split into characters; a run of white space inside the text is one "<space>".
 
-    A tag in angle brackets without white space (<unk>, <NOISE>) is one unit. Those in `nlsyms` are then
-    removed, but not the spaces around them, as ESPnet does with its non-linguistic symbols.
+    A tag in angle brackets without white space (<unk>, <NOISE>) is one unit. The symbols `nlsyms`, of
+    whatever form ([noise]), are removed, but not the spaces around them, as in ESPnet.
     """
-    units = CHARACTERS.findall(" ".join(text.split()))
+    units = _character_or(tuple(nlsyms)).findall(" ".join(text.split()))
     return [SPACE if unit == " " else unit for unit in units if unit not in nlsyms]
+
+
+@functools.cache
+def _character_or(nlsyms: tuple[str, ...]) -> re.Pattern[str]:
+    """Match one of the symbols, the longest first, or else a character or tag."""
+    symbols = [re.escape(one) for one in sorted(nlsyms, key=len, reverse=True) if one]
+    return re.compile("|".join([*symbols, CHARACTERS.pattern]), CHARACTERS.flags)
 
 
 Splitter = Callable[[str, Collection[str]], list[str]]

@@ -49,6 +49,13 @@ def test_nlsyms_go_and_the_spaces_beside_them_stay(
     assert words(text, ["<NOISE>"]) == expected_words
 
 
+def test_nlsyms_need_no_angle_brackets() -> None:
+    """As in ESPnet, where any string may be one; a character is one only outside tags and other symbols."""
+    assert characters("A [NOISE] B[N]", ["[N]", "[NOISE]"]) == ["A", "<space>", "<space>", "B"]
+    assert characters("%HES A-B <a-b>", ["-", "%HES", ""]) == ["<space>", "A", "B", "<space>", "<a-b>"]
+    assert words("A [NOISE] B[N]", ["[N]", "[NOISE]"]) == ["A", "B"]
+
+
 def test_words_are_separated_by_any_blanks() -> None:
     assert words("  the  cat\tsat ") == ["the", "cat", "sat"]
     assert words("") == []
