@@ -67,10 +67,13 @@ def compare(system: Mapping[int, Score], baseline: Mapping[int, Score], kind: Ki
     )
 
 
-def correct(differences: Differences) -> Differences:
-    """Correct the p-values for all comparisons that are shown together, each counted once."""
+def correct(differences: Differences, unseen: int = 0) -> Differences:
+    """Correct the p-values for all comparisons that are shown together, each counted once.
+
+    `unseen` is the number of those from which they were chosen and that are not shown.
+    """
     known = distinct(differences)
-    corrected = dict(zip(known, holm(list(known.values())), strict=True))
+    corrected = dict(zip(known, holm(list(known.values()), unseen), strict=True))
     return {
         baseline: {
             system: one and dataclasses.replace(one, corrected=corrected[one.tested])

@@ -12,11 +12,11 @@ _PLACES = (0.5, 0.75, 1.0)  # among the utterances with errors, by their number
 _MOST_WORDS = 40
 
 
-def examples(experiment: Experiment, rows: Sequence[System]) -> tuple[int, Examples] | None:
-    """The seed, and three utterances as recognised by the joint training and by the first search's network.
+def examples(experiment: Experiment, rows: Sequence[System]) -> tuple[str, Examples] | None:
+    """Three utterances as recognised by the joint training and by the first search's network.
 
-    They are chosen by the errors of the search's network among those with at most 40 words: of the utterances
-    with errors, the median, the one at three quarters, and the worst.
+    They are chosen by the errors of the search's network, or of the joint one if there is no search, among
+    those with at most 40 words: the first that is returned says how.
 
     Returns:
         None if no seed has both transcripts.
@@ -29,7 +29,12 @@ def examples(experiment: Experiment, rows: Sequence[System]) -> tuple[int, Examp
     found = _texts(experiment, shown, seeds[0])
     last = [*found.values()][-1]
     examples = [_example(last.transcripts[key], found, key) for key in _chosen(last)]
-    return (seeds[0], Examples(examples)) if examples else None
+    how = (
+        f"Seed {seeds[0]}: of the utterances of at most {_MOST_WORDS} words in which the "
+        f"{'search' if main else 'joint training'}'s network errs, the median by the number of its errors, "
+        "the one at three quarters, and the worst."
+    )
+    return (how, Examples(examples)) if examples else None
 
 
 def _texts(experiment: Experiment, rows: Sequence[System], seed: int) -> dict[str, Score]:

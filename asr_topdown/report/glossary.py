@@ -23,7 +23,8 @@ GLOSSARY = Terms(
         ("classifier", "the top block or blocks: the output layer, sometimes with the layer below it"),
         (
             "as many trainings from scratch",
-            "an equal-compute control: the search's number of joint trainings, the best on dev chosen",
+            "a control: as many joint trainings as the search has trainings, the best on dev chosen; equal "
+            "compute, unless the search ends most of its own early (successive halving)",
         ),
         (
             "as many epochs of joint training",

@@ -25,6 +25,7 @@ from asr_topdown.report.systems import BASELINES, JOINT, System, systems
 from asr_topdown.report.tables import (
     calibration_table,
     compare_systems,
+    count_comparisons,
     first_search,
     systems_table,
     trainings_table,
@@ -108,18 +109,20 @@ def _study(
     parts: list[Part] = [Heading(2, f"Study `{tag}`", f"study-{tag}")]
     told = [overview.sizes(experiment), _cost(experiment, results), _criterion(experiment)]
     parts += [Text(text) for text in told if text]
-    rows, verdict = systems(results), ""
+    every, verdict = systems(results), ""
+    rows = _foremost(experiment, every) if len(every) > _MOST_SYSTEMS else every
     if len(rows) > 1:
-        if len(rows) > _MOST_SYSTEMS:
-            total, rows = len(rows), _foremost(experiment, rows)
+        if len(rows) < len(every):
             parts.append(
                 Text(
-                    f"The study has {total} systems; shown are the {len(rows)} that are best on dev or named."
+                    f"The study has {len(every)} systems; shown are the {len(rows)} that are best on dev or "
+                    "named."
                 )
             )
-        differences = compare_systems(experiment, rows)
+        unseen = count_comparisons(every) - count_comparisons(rows)
+        differences = compare_systems(experiment, rows, unseen)
         verdict = overview.verdict(experiment, rows, differences)
-        parts += _compared(experiment, tag, rows, differences)
+        parts += _compared(experiment, tag, rows, differences, unseen)
         calibrated = calibration_table(experiment, rows, f"calibration-{tag}")
         if calibrated:
             parts += [Heading(3, "Calibration", f"part-calibration-{tag}"), calibrated]
@@ -156,11 +159,11 @@ def _criterion(experiment: Experiment) -> str:
 
 
 def _compared(
-    experiment: Experiment, tag: str, rows: Sequence[System], differences: Differences
+    experiment: Experiment, tag: str, rows: Sequence[System], differences: Differences, unseen: int
 ) -> list[Part]:
     """The systems, their differences, and the same in the paper's format."""
     parts: list[Part] = [systems_table(experiment, rows, differences, name=f"systems-{tag}")]
-    parts.append(Text(_how_to_read(experiment, rows, differences)))
+    parts.append(Text(_how_to_read(experiment, rows, differences, unseen)))
     found = intervals(experiment, differences, f"differences-{tag}")
     parts += [found] if found else []
     paper = published(experiment)
@@ -174,7 +177,9 @@ def _compared(
     return [*parts, Heading(3, title, f"paper-{tag}"), Text(text), table]
 
 
-def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
+def _how_to_read(
+    experiment: Experiment, rows: Sequence[System], differences: Differences, unseen: int
+) -> str:
     """The caption of this table; the glossary explains the terms."""
     kind = experiment.kind
     text = "Means over the seeds ± standard deviation."
@@ -186,19 +191,39 @@ def _how_to_read(experiment: Experiment, rows: Sequence[System], differences: Di
         if tests:
             text += (
                 " with its 95 % interval and two-sided p, which generalise to other seeds *and* other "
-                f"{kind.sampled}; p in brackets is corrected for the {tests} comparisons of this table (Holm)"
+                f"{kind.sampled}; p in brackets is corrected for the {tests} comparisons of this table"
+                f"{f' and the {unseen} that are not shown' if unseen else ''} (Holm)"
             )
         if any(one.p_value is None for one in shown):
             text += f"; with fewer than {MIN_SEEDS} seeds there is neither interval nor p"
         text += "."
-    equal = [BASELINES[base] for base in differences if base != "joint"]
-    if equal:
-        text += f" Equal compute{_of_first(experiment, rows)}: {' and '.join(equal)}."
+    text += _equal_compute(experiment, rows, differences)
     if any(row.part for row in rows):
         text += " Trainings on a part of the data are compared with training from scratch on the same part."
     if any(row.rejected for row in rows):
-        text += ' "Not taken" marks steps whose dev error grew, which ends the search.'
+        text += _not_taken(experiment)
     return f"{text} The terms are explained at the end of the page."
+
+
+def _equal_compute(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
+    """Which baselines have the compute of the study's first search."""
+    first = SPECS[first_search(experiment)]
+    # A search that continues a few of its trainings ends the others early.
+    more = [base for base in differences if base == "scratch" and first.continues]
+    text, equal = "", [BASELINES[base] for base in differences if base not in (JOINT, *more)]
+    if equal:
+        text += f" Equal compute{_of_first(experiment, rows)}: {' and '.join(equal)}."
+    if more:
+        text += f" More compute: {BASELINES['scratch']}, for those of {first.label} mostly end early."
+    return text
+
+
+def _not_taken(experiment: Experiment) -> str:
+    """What the mark means; with `stop_when_worse: false` a search goes on after such a step."""
+    results = [one for own in experiment.studies.values() for one in own if SPECS[one.search].stepwise]
+    ends = all(step.accepted for one in results for step in one.steps[:-1])
+    text = f' "Not taken" marks steps whose dev {experiment.criterion} grew'
+    return f"{text}{', which ends the search' if ends else ''}."
 
 
 def _of_first(experiment: Experiment, rows: Sequence[System]) -> str:
@@ -212,11 +237,8 @@ def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[
     found = examples(experiment, rows)
     if found is None:
         return []
-    seed, shown = found
-    text = (
-        f"Seed {seed}: of the utterances with errors by the search's network, the median, the one "
-        "at three quarters, and the worst. Wrong words are highlighted; words in brackets are missing."
-    )
+    chosen, shown = found
+    text = f"{chosen} Wrong words are highlighted; words in brackets are missing."
     return [Heading(3, "Some utterances", f"examples-{tag}"), Text(text), shown]
 
 

@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.records import Experiment
-from asr_topdown.report.table import Table
+from asr_topdown.report.table import Table, Value
+from asr_topdown.report.tables import error_values
 from asr_topdown.report.words import NOTHING, mean_sd
 from asr_topdown.schedule.epoch_scan import EpochScanPoint
 from asr_topdown.schedule.protocol import Result, Step
@@ -16,6 +17,7 @@ from asr_topdown.schedule.subset_scan import SubsetScanPoint
 # Zhang et al. 2021, Table 1: CER dev93/eval92 of the joint models, by percent of si284.
 _TABLE_1 = {5: "34.4/32.9", 10: "28.3/26.1", 20: "22.5/19.9", 40: "17.5/14.7", 80: "13.2/10.6"}
 _CLASSIFIER = {"subset_scan": "classifier's data (%)", "epoch_scan": "classifier's epoch"}
+_PLACE = {"subset_scan": "percent", "epoch_scan": "epoch"}
 P = TypeVar("P", EpochScanPoint, SubsetScanPoint)
 ErrorOf = Callable[[str], float | None]
 
@@ -31,14 +33,20 @@ def table_1(experiment: Experiment, results: Sequence[Result], name: str) -> Tab
     on_paper = experiment.corpus == "wsj"
     header = ["percent", "data", "utterances", "seeds", experiment.dev_name, experiment.test_name]
     header += ["paper, CER dev93/eval92"] if on_paper else []
-    dev, test = experiment.dev, experiment.test
-    rows = []
+    rows, values = [], []
     for percent, own in sorted(by_percent.items()):
         (point, _), nodes = own[0], [node for _, node in own]
+        errors = _errors(experiment, nodes)
+        paper = _TABLE_1.get(round(percent), "")
         row = [_short(percent), point.subset, str(point.utterances), str(len(nodes))]
-        row += [mean_sd(known[node] for node in nodes if node in known) for known in (dev, test)]
-        rows.append(row + ([_TABLE_1.get(round(percent), NOTHING)] if on_paper else []))
-    return Table(name, header, rows, frozenset({0, 1}))
+        rows.append([*row, *(mean_sd(known) for _, known in errors)])
+        size: dict[str, Value] = {"percent": percent, "data": point.subset, "utterances": point.utterances}
+        size |= {"seeds": len(nodes), **error_values(dict(errors), {})}
+        if on_paper:
+            rows[-1].append(paper or NOTHING)
+            size["paper"] = paper
+        values.append(size)
+    return Table(name, header, rows, frozenset({0, 1}), values=values)
 
 
 def figure_1(experiment: Experiment, results: Sequence[Result], name: str) -> Figure | None:
@@ -81,14 +89,23 @@ def extractors_table(
     own = _extractors(results, search)
     if not own:
         return None
-    sides = _sides(experiment)
-    header = [_CLASSIFIER[search], "trainings", *(side for side, _ in sides)]
-    rows = []
+    header = [_CLASSIFIER[search], "trainings", experiment.dev_name, experiment.test_name]
+    rows, values = [], []
     for place in sorted({place for place, _ in own}):
         nodes = [node for at, node in own if at == place]
-        errors = [[error for node in nodes if (error := error_of(node)) is not None] for _, error_of in sides]
-        rows.append([_short(place), str(len(nodes)), *map(mean_sd, errors)])
-    return Table(name, header, rows, frozenset())
+        errors = _errors(experiment, nodes)
+        rows.append([_short(place), str(len(nodes)), *(mean_sd(known) for _, known in errors)])
+        size: dict[str, Value] = {_PLACE[search]: place, "trainings": len(nodes)}
+        values.append(size | error_values(dict(errors), {}))
+    return Table(name, header, rows, frozenset(), values=values)
+
+
+def _errors(experiment: Experiment, nodes: Sequence[str]) -> list[tuple[str, list[float]]]:
+    """The name of each error, and that of the nodes for which it is known."""
+    return [
+        (name, [error for node in nodes if (error := error_of(node)) is not None])
+        for name, error_of in _sides(experiment)
+    ]
 
 
 def _short(place: float) -> str:

@@ -31,7 +31,7 @@ class Table:
     values: Sequence[Mapping[str, Value]] = ()
 
     def csv(self) -> str:
-        """Machine-readable CSV: one number per column, no empty cells, ASCII signs."""
+        """CSV for programs: with `values`, a number per column, nothing where there is none; ASCII signs."""
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         if not self.values:

@@ -57,24 +57,39 @@ def systems_table(
     return Table(name, header, rows, words, values=values)
 
 
-def compare_systems(experiment: Experiment, systems: Sequence[System]) -> Differences:
+def compare_systems(experiment: Experiment, systems: Sequence[System], unseen: int = 0) -> Differences:
     """Baseline (`systems.BASELINES`) -> system -> its difference; None from itself, or without baseline.
 
-    The p-values are corrected for the number of comparisons over all baselines.
+    The p-values are corrected for the number of comparisons over all baselines, and for those `unseen`.
     """
     scores = {system.name: scores_of(experiment, system) for system in systems}
-    nodes = {system.name: system.nodes for system in systems}
     return correct(
         {
             baseline: {
-                name: None
-                if base is None or nodes[name] == base.nodes
-                else compare(scores[name], scores[base.name], experiment.kind)
+                name: None if base is None else compare(scores[name], scores[base.name], experiment.kind)
                 for name, base in compared.items()
             }
-            for baseline, compared in baselines(systems).items()
-        }
+            for baseline, compared in _pairs(systems).items()
+        },
+        unseen,
     )
+
+
+def count_comparisons(systems: Sequence[System]) -> int:
+    """How many pairs `compare_systems` compares."""
+    return sum(base is not None for compared in _pairs(systems).values() for base in compared.values())
+
+
+def _pairs(systems: Sequence[System]) -> dict[str, dict[str, System | None]]:
+    """As `baselines`, with None where it is the row itself."""
+    nodes = {system.name: system.nodes for system in systems}
+    return {
+        baseline: {
+            name: None if base is None or nodes[name] == base.nodes else base
+            for name, base in compared.items()
+        }
+        for baseline, compared in baselines(systems).items()
+    }
 
 
 def calibration_table(experiment: Experiment, systems: Sequence[System], name: str) -> Table | None:
@@ -182,7 +197,7 @@ def error_values(
     """The errors of a system by column, and its comparisons by baseline, one value per column."""
     values: dict[str, Value] = {}
     for title, known in errors.items():
-        name = re.sub(r"[^A-Za-z]+", "_", title).strip("_")
+        name = re.sub(r"\W+", "_", title).strip("_")
         values |= {f"{name}_mean": mean(known), f"{name}_sd": deviation(known)}
     names = ("difference", "low", "high", "p", "p_corrected", "better", "seeds")
     for baseline, one in compared.items():

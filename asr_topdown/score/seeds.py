@@ -163,16 +163,17 @@ def p_value(found: Spread) -> float:
     return math.exp(high)
 
 
-def holm(p_values: Sequence[float | None]) -> list[float | None]:
+def holm(p_values: Sequence[float | None], others: int = 0) -> list[float | None]:
     """Correct p-values for multiple testing (Holm, Scand. J. of Statistics 6, 1979); None stays None.
 
-    The probability that any true null hypothesis has a corrected p below a level is at most that level.
+    The probability that any true null hypothesis has a corrected p below a level is at most that level, also
+    if these were chosen from more by their data: then `others` is the number of those that were not chosen.
     """
     order = sorted((p, place) for place, p in enumerate(p_values) if p is not None)
     corrected: list[float | None] = [None] * len(p_values)
     largest = 0.0
     for rank, (p, place) in enumerate(order):
-        largest = max(largest, min(1.0, p * (len(order) - rank)))
+        largest = max(largest, min(1.0, p * (len(order) + others - rank)))
         corrected[place] = largest
     return corrected
 

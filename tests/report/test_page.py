@@ -1,3 +1,4 @@
+import dataclasses
 import json
 import re
 import shutil
@@ -8,10 +9,14 @@ import pytest
 from asr_topdown.bin import main
 from asr_topdown.report import page as page_module
 from asr_topdown.report.collect import collect
+from asr_topdown.report.document import Text
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.page import write_report
 from asr_topdown.report.plots import TrainingPanel, plot_figure, plot_trainings
 from asr_topdown.runs.store import Store
+from asr_topdown.schedule.greedy import GreedyPoint
+from asr_topdown.schedule.protocol import Result
+from asr_topdown.score import seeds
 
 
 def png_size(path):
@@ -145,6 +150,84 @@ def test_of_very_many_systems_the_best_on_dev_are_compared(experiment, monkeypat
     # steps 1 and 2 have no names of their own; on dev both have 27 %: 26 and 28, 25 and 29
     assert [row[0] for row in table.rows if row[0].startswith("step")] == ["step 1"]
     assert {"joint", "top-down", "nothing frozen, all layers trained on"} < {row[0] for row in table.rows}
+
+
+def test_p_is_corrected_for_the_systems_that_are_not_shown_too(experiment, monkeypatch):
+    """They were chosen by their dev errors, which vary with the seeds as the test errors do."""
+    found = collect(experiment)
+    monkeypatch.setattr(seeds, "MIN_SEEDS", 2)
+
+    def told():
+        parts = page_module.build(found)
+        (table,) = [part for part in parts if getattr(part, "name", "") == "systems-study"]
+        p = {row["system"]: (row["p_to_joint"], row["p_corrected_to_joint"]) for row in table.values}
+        (text,) = [part.text for part in parts if "(Holm)" in getattr(part, "text", "")]
+        return p, text
+
+    all_shown, text = told()
+    assert "corrected for the 11 comparisons of this table (Holm)" in text
+    monkeypatch.setattr(page_module, "_MOST_SYSTEMS", 1)
+    some, text = told()
+    # "step 2" is compared with the joint training and with those from scratch.
+    assert "corrected for the 9 comparisons of this table and the 2 that are not shown (Holm)" in text
+    smallest = min(some, key=lambda name: some[name][0] or 1)
+    assert some[smallest][1] == pytest.approx(11 * some[smallest][0])
+    assert all_shown[smallest] == some[smallest]
+
+
+def captions(found):
+    """All text of the report of these results."""
+    return "\n".join(part.text for part in page_module.build(found) if isinstance(part, Text))
+
+
+def with_results(found, change):
+    results = [change(one) for one in found.studies["study"]]
+    return dataclasses.replace(found, studies={"study": results})
+
+
+def test_what_a_step_not_taken_means_depends_on_the_search(experiment):
+    found = collect(experiment)
+    marks = '"Not taken" marks steps whose dev'
+    assert f"{marks} error grew, which ends the search." in captions(found)
+    by_loss = with_results(found, lambda one: dataclasses.replace(one, criterion="loss"))
+    assert f"{marks} loss grew, which ends the search." in captions(by_loss)
+
+    def with_one_more(one):
+        """As with `stop_when_worse: false`."""
+        if one.search != "greedy" or one.steps[-1].accepted:
+            return one
+        last = dataclasses.replace(one.steps[-1], point=GreedyPoint((1, 2, 0)))
+        return dataclasses.replace(one, steps=(*one.steps, last))
+
+    assert f"{marks} error grew. The terms" in captions(with_results(found, with_one_more))
+
+
+def test_trainings_from_scratch_are_no_equal_compute_of_a_search_that_ends_most_early(experiment):
+    """Successive halving: 33 trainings of three blocks have 176 epochs, as many from scratch 528."""
+    found = collect(experiment)
+    assert "Equal compute: as many trainings from scratch." in captions(found)
+
+    def halved(one):
+        if one.search != "greedy":
+            return one
+        return dataclasses.replace(one, search="halving", steps=one.steps[:1], final=one.steps[0].node)
+
+    text = captions(with_results(found, halved))
+    assert "Equal compute" not in text
+    assert "More compute: as many trainings from scratch, for those of search over layers" in text
+
+
+def test_how_the_sample_utterances_were_chosen_is_said_in_full(experiment):
+    found = collect(experiment)
+    chosen = "of the utterances of at most 40 words in which the {} network errs, the median"
+    assert chosen.format("search's") in captions(found)
+    joint = [
+        Result("joint", one.seed, one.steps[:1], one.steps[0].node)
+        for one in found.studies["study"]
+        if one.search == "greedy"
+    ]
+    alone = dataclasses.replace(found, studies={"study": joint})
+    assert chosen.format("joint training's") in captions(alone)
 
 
 def test_of_very_many_trainings_the_trees_show_the_best_and_the_table_all(experiment, monkeypatch):

@@ -119,6 +119,19 @@ def test_what_the_figures_show_stands_in_tables(scanned: Path) -> None:
     ]
 
 
+def test_their_csv_files_have_a_number_in_each_column(scanned: Path) -> None:
+    found = collect(scanned)
+    results = found.studies["scans"]
+    header = "dev_CER_mean,dev_CER_sd,test_CER_mean,test_CER_sd"
+    for table, first, row in (
+        (table_1(found, results, "t"), "percent,data,utterances,seeds", "5,part5,50,2,31,1.41421,21,1.41421"),
+        (extractors_table(found, results, "subset_scan", "t"), "percent,trainings", "5,4,49.5,0.816497,,"),
+        (extractors_table(found, results, "epoch_scan", "t"), "epoch,trainings", "1,2,30.5,0.707107,,"),
+    ):
+        assert table is not None
+        assert table.csv().splitlines()[:2] == [f"{first},{header}", row]
+
+
 def test_scans_have_no_rows_among_the_systems(scanned: Path) -> None:
     rows = systems(collect(scanned).studies["scans"])
     assert [row.name for row in rows][:3] == [

@@ -19,6 +19,7 @@ from asr_topdown.report.tables import (
     calibration_table,
     compare_systems,
     difference_cell,
+    error_values,
     main_row,
     scores_of,
     systems_table,
@@ -285,6 +286,12 @@ def test_the_csv_file_has_a_number_in_each_column(experiment):
     assert float(one["difference_to_scratch"]) == pytest.approx(-4.5)
     assert one["p_to_joint"] == one["low_to_joint"] == ""  # no test with two seeds
     assert by_name["step 2"]["not_taken"] == "1"
+
+
+def test_sets_with_digits_have_columns_of_their_own():
+    """Of dev93 beside dev there was one, with the errors on dev."""
+    values = error_values({"dev93 CER %": [10.0], "dev CER %": [20.0], "тест CER %": [30.0]}, {})
+    assert [values[name] for name in ("dev93_CER_mean", "dev_CER_mean", "тест_CER_mean")] == [10, 20, 30]
 
 
 def test_word_errors_are_the_errors_of_what_puts_out_pieces_of_words(experiment):

@@ -181,6 +181,7 @@ def test_holm_by_hand() -> None:
     assert holm([0.5, None, 0.6]) == [1.0, None, 1.0]
     assert holm([None]) == [None]
     assert holm([]) == []
+    assert holm([0.01, 0.04], others=2) == pytest.approx([0.04, 0.12])  # of c(0.01, 0.04, 1, 1)
 
 
 def test_false_alarms_are_as_rare_as_promised() -> None:
