@@ -156,11 +156,12 @@ def _searches(exp: Path, tag: str, reference: str) -> Iterator[_Search]:
 
 
 def _title(tag: str, result: Result) -> str:
-    label = SPECS[result.search].label
-    title = f"{tag}, seed {result.seed}: joint"
+    spec = SPECS[result.search]
+    label, tested = spec.label, "against" if spec.against_joint else "and"
+    title = f"{tag}, seed {result.seed}: {step_name(result.search, result.steps[0])}"
     if result.final != result.steps[0].node:
         last = next(step for step in reversed(result.steps) if step.node == result.final)
-        return f"{title} against {label} ({step_name(result.search, last)})"
+        return f"{title} {tested} {label} ({step_name(result.search, last)})"
     return title if result.search == "joint" else f"{title} ({label}: nothing was better on dev)"
 
 

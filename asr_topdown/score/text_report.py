@@ -59,8 +59,8 @@ def comparison(first: ScoreReport, second: ScoreReport, tests: Comparison, level
     if bootstrap.difference == 0:
         verdict = "no difference"
     else:
-        better = "second" if bootstrap.difference > 0 else "first"
-        verdict = f"the {better} system is better by {_points(abs(bootstrap.difference))}"
+        fewer = "second" if bootstrap.difference > 0 else "first"
+        verdict = f"the {fewer} system has fewer errors, by {_points(abs(bootstrap.difference))}"
         if first.rate:
             verdict += f" ({_percent(abs(bootstrap.difference) / first.rate)} % of the first's errors)"
     return "\n".join(

@@ -51,7 +51,7 @@ def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixtu
     command = ["score", "data/text", "joint", "--compare", "topdown", "--units", "word"]
     assert main([*command, "--report", "out/report", "--json", "out/score.json", "--resamples", "500"]) == 0
     shown = capsys.readouterr().out
-    assert "WER first 69.23 %, second 7.69 %: the second system is better by 61.54 points" in shown
+    assert "WER first 69.23 %, second 7.69 %: the second system has fewer errors, by 61.54 points" in shown
     assert "matched pairs (MAPSSWE): 5 segments, mean difference -1.600" in shown
     values = json.loads((folder / "out" / "score.json").read_text())
     assert [system["scores"][0]["total"]["errors"] for system in values["systems"]] == [9, 1]

@@ -11,6 +11,7 @@ from asr_topdown.bin.main import main
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result, Step
 from asr_topdown.schedule.searches import SEARCHES, SPECS
+from asr_topdown.schedule.subset_scan import SubsetScanPoint
 
 
 def score(experiment: Path, reference: Path, *options: str) -> int:
@@ -136,7 +137,18 @@ def test_every_search_is_scored(experiment, reference, capsys, name):
         SPECS[name].against_joint and name != "joint"
     )
     if point:
-        assert f"joint against {SPECS[name].label}" in shown
+        tested = "against" if SPECS[name].against_joint else "and"
+        assert f"joint {tested} {SPECS[name].label}" in shown
+
+
+def test_of_trainings_on_subsets_the_first_is_called_by_its_data(experiment, reference, capsys):
+    first, last = (node.node for node in Store(experiment).load_results("study")[0].steps[:2])
+    steps = [Step(first, 0.3, True, SubsetScanPoint("p05", 1, 5.0))]
+    steps.append(Step(last, 0.2, True, SubsetScanPoint("p05", 1, 5.0, 1)))
+    Store(experiment).save_results("scan", [Result("subset_scan", 1, tuple(steps), last)])
+    assert score(experiment, reference, "--results", "scan") == 0
+    best = "the best extractor of the subset scan (classifier of p05, repeat 1)"
+    assert f"scan, seed 1: joint, on p05 and {best}\n" in capsys.readouterr().out
 
 
 POINTS = {

@@ -152,7 +152,7 @@ def test_a_summary_s_columns_have_equal_widths(report: ScoreReport) -> None:
     assert len({len(line) for line in lines}) == 1
 
 
-def test_comparison_says_which_system_is_better(report: ScoreReport) -> None:
+def test_comparison_says_which_system_has_fewer_errors(report: ScoreReport) -> None:
     better = score(REFERENCES, REFERENCES)
     columns = [[one.counts.errors for one in system.utterances] for system in (report, better)]
     lengths = [one.counts.reference for one in report.utterances]
@@ -161,7 +161,7 @@ def test_comparison_says_which_system_is_better(report: ScoreReport) -> None:
     ]
     tests = Comparison(paired_bootstrap(*columns, lengths), mapsswe(pairs))
     first, bootstrap, segments = comparison(report, better, tests).splitlines()
-    assert "the second system is better by 69.23 points (100.00 % of the first's errors)" in first
+    assert "the second system has fewer errors, by 69.23 points (100.00 % of the first's errors)" in first
     assert "second - first = -69.23 points" in bootstrap
     assert "5 segments" in segments
     same = Comparison(paired_bootstrap(columns[0], columns[0], lengths), mapsswe([]))
