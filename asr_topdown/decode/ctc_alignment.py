@@ -1,11 +1,12 @@
 """The best CTC alignment of given labels with a network's frames (Viterbi)."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
+
+from asr_topdown.losses import ctc_frames_needed
 
 _CELLS = 1 << 26  # maximum frames x states for one backtrace in memory; beyond it, rows are computed twice
 
@@ -43,7 +44,7 @@ def ctc_align(log_probs: np.ndarray, labels: Sequence[int], blank: int = 0) -> C
     Raises:
         ValueError: if there are too few frames, no alignment has a probability above 0, or a value is NaN.
     """
-    needed = len(labels) + sum(a == b for a, b in itertools.pairwise(labels))
+    needed = ctc_frames_needed(labels)
     if len(log_probs) < needed:
         raise ValueError(f"{len(log_probs)} frames are too few for {len(labels)} labels, which need {needed}")
     values = np.asarray(log_probs, dtype=np.float64)

@@ -16,7 +16,6 @@ from asr_topdown.features.deltas import add_deltas
 from asr_topdown.features.dump import Dumped
 from asr_topdown.progress import progress
 
-RECORD = "features.json"
 _VERSION = 1
 """Raise this when the same input gives different features."""
 
@@ -53,7 +52,7 @@ def take_over(feats: Mapping[str, str], source: Path, folder: Path, *, dim: int,
 def _known(folder: Path, target: Path, key: str) -> Dumped | None:
     """The folder's existing features, if they were made from the same source."""
     with contextlib.suppress(OSError, ValueError, KeyError, TypeError):  # missing or damaged
-        kept = files.read_json(folder / RECORD)
+        kept = files.read_json(folder / content.RECORD)
         if target.is_file() and kept["key"] == key and content.tables_fit(folder, kept):
             return Dumped(kept["utterances"], kept["frames"], fresh=False)
     return None
@@ -74,13 +73,13 @@ def _written(
     frames = sum(count for _, count in found.values())
     _publish(folder, target, found)
     record = {"key": key, "arks": [target.name], "frames": frames, "utterances": len(found)}
-    files.write_json(folder / RECORD, record)
+    files.write_json(folder / content.RECORD, record)
     return Dumped(len(found), frames, fresh=True)
 
 
 def _publish(folder: Path, archive: Path, found: Mapping[str, tuple[str, int]]) -> None:
     """Replace the tables by those for the content of `archive`."""
-    for stale in (RECORD, "feats.scp", "cmvn.ark"):
+    for stale in (content.RECORD, "feats.scp", "cmvn.ark"):
         (folder / stale).unlink(missing_ok=True)
     frames = (f"{utterance} {count}\n" for utterance, (_, count) in found.items())
     places = (f"{utterance} {place}\n" for utterance, (place, _) in found.items())

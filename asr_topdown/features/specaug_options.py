@@ -14,7 +14,7 @@ class SpecAugmentOptions:
         time_masks: number of masks over adjacent frames (m_T).
         time_width: maximum width of each, frames (T).
         time_ratio: maximum width of a time mask as a fraction of the utterance (p).
-        time_warp: maximum shift of a random frame, frames (W); 0 = no warping.
+        time_warp: a random frame is moved by fewer frames than this (W); 0 = no warping.
         replace_with: value inside a mask: zero (the mean of normalised features) or the utterance's mean.
 
     Raises:
