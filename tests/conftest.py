@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ import numpy as np
 import pytest
 import soundfile
 from hypothesis import settings
+
+from asr_topdown import files
 
 REPOSITORY = Path(__file__).parents[1]
 sys.path.insert(0, str(Path(__file__).parent))  # for `networks` and `toy_data`, which many tests import
@@ -35,6 +38,19 @@ def heard_hangups() -> Iterator[None]:
     ignored_or_not = signal.signal(signal.SIGHUP, signal.SIG_DFL)
     yield
     signal.signal(signal.SIGHUP, ignored_or_not)
+
+
+@pytest.fixture
+def leave_half() -> Callable[[Path], None]:
+    """A function that leaves what a process left that was killed while it wrote a file."""
+    dead = subprocess.Popen(["true"])
+    dead.wait()
+
+    def leave(path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.with_name(f".{path.name}.{files._owner(dead.pid)}.abc.tmp").write_text("half")
+
+    return leave
 
 
 @pytest.fixture(scope="session")

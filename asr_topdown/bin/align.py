@@ -101,6 +101,8 @@ def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
             tier = tiers[recording][f"{data.utt2spk[one.utterance]} - {kind}"]
             tier += [Interval(start + w.start * speed, start + w.end * speed, w.text) for w in words]
     ctm = (f"{name} {channel} {begins:.3f} {rest}\n" for name, channel, begins, rest in sorted(lines))
+    for place in (target, target / "textgrid"):
+        files.remove_leftovers(place)
     files.write_text(target / "ctm", "".join(ctm))
     datadir.write_table(target / "scores", scores)
     for recording, own in tiers.items():

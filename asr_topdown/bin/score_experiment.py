@@ -119,7 +119,8 @@ def _write(folder: Path, kept: Mapping[str, str]) -> None:
         OSError: naming the file, if the disk is full: old scores are left.
     """
     try:
-        files.remove_leftovers(folder)
+        for parent in {folder, *((folder / name).parent for name in kept)}:
+            files.remove_leftovers(parent)
         for name, text in kept.items():
             files.write_text(folder / name, text)
     except OSError as error:

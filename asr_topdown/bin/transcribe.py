@@ -102,6 +102,7 @@ def run(args: argparse.Namespace) -> int:
     results_of = names.result_names(sounds)
     if args.out:
         _check_out(sounds, [args.out / f"{name}{suffix}" for name in results_of])
+        files.remove_leftovers(args.out)
     failed = 0
     with contextlib.closing(_results(args, settings, sounds)) as found:
         results = zip(results_of, found, strict=True)

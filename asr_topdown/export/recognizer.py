@@ -66,6 +66,7 @@ def write_onnx(model: TrainedModel, path: Path, ports: Ports) -> None:
     )
     helper.set_model_props(whole, _metadata(model))
     onnx.checker.check_model(whole)
+    files.remove_leftovers(path.parent)
     with files.written_aside(path) as aside:
         aside.write_bytes(whole.SerializeToString())
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from asr_topdown import config as configuration
 from asr_topdown.config import Config
-from asr_topdown.files import command
+from asr_topdown.files import command, read_text
 from asr_topdown.report import scores
 from asr_topdown.report.records import (
     CHARACTERS,
@@ -74,7 +74,7 @@ class _Settings:
         if it is damaged or was written by another version of this package.
         """
         try:
-            text = path.read_text(encoding="utf-8")
+            text = read_text(path)
             if text not in self._known:
                 self._known[text] = None
                 config = configuration.load_saved(path)

@@ -9,7 +9,7 @@ import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from asr_topdown import datadir, files
 from asr_topdown.corpora import licences
@@ -113,14 +113,25 @@ def read(folder: Path) -> About | None:
         values = files.read_json(path)
         return About(
             layers={str(name): int(size) for name, size in values["layers"]},
-            train=DataSize(**values["train"]),
-            dev=DataSize(**values["dev"]),
+            train=_read_size(values["train"]),
+            dev=_read_size(values["dev"]),
             machine=str(values["machine"]),
             products=str(values.get("products", "")),
             adapted=tuple(values.get("adapted", ())),
         )
-    except (KeyError, TypeError, ValueError):
+    except (AttributeError, KeyError, TypeError, ValueError):
         return None
+
+
+def _read_size(values: Mapping[str, Any]) -> DataSize:
+    return DataSize(
+        name=str(values["name"]),
+        utterances=int(values["utterances"]),
+        words=int(values["words"]),
+        hours=float(values["hours"]),
+        licence=str(values.get("licence", "")),
+        left_out=int(values.get("left_out", 0)),
+    )
 
 
 def _size(experiment: "Experiment", data: Path) -> DataSize:

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TextIO
 
-from asr_topdown.files import cannot_write, write_text
+from asr_topdown.files import cannot_write, read_lines, write_text
 
 if TYPE_CHECKING:
     from torch.utils.tensorboard import SummaryWriter
@@ -101,7 +101,7 @@ def _board(folder: Path, resume_after: int) -> "SummaryWriter":
 def read_metrics(path: Path, kind: str = "") -> list[dict[str, Any]]:
     """The records of a `metrics.jsonl`, or those of one kind; a truncated last line is ignored."""
     records = []
-    lines = path.read_text(encoding="utf-8").splitlines()
+    lines = read_lines(path)
     for number, line in enumerate(lines, 1):
         if kind and f'"kind": "{kind}"' not in line:  # as `MetricsLog` writes it: most lines are steps
             continue

@@ -2,7 +2,6 @@ import dataclasses
 import errno
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor, wait
 from pathlib import Path
@@ -11,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 
-from asr_topdown import datadir, files
+from asr_topdown import datadir
 from asr_topdown.bin.main import main
 from asr_topdown.features import store
 from asr_topdown.features.cmvn import Cmvn
@@ -280,22 +279,16 @@ def test_a_copy_overwrites_no_data_from_elsewhere(
     assert refusal in capsys.readouterr().err
 
 
-def test_no_file_of_a_killed_process_is_left_over(data: Path) -> None:
+def test_no_file_of_a_killed_process_is_left_over(data: Path, leave_half: Callable[[Path], None]) -> None:
     """What it was writing stayed in the data directories for good: tables, features, statistics."""
-    dead, out = subprocess.Popen(["true"]), data / "out"
-    dead.wait()
-
-    def leave(path: Path) -> None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.with_name(f".{path.name}.{files._owner(dead.pid)}.abc.tmp").write_text("half")
-
+    out = data / "out"
     for name in ("train/text", "out/train/text", "out/train/feats.scp", "out/dev/features.json"):
-        leave(data / name)
+        leave_half(data / name)
     datadir.write(datadir.read(data / "train"))
     assert run(data, "--out", str(out)) == 0
     assert not list(data.rglob(".*.tmp"))
     (out / "train" / "cmvn.ark").unlink()
-    leave(out / "train" / "cmvn.ark")
+    leave_half(out / "train" / "cmvn.ark")
     assert run(data, "--out", str(out)) == 0
     assert not list(data.rglob(".*.tmp"))
 

@@ -157,11 +157,13 @@ def saved(model, tmp_path):
     return place
 
 
-def test_the_command(folder, tmp_path, capsys):
+def test_the_command(folder, tmp_path, capsys, leave_half):
+    leave_half(tmp_path / "m.onnx")
     assert main(["export", str(folder), str(tmp_path / "m.onnx")]) == 0
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("MB, sound in, ctc out")
     assert "in onnxruntime the outputs differ by" in second
+    assert not list(tmp_path.glob(".*"))
 
 
 def example(folder, tmp_path):

@@ -134,6 +134,8 @@ def test_a_training_without_its_configuration(experiment):
     assert found.notes[-1].startswith(f"{said}{path}:1: unknown key train.no_such_key")
     path.write_text("")  # by a crash of the machine
     assert collect(experiment).notes[-1] == f"{said}{path}: damaged: it ends before its last section, run."
+    path.write_bytes(b"\xff")
+    assert collect(experiment).notes[-1] == f"{said}{path}:1: not UTF-8 text."
     path.unlink()
     found = collect(experiment)
     assert (found.trainings[node.id].config, found.notes) == ("", ())
@@ -143,6 +145,9 @@ def test_a_bad_record_is_named(experiment):
     path = sorted(experiment.glob("nodes/*/metrics.jsonl"))[0]
     path.write_text('{"kind": "epoch", "epoch": 1, "step": 3, "dev_cer": 0.5}\n')
     with pytest.raises(ValueError, match=r"metrics\.jsonl: .*train_loss"):
+        collect(experiment)
+    path.write_bytes(b'{"kind": "epoch"}\n\xff\n')
+    with pytest.raises(ValueError, match=rf"^{path}:2: not UTF-8 text$"):
         collect(experiment)
 
 

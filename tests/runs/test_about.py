@@ -24,7 +24,12 @@ def test_what_was_written_is_read(tmp_path: Path) -> None:
     assert about.read(tmp_path) == dataclasses.replace(found, adapted=("b",))
 
 
-@pytest.mark.parametrize("content", ["", "[]", "{}", '{"layers": 3}', '{"layers": [], "train": {"name": 1}}'])
+UNKNOWN_HOURS = {"name": "train", "utterances": 3, "words": 9, "hours": None}
+OTHERS = [{}, [], {"layers": 3}, {"layers": [], "train": {"name": 1}, "dev": {"name": 1}, "machine": "m"}]
+OTHERS += [{"layers": [], "train": UNKNOWN_HOURS, "dev": UNKNOWN_HOURS, "machine": "m"}]
+
+
+@pytest.mark.parametrize("content", ["", *map(json.dumps, OTHERS)])
 def test_another_versions_file_is_as_none(tmp_path: Path, content: str) -> None:
     assert about.read(tmp_path) is None
     (tmp_path / about.NAME).write_text(content)

@@ -122,13 +122,15 @@ def test_json_and_n_best(toy, sounds, capsys):
     assert len(first["segments"][0]["hypotheses"]) == 3
 
 
-def test_files_for_each_sound(toy, sounds, capsys):
+def test_files_for_each_sound(toy, sounds, capsys, leave_half):
+    leave_half(sounds / "out" / "a.txt")
     for kind, suffix in (("text", "txt"), ("ctm", "ctm"), ("srt", "srt"), ("json", "json")):
         assert main(["transcribe", str(toy.model), ".", "--format", kind, "--out", "out"]) == 0
         assert sorted(path.name for path in (sounds / "out").glob(f"*.{suffix}")) == [
             f"{name}.{suffix}" for name in "abc"
         ]
     assert capsys.readouterr().out == ""
+    assert not list((sounds / "out").glob(".*"))
     lines = (sounds / "out" / "a.ctm").read_text().splitlines()
     assert [line.split()[:2] + line.split()[4:5] for line in lines] == [["a", "1", "ab"], ["a", "1", "cab"]]
     assert float(lines[1].split()[2]) == pytest.approx(3 * EACH, abs=0.1)
@@ -215,16 +217,19 @@ def test_align_computes_on_one_thread(toy, tmp_path, monkeypatch):
     assert used == 12 * [1]
 
 
-def test_what_is_left_of_recordings_that_are_gone_is_said(toy, tmp_path, capsys):
-    """It may have been corrected by hand, and stays."""
+def test_what_is_left_of_recordings_that_are_gone_is_said(toy, tmp_path, capsys, leave_half):
+    """It may have been corrected by hand, and stays; not what a killed process was writing."""
     dev = toy.root / "data" / "dev"
     old = tmp_path / "dev" / "textgrid" / "gone.1.TextGrid"
     old.parent.mkdir(parents=True)
     old.write_text("by hand")
+    for name in ("ctm", "textgrid/gone.2.TextGrid"):
+        leave_half(tmp_path / "dev" / name)
     assert main(["align", str(dev), "--model", str(toy.model), "--out", str(tmp_path)]) == 0
     assert old.read_text() == "by hand"
     said = f"{old.parent}: left there, and not of recordings aligned now: gone.1\n"
     assert capsys.readouterr().err.endswith(said)
+    assert not list((tmp_path / "dev").rglob(".*"))
 
 
 def test_alignments_of_two_directories_of_one_name_are_refused(toy, tmp_path, capsys):
