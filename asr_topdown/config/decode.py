@@ -61,12 +61,10 @@ class DecodeConfig(Section):
     max_length_ratio: float = Field(
         0.0,
         ge=0.0,
-        description="joint_beam, attention: maximum number of labels, as a fraction of the encoder's frames; "
-        "0 = as many as frames",
+        description="joint_beam, attention, and greedy on the attention output: most labels, as a "
+        "fraction of the encoder's frames; 0 = as many as frames",
     )
-    min_length_ratio: float = Field(
-        0.0, ge=0.0, description="joint_beam, attention: minimum number of labels, likewise"
-    )
+    min_length_ratio: float = Field(0.0, ge=0.0, description="minimum number of labels, likewise")
     pre_beam_size: int = Field(
         0,
         ge=0,

@@ -14,7 +14,8 @@ class Stage(nn.Module, abc.ABC):
     Attributes:
         name: of its layers.
         numbered: whether they are numbered even if there is only one: `blstm.0`, but `vgg`.
-        prenorm: whether its output is the running sum of pre-norm blocks, which the reader must normalise.
+        prenorm: whether the heads read its output through a layer norm if it is the topmost stage: that of
+            pre-norm blocks is a running sum. A stage above it reads it as it is.
         reads_host_lengths: whether `forward` also takes the lengths on the CPU, as a third argument, so
             that they need not be fetched from a GPU.
         output_size: size D' of an output frame.
