@@ -57,6 +57,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     """Write the features of each directory, then the statistics of the first."""
     settings = options.read_config(args).features
+    if settings.kind == "given":
+        options.refuse(args, ("strict",), "is for sound, which features.kind: given does not read")
     options.check_nj(args)
     folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
     faults: dict[Path, str] = {}

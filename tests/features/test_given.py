@@ -42,6 +42,12 @@ def run(source: Path, *options: str) -> int:
     )
 
 
+def test_a_check_of_the_sound_is_refused_where_none_is_read(source, capsys):
+    assert run(source, "--strict") == 1
+    message = "--strict is for sound, which features.kind: given does not read"
+    assert capsys.readouterr().err == f"asr-topdown features: error: {message}\n"
+
+
 def test_derivatives_are_appended_and_nothing_else_changes(source, capsys):
     before = {path: path.read_bytes() for path in source.rglob("*") if path.is_file()}
     assert run(source) == 0
