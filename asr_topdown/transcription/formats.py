@@ -1,6 +1,7 @@
 """Transcripts as plain text, JSON, ctm (for scoring) and SubRip (subtitles)."""
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from asr_topdown.files import json_text
@@ -16,7 +17,7 @@ def text(transcript: Transcript, name: str) -> str:
 
 
 def as_json(transcript: Transcript, name: str) -> str:
-    """Format everything as one line of JSON."""
+    """Format everything as one line of JSON; a score is null if a search found nothing that is possible."""
     record = {"file": transcript.source, "text": transcript.text, **dataclasses.asdict(transcript)}
     del record["source"]
     for one, segment in zip(record["segments"], transcript.segments, strict=True):
@@ -98,9 +99,9 @@ def _clock(seconds: float) -> str:
 
 
 def _rounded(value: object) -> object:
-    """Round all numbers to three decimals."""
+    """Round all numbers to three decimals; JSON has no infinity."""
     if isinstance(value, float):
-        return round(value, 3)
+        return round(value, 3) if math.isfinite(value) else None
     if isinstance(value, Mapping):
         return {key: _rounded(one) for key, one in value.items()}
     return [_rounded(one) for one in value] if isinstance(value, list | tuple) else value

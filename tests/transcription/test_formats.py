@@ -52,6 +52,13 @@ def test_json_is_one_line_with_all_times():
     }
 
 
+def test_json_has_no_infinity():
+    """A search that must give as many labels as frames may find none that CTC allows."""
+    lost = Transcript("a.wav", 1.0, (Segment(0.0, 1.0, (), (Hypothesis("", float("-inf")),)),))
+    found = json.loads(as_json(lost, "a"), parse_constant=lambda name: pytest.fail(f"{name} is no JSON"))
+    assert found["segments"][0]["hypotheses"] == [{"text": "", "score": None}]
+
+
 def test_ctm_where_words_without_times_share_their_segment():
     assert ctm(TRANSCRIPT, "a b").splitlines() == [
         "a_b 1 0.10 0.42 hello 0.900",
