@@ -165,7 +165,7 @@ def check_experiments(args: argparse.Namespace, experiments: "Sequence[Experimen
     """
     from asr_topdown.config.unread import unread
 
-    remarks = unread(experiments[0].config, "features", "text", "train", "decode", *more)
+    remarks = unread(experiments[0].config, "features", "text", "model", "train", "decode", *more)
     remarks += [remark for experiment in experiments for remark in experiment.check()]
     if not _starts_ddp(args):  # whose processes will log it
         for remark in dict.fromkeys(remarks):

@@ -99,6 +99,11 @@ class DecodeConfig(Section):
     def _fits(self) -> "DecodeConfig":
         if self.nbest > self.beam and self.method != "greedy":
             raise ValueError(f"nbest {self.nbest} is more than the beam, {self.beam}")
+        if self.min_length_ratio > (self.max_length_ratio or 1):
+            most = self.max_length_ratio or "0, as many labels as frames"
+            raise ValueError(
+                f"min_length_ratio {self.min_length_ratio} is more than max_length_ratio, {most}"
+            )
         if self.lm_weight and not self.lm:
             raise ValueError(f"an lm_weight of {self.lm_weight} and no lm: which language model?")
         if self.lm and not METHODS[self.method].fuses_lm:

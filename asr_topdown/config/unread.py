@@ -69,6 +69,8 @@ def unread(config: Config, *sections: str) -> list[str]:
         for setting, (choice, values) in READ_WITH.items()
         if is_set(setting) and config.at(choice) not in values and setting.partition(".")[0] not in foreign
     ]
+    if "model" in sections:
+        lines += _of_model(config)
     if "train" in sections:
         lines += _of_training(config)
     if "schedule" in sections:
@@ -76,6 +78,15 @@ def unread(config: Config, *sections: str) -> list[str]:
     if "decode" in sections and "decode" not in foreign:
         lines += _of_decoding(config)
     return lines
+
+
+def _of_model(config: Config) -> Iterator[str]:
+    attention = config.model.attention if isinstance(config.model, RecognizerConfig) else None
+    if attention is not None and attention.smoothing_prior != "uniform" and not attention.label_smoothing:
+        yield (
+            f"model.attention.smoothing_prior: {attention.smoothing_prior} has no effect with "
+            "model.attention.label_smoothing: 0"
+        )
 
 
 def _of_training(config: Config) -> Iterator[str]:
@@ -99,6 +110,9 @@ def _of_schedule(config: Config) -> Iterator[str]:
         for name, default in (("source_seed", "same"), ("source_network", "joint")):
             if (value := getattr(schedule, name)) != default:
                 yield f"schedule.{name}: {value} has no effect without schedule.source"
+    sweep = schedule.settings("depth_sweep")
+    if "depth_sweep" in schedule.search and not sweep.rivals and sweep.rival_depths != (0,):
+        yield "schedule.depth_sweep.rival_depths: has no effect without schedule.depth_sweep.rivals"
     for name, spec in SPECS.items():
         chosen = name in (*schedule.search, *schedule.controls)
         if not chosen and schedule.settings(name) != spec.settings():

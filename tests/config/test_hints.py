@@ -95,6 +95,14 @@ def test_the_names_of_other_toolkits_lead_somewhere(name: str) -> None:
         ("features: {fbank: x}", "features.fbank: must be a section (key: value), got 'x'"),
         ("model: {kind: nonesuch}", "model.kind: must be one of "),
         ("train:\n  epochs: 3\n  metric: wer", "c.yaml:3: train.metric: must be 'cer'"),
+        (
+            "decode: {max_length_ratio: 0.2, min_length_ratio: 0.5}",
+            "c.yaml:1: decode: min_length_ratio 0.5 is more than max_length_ratio, 0.2",
+        ),
+        (
+            "decode: {min_length_ratio: 1.5}",
+            "decode: min_length_ratio 1.5 is more than max_length_ratio, 0, as many labels as frames",
+        ),
         ("decode: {method: prefix_beam, nbest: 20}", "c.yaml:1: decode: nbest 20 is more than the beam, 10"),
     ],
 )

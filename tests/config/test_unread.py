@@ -8,7 +8,7 @@ from asr_topdown import config
 from asr_topdown.config.unread import READ_WITH, unread
 
 REPOSITORY = Path(__file__).parents[2]
-SECTIONS = ("features", "text", "train", "schedule", "decode")
+SECTIONS = ("features", "text", "model", "train", "schedule", "decode")
 
 
 @pytest.mark.parametrize(
@@ -100,6 +100,18 @@ SECTIONS = ("features", "text", "train", "schedule", "decode")
             "schedule={search: exhaustive, freeze_top: {repeats: 7}}",
             ["schedule.freeze_top: has no effect on a study without freeze_top"],
         ),
+        (
+            "schedule={search: depth_sweep, depth_sweep: {rival_depths: [1]}}",
+            ["schedule.depth_sweep.rival_depths: has no effect without schedule.depth_sweep.rivals"],
+        ),
+        (
+            "model.attention={kind: lstm, smoothing_prior: unigram}",
+            [
+                "model.attention.smoothing_prior: unigram has no effect with "
+                "model.attention.label_smoothing: 0"
+            ],
+        ),
+        ("model.attention={kind: lstm, smoothing_prior: unigram, label_smoothing: 0.1}", []),
         ("schedule={search: freeze_top, freeze_top: {repeats: 7}}", []),
         ("train.optimizer={plateau: decay_lr, plateau_patience: 2}", []),
         ("train.optimizer={name: sgd, momentum: 0.9}", []),
@@ -111,7 +123,7 @@ SECTIONS = ("features", "text", "train", "schedule", "decode")
 )
 def test_what_has_no_effect_is_told(override: str, lines: list[str]) -> None:
     assert unread(config.parse({}, [override]), *SECTIONS) == lines
-    assert unread(config.parse({}, [override]), "model") == []
+    assert unread(config.parse({}, [override]), "run") == []
 
 
 def test_what_a_language_model_does_not_read_is_told() -> None:
