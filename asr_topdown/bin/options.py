@@ -28,6 +28,13 @@ def positive(text: str) -> float:
     return value
 
 
+def count(text: str) -> int:
+    """Parse a whole number of at least 1."""
+    if (value := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"must be at least 1, got {text}")
+    return value
+
+
 def path(text: str) -> Path:
     """Parse a path. An empty one, what `"$UNSET"` is in a shell, would be the current folder."""
     if not text:

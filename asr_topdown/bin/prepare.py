@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from asr_topdown import datadir
-from asr_topdown.bin import prepare_calls, prepare_table, prepare_text
+from asr_topdown.bin import options, prepare_calls, prepare_table, prepare_text
 from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads, add_source, checked_table
 from asr_topdown.corpora import an4, fsdd, fsdd_labels, kaldi, librispeech, licences, mboshi, prompts, wsj
 from asr_topdown.datadir import DataDir
@@ -56,7 +56,7 @@ def _add_prompts(corpora: Subparsers) -> None:
     add_source(parser, "prompts", "the sounds")
     parser.add_argument(
         "--long-seconds",
-        type=float,
+        type=options.positive,
         default=prompts.LONG_SECONDS,
         metavar="S",
         help="longer recordings all go to train (default: %(default)g)",
@@ -148,7 +148,10 @@ def _add_mboshi(corpora: Subparsers) -> None:
         "--partial", action="store_true", help="accept a copy with fewer utterances or different transcripts"
     )
     parser.add_argument(
-        "--sample-rate", type=int, metavar="HZ", help="resample the audio (default: 16000, as recorded)"
+        "--sample-rate",
+        type=options.count,
+        metavar="HZ",
+        help="resample the audio (default: 16000, as recorded)",
     )
     parser.set_defaults(
         prepare=lambda args: mboshi.prepare(

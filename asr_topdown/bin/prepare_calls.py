@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from asr_topdown.bin import options
 from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_downloads
 from asr_topdown.corpora import eval2000, rt03, swbd
 
@@ -29,7 +30,11 @@ def _add_swbd(corpora: Subparsers) -> None:
         "--conv-tab", type=Path, metavar="FILE", help="conv_tab.csv, to identify callers by PIN"
     )
     parser.add_argument(
-        "--dev-utterances", type=int, default=4000, metavar="N", help="the first N are dev (default: 4000)"
+        "--dev-utterances",
+        type=options.count,
+        default=4000,
+        metavar="N",
+        help="the first N are dev (default: 4000)",
     )
     _add_sample_rate(parser)
     parser.set_defaults(
@@ -72,7 +77,7 @@ def _add_rt03(corpora: Subparsers) -> None:
 def _add_sample_rate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--sample-rate",
-        type=int,
+        type=options.count,
         metavar="HZ",
         help="resample the audio (16000 as in ESPnet; default: 8000, as recorded)",
     )

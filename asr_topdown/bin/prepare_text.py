@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from asr_topdown.bin import options
 from asr_topdown.bin.subcommands import Subparsers, add_corpus, add_source
 from asr_topdown.corpora import wikitext2
 
@@ -23,7 +24,7 @@ def add_arguments(corpora: Subparsers) -> None:
     )
     parser.add_argument(
         "--min-count",
-        type=int,
+        type=options.count,
         default=1,
         metavar="N",
         help="rarer words in the training text become <unk> everywhere (default: 1, none)",

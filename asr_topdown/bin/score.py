@@ -92,7 +92,7 @@ def _add_bootstrap(parser: argparse.ArgumentParser) -> None:
         "--by-speaker", action="store_true", help="bootstrap over speakers instead of utterances"
     )
     parser.add_argument("--resamples", type=int, metavar="N", help="bootstrap draws (default: 10000)")
-    parser.add_argument("--seed", type=int, help="of the bootstrap (default: 0)")
+    parser.add_argument("--seed", type=options.seed, help="of the bootstrap (default: 0)")
 
 
 def _add_hub5(parser: argparse.ArgumentParser) -> None:

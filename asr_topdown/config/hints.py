@@ -70,7 +70,7 @@ def hint(unknown: Keys, schema: type[BaseModel]) -> str:
         nested = unknown[-1].replace(".", ": {")
         return f": a key in a file has no dots, write {nested}: …{'}' * dots}"
     named = tuple(key for key in unknown if not key.isdigit())
-    if named in paths(schema):
+    if named[-1:] == unknown[-1:] and named in paths(schema):
         return ": another kind has it, not this one"
     near = nearest(named, schema)
     return f"; did you mean {near}?" if near else ""

@@ -340,6 +340,23 @@ def test_an_option_that_would_be_ignored_is_refused(words, message, capsys):
     assert capsys.readouterr().err.endswith(f": error: {message}\n")
 
 
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ("prepare swbd --swbd c --out o --dev-utterances -1", "--dev-utterances: must be at least 1, got -1"),
+        ("prepare swbd --swbd c --out o --sample-rate 0", "--sample-rate: must be at least 1, got 0"),
+        ("prepare mboshi --out o --sample-rate -8000", "--sample-rate: must be at least 1, got -8000"),
+        ("prepare wikitext2 --out o --min-count 0", "--min-count: must be at least 1, got 0"),
+        ("prepare prompts --out o --long-seconds nan", "--long-seconds: must be a positive number, got nan"),
+        ("score ref hyp --seed -1", "--seed: must be from 0 to 2147483647, got -1"),
+    ],
+)
+def test_a_number_that_makes_no_sense_is_refused_before_any_work(words, message, capsys):
+    with pytest.raises(SystemExit):
+        main.main(words.split())
+    assert capsys.readouterr().err.endswith(f"error: argument {message}\n")
+
+
 def test_streams_that_are_closed_are_no_error_and_no_files(tmp_path):
     """A file that is opened must not get the number of a closed stream, and what is printed."""
     program = (

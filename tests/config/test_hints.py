@@ -48,6 +48,7 @@ def problem(tmp_path: Path, text: str, *overrides: str) -> str:
             "model: {kind: awd_lstm, encoder: []}",
             "unknown key model.encoder: another kind has it, not this one",
         ),
+        ("train: {optimizer: {lr: 1,5}}", "unknown key train.optimizer.5; did you mean train.optimizer?"),
         ("train: {qqqq: 1}", "unknown key train.qqqq"),
         ("train: {'': 1}", "unknown key train."),
         (
