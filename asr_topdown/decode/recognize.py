@@ -15,7 +15,7 @@ from asr_topdown.data.dataset import SpeechDataset
 from asr_topdown.data.sampler import length_batches
 from asr_topdown.decode.decoders import build_decoder
 from asr_topdown.decode.inference import Inference
-from asr_topdown.decode.result import BLANK, DecodeResult, naming
+from asr_topdown.decode.result import BLANK, DecodeResult, NotANumberError, naming
 from asr_topdown.models.recognizer import Recognizer
 from asr_topdown.score.calibration import greedy_paths
 from asr_topdown.score.errors import characters, distance, words
@@ -62,6 +62,7 @@ def dev_metrics(
     device = model.device
     greedy = build_decoder(model, DecodeConfig(), vocabulary)
     rate, split = ("label_error", words) if model.label is not None else ("cer", characters)
+    ids: list[str] = []
     losses: list[Tensor] = []
     errors = reference = 0
     correct: list[Tensor] = []
@@ -71,7 +72,8 @@ def dev_metrics(
         output = model.forward_with_loss(moved)
         assert output.memory is not None
         assert output.lengths is not None
-        losses.append(output.losses[torch.isfinite(output.losses)])
+        ids += batch.ids
+        losses.append(output.losses)
         if output.correct is not None and output.labels is not None:
             correct.append(output.correct)
             labels.append(output.labels)
@@ -86,7 +88,12 @@ def dev_metrics(
             truth = split(vocabulary.decode(tokens[:size]))
             errors += distance(truth, split(vocabulary.decode(result.best.ids)))
             reference += len(truth)
-    metrics = {"loss": torch.cat(losses).double().mean().item(), rate: errors / max(reference, 1)}
+    every = torch.cat(losses)
+    # Greedy decoding has found none in the head that it reads.
+    if len(broken := every.isnan().nonzero()):
+        raise NotANumberError(int(broken[0]), ids[int(broken[0])])
+    loss = every[every.isfinite()].double().mean().item()
+    metrics = {"loss": loss, rate: errors / max(reference, 1)}
     if correct:
         metrics["accuracy"] = torch.cat(correct).sum().item() / torch.cat(labels).sum().item()
     return metrics
