@@ -10,7 +10,7 @@ from asr_topdown.bin.scored import DIRECTION, Scored, bootstrap_of, transcripts_
 from asr_topdown.hashes import file_hash
 from asr_topdown.score import ctm, nist, stm
 from asr_topdown.score.hub5 import GlmRules, Hub5Score, score
-from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap
+from asr_topdown.score.significance import RateDifference, bootstrap_rate, paired_bootstrap, remark
 from asr_topdown.score.text_report import p_value
 
 
@@ -61,6 +61,7 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
                 f"left out for the LAUGHTER in it, as in Kaldi: {', '.join(ctm.mistaken(said))}"
             )
         scored.lines.extend((one.table(), _interval(one, args)))
+        scored.lines.extend(filter(None, [remark(len({*_sides(one)}), "sides of calls")]))
         if args.hubscr:
             scored.lines.append(_compared_with_hubscr(references, words, args.glm, one))
         scored.document["systems"].append({"hypothesis": str(path), "scores": one.to_json()})

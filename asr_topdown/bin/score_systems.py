@@ -15,7 +15,7 @@ from asr_topdown.score.errors import RATE_KEYS, Unit
 from asr_topdown.score.mapsswe import mapsswe
 from asr_topdown.score.report import ScoreReport, score
 from asr_topdown.score.seeds import MIN_SEEDS, compare_seeds
-from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap
+from asr_topdown.score.significance import RateInterval, bootstrap_rate, paired_bootstrap, remark
 
 _UNITS: Mapping[str, tuple[Unit, ...]] = {
     "word": ("word",),
@@ -35,6 +35,7 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
         intervals = [_interval(report, args) for report in of_units]
         scored.lines.append(f"{path}: {len(of_units[0].utterances)} utterances")
         scored.lines.append(text_report.summary(of_units, intervals))
+        scored.lines.extend(filter(None, [_remark(of_units[0], args)]))
         scored.alignments.append(
             "\n".join(
                 f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in of_units
@@ -133,6 +134,11 @@ def _columns(report: ScoreReport, args: argparse.Namespace) -> dict[str, Any]:
 
 def _interval(report: ScoreReport, args: argparse.Namespace) -> RateInterval:
     return bootstrap_rate([one.counts.errors for one in report.utterances], **_columns(report, args))
+
+
+def _remark(report: ScoreReport, args: argparse.Namespace) -> str:
+    blocks = _columns(report, args)["blocks"]
+    return remark(len({*blocks}), "speakers") if blocks else remark(len(report.utterances), "utterances")
 
 
 def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:

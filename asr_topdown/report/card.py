@@ -9,7 +9,7 @@ from asr_topdown.report.records import LANGUAGE, Experiment, Score, Training
 from asr_topdown.report.words import NOTHING, count, number
 from asr_topdown.runs.about import DataSize
 from asr_topdown.runs.store import Store
-from asr_topdown.score.significance import bootstrap_rate
+from asr_topdown.score.significance import bootstrap_rate, remark
 
 NAME = "README.md"
 
@@ -62,7 +62,9 @@ def _errors(experiment: Experiment, key: str, training: Training) -> Iterable[st
         yield f"| {experiment.set_name}, {other} | {number(value)} | {NOTHING} |"
     if score.parts:
         yield ""
-        yield f"The interval is for other {training.kind.sampled} (bootstrap), not for other seeds."
+        few = remark(len(score.parts), training.kind.sampled)
+        said = f"The interval is for other {training.kind.sampled} (bootstrap), not for other seeds."
+        yield f"{said} A {few}." if few else said
 
 
 def _interval(training: Training, score: Score) -> str:

@@ -34,6 +34,20 @@ def test_rates_of_one_system(folder: Path, capsys: pytest.CaptureFixture[str]) -
     assert lines[3].split()[0] == "CER"
 
 
+def test_a_bootstrap_over_few_is_not_left_without_a_remark(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """With three speakers, equal systems would have p < 0.05 in a fifth of all cases."""
+    said = "bootstrap over only {}: intervals are too narrow, and p too small, with fewer than 20"
+    assert main(["score", "data", "joint", "--compare", "topdown"]) == 0
+    assert capsys.readouterr().out.splitlines().count(said.format("4 utterances")) == 2
+    assert main(["score", "data", "joint", "--by-speaker"]) == 0
+    assert said.format("2 speakers") in capsys.readouterr().out.splitlines()
+    (folder / "many").write_text("".join(f"u{number:02} the cat\n" for number in range(20)))
+    assert main(["score", "many", "many"]) == 0
+    assert "bootstrap over" not in capsys.readouterr().out
+
+
 def test_nlsyms_are_removed_from_both_sides(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (folder / "ref").write_text("a1 <NOISE> the cat\nb1 <NOISE>\n")
     (folder / "hyp").write_text("a1 the <NOISE> cat\nb1 the\n")

@@ -133,10 +133,8 @@ def test_every_search_is_scored(experiment, reference, capsys, name):
     Store(experiment).save_results("study", [Result(name, 1, steps, steps[-1].node)])
     assert score(experiment, reference, "--units", "char") == 0
     shown = capsys.readouterr().out
-    assert shown.count("10 utterances") == len(steps)
-    assert ("second - first" in shown or "bootstrap" in shown) == (
-        SPECS[name].against_joint and name != "joint"
-    )
+    assert shown.count(": 10 utterances\n") == len(steps)
+    assert ("second - first" in shown) == (SPECS[name].against_joint and name != "joint")
     if point:
         tested = "against" if SPECS[name].against_joint else "and"
         assert f"joint {tested} {SPECS[name].label}" in shown
