@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
+from stat import S_IMODE
 from typing import NamedTuple
 
 from asr_topdown import files
@@ -122,10 +123,13 @@ def _write(path: Path, tables: Tables) -> None:
         spk2utt[speaker] = f"{spk2utt[speaker]} {utterance}" if speaker in spk2utt else utterance
     backup = path / BACKUP
     backup.mkdir(exist_ok=True)
+    files.remove_leftovers(path)
+    files.remove_leftovers(backup)
     for name, table in {**tables, "spk2utt": spk2utt}.items():
         content = table_text(table)
         file = path / name
         if not file.exists() or file.read_bytes() != content.encode():
             if file.exists():
-                shutil.copy2(file, backup / name)
+                with files.written_aside(backup / name, mode=S_IMODE(file.stat().st_mode)) as aside:
+                    shutil.copy2(file, aside)
             files.write_text(file, content)

@@ -1,5 +1,8 @@
 """Repairs: what is fixed, and what must not change."""
 
+import errno
+import os
+import re
 import shutil
 
 import pytest
@@ -43,6 +46,27 @@ def test_fix_leaves_a_sound_directory_alone(make):
     before = {path: path.stat().st_mtime_ns for path in folder.iterdir()}
     assert datadir.fix(folder) == (3, ())
     assert {path: path.stat().st_mtime_ns for path in folder.iterdir() if path.is_file()} == before
+
+
+def test_a_full_disk_cuts_no_earlier_backup(make, monkeypatch, leave_half):
+    """An earlier one was overwritten by a part of the next, and the error named the table itself."""
+    folder = make("plain")
+    first = b"bob-1 four\nann-1 one\nann-2 two\n"
+    (folder / "text").write_bytes(first)
+    datadir.fix(folder)
+    leave_half(folder / ".backup" / "text")
+    (folder / "text").write_bytes(first.replace(b"one", b"won"))
+
+    def full(source, target):
+        target.write_text("cut")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    with monkeypatch.context() as patch:
+        patch.setattr("shutil.copy2", full)
+        problem = f"cannot write {folder / '.backup' / 'text'}: No space left on device"
+        with pytest.raises(OSError, match=re.escape(problem)):
+            datadir.fix(folder)
+    assert {path.name: path.read_bytes() for path in (folder / ".backup").iterdir()} == {"text": first}
 
 
 @pytest.mark.parametrize(
