@@ -143,10 +143,12 @@ class Decoding:
         """Check that the model can read these features, and that no reference is overwritten.
 
         Raises:
-            ValueError: naming the directory, and both values of a setting that differs.
+            ValueError: naming a language model; or the directory, and both values of a setting that differs.
         """
         from asr_topdown.data import inputs
 
+        if self.config.is_language_model:
+            raise ValueError(f"{self.model}: a language model, which cannot recognise speech")
         if (self.target / "utt2spk").exists():
             raise ValueError(f"{self.target}: a data directory, whose transcripts would be overwritten")
         inputs.check_for_model(self.data.folder, self.config.features, self.model)

@@ -56,7 +56,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     """Write the features of each directory, then the statistics of the first."""
-    settings = options.read_config(args).features
+    settings = options.read_speech_config(args).features
     if settings.kind == "given":
         options.refuse(args, ("strict",), "is for sound, which features.kind: given does not read")
     options.check_nj(args)

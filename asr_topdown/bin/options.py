@@ -87,6 +87,21 @@ def read_config(args: argparse.Namespace) -> "Config":
     return configuration.load(args.config, args.overrides)
 
 
+def read_speech_config(args: argparse.Namespace) -> "Config":
+    """Read the configuration of `add_config`'s options.
+
+    Raises:
+        ValueError: if it is a language model's.
+    """
+    config = read_config(args)
+    if config.is_language_model:
+        raise ValueError(
+            f"{args.config}: a language model's, which reads text alone, made by `prepare lm-text` or "
+            "`prepare wikitext2`"
+        )
+    return config
+
+
 def add_device(parser: argparse.ArgumentParser) -> None:
     """`--device`."""
     parser.add_argument(

@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> None:
     from asr_topdown.config.unread import unread
     from asr_topdown.text import Vocabulary
 
-    config = options.read_config(args)
+    config = options.read_speech_config(args)
     files.check_not_read(args.out, [args.train, args.config])
     for line in unread(config, "text"):
         log.warning(line)

@@ -266,6 +266,25 @@ def test_a_beam_asked_for_by_its_width(models: dict[str, Path]) -> None:
         assert with_beam(model.network, attention, 2).method == "attention"
 
 
+def test_a_language_model_is_named_and_not_its_features(
+    models: dict[str, Path], data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lm = models["ctc"].parent / "lm"
+    assert main(["decode", str(data), "--model", str(lm), "--out", str(tmp_path)]) == 1
+    message = f"{lm}: a language model, which cannot recognise speech"
+    assert capsys.readouterr().err == f"asr-topdown decode: error: {message}\n"
+
+
+@pytest.mark.parametrize("words", ["features dev", "tokens --train dev --out tokens.txt"])
+def test_a_language_models_configuration_has_neither_features_nor_units(
+    words: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "lm.yaml"
+    path.write_text("model: {kind: awd_lstm}\ntrain: {metric: loss}\n")
+    assert main([*words.split(), "--config", str(path)]) == 1
+    assert f": error: {path}: a language model's, which reads text alone" in capsys.readouterr().err
+
+
 def test_sounds_are_transcribed_with_the_models_language_model(
     models: dict[str, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
