@@ -5,7 +5,7 @@ from pathlib import Path
 
 import asr_topdown
 from asr_topdown.files import without_hidden, write_text
-from asr_topdown.report.records import LANGUAGE, Experiment, Score, Training
+from asr_topdown.report.records import LABELS, LANGUAGE, Experiment, Score, Training
 from asr_topdown.report.words import NOTHING, count, number
 from asr_topdown.runs.about import DataSize
 from asr_topdown.runs.store import Store
@@ -45,7 +45,8 @@ def card(experiment: Experiment, key: str, name: str) -> str:
 
 
 def _kind(training: Training) -> str:
-    return "A language model" if training.kind is LANGUAGE else "A speech recogniser"
+    others = {LANGUAGE: "A language model", LABELS: "A network that gives an utterance one label"}
+    return others.get(training.kind, "A speech recogniser")
 
 
 def _errors(experiment: Experiment, key: str, training: Training) -> Iterable[str]:

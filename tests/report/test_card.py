@@ -9,6 +9,7 @@ from asr_topdown.files import link
 from asr_topdown.report.card import write_cards
 from asr_topdown.report.collect import collect
 from asr_topdown.report.page import write_report
+from asr_topdown.report.records import CHARACTERS, LABELS
 from asr_topdown.score.significance import bootstrap_rate
 
 
@@ -30,6 +31,19 @@ def test_the_report_writes_the_cards_of_networks_with_names(experiment, named):
     write_report(experiment)
     cards = {path.parent.name for path in experiment.glob("nodes/*/README.md")}
     assert cards == set(named.values())
+
+
+def test_a_card_says_what_kind_of_network_it_is_of(experiment, named):
+    found = collect(experiment)
+    key = named["joint_seed1"]
+    for kind, name in (
+        (CHARACTERS, "A speech recogniser"),
+        (LABELS, "A network that gives an utterance one label"),
+    ):
+        found.trainings[key] = dataclasses.replace(found.trainings[key], kind=kind)
+        write_cards(found)
+        text = (experiment / "nodes" / key / "README.md").read_text()
+        assert f"\n{name}, trained with asr_topdown" in text
 
 
 def test_a_card_does_not_call_adapted_layers_frozen(experiment, named):
