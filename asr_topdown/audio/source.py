@@ -37,7 +37,7 @@ def open_source(source: str, *, pipes: bool = False, again: bool = False) -> Ope
     path = file_of(source)
     state = state_of(path) if path.is_file() else None
     if state is None:
-        hint = " (commands are run only on request)" if is_command(source) else ""
+        hint = " (commands are run by `features` and `align --pipes` only)" if is_command(source) else ""
         raise FileNotFoundError(f"{source}: no such file{hint}")
     return (_recent_file if again else _from_file)(source, tuple(state))
 

@@ -131,8 +131,13 @@ def test_no_command_runs_unless_that_is_asked_for(
 ) -> None:
     trap = tmp_path / "executed"
     for source in (f"touch {trap}; cat {wav} |", f"touch {trap}; cat {wav} |  ", f"| touch {trap}"):
-        with pytest.raises(FileNotFoundError, match="no such file"):
+        with pytest.raises(FileNotFoundError, match="no such file") as raised:
             call(Clip(source))
+        is_command = source.rstrip().endswith("|")
+        assert (
+            str(raised.value).endswith("(commands are run by `features` and `align --pipes` only)")
+            == is_command
+        )
     assert not trap.exists()
 
 
