@@ -73,9 +73,12 @@ def split(
     empty = [name for name, utterances in members.items() if not utterances]
     if empty:
         count, different = len(data.utt2spk), len(set(data.text.values()))
+        speakers = len(set(data.utt2spk.values()))
+        apart = division.by != "speaker" and speakers >= len(division.parts)
         raise ValueError(
             f"{data.path}: {count} utterances with {different} different transcripts are too few to divide "
             f"by {division.by}: {empty[0]} is empty"
+            f"{f'; there are {speakers} speakers for --split-by speaker' if apart else ''}"
         )
     folder = out or data.path
     return [subset(data, utterances, folder / name) for name, utterances in members.items()]

@@ -50,8 +50,12 @@ def test_no_sentence_stands_in_two_sets(tmp_path):
 
 def test_a_set_that_stays_empty_is_an_error(tmp_path):
     expected = r"4 utterances with 2 different transcripts are too few .* by transcript: (dev|test) is empty"
-    with pytest.raises(ValueError, match=expected):
-        split(data(tmp_path, ["hello", "test"] * 2))
+    whole = data(tmp_path, ["hello", "test"] * 2)
+    with pytest.raises(ValueError, match=f"{expected}$"):
+        split(whole)
+    voices = dataclasses.replace(whole, utt2spk={name: f"s{name}" for name in whole.utt2spk})
+    with pytest.raises(ValueError, match=f"{expected}; there are 4 speakers for --split-by speaker$"):
+        split(voices)
 
 
 SHARES = {"train": 0.8, "dev": 0.1, "test": 0.1}
