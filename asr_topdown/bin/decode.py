@@ -9,7 +9,7 @@ from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from asr_topdown.bin import options
+from asr_topdown.bin import engine_options, options
 from asr_topdown.bin.decoding import Decoding, data_sets
 from asr_topdown.logs import print_above
 
@@ -49,7 +49,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     options.add_config(parser, required=False)
     options.add_device(parser)
     options.add_nj(parser)
-    options.add_engine(parser, "processes", spread=False)
+    engine_options.add_engine(parser, "processes", spread=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -80,7 +80,7 @@ def run(args: argparse.Namespace) -> None:
         else:
             todo.append(one)
     with (
-        options.engine_elsewhere(args) as engine,
+        engine_options.engine_elsewhere(args) as engine,
         contextlib.closing(_decoded(todo, args, engine, faults)) as results,
     ):
         for one, decoded in results:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr_topdown.bin import options
+from asr_topdown.bin import engine_options, options
 
 if TYPE_CHECKING:
     from asr_topdown.config.features import FeaturesConfig
@@ -51,7 +51,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="refuse what is otherwise cut, left out or read with a warning: segments after the end of "
         "their recording or shorter than a frame, truncated files, wrong checksums",
     )
-    options.add_engine(parser, "processes", spread=False)
+    engine_options.add_engine(parser, "processes", spread=False)
 
 
 def run(args: argparse.Namespace) -> None:
@@ -62,7 +62,7 @@ def run(args: argparse.Namespace) -> None:
     options.check_nj(args)
     folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
     faults: dict[Path, str] = {}
-    with options.engine_elsewhere(args) as engine:
+    with engine_options.engine_elsewhere(args) as engine:
         for source, folder in zip(args.dirs, folders, strict=True):
             try:
                 _dump(source, folder, settings, args, engine)

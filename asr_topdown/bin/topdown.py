@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from asr_topdown.bin import options
+from asr_topdown.bin import engine_options, options
 from asr_topdown.schedule.searches import CONTROLS, SEARCHES, SPECS, step_name
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ asr-topdown topdown … --device cuda --engine slurm --slurm partition=gpu,gpus=
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the data, the study, and where its trainings run."""
     options.add_experiment(parser)
-    options.add_engine(parser, "trainings")
+    engine_options.add_engine(parser, "trainings")
     options.add_ddp(parser)
     parser.add_argument(
         "--search",
@@ -216,7 +216,7 @@ def _engine(
     from asr_topdown.engines import engine_config
     from asr_topdown.study import driver, ranks
 
-    wanted = options.read_engine(args, threads=threads)
+    wanted = engine_options.read_engine(args, threads=threads)
     if world.alone:
         with engine_config.open_engine(wanted) as engine:
             yield driver.submitter(engine, train, store=store)
@@ -229,7 +229,7 @@ def _engine(
 
 def _workers(args: argparse.Namespace, threads: int) -> float:
     """Return how many networks `_engine` trains at a time; infinity on a cluster without --workers."""
-    wanted = options.read_engine(args, threads=threads)
+    wanted = engine_options.read_engine(args, threads=threads)
     if args.ddp > 1:
         return 1
     return max(1, wanted.local_workers) if wanted.engine == "local" else wanted.workers or math.inf

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from asr_topdown import files
-from asr_topdown.bin import options
+from asr_topdown.bin import engine_options, options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -35,7 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Declare the data, the seed, and the model that it starts from."""
     options.add_experiment(parser)
     options.add_ddp(parser)
-    options.add_engine(parser, "training", spread=False)
+    engine_options.add_engine(parser, "training", spread=False)
     parser.add_argument(
         "--seed", type=options.seed, default=1, help="of the initial weights (default: %(default)s)"
     )
@@ -169,7 +169,7 @@ def _train_elsewhere(args: argparse.Namespace, asked: "Config") -> "Outcome":
     store = Store(args.exp, models=_models(asked), decoder=decoder_of(experiment))
     node = _node(args, experiment, asked.train, store)
     train = functools.partial(train_node, experiments=(experiment,), store=store)
-    with engine_config.open_engine(options.read_engine(args, threads=asked.run.threads)) as engine:
+    with engine_config.open_engine(engine_options.read_engine(args, threads=asked.run.threads)) as engine:
         submit = driver.submitter(engine, train, store=store)
         return driver.drive_one(node, submit, store=store)
 
