@@ -42,6 +42,7 @@ def main() -> None:
             error = int(node.id[:6], 16) / 0xFFFFFF
             outcome = Outcome(node=node, error=error, best_epoch=2, epochs=3, seconds=1.0, metrics={})
             store.finish(outcome)
+            (store.node_dir(node) / "epoch-2.safetensors").touch()  # gone ones would be told
             future: Future[Outcome] = Future()
             future.set_result(outcome)
             return future

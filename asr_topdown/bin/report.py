@@ -1,7 +1,7 @@
 """`asr-topdown report`: tables with statistics, figures and the tree of trainings of an experiment folder."""
 
 import argparse
-from collections import Counter
+from collections import defaultdict
 
 from asr_topdown.bin import options
 
@@ -84,18 +84,23 @@ def _write_over_data(args: argparse.Namespace) -> None:
     from asr_topdown.report.collect import collect
     from asr_topdown.report.data_size import over_data
     from asr_topdown.report.document import Heading, Part
-    from asr_topdown.report.table import Table
+    from asr_topdown.report.records import Experiment
 
     experiments = [collect(exp, args.set_name) for exp in args.exp]
-    having = [(tag, one.of_study(tag)) for one in experiments for tag in one.studies]
-    tags = [tag for tag, count in Counter(tag for tag, _ in having).items() if count > 1]
-    designs = {tag: [one for other, one in having if other == tag] for tag in tags}
+    by_tag: dict[str, list[Experiment]] = defaultdict(list)
+    for experiment in experiments:
+        for tag in experiment.studies:
+            by_tag[tag].append(experiment.of_study(tag))
+    shared = {tag: studies for tag, studies in by_tag.items() if len(studies) > 1}
+    shared = shared or {"study": [one for studies in by_tag.values() for one in studies]}
     parts: list[Part] = []
-    for tag, studies in (designs or {"study": [one for _, one in having]}).items():
-        name = "data-size" if tag == "study" or len(designs) < 2 else f"data-size-{tag}"
+    shown: list[str] = []
+    for tag, studies in shared.items():
+        name = "data-size" if tag == "study" or len(shared) < 2 else f"data-size-{tag}"
         if grown := over_data(studies, name):
-            parts += [Heading(2, f"Study `{tag}`", name)] if len(designs) > 1 else []
-            parts += grown
+            heading = [Heading(2, f"Study `{tag}`", name)] if len(shared) > 1 else []
+            parts += [*heading, *grown]
+            shown += [*(f"{one.text}\n" for one in heading), markdown.table(grown[0])]
     if not parts:
         folders = ", ".join(map(str, args.exp))
         raise ValueError(
@@ -103,8 +108,4 @@ def _write_over_data(args: argparse.Namespace) -> None:
             f"{args.set_name}"
         )
     markdown.write(experiments[0], parts, args.over_data)
-    for part in parts:
-        if isinstance(part, Heading):
-            print(f"{part.text}\n")
-        elif isinstance(part, Table):
-            print(markdown.table(part))
+    print("\n".join(shown))

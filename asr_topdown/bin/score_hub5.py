@@ -61,7 +61,8 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
                 f"left out for the LAUGHTER in it, as in Kaldi: {', '.join(ctm.mistaken(said))}"
             )
         scored.lines.extend((one.table(), _interval(one, args)))
-        scored.lines.extend(filter(None, [remark(len({*_sides(one)}), "sides of calls")]))
+        if few := remark(len({*_sides(one)}), "sides of calls"):
+            scored.lines.append(few)
         if args.hubscr:
             scored.lines.append(_compared_with_hubscr(references, words, args.glm, one))
         scored.document["systems"].append({"hypothesis": str(path), "scores": one.to_json()})

@@ -35,7 +35,8 @@ def score_systems(args: argparse.Namespace, paths: Sequence[Path]) -> Scored:
         intervals = [_interval(report, args) for report in of_units]
         scored.lines.append(f"{path}: {len(of_units[0].utterances)} utterances")
         scored.lines.append(text_report.summary(of_units, intervals))
-        scored.lines.extend(filter(None, [_remark(of_units[0], args)]))
+        if few := _remark(of_units[0], args):
+            scored.lines.append(few)
         scored.alignments.append(
             "\n".join(
                 f"{path} against {args.reference}\n\n{text_report.full_report(report)}" for report in of_units
@@ -137,8 +138,9 @@ def _interval(report: ScoreReport, args: argparse.Namespace) -> RateInterval:
 
 
 def _remark(report: ScoreReport, args: argparse.Namespace) -> str:
-    blocks = _columns(report, args)["blocks"]
-    return remark(len({*blocks}), "speakers") if blocks else remark(len(report.utterances), "utterances")
+    if args.by_speaker:
+        return remark(len({one.speaker for one in report.utterances}), "speakers")
+    return remark(len(report.utterances), "utterances")
 
 
 def _compare(first: ScoreReport, second: ScoreReport, args: argparse.Namespace) -> tuple[str, dict[str, Any]]:
