@@ -32,8 +32,9 @@ def over_data(studies: Sequence[Experiment], name: str) -> tuple[Table, Figure] 
     """The gain of each search and control over joint training by amount of data: a table and a figure.
 
     Args:
-        studies: of one study each (`Experiment.of_study`); those with another model than the first's, or
-            tested on another set (of another corpus), are left out, and so is a second one on the same data.
+        studies: of one study each (`Experiment.of_study`); those with another model than the first's, chosen
+            by another criterion (dev loss or error), or tested on another set (of another corpus), are left
+            out, and so is a second one on the same data.
         name: of the files.
 
     Returns:
@@ -61,7 +62,7 @@ def _compared(study: _Study, search: str) -> Comparison | None:
 
 
 def _by_amount(studies: Sequence[Experiment]) -> list[_Study]:
-    """Studies with the model and the test set of the first, by increasing amount of data."""
+    """Studies with the model, the criterion and the test set of the first, by increasing amount of data."""
     found: dict[float, _Study] = {}
     first: tuple[object, ...] = ()
     for experiment in studies:
@@ -72,7 +73,8 @@ def _by_amount(studies: Sequence[Experiment]) -> list[_Study]:
         if joint is None or joint.about is None or not (scores := scores_of(experiment, ends[JOINT])):
             continue
         tested = next(iter(scores.values())).references
-        own = (json.dumps(joint.model, sort_keys=True, default=str), experiment.kind, tested)
+        model = json.dumps(joint.model, sort_keys=True, default=str)
+        own = (model, experiment.kind, joint.metric, experiment.criterion, tested)
         first = first or own
         study = _Study(experiment, joint.about.train, ends)
         if own == first:

@@ -112,6 +112,14 @@ def test_a_study_of_another_corpus_is_no_larger_amount_of_data(found: Experiment
     assert {row[1] for row in table.rows} == {"0.5", "2"}
 
 
+def test_studies_that_chose_by_loss_and_by_error_make_no_line(found: Experiment) -> None:
+    half, other = of_size(found, 0.5), of_size(found, 2.0)
+    by_loss = [dataclasses.replace(one, criterion="loss") for one in other.studies["study"]]
+    assert over_data([half, dataclasses.replace(other, studies={"study": by_loss})], "gain") is None
+    stopped = {key: dataclasses.replace(one, metric="loss") for key, one in other.trainings.items()}
+    assert over_data([half, dataclasses.replace(other, trainings=stopped)], "gain") is None
+
+
 def test_studies_of_one_folder_are_set_side_by_side(found: Experiment) -> None:
     def headings(experiment: Experiment) -> list[str]:
         return [part.text for part in build(experiment) if isinstance(part, Heading) and part.level == 2]
