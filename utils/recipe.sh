@@ -43,6 +43,8 @@ option topdown_args "" "more options of asr-topdown topdown"
 start_recipe() { # "$@": reads the options; finds the programs, and sets where they run
     read_options "$@"
     ((nj)) || usage_error "--nj 0: must be at least 1"
+    [[ -z $(typed --percents "") || $subset || $joint_data || $sweep_parts ]] ||
+        usage_error "--percents $percents: has no effect without --subset, --joint-data or --sweep-parts"
     if [[ -z $tag ]]; then
         tag=$(basename "$config" .yaml)${subset:+_$subset}
     fi

@@ -112,7 +112,7 @@ def _products(trainer: Trainer) -> str:
 def _outcome(node: Node, trainer: Trainer, metric: str, trained: int) -> Outcome:
     progress, best = trainer.progress, trainer.progress.best_score
     log.info(
-        "%s: best epoch %d of %d, dev error (%s) %.4f",
+        "%s: best epoch %d of %d, dev %s %.4f",
         node.id, progress.best_epoch, progress.epoch, metric, best.error,
     )  # fmt: skip
     if best.silent:

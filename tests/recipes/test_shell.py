@@ -438,6 +438,7 @@ def test_a_missing_output_is_a_failure(stand_in, run_recipe):
         (["--tag", "../../x"], "--tag ../../x: must be a name without /"),
         (["--tag", ".."], "--tag ..: must be a name without /"),
         (["--results=a/b"], "--results a/b: must be a name without /"),
+        (["--percents", "10 20"], "--percents 10 20: has no effect without --subset, --joint-data or"),
     ],
 )
 def test_wrong_options_are_errors(options, message, stand_in, run_recipe):
