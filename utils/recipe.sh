@@ -43,8 +43,6 @@ option topdown_args "" "more options of asr-topdown topdown"
 start_recipe() { # "$@": reads the options; finds the programs, and sets where they run
     read_options "$@"
     ((nj)) || usage_error "--nj 0: must be at least 1"
-    [[ -z $(typed --percents "") || $subset || $joint_data || $sweep_parts ]] ||
-        usage_error "--percents $percents: has no effect without --subset, --joint-data or --sweep-parts"
     if [[ -z $tag ]]; then
         tag=$(basename "$config" .yaml)${subset:+_$subset}
     fi
@@ -64,6 +62,8 @@ start_recipe() { # "$@": reads the options; finds the programs, and sets where t
 make_features() { # DATA TRAIN SET…
     data=$1 train_set=$2 features=$1/features-$features_hash log=$1/log
     local sets=("${@:2}") sizes
+    [[ -z $(typed --percents "") || $subset || $joint_data || $sweep_parts ]] ||
+        usage_error "--percents $percents: has no effect without --subset, --joint-data or --sweep-parts"
     split_words sizes "$percents"
     nested=$features/parts_$(IFS=_; echo "${sizes[*]}")
     stage 1 features --in "${sets[@]/#/$data/}" -- \

@@ -438,7 +438,6 @@ def test_a_missing_output_is_a_failure(stand_in, run_recipe):
         (["--tag", "../../x"], "--tag ../../x: must be a name without /"),
         (["--tag", ".."], "--tag ..: must be a name without /"),
         (["--results=a/b"], "--results a/b: must be a name without /"),
-        (["--percents", "10 20"], "--percents 10 20: has no effect without --subset, --joint-data or"),
     ],
 )
 def test_wrong_options_are_errors(options, message, stand_in, run_recipe):
@@ -448,6 +447,14 @@ def test_wrong_options_are_errors(options, message, stand_in, run_recipe):
     assert f"error: {message}" in line
     assert calls(stand_in, "prompts") == []
     assert not list(stand_in.rglob("hacked"))
+
+
+def test_percents_without_a_subset_are_an_error(stand_in, run_recipe):
+    done = run_recipe("prompts", "--percents", "10 20", "--stage", "1")
+    assert done.returncode == 2
+    message = "--percents 10 20: has no effect without --subset, --joint-data or --sweep-parts"
+    assert message in done.stdout.splitlines()[-1]
+    assert calls(stand_in, "prompts") == []
 
 
 def test_a_number_with_a_zero_before_it_is_no_octal_one(stand_in, run_recipe):
