@@ -23,17 +23,21 @@ class Row:
         label: what the paper calls it.
         cells: from seed 1 on.
         where: what the search records of the training; {} = where it ended.
+        source: the kind of model whose layers it has (`_family`); "" = no other's.
     """
 
     search: str | None
     label: str
     cells: tuple[str, ...]
     where: Mapping[str, object] = field(default_factory=dict)
+    source: str = ""
 
-    def is_of(self, system: System) -> bool:
-        """Whether `system` is the corresponding row of ours."""
+    def is_of(self, system: System, models: Mapping[str, Mapping[str, Any]]) -> bool:
+        """Whether `system` is the corresponding row of ours; `models`: `Experiment.sources`."""
         if system.search != self.search:
             return False
+        if self.source:
+            return self.source == _family(models.get(getattr(system.point, "source_node", ""), {}))
         if self.where:
             return all(getattr(system.point, key, None) == value for key, value in self.where.items())
         return system.is_end or SPECS[system.search].rows == "each"
@@ -56,6 +60,7 @@ class PaperTable:
     parts: tuple[str, ...] = ()
 
 
+_A, _B = "blstm → ctc, attention", "vgg, blstm → ctc, attention"
 _WSJ, _WSJ_CELL = "Table 2, WSJ si284", "CER dev93/eval92"
 BLSTM_CTC = PaperTable(
     f"{_WSJ}, BLSTM-CTC",
@@ -80,7 +85,7 @@ MODEL_A = PaperTable(
     (
         Row("joint", "A, joint", ("8.0/6.2",)),
         Row("greedy", "A, softmax layers frozen from A", ("7.3/5.4",), {"frozen": 1}),
-        Row("transplant", "A, softmax layers frozen from B", ("7.5/5.7",)),
+        Row("transplant", "A, softmax layers frozen from B", ("7.5/5.7",), source=_B),
     ),
 )
 MODEL_B = PaperTable(
@@ -89,7 +94,7 @@ MODEL_B = PaperTable(
     (
         Row("joint", "B, joint", ("7.2/5.4",)),
         Row("greedy", "B, softmax layers frozen from B", ("7.0/5.2",), {"frozen": 1}),
-        Row("transplant", "B, softmax layers frozen from A", ("6.7/5.2",)),
+        Row("transplant", "B, softmax layers frozen from A", ("6.7/5.2",), source=_A),
     ),
 )
 TRANSFORMER = PaperTable(
@@ -115,8 +120,8 @@ AWD_LSTM = PaperTable(
 )
 _BY_MODEL: Mapping[tuple[str, str], PaperTable] = {
     ("wsj", "blstm → ctc"): BLSTM_CTC,
-    ("wsj", "blstm → ctc, attention"): MODEL_A,
-    ("wsj", "vgg, blstm → ctc, attention"): MODEL_B,
+    ("wsj", _A): MODEL_A,
+    ("wsj", _B): MODEL_B,
     ("swbd", "conv2d, transformer → ctc, attention"): TRANSFORMER,
     ("wikitext2", "awd_lstm"): AWD_LSTM,
 }
@@ -151,7 +156,8 @@ def paper_table(
     sides = _sides(experiment, paper)
     rows, values, seen = [], [], []
     for system in systems:
-        theirs = next((row for row in (paper.rows if paper else ()) if row.is_of(system)), None)
+        published_rows = paper.rows if paper else ()
+        theirs = next((row for row in published_rows if row.is_of(system, experiment.sources)), None)
         seen.append(theirs)
         cells = [_cell(system, seed, list(sides.values())) for seed in seeds]
         label = f"{system.name} (paper: {theirs.label})" if theirs else system.name

@@ -154,6 +154,8 @@ class Experiment:
         scores: node id -> its errors on `set_name`.
         notes: what is missing, and what to run for it; one sentence each.
         commands: that produced it.
+        sources: of the networks in the folder from which a study's trainings took layers: node id -> model
+            (`Training.model`).
     """
 
     root: Path
@@ -163,16 +165,20 @@ class Experiment:
     scores: Mapping[str, Score]
     notes: tuple[str, ...] = ()
     commands: tuple[Command, ...] = ()
+    sources: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def of_study(self, tag: str) -> "Experiment":
         """The part that belongs to one study: others in the same folder may have other models and units."""
         results = self.studies[tag]
-        own = {step.node for result in results for step in result.steps}
+        steps = [step for result in results for step in result.steps]
+        own = {step.node for step in steps}
+        sources = {getattr(step.point, "source_node", "") for step in steps}
         return replace(
             self,
             trainings={key: one for key, one in self.trainings.items() if key in own},
             studies={tag: results},
             scores={key: one for key, one in self.scores.items() if key in own},
+            sources={key: one.model for key, one in self.trainings.items() if key in sources},
         )
 
     @property

@@ -92,6 +92,19 @@ def test_each_study_is_under_its_own_models_heading(both: Path) -> None:
     ]
 
 
+def test_another_seeds_layers_are_not_the_papers_other_models(both: Path) -> None:
+    store = Store(both)
+    source = store.outcome(joint(1, experiment="A"))
+    assert source is not None
+    store.save_results(
+        "A_from_A", run(store, "A", "transplant", source=Source("A (joint, of another seed)", source))
+    )
+    tables = {part.name: part for part in build(collect(both)) if isinstance(part, Table)}
+    rows = [row[0] for row in tables["paper-A_from_A"].rows]
+    assert "classifier frozen from A (joint, of another seed), the rest trained" in rows
+    assert "paper only: A, softmax layers frozen from B" in rows
+
+
 def test_errors_of_words_do_not_stand_in_a_column_of_characters(both: Path) -> None:
     """Studies of characters and of pieces of words in one folder, in the one table of all trainings."""
     first = {which: joint(1, experiment=which).id for which in "AB"}
