@@ -107,4 +107,4 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
 
 
 def _from_loss(loss: float) -> dict[str, float]:
-    return {"loss": loss, "ppl": math.exp(loss) if loss < 700 else math.inf}
+    return {"loss": loss, "ppl": math.exp(min(loss, 700.0))}  # JSON has no infinity

@@ -1,5 +1,6 @@
 """Scoring a text with a trained language model: the number, reuse of the file, errors."""
 
+import json
 import math
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from asr_topdown import config as configuration
 from asr_topdown.bin import main
+from asr_topdown.decode import perplexity
 from asr_topdown.decode.model import load_trained
 from asr_topdown.decode.perplexity import score_text
 from asr_topdown.files import write_json
@@ -51,6 +53,17 @@ def test_a_text_in_as_many_columns_as_the_dev_text_has_its_perplexity(
     assert found["loss"] == pytest.approx(outcome.metrics["dev_loss"], abs=1e-9)
     assert found["ppl"] == pytest.approx(math.exp(found["loss"]))
     assert (found["words"], found["columns"]) == (200, 1)
+
+
+def test_a_perplexity_beyond_all_numbers_is_written_as_json_has_numbers(
+    trained: Path, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A network that diverged: a loss of 1,000 nats has a perplexity that is no double."""
+    monkeypatch.setattr(perplexity, "span_losses", lambda *_: torch.tensor([2e5]))
+    found = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    assert (found["loss"], found["ppl"]) == (1000.0, math.exp(700))
+    text = (tmp_path / "result.json").read_text()
+    assert json.loads(text, parse_constant=pytest.fail)["ppl"] == math.exp(700)
 
 
 def test_a_gpu_is_told_not_to_round(
