@@ -5,7 +5,7 @@ from collections.abc import Container, Sequence
 from asr_topdown.report.compare import Comparison, Differences
 from asr_topdown.report.records import LANGUAGE, Experiment
 from asr_topdown.report.systems import BASELINES, JOINT, System
-from asr_topdown.report.tables import main_row, p_values
+from asr_topdown.report.tables import first_search, main_row, p_values
 from asr_topdown.report.words import count, mean, number, signed
 from asr_topdown.runs.about import DataSize
 from asr_topdown.schedule.depth_sweep import DepthSweepPoint
@@ -22,10 +22,12 @@ def verdict(experiment: Experiment, rows: Sequence[System], differences: Differe
     if main.nodes == joint.nodes:
         return f"{name}: no retraining was better than joint training on dev."
     text = f"{name}: {_rates(experiment, main, joint)}"
+    # The controls have the compute of the first search. If that has no row, they do not match this one.
+    own = main.search == first_search(experiment)
     told = [
         f"against {_BASELINE[base]}, {_difference(experiment, one)}"
         for base, found in differences.items()
-        if (one := found.get(main.name)) is not None
+        if (own or base == JOINT) and (one := found.get(main.name)) is not None
     ]
     return f"{'; '.join([text, *told])}.{_by_depth(experiment, rows)}"
 

@@ -204,6 +204,20 @@ def test_the_verdict_and_equal_compute_are_of_the_studys_first_search(experiment
         assert any(isinstance(part, Text) and told in part.text for part in build(study))
 
 
+def test_the_verdict_does_not_compare_a_search_with_the_controls_of_another(experiment):
+    """Joint training first: the controls have its compute, one training, and not top-down's three."""
+    found = collect(experiment)
+    results = found.studies["study"]
+    alone = [Result("joint", one.seed, one.steps[:1], one.steps[0].node) for one in results[:2]]
+    for studied, told in [(results, ["joint training", "as many trainings from scratch"]),
+                          ([*alone, *results], ["joint training"])]:  # fmt: skip
+        study = dataclasses.replace(found, studies={"study": studied})
+        rows = systems(studied)
+        said = verdict(study, rows, compare_systems(study, rows))
+        assert said.startswith("Top-down: test CER 15.00 %, joint training 21.00 %; against ")
+        assert re.findall("against ([^,]*),", said) == told
+
+
 def test_rows_of_one_name_are_told_apart():
     """Another control's only training may be called as a search calls one of its own."""
     first, last = Step("j1", 0.3, True), Step("k1", 0.2, True, FreezeTopPoint(1))
