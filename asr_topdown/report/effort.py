@@ -77,22 +77,27 @@ def _on_part(step: Step) -> bool:
 
 def _lines(experiment: Experiment, results: Sequence[Result], errors: Mapping[str, float]) -> list[Series]:
     """The searches and controls, with joint training below them; nothing if there is only joint training."""
-    found: dict[str, list[Stairs]] = {}
+    compared = [result for result in results if SPECS[result.search].against_joint and result.search != JOINT]
+    # All of them, so that each has one look in both charts even if one of the charts lacks some.
+    found: dict[str, list[Stairs]] = {
+        spec.label: [] for spec in SPECS.values() if any(result.search == spec.name for result in compared)
+    }
     joint: dict[int, Stairs] = {}
-    for result in sorted(results, key=lambda result: list(SPECS).index(result.search)):
-        one = stairs(experiment, result, errors) if SPECS[result.search].against_joint else None
-        if one is not None and result.search != JOINT:
-            found.setdefault(SPECS[result.search].label, []).append(one)
+    for result in compared:
+        one = stairs(experiment, result, errors)
+        if one is not None:
+            found[SPECS[result.search].label].append(one)
             first = experiment.trainings[result.steps[0].node].outcome
             assert first is not None
             joint[result.seed] = Stairs([first.epochs], [errors[result.steps[0].node]])
-    if not found:
+    if not joint:
         return []
     # Slightly beyond the last training, so that its step is visible.
     end = 1.05 * max(one.places[-1] for own in found.values() for one in own)
     series = _line(list(joint.values()), "joint", JOINT_LOOK, end)
     for number, (label, own) in enumerate(found.items()):
-        series += _line(own, label, LOOKS[number % len(LOOKS)], end)
+        if own:
+            series += _line(own, label, LOOKS[number % len(LOOKS)], end)
     return series
 
 

@@ -135,6 +135,18 @@ def test_lines_are_means_and_bands_standard_deviations(found, tmp_path: Path) ->
     assert (tmp_path / "effort.png").stat().st_size > 10_000
 
 
+def test_a_search_has_one_look_in_both_charts(found) -> None:
+    """The legend is one for both; the searches after one that is not decoded had its colours."""
+    ends = {of_search(found, "greedy", seed).final for seed in (1, 2)}
+    scores = {key: one for key, one in found.scores.items() if key not in ends}
+    half = dataclasses.replace(found, scores=scores)
+    dev, test = effort_figure(half, half.studies["study"], "effort").charts
+    looks = [{one.name: one.look for one in chart.series if one.name} for chart in (dev, test)]
+    left = {name for name in looks[0] if not name.startswith("top-down")}
+    assert looks[1] == {name: looks[0][name] for name in left}
+    assert len(set(looks[0].values())) == len(looks[0]) == 5
+
+
 def test_one_seed_has_no_band_and_joint_training_alone_no_figure(found) -> None:
     one = [result for result in found.studies["study"] if result.seed == 1]
     assert not any(
