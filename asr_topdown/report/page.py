@@ -186,7 +186,8 @@ def _how_to_read(
     shown = [one for found in differences.values() for one in found.values() if one is not None]
     if shown:
         unit = "perplexities" if kind is LANGUAGE else f"{kind.error.removesuffix(' %')} in percentage points"
-        text += f" Δ is the difference of mean {unit} (negative: fewer errors than the baseline)"
+        text += f" Δ is the difference of mean {unit} over the seeds that both have"
+        text += " (negative: fewer errors than the baseline)"
         tests = sum(value is not None for value in distinct(differences).values())
         if tests:
             text += (
@@ -292,9 +293,9 @@ def _having(roots: Sequence[Branch], nodes: Sequence[str] | Mapping[str, str]) -
 
 
 def _speed(experiment: Experiment) -> str:
-    scores = experiment.scores.values()
-    spoken, name, count = sum(one.audio_seconds for one in scores), experiment.set_name, len(scores)
+    scores, name = list(experiment.scores.values()), experiment.set_name
+    if heard := [one for one in scores if one.audio_seconds]:
+        speed = sum(one.seconds for one in heard) / sum(one.audio_seconds for one in heard)
+        return f"Decoding {name} took {speed:.4f} s per second of audio (mean of {len(heard)})."
     seconds = sum(one.seconds for one in scores)
-    if not spoken:
-        return f"Scoring {name} took {seconds / count:.1f} s (mean of {count})."
-    return f"Decoding {name} took {seconds / spoken:.4f} s per second of audio (mean of {count})."
+    return f"Scoring {name} took {seconds / len(scores):.1f} s (mean of {len(scores)})."

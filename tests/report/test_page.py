@@ -50,6 +50,7 @@ def test_report_of_a_study(reported):
     assert "14 trainings, 16.8 min in total" in text
     assert text.count("all layers from scratch") == 6
     assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in text
+    assert "Δ is the difference of mean CER in percentage points over the seeds that both have (neg" in text
     assert [path.name for path in images(page)] == [
         "differences-study.png",
         "cascade-study.png",
@@ -63,6 +64,15 @@ def test_report_of_a_study(reported):
         width, height = png_size(path)
         assert width > 300 < height
         assert path.stat().st_size > 10_000
+
+
+def test_the_time_of_decoding_is_not_that_of_scoring_a_text(experiment):
+    """Beside language models: 14 decodings of 25 s took 0.5 s each, the text of the fifteenth 60 s."""
+    found = collect(experiment)
+    text = dataclasses.replace(next(iter(found.scores.values())), seconds=60.0, audio_seconds=0.0)
+    both = dataclasses.replace(found, scores={**found.scores, "text": text})
+    told = [part.text for part in page_module.build(both) if isinstance(part, Text)]
+    assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in told
 
 
 def test_report_of_a_lone_joint_training(experiment):
