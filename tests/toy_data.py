@@ -2,9 +2,13 @@
 
 import random
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from asr_topdown import datadir
+from asr_topdown.corpora import nested
+from asr_topdown.datadir import DataDir
 from asr_topdown.features import ark
 from asr_topdown.features.cmvn import Cmvn
 
@@ -65,3 +69,10 @@ def write_data(
     (folder / "feats.scp").write_text("".join(places))
     Cmvn.of(feats.values()).save(folder / "cmvn.ark")
     return folder
+
+
+def write_nested(out: Path, source: Path, **options: Any) -> list[DataDir]:
+    """Write the nested parts of a data directory, as `asr-topdown data nested` does."""
+    made = nested.parts(out, source=datadir.read(source), **options)
+    datadir.write(*made, statistics=source / "cmvn.ark")
+    return made

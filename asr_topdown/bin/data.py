@@ -185,7 +185,8 @@ def _add_nested(changes: Subparsers) -> None:
 def _nested(args: argparse.Namespace) -> list[DataDir]:
     data = datadir.read(args.sources[0])
     _tell_of_left_out(data)
-    return nested.prepare(args.out, source=data, percent=args.percent, seed=args.seed)
+    made = nested.parts(args.out, source=data, percent=args.percent, seed=args.seed)
+    return _written(made, args.sources, statistics=data.path / "cmvn.ark")
 
 
 def _add_speed(changes: Subparsers) -> None:
@@ -213,10 +214,11 @@ def _tell_of_left_out(*sources: DataDir) -> None:
             print(f"left out: {len(silent)} utterances of {data.path} without features ({listed(silent)})")
 
 
-def _written(parts: list[DataDir], sources: Sequence[Path]) -> list[DataDir]:
-    """Write all of `parts`, or none if one would overwrite its source."""
+def _written(parts: list[DataDir], sources: Sequence[Path], statistics: Path | None = None) -> list[DataDir]:
+    """Write all of `parts`, or none if one would overwrite its source or would not be valid."""
     for part in parts:
         if part.path.resolve() in {source.resolve() for source in sources}:
             raise ValueError(f"{part.path}: is the source itself; name another folder with --out")
-    datadir.write(*parts)
+        datadir.check(part, need_text=bool(part.text), need_wav=bool(part.wavs))
+    datadir.write(*parts, statistics=statistics)
     return parts

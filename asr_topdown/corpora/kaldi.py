@@ -14,9 +14,10 @@ def prepare(out: Path, *, source: Path) -> list[DataDir]:
 
     Raises:
         FileNotFoundError: if `source` is not a data directory.
-        ValueError: as in `read`.
+        ValueError: as in `read` and `datadir.check`.
     """
     data = read(source, out)
+    datadir.check(data)
     datadir.write(data)
     return [data]
 

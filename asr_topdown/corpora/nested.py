@@ -6,7 +6,6 @@ same on every machine.
 """
 
 import hashlib
-import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -17,11 +16,12 @@ PERCENT = (5, 10, 20, 40, 80)
 UNSEEN = "unseen"
 
 
-def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, seed: int = 0) -> list[DataDir]:
-    """Write `out/<source>_p05`, `_p10`, …, and `out/<source>_unseen`, all that is not in the largest part.
+def parts(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, seed: int = 0) -> list[DataDir]:
+    """`out/<source>_p05`, `_p10`, …, and `out/<source>_unseen`, all that is not in the largest part.
 
-    Features are shared, not copied. The mean and variance of the source's features (cmvn.ark) are kept, so
-    that networks that exchange layers see the same input, no matter which part they were trained on.
+    Features are shared, not copied. The mean and variance of the source's features (cmvn.ark) are to be
+    written beside each (`datadir.write`), so that networks that exchange layers see the same input, no
+    matter which part they were trained on.
 
     Args:
         out: folder for the data directories.
@@ -47,14 +47,10 @@ def prepare(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, see
     copies: dict[str, list[str]] = {}
     for utterance, (original, _) in originals.items():
         copies.setdefault(original, []).append(utterance)
-    parts = [
+    return [
         datadir.subset(source, [copy for utterance in utterances for copy in copies[utterance]], out / part)
         for part, utterances in members.items()
     ]
-    datadir.write(*parts)
-    for directory in parts:
-        _take_over(source.path / "cmvn.ark", directory.path / "cmvn.ark")
-    return parts
 
 
 def joining_order(utt2spk: Mapping[str, str], seed: int) -> list[str]:
@@ -82,11 +78,3 @@ def places(utt2spk: Mapping[str, str], seed: int) -> dict[str, tuple[float, str]
 def _share(*key: object) -> float:
     digest = hashlib.sha256(" ".join(map(str, key)).encode()).digest()
     return int.from_bytes(digest[:6], "big") / 2**48
-
-
-def _take_over(source: Path, target: Path) -> None:
-    if source.is_file():
-        with files.written_aside(target) as aside:
-            shutil.copyfile(source, aside)
-    else:
-        target.unlink(missing_ok=True)

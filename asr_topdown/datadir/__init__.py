@@ -8,12 +8,13 @@ from asr_topdown.datadir.lines import read_table, write_table
 from asr_topdown.datadir.parsing import Side
 from asr_topdown.datadir.summary import Summary, durations, summarise, table
 from asr_topdown.datadir.transcripts import read_transcripts, tidy
-from asr_topdown.datadir.validation import validate
+from asr_topdown.datadir.validation import check, validate
 
 __all__ = [
     "DataDir",
     "Side",
     "Summary",
+    "check",
     "check_features",
     "combine",
     "content_hash",

@@ -9,6 +9,7 @@ A or B) tells which channel of a stereo file a recording is.
 """
 
 import hashlib
+import shutil
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -178,11 +179,15 @@ DERIVED = (
 )
 
 
-def write(*parts: DataDir) -> None:
+def write(*parts: DataDir, statistics: Path | None = None) -> None:
     """Write data directories, sorted, each file atomically.
 
     Identical files are left alone. If any differs, features and statistics in its directory that are not part
     of the data are removed: they were made from something else.
+
+    Args:
+        parts: the directories.
+        statistics: a file, copied to each as its cmvn.ark; if it does not exist, none has one.
 
     Several directories, the sets of one division, are written as one: neither a kill nor another process
     leaves the training set of one division beside the test set of another.
@@ -192,13 +197,15 @@ def write(*parts: DataDir) -> None:
             sampling rate, if it is less than 1.
     """
     for data in parts:
-        _check_writable(data)
-    contents = {data.path: _contents(data) for data in parts}
-    with alone_in_all(contents):
-        for path, tables in contents.items():
+        check_writable(data)
+    wanted = {data.path: contents(data) for data in parts}
+    with alone_in_all(wanted):
+        for path, tables in wanted.items():
             files.remove_leftovers(path)
             _remove_other(path, tables)
-        for path, tables in contents.items():
+        for path, tables in wanted.items():
+            if statistics is not None:
+                _take_over(statistics, path / "cmvn.ark")
             for name, content in tables.items():
                 if content and _current(path / name) != content:
                     files.write_text(path / name, content)
@@ -214,6 +221,14 @@ def _remove_other(path: Path, tables: Mapping[str, str]) -> None:
         wanted = {name for name, content in tables.items() if content}
         for name in {"utt2spk", *sources, *DERIVED} - (wanted - {"utt2spk"}):
             (path / name).unlink(missing_ok=True)
+
+
+def _take_over(source: Path, target: Path) -> None:
+    if source.is_file():
+        with files.written_aside(target) as aside:
+            shutil.copyfile(source, aside)
+    else:
+        target.unlink(missing_ok=True)
 
 
 def content_hash(path: Path | str) -> str:
@@ -263,7 +278,8 @@ def _table(path: Path, parse: Callable[[str], V]) -> dict[str, V]:
     return parse_table(path, parse) if path.exists() else {}
 
 
-def _contents(data: DataDir) -> dict[str, str]:
+def contents(data: DataDir) -> dict[str, str]:
+    """File -> its content, in the order in which `write` writes them; "" if there is none."""
     segments = {
         u: f"{r} {start} {parsing.TO_THE_END if end is None else end}"
         for u, (r, start, end) in (data.segments or {}).items()
@@ -287,7 +303,8 @@ def _current(path: Path) -> str:
     return path.read_bytes().decode("utf-8", errors="replace") if path.exists() else ""
 
 
-def _check_writable(data: DataDir) -> None:
+def check_writable(data: DataDir) -> None:
+    """Check that Kaldi's tables can hold these; raises as `write`."""
     if not data.utt2spk:
         raise ValueError(f"{data.path}: no utterances to write")
     for key in (*data.utt2spk, *data.utt2spk.values(), *data.wavs, *data.text):

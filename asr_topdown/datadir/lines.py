@@ -1,7 +1,7 @@
 """The lines of a Kaldi table: a key, blanks, and its value."""
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import NamedTuple, TypeVar
 
@@ -27,8 +27,13 @@ def read_rows(path: Path) -> list[Row]:
         ValueError: naming file and line, if it is not UTF-8.
         FileNotFoundError: if it is missing.
     """
+    return rows_of(files.read_lines(path))
+
+
+def rows_of(lines: Iterable[str]) -> list[Row]:
+    """The rows of a table's lines, numbered from 1, without empty ones."""
     rows = []
-    for number, line in enumerate(files.read_lines(path), 1):
+    for number, line in enumerate(lines, 1):
         key, value = (*_BLANKS.split(line.strip(" \t"), maxsplit=1), "")[:2]
         if key:
             rows.append(Row(number, key, value))

@@ -10,7 +10,8 @@ from pathlib import Path
 
 from asr_topdown import files
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.lines import Row, fields, read_rows
+from asr_topdown.datadir.directory import DataDir, check_writable, contents
+from asr_topdown.datadir.lines import Row, fields, read_rows, rows_of
 from asr_topdown.datadir.transcripts import problem_of, tidy
 from asr_topdown.features import content
 from asr_topdown.logs import shortened
@@ -30,13 +31,33 @@ def validate(
     path = Path(path)
     if not path.is_dir():
         raise FileNotFoundError(f"{path}: no such data directory")
-    needed = {"utt2spk"}
-    needed |= {"text"} if need_text else set()
+    needed = _needed(need_text, need_wav and not (path / "feats.scp").exists())
     needed |= {"feats.scp", "utt2num_frames"} if need_feats else set()
-    needed |= {"wav.scp"} if need_wav and not (path / "feats.scp").exists() else set()
     found = _problems(path, needed)
     if found:
         raise ValueError("\n".join(shortened(found)))
+
+
+def check(data: DataDir, *, need_text: bool = True, need_wav: bool = True) -> None:
+    """Check what `validate` would find between the tables of `data`, before anything of it is written.
+
+    Raises:
+        ValueError: as `directory.write`; saying that nothing is written, and listing the problems as
+            `validate` does.
+    """
+    check_writable(data)
+    tables = {name: rows_of(files.lines_of(text)) for name, text in contents(data).items() if text}
+    needed = _needed(need_text, need_wav and not data.feats)
+    found = [f"{data.path / name}: missing" for name in sorted(needed - tables.keys())]
+    found += _between(data.path, tables)
+    if found:
+        raise ValueError(
+            "\n".join([f"{data.path}: not written, for it would not be valid:", *shortened(found)])
+        )
+
+
+def _needed(text: bool, wav: bool) -> set[str]:
+    return {"utt2spk", *(("text",) if text else ()), *(("wav.scp",) if wav else ())}
 
 
 def _problems(path: Path, needed: set[str]) -> list[str]:
@@ -55,7 +76,12 @@ def _problems(path: Path, needed: set[str]) -> list[str]:
         parsing.read_sample_rate(path / "sample_rate")
     except (ValueError, OSError) as error:
         found.append(files.explain(error))
-    found += _transcripts(path, tables.get("text", []))
+    return found + _between(path, tables)
+
+
+def _between(path: Path, tables: Tables) -> list[str]:
+    """Problems of transcripts, of files that are named, and between tables."""
+    found = _transcripts(path, tables.get("text", []))
     found += _missing_files(path, tables)
     if tables.get("utt2spk"):
         found += _speakers(path, tables)

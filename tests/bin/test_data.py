@@ -151,3 +151,36 @@ def test_what_cannot_be_is_one_line_and_writes_nothing(words, message, source, t
     assert message in error
     assert error.count("\n") == 1
     assert sorted(tmp_path.rglob("*")) == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "speed all --out out",
+        "combine all --out out",
+        "subset all --per-speaker 5 --out out",
+        "split all --parts out:0.5,other:0.5 --out .",
+        "nested all --percent 95 --out out",
+    ],
+)
+@pytest.mark.parametrize(
+    ("table", "old", "new", "said"),
+    [
+        ("text", "ann-01 w01\n", "", "text: no line for utterance @ann-01"),
+        ("utt2spk", "ann-01 ann\n", "ann-01 dan\n", "speaker ann comes after dan"),
+        ("wav.scp", "ann-01 ", "ann-01 no", "@ann-01: no such file: no"),
+    ],
+)
+def test_what_would_not_be_valid_is_not_written(words, table, old, new, said, source, tmp_path, capsys):
+    """It was written first, over what was there, and refused then."""
+    assert run("subset", "all", "--first", "2", "--out", "out") == 0
+    content = (source / table).read_text()
+    assert old in content
+    (source / table).write_text(content.replace(old, new))
+    before = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+    capsys.readouterr()
+    assert run(*words.split()) == 1
+    error = capsys.readouterr().err
+    assert ": not written, for it would not be valid:\n" in error
+    assert said.replace("@", "sp0.9-" if words.startswith("speed") else "") in error
+    assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before

@@ -5,6 +5,7 @@ import pytest
 import soundfile
 
 from asr_topdown import datadir
+from asr_topdown.bin.main import main
 from asr_topdown.corpora import kaldi
 
 
@@ -79,3 +80,22 @@ def test_without_speakers_all_other_tables_count(tmp_path):
     assert data.utt2spk == {"u": "u"}
     (clip,) = datadir.read(data.path).clips().values()
     assert (clip.end, clip.speed, clip.channel, clip.rate) == (0.05, 1.1, 1, 4000)
+
+
+@pytest.mark.parametrize("command", ["kaldi", "table"])
+def test_what_would_not_be_valid_is_not_written(command, tmp_path, sounds, capsys):
+    """It was written first, over what was there, and refused then."""
+    source, out = tmp_path / "kaldi", tmp_path / "data"
+    source.mkdir()
+    (source / "wav.scp").write_text(f"a-1 {sounds}/ann/1.wav\na-2 {sounds}/ann/1.wav\n")
+    (source / "utt2spk").write_text("a-1 a\na-2 a\n")
+    (source / "text").write_text("a-1 x\na-2 y\n")
+    words = ["prepare", command, "--source", str(source), "--out", str(out)]
+    assert main(words) == 0
+    before = {path: path.read_bytes() for path in out.iterdir()}
+    (source / "text").write_text("a-1 z\n")
+    assert main(words) == 1
+    error = capsys.readouterr().err
+    assert f"{out}: not written, for it would not be valid:\n" in error
+    assert f"{out}/text: no line for utterance a-2\n" in error
+    assert {path: path.read_bytes() for path in out.iterdir()} == before

@@ -10,13 +10,11 @@ from typing import Any
 import networks
 import pytest
 import torch
-from toy_data import write_data
+from toy_data import write_data, write_nested
 
 from asr_topdown import config as configuration
-from asr_topdown import datadir
 from asr_topdown.bin import main
 from asr_topdown.config.train import AverageConfig
-from asr_topdown.corpora import nested
 from asr_topdown.engines.local import InProcess
 from asr_topdown.report.page import write_report
 from asr_topdown.runs.experiment import Experiment
@@ -92,7 +90,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_scans_over_subsets_and_epochs(data: Path, store: Store) -> None:
     whole = make_experiment(data, {"search": "subset_scan", "subset_scan": {"top_blocks": 1, "repeats": 2}})
-    parts = nested.prepare(data, source=datadir.read(whole.train), percent=[20, 80])
+    parts = write_nested(data, whole.train, percent=[20, 80])
     subsets, unseen = [part.path for part in parts[:-1]], parts[-1].path
     rest = Experiment(whole.config, unseen, whole.dev, whole.tokens)
     (result,) = run_study(rest, store, joint_data=subsets)
@@ -207,7 +205,7 @@ def test_depth_by_data_by_arm_in_one_study(data: Path, store: Store, tmp_path: P
         },
     }
     here = make_experiment(tmp_path / "wxyz", sweep, letters="wxyz")
-    (part, _) = nested.prepare(tmp_path / "parts", source=datadir.read(here.train), percent=[25])
+    (part, _) = write_nested(tmp_path / "parts", here.train, percent=[25])
     own = Store(tmp_path / "exp", models=models_of(here.config.schedule, store))
     (result,) = run_study(here, own, parts=[part.path], source_store=store)
     arms = [
@@ -252,7 +250,7 @@ def test_parts_that_cannot_be(data: Path, store: Store) -> None:
     with pytest.raises(ValueError, match=r"--parts .*/train: 40 utterances are no part of 40"):
         searches_of(sweep, store, parts=[sweep.train])
     # A recipe's --subset unseen --sweep-parts p25: it was shown as "33.3 % of the data".
-    part, unseen = nested.prepare(data / "parts", source=datadir.read(sweep.train), percent=[25])
+    part, unseen = write_nested(data / "parts", sweep.train, percent=[25])
     rest = dataclasses.replace(sweep, train=unseen.path)
     first = min(part.text)
     with pytest.raises(ValueError, match=rf"_p25: no part of .*, which has not 10 of its 10 .*\({first}, "):
@@ -280,7 +278,7 @@ def test_a_scan_over_data_that_its_classifiers_have_seen_is_said(
     data: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     own = make_experiment(data, {"search": "subset_scan", "subset_scan": {"top_blocks": 1}})
-    part, unseen = nested.prepare(tmp_path, source=datadir.read(own.train), percent=[20])
+    part, unseen = write_nested(tmp_path, own.train, percent=[20])
     rest = Experiment(own.config, unseen.path, own.dev, own.tokens)
     for train in (rest, own):
         searches_of(train, Store(tmp_path), joint_data=[part.path])

@@ -83,6 +83,8 @@ def prepare(
     data = _from_kaldi(out, source, options) if kind == "kaldi" else _from_table(out, source, kind, options)
     data = _normalised(data, options.normalise)
     directories = split.split(data, division) if division else [data]
+    for directory in directories:
+        datadir.check(directory)
     datadir.write(*directories)
     return directories
 
