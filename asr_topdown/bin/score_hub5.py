@@ -88,6 +88,7 @@ def _compare(
             _errors(left),
             _errors(right),
             _references(left),
+            second_references=_references(right),
             blocks=_sides(left),
             **bootstrap_of(args),
         )

@@ -99,6 +99,7 @@ def paired_bootstrap(
     second: ArrayLike,
     references: ArrayLike,
     *,
+    second_references: ArrayLike | None = None,
     blocks: Sequence[Hashable] | None = None,
     resamples: int = 10_000,
     level: float = 0.95,
@@ -106,18 +107,30 @@ def paired_bootstrap(
 ) -> RateDifference:
     """Compare two systems on the same utterances.
 
-    `first` and `second` are the (N,) errors of each; the other arguments are as in `bootstrap_rate`.
+    `first` and `second` are the (N,) errors of each. `second_references` are the second system's, if they are
+    not those of the first: of alternatives in a reference, each system is aligned with the best for it. The
+    other arguments are as in `bootstrap_rate`.
 
     Raises:
         ValueError: if there are no reference units.
     """
-    sums = block_sums([first, second], references, blocks)
-    errors_first, errors_second, reference = sums.sum(0)
-    difference = float((errors_first - errors_second) / reference)
+    columns: list[ArrayLike] = [first, second]
+    if second_references is not None:
+        _check_any(np.asarray(second_references))
+        columns.append(second_references)
+    sums = block_sums(columns, references, blocks)
+    difference = float(_rate_differences(sums.sum(0, keepdims=True))[0])
     if len(sums) < 2:
         return RateDifference(difference, -math.inf, math.inf, 1.0, float(difference > 0))
-    drawn = _resample(sums, resamples, seed, lambda drawn: (drawn[:, 0] - drawn[:, 1]) / drawn[:, 2])
-    return _difference(difference, drawn, level)
+    return _difference(difference, _resample(sums, resamples, seed, _rate_differences), level)
+
+
+def _rate_differences(sums: Floats) -> Floats:
+    """Return the differences of error rates of (draws, 3 or 4) sums, as `paired_bootstrap` has them."""
+    if sums.shape[1] == 3:
+        return (sums[:, 0] - sums[:, 1]) / sums[:, 2]
+    sums = sums[sums[:, 2] > 0]
+    return sums[:, 0] / sums[:, 3] - sums[:, 1] / sums[:, 2]
 
 
 def remark(drawn_from: int, what: str) -> str:
@@ -131,8 +144,7 @@ def remark(drawn_from: int, what: str) -> str:
 def block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Hashable] | None) -> Floats:
     """Return (blocks, columns) sums of each column of errors and, last, of the references."""
     columns = np.stack([np.asarray(column, np.float64) for column in (*errors, references)], 1)
-    if not columns[:, -1].sum() > 0:
-        raise ValueError(f"no reference words in {len(columns)} utterances; there is no error rate")
+    _check_any(columns[:, -1])
     if blocks is None:
         return columns
     assert len(blocks) == len(columns), f"{len(blocks)} blocks for {len(columns)} utterances"
@@ -140,6 +152,11 @@ def block_sums(errors: Sequence[Any], references: ArrayLike, blocks: Sequence[Ha
     sums = np.zeros((len(numbers), columns.shape[1]))
     np.add.at(sums, [numbers[block] for block in blocks], columns)
     return sums
+
+
+def _check_any(references: NDArray[Any]) -> None:
+    if not references.sum() > 0:
+        raise ValueError(f"no reference words in {len(references)} utterances; there is no error rate")
 
 
 def _resample(sums: Floats, resamples: int, seed: int, statistic: Statistic) -> Floats:

@@ -72,6 +72,29 @@ def test_two_systems(folder, capsys):
     assert saved["comparison"]["all"]["direction"] == "second - first"
 
 
+def test_the_difference_of_two_systems_is_that_of_their_rates(tmp_path, monkeypatch, capsys):
+    """Of `{ it is / its }` each has its own: 10 errors of 50 words and 10 of 40 differed by 0."""
+    monkeypatch.chdir(tmp_path)
+    times = [(side, start) for side in "AB" for start in range(0, 10, 2)]
+    (tmp_path / "glm").write_text(";; none\n")
+    (tmp_path / "stm").write_text(
+        "".join(
+            f"sw_1 {side} s {start} {start + 2} <o,f0> well {{ it is / its }} all fine\n"
+            for side, start in times
+        )
+    )
+    for name, said in (("two", "well it is all wrong"), ("one", "well its all wrong")):
+        lines = (f"sw_1-{side}_{100 * start:06}-{100 * start + 200:06} {said}\n" for side, start in times)
+        (tmp_path / name).write_text("".join(lines))
+    command = ["score", "two", "two", "--compare", "one", "--stm", "stm", "--glm", "glm"]
+    assert main([*command, "--json", "s.json"]) == 0
+    saved = json.loads((tmp_path / "s.json").read_text())
+    rates = [one["scores"]["all"]["rate"] for one in saved["systems"]]
+    assert rates == [10 / 50, 10 / 40]
+    assert saved["comparison"]["all"]["difference"] == pytest.approx(0.05)
+    assert "all        second - first = +5.00 [+5.00, +5.00] points, p = 0.0002" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(
     nist.find_hubscr() is None, reason="hubscr.pl is not installed; tools/install_sctk.sh gets it"
 )

@@ -115,6 +115,26 @@ def test_pairing_finds_a_difference_that_hides_in_the_spread() -> None:
     )
 
 
+def test_each_system_may_have_references_of_its_own() -> None:
+    """Of alternatives each is aligned with the best for it: rates are compared as they are, draw by draw."""
+    generator = np.random.default_rng(7)
+    references = generator.integers(0, 9, size=60)
+    others = references + generator.integers(0, 3, size=60)
+    first, second = generator.binomial(references, 0.3), generator.binomial(others, 0.3)
+    found = paired_bootstrap(first, second, references, second_references=others, resamples=500)
+    drawn = np.random.default_rng(0).integers(60, size=(500, 60))
+    rates = [
+        first[row].sum() / references[row].sum() - second[row].sum() / others[row].sum() for row in drawn
+    ]
+    assert found.difference == pytest.approx(first.sum() / references.sum() - second.sum() / others.sum())
+    assert (found.low, found.high) == pytest.approx(tuple(np.quantile(rates, [0.025, 0.975])))
+    assert found.second_better == np.mean(np.array(rates) > 0)
+    same = paired_bootstrap(first, second, references, second_references=references)
+    assert same.low == pytest.approx(paired_bootstrap(first, second, references).low)
+    with pytest.raises(ValueError, match="no reference words in 2 utterances"):
+        paired_bootstrap([1, 0], [0, 0], [2, 3], second_references=[0, 0])
+
+
 def test_p_values_below_five_percent_come_in_five_percent_of_cases() -> None:
     generator = np.random.default_rng(6)
     small = 0
