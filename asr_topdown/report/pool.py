@@ -1,7 +1,7 @@
 """One table over several experiments of the same design, such as the folds of a corpus."""
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from asr_topdown.files import command
 from asr_topdown.report.compare import compare, correct
@@ -39,7 +39,7 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
         {
             search: {
                 system: None
-                if base is None or system == base.name
+                if base is None or _are_one(rows_of, system, base.name)
                 else compare(complete[system], complete[base.name], kind)
                 for system, base in compared.items()
             }
@@ -57,6 +57,11 @@ def pooled_table(experiments: Sequence[Experiment], tag: str = "study") -> Table
         table.append([system, *cells, str(len(scores))])
         values.append({"system": system, "seeds": len(scores), **error_values(errors, compared)})
     return Table("pooled", header, table, values=values)
+
+
+def _are_one(rows_of: Sequence[Mapping[str, System]], first: str, second: str) -> bool:
+    """Whether two systems have the same networks in all experiments."""
+    return all(rows[first].nodes == rows[second].nodes for rows in rows_of)
 
 
 def _of_study(experiment: Experiment, tag: str) -> Experiment:

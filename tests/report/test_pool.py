@@ -1,6 +1,7 @@
 """Several experiments in one table."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -25,6 +26,20 @@ def test_twice_the_same_experiment_gives_its_rates(experiment: Path) -> None:
     assert (rows["joint"][2], rows["joint"][-1]) == ("–", "2")
     assert rows["step 1"][0] == "17.00 ± 1.41"
     assert rows["step 1"][2].startswith("−4.00, better in 2 of 2")
+
+
+def test_a_search_that_ends_with_joint_training_is_not_compared_with_it(experiment: Path) -> None:
+    """As in a page: nothing against itself, which would count as one more comparison."""
+    store = Store(experiment)
+    results = [
+        replace(one, final=one.steps[0].node) if one.search == "greedy" else one
+        for one in store.load_results("study")
+    ]
+    store.save_results("study", results)
+    again = shutil.copytree(experiment, experiment.parent / "again")
+    rows = cells(table(pooled_table([collect(experiment), collect(again)])))
+    assert rows["top-down"][:3] == ["21.00 ± 1.41", "31.00 ± 1.41", "–"]
+    assert rows["top-down"][3] == rows["joint"][3] == "+1.50, better in 0 of 2"
 
 
 def test_a_folder_without_a_study_is_named(experiment: Path) -> None:
