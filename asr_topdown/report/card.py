@@ -34,7 +34,8 @@ def card(experiment: Experiment, key: str, name: str) -> str:
     training = experiment.trainings[key]
     role = experiment.roles.get(key, "")
     lines = [f"# {experiment.name}: {name.removeprefix('models/')}", ""]
-    lines += [f"{_kind(training)}, trained with asr_topdown {asr_topdown.__version__}.", ""]
+    # The version is of this text: a network may have been trained by an earlier one.
+    lines += [f"{_kind(training)}, trained with asr_topdown (card by version {asr_topdown.__version__}).", ""]
     if training.kind is not LANGUAGE:
         lines += ["```sh", "asr-topdown transcribe FOLDER a.wav b.mp3", "```", ""]
     lines += ["## Errors", "", *_errors(experiment, key, training), ""]
@@ -81,7 +82,7 @@ def _training(training: Training, role: str) -> Iterable[str]:
     assert outcome is not None
     if role:
         yield f"- In its study: {role}."
-    yield f"- {node.describe()[:1].upper()}{node.describe()[1:]}."
+    yield f"- What was trained: {node.describe()}."
     if node.frozen:
         same = "unchanged by the training, bit for bit"
         if node.lora:

@@ -43,7 +43,7 @@ GLOSSARY = Terms(
             "posteriors and the share that is right; their mean posterior; the share that is right; the "
             "entropy of a frame's posteriors",
         ),
-        ("±", "the standard deviation over the seeds"),
+        ("±", "the standard deviation over the seeds; where a table counts trainings, over these"),
         (
             "Δ, interval, p, corrected p",
             "a difference of two means over the seeds, its 95 % confidence interval, the probability of one "

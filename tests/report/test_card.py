@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+import asr_topdown
 from asr_topdown.files import link
 from asr_topdown.report.card import write_cards
 from asr_topdown.report.collect import collect
@@ -43,7 +44,7 @@ def test_a_card_says_what_kind_of_network_it_is_of(experiment, named):
         found.trainings[key] = dataclasses.replace(found.trainings[key], kind=kind)
         write_cards(found)
         text = (experiment / "nodes" / key / "README.md").read_text()
-        assert f"\n{name}, trained with asr_topdown" in text
+        assert f"\n{name}, trained with asr_topdown (card by version {asr_topdown.__version__}).\n" in text
 
 
 def test_a_card_does_not_call_adapted_layers_frozen(experiment, named):
@@ -76,6 +77,7 @@ def test_what_a_card_says(experiment, named):
     assert f"| test | 16.00 | {100 * interval.low:.2f} … {100 * interval.high:.2f} |" in text
     assert "The interval is for other utterances (bootstrap), not for other seeds." in text
     assert "- In its study: step 1, seed 1.\n" in text
+    assert "- What was trained: softmax frozen, the rest re-initialised, seed 1000001.\n" in text
     assert "- Frozen: softmax; unchanged by the training, bit for bit.\n" in text
     assert f"- Started from the network `{named['joint_seed1']}`, epoch " in text
     assert "| trained on | train | 40 | 80 | 0.05 | not known |" in text
@@ -95,7 +97,7 @@ def test_the_datas_licence_and_the_library_of_the_products_are_on_the_card(exper
     (path,) = [one for one in write_cards(collect(experiment)) if one.parent.name == named["joint_seed1"]]
     assert "| trained on | train | 40 | 80 | 0.05 | CC0, by \\| all |" in path.read_text()
     assert f"- Machine: {values['machine']}; float32 products: torch.\n" in path.read_text()
-    assert "- All layers from scratch, seed 1.\n" in path.read_text()
+    assert "- What was trained: all layers from scratch, seed 1.\n" in path.read_text()
 
 
 def test_utterances_that_were_not_trained_on_are_told(experiment, named):

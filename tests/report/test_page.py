@@ -50,6 +50,8 @@ def test_report_of_a_study(reported):
     assert "14 trainings, 16.8 min in total" in text
     assert text.count("all layers from scratch") == 6
     assert "Decoding test took 0.0200 s per second of audio (mean of 14)." in text
+    # As those of Figures 1 and 2 do.
+    assert "**±**: the standard deviation over the seeds; where a table counts trainings, over these" in text
     assert "Δ is the difference of mean CER in percentage points over the seeds that both have (neg" in text
     assert [path.name for path in images(page)] == [
         "differences-study.png",
