@@ -15,6 +15,8 @@ from asr_topdown import files, hashes
 ARCHITECTURE, PREPROCESSOR, PROCESSOR = "config.json", "preprocessor_config.json", "processor_config.json"
 _WEIGHTS = ("model.safetensors", "model-*-of-*.safetensors", "pytorch_model.bin", "pytorch_model-*-of-*.bin")
 
+_ADAPTER = "adapter_config.json"  # where it is, the library changes the weights by what it describes
+
 # What says where a file is from, or how it is stored, and nothing of the network.
 _NOT_OF_THE_NETWORK = frozenset(
     {"_name_or_path", "architectures", "auto_map", "dtype", "torch_dtype", "transformers_version"}
@@ -68,8 +70,13 @@ def weight_files(folder: Path) -> list[Path]:
     """The files of weights: safetensors if there are any, otherwise PyTorch's own.
 
     Raises:
-        ValueError: naming the folder, if it has none.
+        ValueError: naming the folder, if it has none, or the adapter that the library would add to them.
     """
+    if (folder / _ADAPTER).exists():
+        raise ValueError(
+            f"{folder / _ADAPTER}: an adapter, which is not part of the weights: save the network with it "
+            "merged into them (in peft: merge_and_unload), or, to use the weights alone, take this file away"
+        )
     for pattern in _WEIGHTS:
         if found := sorted(folder.glob(pattern)):
             return found

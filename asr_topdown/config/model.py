@@ -128,6 +128,14 @@ class PretrainedConfig(Section):
             raise ValueError(
                 f"path: {values['path']} holds other weights ({found.weights}) than `weights` says"
             )
+        for name in ("architecture", "preprocessor"):
+            given, own = values.get(name), getattr(found, name)
+            if isinstance(given, dict) and given and given != own:
+                other = next(key for key in sorted({*given, *own}) if given.get(key) != own.get(key))
+                raise ValueError(
+                    f"path: {values['path']} has another {name} than `{name}` says "
+                    f"({other}: {own.get(other)!r}, not {given.get(other)!r}): leave one of them out"
+                )
         return {**values, **found._asdict()}
 
 

@@ -422,6 +422,11 @@ class Evil:
         (lambda f: numbers(f, torch.nan), r"encoder.layers.1.layer_norm.weight holds NaN"),
         (lambda f: numbers(f, torch.inf), r"encoder.layers.1.layer_norm.weight holds infinity"),
         (lambda f: pickled(f), r"cannot be loaded"),
+        # The library adds it to the weights, whose hash does not have it.
+        (
+            lambda f: (f / "adapter_config.json").write_text('{"peft_type": "LORA"}'),
+            r"adapter_config.json: an adapter, which is not part of the weights: save the network with it",
+        ),
     ],
 )
 def test_a_folder_that_does_not_do_is_one_line(
@@ -505,6 +510,20 @@ def test_features_that_do_not_fit(
     encoder = [{"kind": "pretrained", "path": str(published["hubert_base"])}]
     with pytest.raises(ValueError, match=message):
         configuration.parse({"features": features, "train": train, "model": {"encoder": encoder, "ctc": {}}})
+
+
+def test_an_architecture_beside_a_path_is_that_of_the_path(published: dict[str, Path]) -> None:
+    """Another one had no effect, and nothing said so."""
+    own = pretrained_folder.read(str(published["wavlm_base"]))
+    same = parsed(published["wavlm_base"], architecture=own.architecture, preprocessor=own.preprocessor)
+    assert same == parsed(published["wavlm_base"])
+    for name, settings, message in (
+        ("architecture", {**own.architecture, "num_hidden_layers": 2}, "(num_hidden_layers: 3, not 2)"),
+        ("preprocessor", {**own.preprocessor, "do_normalize": True}, "(do_normalize: False, not True)"),
+    ):
+        said = f"has another {name} than `{name}` says {message}: leave one of them out"
+        with pytest.raises(ValueError, match=re.escape(said)):
+            parsed(published["wavlm_base"], **{name: settings})
 
 
 def test_no_folder_and_no_hub(monkeypatch: pytest.MonkeyPatch) -> None:
