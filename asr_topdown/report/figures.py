@@ -115,7 +115,7 @@ def intervals(
     words = experiment.test_name.removesuffix(" %")
     return Intervals(
         name,
-        "Differences with 95 % intervals (none with too few seeds). Left of the line: fewer errors than the "
+        "Differences with 95 % intervals (none with too few seeds). Left of the line: better than the "
         "baseline. Filled marks: the corrected p is below 0.05.",
         f"Δ {words} ({experiment.kind.difference})" if experiment.kind.difference else f"Δ {words}",
         groups,

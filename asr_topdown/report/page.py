@@ -149,7 +149,9 @@ def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
     own = longest(known) if any(SPECS[result.search].continues for result in results) else known
     count = len(nodes) - len(known) + len(own)
     took = duration(sum(outcome.seconds for outcome in own))
-    return f"{count} trainings, {took} in total (some may belong to another study too)."
+    # Those that are not finished, or whose folders were removed.
+    some = f" for the {len(own)} whose time is known" if len(own) < count else ""
+    return f"{count} trainings, {took} in total{some} (some may belong to another study too)."
 
 
 def _criterion(experiment: Experiment) -> str:
@@ -187,7 +189,7 @@ def _how_to_read(
     if shown:
         unit = "perplexities" if kind is LANGUAGE else f"{kind.error.removesuffix(' %')} in percentage points"
         text += f" Δ is the difference of mean {unit} over the seeds that both have"
-        text += " (negative: fewer errors than the baseline)"
+        text += f" (negative: {'lower' if kind is LANGUAGE else 'fewer errors'} than the baseline)"
         tests = sum(value is not None for value in distinct(differences).values())
         if tests:
             text += (

@@ -126,6 +126,7 @@ def test_nodes_that_were_removed_do_not_stop_the_report(experiment):
         path.unlink()
     text = write_report(experiment).read_text()
     assert "Not decoded on test: " in text
+    assert "14 trainings, 14.4 min in total for the 12 whose time is known (some" in text
     assert "cascade-study.png" in text  # its dev errors are in the results themselves
 
 

@@ -13,6 +13,8 @@ from asr_topdown.decode import perplexity as of_text
 from asr_topdown.report import perplexity
 from asr_topdown.report.collect import collect
 from asr_topdown.report.compare import compare, distinct
+from asr_topdown.report.document import Text
+from asr_topdown.report.figures import Intervals
 from asr_topdown.report.page import build, write_report
 from asr_topdown.report.published import AWD_LSTM, published
 from asr_topdown.report.records import LANGUAGE, Score
@@ -112,6 +114,11 @@ def test_a_difference_is_that_of_the_perplexities_in_the_table(language: Path) -
     assert list(table.header[1:3]) == ["test perplexity", "dev perplexity"]
     (cells,) = [row for row in table.rows if row[0] == "step 1"]
     assert cells[3].startswith(f"−{abs(expected):.2f} [−")
+    parts = build(found)
+    said = " ".join(part.text for part in parts if isinstance(part, Text))
+    assert "mean perplexities over the seeds that both have (negative: lower than the baseline) with" in said
+    (forest,) = (part for part in parts if isinstance(part, Intervals))
+    assert "Left of the line: better than the baseline." in forest.caption
 
 
 def test_only_the_named_studies_are_scored(
