@@ -17,9 +17,13 @@ GLOSSARY = Terms(
         (
             "M(i, j, ..., r)",
             "a cascade in the paper's notation: first the top i blocks were frozen and the rest retrained, "
-            "then the top i + j, and so on; r blocks were retrained last",
+            "then the top i + j, and so on; r blocks were retrained last; trees count layers, not blocks",
         ),
-        ("top-down", "where Algorithm 1 ended: it freezes one more block while the dev error does not grow"),
+        (
+            "top-down",
+            "where Algorithm 1 ended: it freezes one more block while the dev error (with "
+            "`schedule.criterion: loss`, the dev loss) does not grow",
+        ),
         ("classifier", "the top block or blocks: the output layer, sometimes with the layer below it"),
         (
             "as many trainings from scratch",

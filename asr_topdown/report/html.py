@@ -211,9 +211,8 @@ def _data(experiment: Experiment, shown: Collection[str]) -> dict[str, Any]:
             "error": _rounded(error),
             "best": outcome.best_epoch if outcome else None,
         }
-    names = {kind.curve_name for kind in experiment.kinds}
-    name = experiment.kind.curve_name if len(names) == 1 else "dev error"
-    return {"loss": f"loss ({experiment.kind.loss})", "error": name, "nodes": nodes}
+    error_name, loss_name = experiment.curve_names(nodes)
+    return {"loss": loss_name, "error": error_name, "nodes": nodes}
 
 
 def _rounded(values: Sequence[float]) -> list[float | None]:

@@ -138,17 +138,15 @@ def _tree(part: Tree, folder: Path) -> str:
 
 def _curves(experiment: Experiment, part: Curves, folder: Path) -> str:
     """Plot the trainings that have run at least an epoch."""
-    panels = [
-        _panel(experiment, key, title or key)
-        for key, title in part.nodes
-        if key in experiment.trainings and experiment.trainings[key].curve.epochs
-    ]
+    begun = {key for key, one in experiment.trainings.items() if one.curve.epochs}
+    panels = [_panel(experiment, key, title or key) for key, title in part.nodes if key in begun]
     if not panels:
         return "No epoch has been finished yet.\n"
     if len(panels) > _MOST_PANELS:
         return f"The learning curves of {len(panels)} trainings are in `report.html`.\n"
-    path, kind = folder / f"{part.name}.png", experiment.kind
-    plot_trainings(path, panels, error_name=kind.curve_name, loss_name=f"loss ({kind.loss})")
+    path = folder / f"{part.name}.png"
+    error_name, loss_name = experiment.curve_names(key for key, _ in part.nodes if key in begun)
+    plot_trainings(path, panels, error_name=error_name, loss_name=loss_name)
     return f"![loss and error over the epochs]({path.name})\n"
 
 

@@ -1,7 +1,7 @@
 """Plain records of an experiment for the report, whatever kind its models are of."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -209,6 +209,17 @@ class Experiment:
         """The kind of a training's errors, which `dev` and `test` have: another study's may be another."""
         training = self.trainings.get(node)
         return training.kind if training is not None and training.config else self.kind
+
+    def curve_names(self, nodes: Iterable[str]) -> tuple[str, str]:
+        """The names of the error and of the loss in the learning curves of `nodes`, without a unit if these
+        are of several kinds.
+        """
+        kinds = [self.kind_of(node) for node in nodes] or [self.kind]
+        errors, losses = {kind.curve_name for kind in kinds}, {kind.loss for kind in kinds}
+        return (
+            errors.pop() if len(errors) == 1 else "dev error",
+            f"loss ({losses.pop()})" if len(losses) == 1 else "loss",
+        )
 
     @property
     def model(self) -> Mapping[str, Any]:

@@ -9,9 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from asr_topdown.report import markdown
 from asr_topdown.report.collect import collect
+from asr_topdown.report.document import Curves
 from asr_topdown.report.html import page
 from asr_topdown.report.page import build, write_report
+from asr_topdown.report.records import LABELS, LANGUAGE
 from asr_topdown.report.tree import forest, layer_cells
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.node import Parent
@@ -90,6 +93,33 @@ def test_children_are_below_their_parents(reported: Path) -> None:
     # the frozen layers of step 2, said in words for those who do not see the strip
     assert 'aria-label="blstm.0 new weights; blstm.1 frozen; softmax frozen"' in text
     assert "M(1, 1, 1)" in text
+
+
+def test_learning_curves_are_named_by_the_kind_of_their_own_trainings(
+    experiment: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In a folder of several kinds, all plots had the units of its first training."""
+    found = collect(experiment)
+    first, second, third = [*found.trainings][:3]
+    for key, kind in ((second, LABELS), (third, LANGUAGE)):
+        found.trainings[key] = dataclasses.replace(found.trainings[key], kind=kind)
+    named = {}
+    monkeypatch.setattr(
+        markdown, "plot_trainings", lambda path, _, **names: named.update({path.name: tuple(names.values())})
+    )
+    curves = {"one": [first], "two": [second], "three": [third], "all": [first, second, third]}
+    parts = [Curves(name, [(key, "") for key in keys]) for name, keys in curves.items()]
+    markdown.write(found, parts, tmp_path)
+    assert named == {
+        "one.png": ("greedy dev CER %", "loss (nats/utterance)"),
+        "two.png": ("dev label error %", "loss (nats/utterance)"),
+        "three.png": ("dev perplexity", "loss (nats/word)"),
+        "all.png": ("dev error", "loss"),
+    }
+    text = page(found, build(found))
+    assert '"loss":"loss","error":"dev error"' in text
+    assert "trees count layers, not blocks" in text
+    assert "the dev error (with <code>schedule.criterion: loss</code>, the dev loss) does not grow" in text
 
 
 def test_a_random_top_is_no_joint_training(experiment: Path) -> None:
