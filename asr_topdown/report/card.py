@@ -91,6 +91,9 @@ def _training(training: Training, role: str) -> Iterable[str]:
     if node.parent is not None:
         yield f"- Started from the network `{node.parent.node}`, epoch {node.parent.epoch}."
     yield f"- Best epoch {outcome.best_epoch} of {outcome.epochs}, {outcome.seconds / 60:.1f} minutes."
+    if training.average is not None:
+        which, most = training.average
+        yield f"- Its weights are the average of the {which} {min(most, outcome.epochs)} epochs."
     if training.about is not None:
         products = training.about.products
         yield f"- Machine: {training.about.machine}{f'; float32 products: {products}' if products else ''}."

@@ -99,7 +99,15 @@ def _training(store: Store, node: Node, settings: _Settings) -> Training:
         model=config.model.model_dump(mode="json") if config is not None else {},
         config=dumped,
         metric=config.train.metric if config is not None else "",
+        average=_average(config),
     )
+
+
+def _average(config: Config | None) -> tuple[str, int] | None:
+    average = config.train.average if config is not None else None
+    if average is None:
+        return None
+    return ("last", average.last) if average.last else ("best", average.best)
 
 
 def _kind(config: Config | None) -> Kind:

@@ -93,6 +93,7 @@ class Training:
         model: its model's settings as plain values; empty if they cannot be read.
         config: all its settings as YAML.
         metric: the dev metric that chose its epoch (`train.metric`); "" if the settings cannot be read.
+        average: the epochs whose weights are averaged, ("best" or "last", most); None = its best epoch alone.
     """
 
     node: Node
@@ -103,6 +104,7 @@ class Training:
     model: Mapping[str, Any] = field(default_factory=dict)
     config: str = ""
     metric: str = ""
+    average: tuple[str, int] | None = None
 
     @property
     def layers(self) -> tuple[str, ...]:

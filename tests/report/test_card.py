@@ -100,6 +100,21 @@ def test_the_datas_licence_and_the_library_of_the_products_are_on_the_card(exper
     assert "- What was trained: all layers from scratch, seed 1.\n" in path.read_text()
 
 
+@pytest.mark.parametrize(
+    ("average", "told"),
+    [("{best: 3}", "the best 3 epochs"), ("{last: 10}", "the last 8 epochs"), (None, "")],
+)
+def test_a_card_says_that_the_weights_are_an_average(experiment, named, average, told):
+    """Beside its best epoch, 6 of 8, of which it did not have the weights alone."""
+    for path in experiment.glob("nodes/*/config.yaml"):
+        if average:
+            path.write_text(path.read_text().replace("metric: cer", f"metric: cer, average: {average}"))
+    (path,) = [one for one in write_cards(collect(experiment)) if one.parent.name == named["joint_seed1"]]
+    assert "- Best epoch 6 of 8, 1.2 minutes.\n" in path.read_text()
+    assert (f"- Its weights are the average of {told}.\n" in path.read_text()) == bool(told)
+    assert ("average" in path.read_text()) == bool(told)
+
+
 def test_utterances_that_were_not_trained_on_are_told(experiment, named):
     for path in experiment.glob("nodes/*/about.json"):
         values = json.loads(path.read_text())
