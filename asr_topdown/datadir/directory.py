@@ -219,7 +219,7 @@ def _remove_other(path: Path, tables: Mapping[str, str]) -> None:
     if any(_current(path / name) != tables[name] for name in compared):
         # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
         wanted = {name for name, content in tables.items() if content}
-        for name in {"utt2spk", *sources, *DERIVED} - (wanted - {"utt2spk"}):
+        for name in ("utt2spk", *sorted({*sources, *DERIVED} - wanted)):
             (path / name).unlink(missing_ok=True)
 
 

@@ -294,6 +294,24 @@ def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
         datadir.read(folder)
 
 
+def test_a_write_cut_short_while_it_removes_tables_leaves_no_data_directory(make, tmp_path, monkeypatch):
+    """Speeds could be gone and utt2spk still there: recordings as they are, for their faster copies."""
+    data = datadir.read(make("plain"))
+    copy = datadir.speed_perturb(data, [0.9], tmp_path / "copy")
+    datadir.write(copy)
+    unlink, removed = Path.unlink, []
+
+    def kill_after_the_first(path, missing_ok=False):
+        unlink(path, missing_ok=missing_ok)
+        removed.append(path.name)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "unlink", kill_after_the_first)
+    with pytest.raises(KeyboardInterrupt):
+        datadir.write(dataclasses.replace(data, path=copy.path))
+    assert removed == ["utt2spk"]
+
+
 def divided(folder, data, first):
     """Two sets: `first` utterances in `a`, the others in `b`."""
     names = data.utterances()
