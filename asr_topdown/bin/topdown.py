@@ -126,7 +126,8 @@ def run(args: argparse.Namespace) -> None:
     experiments = [experiment, *others]
     options.check_experiments(args, experiments, "schedule")
     if args.dry_run:
-        print(_forecast(make, store, args.seconds_per_epoch, _workers(args, config.run.threads)))
+        workers = _workers(args, config.run.threads)
+        print(_forecast(make, store, args.seconds_per_epoch, workers, config.schedule.continues))
         return
     results = _drive(args, make, experiments, store)
     if results is None:
@@ -240,13 +241,16 @@ def _forecast(
     store: "Store",
     seconds_per_epoch: float | None,
     workers: float,
+    continues: bool,
 ) -> str:
     """Format the output of `--dry-run`."""
     from asr_topdown.progress import duration
     from asr_topdown.report.words import count
     from asr_topdown.study.forecast import forecast
 
-    told = forecast(searches, store, seconds_per_epoch=seconds_per_epoch, workers=workers)
+    told = forecast(
+        searches, store, seconds_per_epoch=seconds_per_epoch, workers=workers, continues=continues
+    )
     lines = [
         f"{one.node.id}  finished: dev error {one.error:.4f}, {one.epochs} epochs, {one.seconds:.0f} s"
         f"  {one.node.describe()}"

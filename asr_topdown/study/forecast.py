@@ -41,19 +41,21 @@ def forecast(
     *,
     seconds_per_epoch: float | None = None,
     workers: float = 1,
+    continues: bool = False,
 ) -> Forecast:
     """Simulate the searches without training anything.
 
-    They are simulated three times: with the finished nodes only, and to their end as if every training were
-    worse, and as if every training were better, than all before it. A training is assumed to run for the
-    mean number of epochs of the finished ones, or for the node's maximum if none is, at the same cost per
-    epoch.
+    They are simulated with the finished nodes only, and to their end as if every training were worse, and as
+    if every training were better, than all before it. A training that may stop early is assumed to run for
+    the mean number of epochs of those that are finished, or for the node's maximum if none is, at the same
+    cost per epoch.
 
     Args:
         searches: creates the study's searches afresh.
         store: where finished nodes are.
         seconds_per_epoch: replaces that of the finished nodes.
         workers: trainings at the same time, of those that do not follow each other; infinity = no limit.
+        continues: whether a finished training may be given more epochs (`schedule.continues`).
 
     Raises:
         ValueError: as `Store.outcome` and the searches.
@@ -64,28 +66,35 @@ def forecast(
     stale = [outcome for outcome in asked.values() if outcome is not None]
     ready = [node for node, outcome in asked.items() if outcome is None]
     trained = [*finished, *stale]
-    usual = statistics.fmean(one.epochs for one in trained) if trained else None
-    clocks = [_Clock(store, usual) for _ in range(2)]
+    stopping = [one.epochs for one in trained if one.node.patience]
+    usual = statistics.fmean(stopping) if stopping else None
+    clocks = {sign: _Clock(store, usual, continues=continues) for sign in (1, -1)}
     ends = [
-        _play(searches(), _pretending(store, sign), clock.note, invented=True)
-        for sign, clock in zip((1, -1), clocks, strict=True)
+        _play(searches(), _pretending(store, sign), clock.note if usual is None else _ignore, invented=True)
+        for sign, clock in clocks.items()
     ]
+    for sign, clock in clocks.items() if usual is not None else ():
+        _play(searches(), _pretending(store, sign, usual), clock.note, invented=True)
     counts = [len(end.keys() - known.keys()) for end in ends]
     if seconds_per_epoch is None and trained:
         seconds_per_epoch = sum(one.seconds for one in trained) / sum(one.epochs for one in trained)
     seconds = None
     if seconds_per_epoch is not None:
-        epochs = [max(clock.total / workers, clock.longest) for clock in clocks]
+        epochs = [max(clock.total / workers, clock.longest) for clock in clocks.values()]
         seconds = (min(epochs) * seconds_per_epoch, max(epochs) * seconds_per_epoch)
     return Forecast(
         tuple(finished), tuple(stale), tuple(ready), min(counts), max(counts), seconds, seconds_per_epoch
     )
 
 
+def _ignore(number: int, said: Request) -> None:
+    pass
+
+
 def _play(
     searches: Sequence[Search],
     answer: Answer,
-    note: Callable[[int, Request], None] = lambda *_: None,
+    note: Callable[[int, Request], None] = _ignore,
     *,
     invented: bool = False,
 ) -> dict[Node, Outcome | None]:
@@ -116,19 +125,22 @@ def _play(
     return known
 
 
-def _pretending(store: Store, sign: int) -> Answer:
-    """The outcome of a finished node; any other is worse (sign 1) or better (-1) than its parent."""
+def _pretending(store: Store, sign: int, usual: float | None = None) -> Answer:
+    """The outcome of a finished node; any other is worse (sign 1) or better (-1) than its parent.
+
+    It has the `usual` number of epochs; without one, for a search that counts epochs, the fewest, or all.
+    """
     depths: dict[str, int] = {}
 
     def answer(node: Node) -> Outcome:
         """The outcome on disk, or else a pretended one."""
         depth = depths.get(node.parent.node, 0) + 1 if node.parent else 0
         depths[node.id] = depth
-        # Far beyond any error that was measured, and in a search that counts epochs the fewest, or all.
-        fewest = min(node.epochs, node.patience + 1) if node.patience else node.epochs
-        epochs = fewest if sign > 0 else node.epochs
+        epochs = round(_expected(node, usual))
+        if usual is None and sign > 0 and node.patience:
+            epochs = min(node.epochs, node.patience + 1)
         true = store.outcome(node)
-        error = sign * 1e9 * (depth + 1)
+        error = sign * 1e9 * (depth + 1)  # far beyond any that was measured
         return true or Outcome(
             node=node,
             error=error,
@@ -141,19 +153,24 @@ def _pretending(store: Store, sign: int) -> Answer:
     return answer
 
 
+def _expected(node: Node, usual: float | None) -> float:
+    """How many epochs a training is expected to run: without patience, all of them."""
+    return node.epochs if usual is None or not node.patience else min(node.epochs, usual)
+
+
 class _Clock:
     """How many epochs are trained, and after how many each training ends if there are always workers.
 
-    Nodes that differ only in their budget are one continued training.
-
     Args:
         store: where finished nodes are, which take no time.
-        usual: expected epochs of a training that may have more; None = its maximum.
+        usual: expected epochs of a training that may stop early; None = its maximum.
+        continues: whether nodes that differ only in their budget are one continued training.
     """
 
-    def __init__(self, store: Store, usual: float | None) -> None:
+    def __init__(self, store: Store, usual: float | None, *, continues: bool) -> None:
         self._store = store
         self._usual = usual
+        self._continues = continues
         self._now: dict[int, float] = {}
         self._ends: dict[str, float] = {}
         self._trained: dict[Node, tuple[float, float]] = {}  # epochs so far, and their end
@@ -171,9 +188,9 @@ class _Clock:
         parent = self._ends.get(node.parent.node, 0.0) if node.parent else 0.0
         if self._store.outcome(node) is not None:
             return max(now, parent)
-        same = with_any_epochs(node)
+        same = with_any_epochs(node) if self._continues else node
         before, end = self._trained.get(same, (0.0, 0.0))
-        expected = max(before, node.epochs if self._usual is None else min(node.epochs, self._usual))
+        expected = max(before, _expected(node, self._usual))
         end = max(now, parent, end) + expected - before
         self._trained[same] = expected, end
         return end

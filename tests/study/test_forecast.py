@@ -21,7 +21,7 @@ BLOCKS = [(f"blstm.{i}",) for i in range(4)] + [("softmax",)]
 
 
 def joint(seed=1):
-    return Node(experiment="e", train_set="t", init_seed=seed, epochs=16, patience=0)
+    return Node(experiment="e", train_set="t", init_seed=seed, epochs=16, patience=3)
 
 
 def outcome(node, error):
@@ -84,15 +84,55 @@ def test_a_continued_training_is_paid_once(tmp_path):
         settings = HalvingSettings(budget=4, epoch_stride=16, max_retrainings=1)
         return of_studies([Study(joint(), BLOCKS)], searches=("halving",), settings=lambda name: settings)
 
-    told = forecast(make, Store(tmp_path), seconds_per_epoch=1.0)
+    told = forecast(make, Store(tmp_path), seconds_per_epoch=1.0, continues=True)
     # Epochs 1 (taken for the best) and 16 of the joint training, 4 cuts: 8 of 4 epochs, 4 of 8, 2 of 16.
     assert told.most + len(told.ready) == 1 + 8 + 4 + 2
     assert told.seconds[1] == 16 + 8 * 4 + 4 * 4 + 2 * 8
 
 
+@pytest.mark.parametrize(
+    ("patience", "epochs", "least", "most"),
+    [
+        # One step of all 16 epochs, and as many as it and joint training; or four steps.
+        (0, 16, 16 + 2 * 16, 4 * 16 + 5 * 16),
+        # The same if they stop after 8 epochs, as joint training did.
+        (3, 8, 8 + 2 * 8, 4 * 8 + 5 * 8),
+    ],
+)
+def test_as_many_epochs_of_joint_training_take_as_many(tmp_path, patience, epochs, least, most):
+    """They were taken for no more than one training's, or, without patience, for joint training going on."""
+    node, store = dataclasses.replace(joint(), patience=patience), Store(tmp_path)
+
+    def make():
+        return of_studies([Study(node, BLOCKS)], controls=("joint_long",))
+
+    if not patience:  # before anything is known: joint training as well
+        assert forecast(make, store, seconds_per_epoch=1.0).seconds == (16 + least, 16 + most)
+    store.finish(dataclasses.replace(outcome(node, 0.5), epochs=epochs, seconds=0.5 * epochs))
+    assert forecast(make, store).seconds == (0.5 * least, 0.5 * most)
+
+
+def test_a_long_joint_training_does_not_make_the_others_longer(tmp_path):
+    """Of one seed, joint training and four steps took 8 epochs each, and as many in one training 40."""
+    store = Store(tmp_path)
+
+    def make(*seeds):
+        return of_studies([Study(joint(seed), BLOCKS) for seed in seeds], controls=("joint_long",))
+
+    def train(node):
+        epochs = 8 if node.patience else node.epochs
+        store.finish(dataclasses.replace(outcome(node, 0.5), epochs=epochs, seconds=0.5 * epochs))
+        return _done(store.outcome(node))
+
+    driver.drive(make(1), train, store=store)
+    told = forecast(lambda: make(1, 2), store)
+    assert sorted(one.epochs for one in told.finished) == [8, 8, 8, 8, 8, 40]
+    assert told.seconds == (0.5 * (8 + 8 + 16), 0.5 * (8 + 4 * 8 + 40))
+
+
 def test_a_scan_may_be_told_to_end_early_and_not_that_it_does(tmp_path):
     """It refused to tell: of a joint training with patience it took the fewest epochs for the truth."""
-    node = dataclasses.replace(joint(), patience=3)
+    node = joint()
 
     def make():
         settings = EpochScanSettings(epoch_stride=8)
