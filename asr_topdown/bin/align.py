@@ -3,6 +3,7 @@
 import argparse
 import logging
 import sys
+import urllib.parse
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
@@ -105,16 +106,25 @@ def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
         files.remove_leftovers(place)
     files.write_text(target / "ctm", "".join(ctm))
     datadir.write_table(target / "scores", scores)
+    names = {recording: _file_name(recording) for recording in tiers}
     for recording, own in tiers.items():
-        files.write_text(target / "textgrid" / f"{recording}.TextGrid", text_grid(own, ends[recording]))
+        files.write_text(
+            target / "textgrid" / f"{names[recording]}.TextGrid", text_grid(own, ends[recording])
+        )
     # People correct these files by hand: none is removed.
-    others = {path.stem for path in (target / "textgrid").glob("*.TextGrid")} - tiers.keys()
+    others = {path.stem for path in (target / "textgrid").glob("*.TextGrid")} - set(names.values())
     if others:
         log.warning(
             "%s: left there, and not of recordings aligned now: %s",
             target / "textgrid",
             first_of(sorted(others), 3),
         )
+
+
+def _file_name(recording: str) -> str:
+    """The id itself; `/a` and `../a`, which would lead out of the folder, with their slashes as %2F."""
+    leaves = recording.startswith("/") or ".." in recording.split("/")
+    return urllib.parse.quote(recording, safe="") if leaves else recording
 
 
 def _place(data: "DataDir", utterance: str) -> tuple[str, float, float]:

@@ -277,6 +277,22 @@ def write_data(folder, sound, **tables):
     return folder
 
 
+@pytest.mark.parametrize("place", ["{}/elsewhere", "../../elsewhere"])
+def test_what_a_recording_is_called_does_not_lead_out_of_the_folder(toy, tmp_path, capsys, place):
+    """The TextGrid was written beside the sound, whose path was the recording's id."""
+    recording = place.format(tmp_path)
+    sound = toy.write(tmp_path / "w.wav", "ab c")
+    folder = write_data(
+        tmp_path / "data", sound, **{"wav.scp": f"{recording} {sound}", "segments": f"s-1 {recording} 0 -1"}
+    )
+    out = tmp_path / "out"
+    assert main(["align", str(folder), "--model", str(toy.model), "--out", str(out)]) == 0
+    assert not list(tmp_path.glob("elsewhere*")) + list(out.glob("elsewhere*"))
+    (grid,) = (out / "data" / "textgrid").iterdir()
+    assert grid.name == recording.replace("/", "%2F") + ".TextGrid"
+    assert "left there" not in capsys.readouterr().err
+
+
 def test_align_in_the_time_of_a_recording_that_is_played_faster(toy, tmp_path):
     """Times are of the recording at its own speed."""
     sound, _ = soundfile.read(toy.write(tmp_path / "w.wav", "ab c"), dtype="float32")
