@@ -27,6 +27,7 @@ from asr_topdown.report.tables import (
     compare_systems,
     count_comparisons,
     first_search,
+    has_source,
     systems_table,
     trainings_table,
 )
@@ -215,7 +216,8 @@ def _equal_compute(experiment: Experiment, rows: Sequence[System], differences: 
     more = [base for base in differences if base == "scratch" and first.continues]
     text, equal = "", [BASELINES[base] for base in differences if base not in (JOINT, *more)]
     if equal:
-        text += f" Equal compute{_of_first(experiment, rows)}: {' and '.join(equal)}."
+        but = ", but for the source's own training" if has_source(experiment) else ""
+        text += f" Equal compute{_of_first(experiment, rows)}{but}: {' and '.join(equal)}."
     if more:
         text += f" More compute: {BASELINES['scratch']}, for those of {first.label} mostly end early."
     return text

@@ -16,6 +16,7 @@ from asr_topdown.report.plots import TrainingPanel, plot_figure, plot_trainings
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.greedy import GreedyPoint
 from asr_topdown.schedule.protocol import Result
+from asr_topdown.schedule.transplant import TransplantPoint
 from asr_topdown.score import seeds
 
 
@@ -228,6 +229,20 @@ def test_trainings_from_scratch_are_no_equal_compute_of_a_search_that_ends_most_
     text = captions(with_results(found, halved))
     assert "Equal compute" not in text
     assert "More compute: as many trainings from scratch, for those of search over layers" in text
+
+
+def test_equal_compute_does_not_count_the_source(experiment):
+    """A network of another study took its own training, which no control is given."""
+    found = collect(experiment)
+
+    def transplanted(one):
+        if one.search != "greedy":
+            return one
+        step = dataclasses.replace(one.steps[1], point=TransplantPoint("B (joint)", "1234"))
+        return dataclasses.replace(one, search="transplant", steps=(one.steps[0], step), final=step.node)
+
+    text = captions(with_results(found, transplanted))
+    assert "Equal compute, but for the source's own training: as many trainings from scratch." in text
 
 
 def test_how_the_sample_utterances_were_chosen_is_said_in_full(experiment):
