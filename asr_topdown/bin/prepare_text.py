@@ -69,6 +69,7 @@ def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
         files.check_not_read(args.out / name, [args.tokens, *args.train, *args.dev])
     vocabulary = Vocabulary.load(args.tokens)
     words = unit_vocabulary(vocabulary)
+    files.remove_leftovers(args.out)
     for name in ("train", "dev"):
         out = args.out / f"{name}.txt"
         size = write_units(getattr(args, name), vocabulary, out)
@@ -82,8 +83,10 @@ def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
 
 def _wikitext2(args: argparse.Namespace) -> "Sequence[DataDir]":
     """Write the texts and their vocabulary; print their sizes."""
+    from asr_topdown.files import remove_leftovers
     from asr_topdown.text.word_vocabulary import WordVocabulary
 
+    remove_leftovers(args.out)
     texts = wikitext2.prepare(
         args.out,
         wikitext2=args.wikitext2,

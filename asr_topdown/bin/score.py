@@ -127,6 +127,8 @@ def run(args: argparse.Namespace) -> None:
     else:
         scored = score_systems(args, [*args.hypothesis, *args.compare])
     print(scored.text)
+    for out in filter(None, (args.report, args.json)):
+        files.remove_leftovers(out.parent)
     if args.report is not None:
         files.write_text(args.report, "\n".join(scored.alignments))
     if args.json is not None:

@@ -39,6 +39,7 @@ def keep(args: argparse.Namespace, folders: Iterable[Path]) -> None:
         hashes = {**compared, "text": file_hash(folder / "text")}
         said = ctm.from_transcripts(transcripts_of(folder))
         one = score(references, ctm.without_noise(said), rules)
+        files.remove_leftovers(folder)
         files.write_json(
             folder / "hub5.json", {**hashes, "reference": str(args.stm), "scores": one.to_json()}
         )

@@ -41,5 +41,6 @@ def run(args: argparse.Namespace) -> None:
         vocabulary = Vocabulary.build(texts.values(), text.unit, text.vocab_size)
     except ValueError as error:
         raise ValueError(f"{args.train / 'text'}: {error}") from None
+    files.remove_leftovers(args.out.parent)
     vocabulary.save(args.out)
     print(f"{args.out}: {len(vocabulary)} units of kind {text.unit}, <blank> and <unk> among them")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from asr_topdown.files import write_json, write_text
+from asr_topdown.files import remove_leftovers, write_json, write_text
 from asr_topdown.probing.cross_validation import Fold
 from asr_topdown.report.figures import Chart, Figure, Series
 from asr_topdown.report.plots import plot_figure, plot_heat_map
@@ -58,6 +58,7 @@ def write_probe(probed: Probed, folder: Path) -> Table:
         {"layer": name, "size": probed.sizes[name], "folds": [one._asdict() for one in folds]}
         for name, folds in probed.folds.items()
     ]
+    remove_leftovers(folder)
     write_json(folder / "probe.json", {**probed.settings, "chance": list(probed.chance), "layers": layers})
     write_text(folder / "probe.csv", table.csv(), readers=True)
     plot_figure(folder / "probe.png", _figure(probed))
@@ -101,6 +102,7 @@ def write_cka(
     """Write cka.json, cka.csv and cka.png to `folder`; `names` are the networks'. Returns the table."""
     table = cka_table(rows, columns, values)
     plain = [[_finite(value) for value in own] for own in values]
+    remove_leftovers(folder)
     write_json(folder / "cka.json", {**settings, "rows": [*rows], "columns": [*columns], "cka": plain})
     write_text(folder / "cka.csv", table.csv(), readers=True)
     plot_heat_map(folder / "cka.png", rows, columns, values, x_name=names[1], y_name=names[0])

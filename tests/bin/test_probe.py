@@ -4,6 +4,7 @@ import csv
 import json
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,25 @@ def test_letters_by_speaker(root, capsys):
     )
     assert "| input | 6 |" in shown
     assert (root / "probed" / "probe.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_no_file_of_a_killed_process_is_left_over(
+    root: Path, tmp_path: Path, leave_half: Callable[[Path], None]
+) -> None:
+    data, model = str(root / "train"), str(root / "slow")
+    commands = {
+        "probed/probe.csv": ["probe", data, "--model", model, "--folds", "4", "--layers", "blstm.0", "--out"],
+        "alike/cka.png": ["cka", model, model, data, "--layers", "blstm.0", "--out"],
+    }
+    for file, command in commands.items():
+        leave_half(tmp_path / file)
+        assert main([*command, str((tmp_path / file).parent)]) == 0
+    leave_half(tmp_path / "tokens.txt")
+    out = ["--out", str(tmp_path / "tokens.txt")]
+    assert main(["tokens", "--config", str(root / "slow.yaml"), "--train", data, *out]) == 0
+    assert sorted(path.name for path in tmp_path.rglob("*.*")) == [
+        *("cka.csv", "cka.json", "cka.png", "probe.csv", "probe.json", "probe.png", "tokens.txt"),
+    ]
 
 
 def test_both_compute_on_one_thread(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """`asr-topdown score` on the command line."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -61,7 +62,11 @@ def test_nlsyms_are_removed_from_both_sides(folder: Path, capsys: pytest.Capture
     assert rates[1] == [(1, 2), (5, 8)]
 
 
-def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_two_systems_a_report_and_json(
+    folder: Path, capsys: pytest.CaptureFixture[str], leave_half: Callable[[Path], None]
+) -> None:
+    for name in ("report", "score.json"):
+        leave_half(folder / "out" / name)
     command = ["score", "data/text", "joint", "--compare", "topdown", "--units", "word"]
     assert main([*command, "--report", "out/report", "--json", "out/score.json", "--resamples", "500"]) == 0
     shown = capsys.readouterr().out
@@ -78,6 +83,7 @@ def test_two_systems_a_report_and_json(folder: Path, capsys: pytest.CaptureFixtu
     assert (
         f"second - first = -61.54 points, 95 % interval {100 * compared['bootstrap']['low']:.2f} .." in shown
     )
+    assert sorted(path.name for path in (folder / "out").iterdir()) == ["report", "score.json"]
     report = (folder / "out" / "report").read_text()
     assert report.count("All utterances: 4") == 2
     assert "topdown against data/text" in report

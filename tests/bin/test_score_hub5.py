@@ -121,9 +121,11 @@ def test_what_is_decoded_again_while_it_is_scored_has_no_errors_yet(folder, monk
     assert json.loads((folder / "good" / "hub5.json").read_text())["text"] == before != file_hash(text)
 
 
-def test_the_parts_are_kept_beside_a_decoding_for_the_report(folder):
+def test_the_parts_are_kept_beside_a_decoding_for_the_report(folder, leave_half):
+    leave_half(folder / "good" / "hub5.json")
     args = argparse.Namespace(stm=folder / "data/eval2000/stm", glm=folder / "data/eval2000/glm")
     score_hub5.keep(args, [folder / "good"])
+    assert not list((folder / "good").glob(".*"))
     written = json.loads((folder / "good" / "hub5.json").read_text())
     kept = written["scores"]
     files = {"stm": args.stm, "glm": args.glm, "text": folder / "good" / "text"}

@@ -2,6 +2,7 @@
 
 import io
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -126,11 +127,13 @@ def test_a_download_with_other_counts_is_refused(tmp_path: Path, monkeypatch: py
 
 
 def test_the_command_writes_the_words_and_says_how_many(
-    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], leave_half: Callable[[Path], None]
 ) -> None:
     out = tmp_path / "data"
+    leave_half(out / "words.txt")
     assert main.main(["prepare", "wikitext2", "--out", str(out), "--wikitext2", str(folder)]) == 0
     assert (out / "words.txt").read_text().split() == ["<eos>", "=", "A", "a", "b", "c", "d"]
+    assert not list(out.glob(".*"))
     said = capsys.readouterr().out
     assert "train.txt: 4 lines, 13 words with <eos>" in said
     assert "words.txt: 7 different words" in said

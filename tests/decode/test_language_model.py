@@ -254,13 +254,15 @@ def test_lm_text_trains_a_language_model_of_the_recognisers_units(tmp_path: Path
     assert log_probs[0].max().exp() > 0.9
 
 
-def test_lm_text_is_read_in_the_form_of_transcripts(tmp_path: Path, capsys) -> None:
+def test_lm_text_is_read_in_the_form_of_transcripts(tmp_path: Path, capsys, leave_half) -> None:
     """Letters in two parts, as macOS writes them, and soft hyphens would be `<unk>`."""
     Vocabulary.build(["\u00e9t\u00e9"], "char").save(tmp_path / "tokens.txt")
     (tmp_path / "text.txt").write_text("\ufeffe\u0301te\u0301\ne\u0301\u00adt\r\n", encoding="utf-8")
     text, tokens = str(tmp_path / "text.txt"), str(tmp_path / "tokens.txt")
     command = ["prepare", "lm-text", "--tokens", tokens, "--out", str(tmp_path / "lm")]
+    leave_half(tmp_path / "lm" / "train.txt")
     assert main.main([*command, "--train", text, "--dev", text]) == 0
+    assert {path.name for path in (tmp_path / "lm").iterdir()} == {"train.txt", "dev.txt", "units.txt"}
     assert "2 sentences, 7 units with <eos>, 0 of them <unk>" in capsys.readouterr().out
     written = (tmp_path / "lm" / "train.txt").read_text(encoding="utf-8")
     assert sorted(written.splitlines()) == ["\u00e9 t", "\u00e9 t \u00e9"]

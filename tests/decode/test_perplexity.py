@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -85,7 +86,11 @@ def test_it_is_computed_once(
 
 
 def test_killed_before_its_result_it_leaves_none_of_another_text(
-    trained: Path, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    trained: Path,
+    node: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    leave_half: Callable[[Path], None],
 ) -> None:
     (tmp_path / "other.txt").write_text("d c b a\n" * 30)
     first = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
@@ -94,9 +99,11 @@ def test_killed_before_its_result_it_leaves_none_of_another_text(
         patch.setattr("asr_topdown.decode.perplexity.write_json", _interrupted_at_the_result)
         with pytest.raises(KeyboardInterrupt):
             score_text(node, tmp_path / "other.txt", tmp_path / "result.json")
+    leave_half(tmp_path / "spans.json")
     again = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
     assert again["loss"] == first["loss"]
     assert (tmp_path / "spans.json").read_text() == spans
+    assert not list(tmp_path.glob(".*"))
 
 
 def _interrupted_at_the_result(path: Path, value: object) -> None:
