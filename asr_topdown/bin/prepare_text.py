@@ -62,17 +62,18 @@ def _add_lm_text(corpora: Subparsers) -> None:
 def _lm_text(args: argparse.Namespace) -> "Sequence[DataDir]":
     """Write both texts and the list of units for `asr-topdown train --tokens`; print their sizes."""
     from asr_topdown import files
-    from asr_topdown.data.unit_text import unit_vocabulary, write_units
+    from asr_topdown.data.unit_text import text_in_units, unit_vocabulary
     from asr_topdown.text import Vocabulary
 
     for name in ("train.txt", "dev.txt", "units.txt"):
         files.check_not_read(args.out / name, [args.tokens, *args.train, *args.dev])
     vocabulary = Vocabulary.load(args.tokens)
     words = unit_vocabulary(vocabulary)
+    made = {name: text_in_units(getattr(args, name), vocabulary) for name in ("train", "dev")}
     files.remove_leftovers(args.out)
-    for name in ("train", "dev"):
+    for name, (text, size) in made.items():
         out = args.out / f"{name}.txt"
-        size = write_units(getattr(args, name), vocabulary, out)
+        files.write_text(out, text)
         print(
             f"{out}: {size.sentences} sentences, {size.units} units with <eos>, {size.unknown} of them <unk>"
         )

@@ -10,13 +10,13 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
-from asr_topdown import datadir, files
+from asr_topdown import datadir
 from asr_topdown.text import UNKNOWN_ID, Vocabulary
 from asr_topdown.text.word_vocabulary import EOS, WordVocabulary
 
 
 class TextSize(NamedTuple):
-    """The size of the output of `write_units`; `<eos>` counts as a unit."""
+    """The size of what `text_in_units` returns; `<eos>` counts as a unit."""
 
     sentences: int
     units: int
@@ -53,8 +53,8 @@ def sentences(source: Path) -> Iterator[tuple[str, str]]:
             yield f"{source}:{number}", datadir.tidy(sentence)
 
 
-def write_units(sources: Iterable[Path], vocabulary: Vocabulary, out: Path) -> TextSize:
-    """Write the sentences of `sources` to `out` in the units of `vocabulary`; empty ones are left out.
+def text_in_units(sources: Iterable[Path], vocabulary: Vocabulary) -> tuple[str, TextSize]:
+    """The sentences of `sources` in the units of `vocabulary`, a line each; empty ones are left out.
 
     The order is shuffled, in the same way each time: a language model reads from one sentence into the next,
     which should not help it, just as when it scores a hypothesis.
@@ -79,5 +79,4 @@ def write_units(sources: Iterable[Path], vocabulary: Vocabulary, out: Path) -> T
     if not lines:
         raise ValueError(f"{', '.join(map(str, sources))}: no sentence in it")
     random.Random(0).shuffle(lines)
-    files.write_text(out, "".join(lines))
-    return TextSize(len(lines), units, unknown)
+    return "".join(lines), TextSize(len(lines), units, unknown)

@@ -273,6 +273,7 @@ def test_lm_text_names_what_is_wrong(tmp_path: Path, capsys) -> None:
     (tmp_path / "bad.txt").write_text("ab\na <blank>\n")
     (tmp_path / "empty.txt").write_text("\n")
     (tmp_path / "binary.txt").write_bytes(b"ab\n\xff\n")
+    (tmp_path / "good.txt").write_text("ab\n")
     for name, problem in (
         ("bad", "bad.txt:2: a transcript holds <blank>"),
         ("empty", "empty.txt: no sentence in it"),
@@ -288,8 +289,10 @@ def test_lm_text_names_what_is_wrong(tmp_path: Path, capsys) -> None:
             "--out",
             str(tmp_path / "lm"),
         ]
-        assert main.main([*command, "--train", text, "--dev", text]) == 1
+        # A text was written before the other one was read.
+        assert main.main([*command, "--train", str(tmp_path / "good.txt"), "--dev", text]) == 1
         assert problem in capsys.readouterr().err
+        assert not (tmp_path / "lm").exists()
 
 
 def test_a_scorer_cannot_be_changed(scorer: LanguageModelScorer) -> None:
