@@ -7,7 +7,7 @@ numbers, which are read once; the hash is cached in feats_hash.json as long as t
 
 import contextlib
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -27,12 +27,15 @@ class Content:
     Attributes:
         hash: 16 hex digits; equal for equal features.
         dim: values per frame.
-        settings: name -> value, as returned by `described`; None if they were made elsewhere.
+        settings: name -> value, as returned by `described`; None if they, or some, were made elsewhere, or if
+            they differ.
+        known: all settings of some of them.
     """
 
     hash: str
     dim: int
     settings: Mapping[str, object] | None
+    known: tuple[Mapping[str, object], ...]
 
 
 def described(fbank: FbankOptions, deltas: int) -> dict[str, object]:
@@ -60,7 +63,7 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
     entries = entries_hash(feats)
     record = _record(folder / RECORD)
     if record.get("entries") == entries and {"content", "dim"} <= record.keys():
-        return Content(str(record["content"]), int(record["dim"]), _settings(record))
+        return _content(record, [_settings(record)])
     from asr_topdown.features import ark, store
 
     places = {utterance: store.locate(entry, folder) for utterance, entry in sorted(feats.items())}
@@ -71,7 +74,7 @@ def read(folder: Path | str, feats: Mapping[str, str]) -> Content:
         kept = {"entries": entries, "archives": states, **_hashed(folder, feats)}
         with contextlib.suppress(OSError):  # a folder to be read only: hashed again the next time
             files.write_json(folder / FOREIGN, kept)
-    return Content(str(kept["content"]), int(kept["dim"]), _common_settings(archives))
+    return _content(kept, _settings_of(archives))
 
 
 def left_out(folder: Path | str) -> dict[str, str]:
@@ -100,12 +103,15 @@ def check(
     """
     content = read(folder, feats)
     wanted: Mapping[str, object] = {"features.kind": "given"} if given else described(fbank, deltas)
-    found = {"features.kind": "fbank", **content.settings} if content.settings else {}
-    wrong = [
-        f"{name} {found[name]} on disk, {value} in the configuration"
-        for name, value in wanted.items()
-        if name in found and found[name] != value
-    ]
+    # Of a combination, each has to fit.
+    wrong: list[str] = []
+    for settings in content.known:
+        found = {"features.kind": "fbank", **settings}
+        wrong = wrong or [
+            f"{name} {found[name]} on disk, {value} in the configuration"
+            for name, value in wanted.items()
+            if name in found and found[name] != value
+        ]
     dim = (given or fbank.dim) * (deltas + 1)
     if not wrong and content.dim != dim:
         wrong = [f"features of {content.dim} dimensions on disk, {dim} in the configuration"]
@@ -175,14 +181,20 @@ def _settings(record: Mapping[str, Any]) -> dict[str, object] | None:
     }
 
 
-def _common_settings(archives: Iterable[str]) -> dict[str, object] | None:
-    """The settings of archives made by `features.dump`, in any folder; None if they differ."""
+def _content(record: Mapping[str, Any], settings: Sequence[Mapping[str, object] | None]) -> Content:
+    common = settings[0] if all(one == settings[0] for one in settings) else None
+    known = [one for place, one in enumerate(settings) if one is not None and one not in settings[:place]]
+    return Content(str(record["content"]), int(record["dim"]), common, tuple(known))
+
+
+def _settings_of(archives: Iterable[str]) -> list[dict[str, object] | None]:
+    """The settings of each archive made by `features.dump`, in any folder; None for others."""
     from asr_topdown.features import store
 
     records = {folder: _record(folder / RECORD) for folder in {Path(path).parent.parent for path in archives}}
-    found = []
+    found: list[dict[str, object] | None] = []
     for path in map(Path, archives):
         record = records[path.parent.parent]
         ours = store.made_here(path) and path.name in record.get("arks", ())
         found.append(_settings(record) if ours else None)
-    return found[0] if all(settings == found[0] for settings in found) else None
+    return found

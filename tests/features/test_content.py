@@ -220,6 +220,25 @@ def test_settings_that_differ_are_named_with_both_values(
         assert "\n" not in str(raised.value)
 
 
+def test_each_part_of_a_combination_has_to_have_the_settings(clips: dict[str, Clip], tmp_path: Path) -> None:
+    """Features made with different settings passed, as if nothing were known of any."""
+    other = FbankOptions(sample_rate=8000, num_mels=20, low_freq=300.0)
+    lines = []
+    for part, fbank, word in (("a", FBANK, "one"), ("b", other, "six")):
+        dump({f"spk-{word}": clips[f"spk-{word}"]}, tmp_path / part, fbank=fbank)
+        lines.append((tmp_path / part / "feats.scp").read_text())
+    both = tmp_path / "both"
+    both.mkdir()
+    (both / "feats.scp").write_text("".join(lines))
+    for wanted, message in (
+        (FBANK, "features.fbank.low_freq 300.0 on disk, 20.0 in the configuration"),
+        (other, "features.fbank.low_freq 20.0 on disk, 300.0 in the configuration"),
+    ):
+        with pytest.raises(ValueError, match=message) as raised:
+            content.check(both, feats(both), wanted, 0)
+        assert str(raised.value).startswith(f"{both}: ")
+
+
 def test_of_foreign_features_the_size_is_compared(tmp_path: Path) -> None:
     folder = foreign(tmp_path, {"a": np.ones((3, 20), np.float32)})
     assert not content.check(folder, feats(folder), FBANK, 0)  # so their settings are not known
