@@ -130,7 +130,7 @@ def _figure(known: Sequence[_Study], lines: Lines, name: str) -> Figure:
     )
     caption = (
         "Mean difference from joint training on the same data, with its 95 % interval over seeds and "
-        "utterances (none with too few seeds). Below the line: fewer errors than joint training."
+        "utterances (none with too few seeds). Below the line: better than joint training."
     )
     return Figure(name, caption, [chart])
 
