@@ -8,10 +8,10 @@ from pathlib import Path
 import asr_topdown
 from asr_topdown.files import remove_leftovers, write_text
 from asr_topdown.progress import duration
-from asr_topdown.report import html, markdown, overview, scans
+from asr_topdown.report import caption, html, markdown, overview, scans
 from asr_topdown.report.card import write_cards
 from asr_topdown.report.collect import collect
-from asr_topdown.report.compare import Differences, distinct
+from asr_topdown.report.compare import Differences
 from asr_topdown.report.data_size import over_data
 from asr_topdown.report.depth import depth_figures
 from asr_topdown.report.document import Code, Commands, Curves, Heading, Notes, Part, Text, Tree
@@ -20,21 +20,18 @@ from asr_topdown.report.examples import examples
 from asr_topdown.report.figures import cascade, intervals
 from asr_topdown.report.glossary import GLOSSARY
 from asr_topdown.report.published import cell_name, paper_table, published
-from asr_topdown.report.records import LANGUAGE, Experiment
-from asr_topdown.report.systems import BASELINES, JOINT, System, systems
+from asr_topdown.report.records import Experiment
+from asr_topdown.report.systems import System, systems
 from asr_topdown.report.tables import (
     calibration_table,
     compare_systems,
     count_comparisons,
-    first_search,
-    has_source,
     systems_table,
     trainings_table,
 )
 from asr_topdown.report.tree import Branch, foremost, forest, pruned
 from asr_topdown.schedule.protocol import Result, longest
-from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
-from asr_topdown.score.seeds import MIN_SEEDS
+from asr_topdown.schedule.searches import SPECS, step_name
 
 # More systems than these are not compared: it would take long, and nobody reads such a long table.
 _MOST_SYSTEMS = 40
@@ -166,7 +163,7 @@ def _compared(
 ) -> list[Part]:
     """The systems, their differences, and the same in the paper's format."""
     parts: list[Part] = [systems_table(experiment, rows, differences, name=f"systems-{tag}")]
-    parts.append(Text(_how_to_read(experiment, rows, differences, unseen)))
+    parts.append(Text(caption.how_to_read(experiment, rows, differences, unseen)))
     found = intervals(experiment, differences, f"differences-{tag}")
     parts += [found] if found else []
     paper = published(experiment)
@@ -178,64 +175,6 @@ def _compared(
         title, text = "Seed by seed", f"In the format of the paper's tables: {cell_name(experiment, None)}."
     table = paper_table(experiment, rows, paper, name=f"paper-{tag}")
     return [*parts, Heading(3, title, f"paper-{tag}"), Text(text), table]
-
-
-def _how_to_read(
-    experiment: Experiment, rows: Sequence[System], differences: Differences, unseen: int
-) -> str:
-    """The caption of this table; the glossary explains the terms."""
-    kind = experiment.kind
-    text = "Means over the seeds ± standard deviation."
-    shown = [one for found in differences.values() for one in found.values() if one is not None]
-    if shown:
-        unit = "perplexities" if kind is LANGUAGE else f"{kind.error.removesuffix(' %')} in percentage points"
-        text += f" Δ is the difference of mean {unit} over the seeds that both have"
-        text += f" (negative: {'lower' if kind is LANGUAGE else 'fewer errors'} than the baseline)"
-        tests = sum(value is not None for value in distinct(differences).values())
-        if tests:
-            text += (
-                " with its 95 % interval and two-sided p, which generalise to other seeds *and* other "
-                f"{kind.sampled}; p in brackets is corrected for the {tests} comparisons of this table"
-                f"{f' and the {unseen} that are not shown' if unseen else ''} (Holm)"
-            )
-        if any(one.p_value is None for one in shown):
-            text += f"; with fewer than {MIN_SEEDS} seeds there is neither interval nor p"
-        text += "."
-    text += _equal_compute(experiment, rows, differences)
-    if any(row.part for row in rows):
-        text += " Trainings on a part of the data are compared with training from scratch on the same part."
-    if any(row.rejected for row in rows):
-        text += _not_taken(experiment)
-    return f"{text} The terms are explained at the end of the page."
-
-
-def _equal_compute(experiment: Experiment, rows: Sequence[System], differences: Differences) -> str:
-    """Which baselines have the compute of the study's first search."""
-    first = SPECS[first_search(experiment)]
-    # A search that continues a few of its trainings ends the others early.
-    more = [base for base in differences if base == "scratch" and first.continues]
-    text, equal = "", [BASELINES[base] for base in differences if base not in (JOINT, *more)]
-    if equal:
-        but = ", but for the source's own training" if has_source(experiment) else ""
-        text += f" Equal compute{_of_first(experiment, rows)}{but}: {' and '.join(equal)}."
-    if more:
-        text += f" More compute: {BASELINES['scratch']}, for those of {first.label} mostly end early."
-    return text
-
-
-def _not_taken(experiment: Experiment) -> str:
-    """What the mark means; with `stop_when_worse: false` a search goes on after such a step."""
-    results = [one for own in experiment.studies.values() for one in own if SPECS[one.search].stepwise]
-    ends = all(step.accepted for one in results for step in one.steps[:-1])
-    text = f' "Not taken" marks steps whose dev {experiment.criterion} grew'
-    return f"{text}{', which ends the search' if ends else ''}."
-
-
-def _of_first(experiment: Experiment, rows: Sequence[System]) -> str:
-    """Whose compute the controls have: if there are several searches, the first one's."""
-    first = first_search(experiment)
-    several = {row.search for row in rows if row.search in SEARCHES} - {JOINT, first}
-    return f" for {SPECS[first].label}, not for the other searches" if several else ""
 
 
 def _examples(experiment: Experiment, tag: str, rows: Sequence[System]) -> list[Part]:

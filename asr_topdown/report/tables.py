@@ -156,13 +156,6 @@ def first_search(experiment: Experiment) -> str:
     return next((one.search for results in experiment.studies.values() for one in results), JOINT)
 
 
-def has_source(experiment: Experiment) -> bool:
-    """Whether the study's first search takes layers from another network, whose training nobody counts."""
-    first = first_search(experiment)
-    results = [one for own in experiment.studies.values() for one in own if one.search == first]
-    return any(getattr(step.point, "source", "") for one in results for step in one.steps)
-
-
 def main_row(experiment: Experiment, systems: Sequence[System]) -> System | None:
     """Where the study's first search ended; if it has rows for its trainings only, the best on dev.
 
