@@ -68,33 +68,27 @@ def forecast(
     trained = [*finished, *stale]
     stopping = [one.epochs for one in trained if one.node.patience]
     usual = statistics.fmean(stopping) if stopping else None
-    clocks = {sign: _Clock(store, usual, continues=continues) for sign in (1, -1)}
-    ends = [
-        _play(searches(), _pretending(store, sign), clock.note if usual is None else _ignore, invented=True)
-        for sign, clock in clocks.items()
-    ]
-    for sign, clock in clocks.items() if usual is not None else ():
-        _play(searches(), _pretending(store, sign, usual), clock.note, invented=True)
-    counts = [len(end.keys() - known.keys()) for end in ends]
+    counts, clocks = [], []
+    for sign in (1, -1):
+        end = _play(searches(), _pretending(store, sign), invented=True)
+        counts.append(len(end.keys() - known.keys()))
+        clocks.append(_Clock(store, usual, continues=continues))
+        _play(searches(), _pretending(store, sign, usual), clocks[-1].note, invented=True)
     if seconds_per_epoch is None and trained:
         seconds_per_epoch = sum(one.seconds for one in trained) / sum(one.epochs for one in trained)
     seconds = None
     if seconds_per_epoch is not None:
-        epochs = [max(clock.total / workers, clock.longest) for clock in clocks.values()]
+        epochs = [max(clock.total / workers, clock.longest) for clock in clocks]
         seconds = (min(epochs) * seconds_per_epoch, max(epochs) * seconds_per_epoch)
     return Forecast(
         tuple(finished), tuple(stale), tuple(ready), min(counts), max(counts), seconds, seconds_per_epoch
     )
 
 
-def _ignore(number: int, said: Request) -> None:
-    pass
-
-
 def _play(
     searches: Sequence[Search],
     answer: Answer,
-    note: Callable[[int, Request], None] = _ignore,
+    note: Callable[[int, Request], None] = lambda *_: None,
     *,
     invented: bool = False,
 ) -> dict[Node, Outcome | None]:
