@@ -49,6 +49,8 @@ COMMANDS = (
 )
 EXIT_ERROR, EXIT_USAGE, EXIT_INTERRUPTED, EXIT_PIPE = 1, 2, 130, 141
 
+_AS_IT_IS = "asr_topdown.as_it_is"
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command and return the exit code.
@@ -161,13 +163,23 @@ def _open_standard_streams() -> None:
 def _print_any_name() -> None:
     """Let stdout take names of files that are not UTF-8, as they are, and stdin give them.
 
-    Elsewhere than in a UTF-8 locale, what cannot be shown is escaped rather than an error after the work.
+    Elsewhere than in a UTF-8 locale, what else cannot be shown is escaped, not an error after the work.
     """
+    codecs.register_error(_AS_IT_IS, _as_it_is)
     for stream in (sys.stdin, sys.stdout):
-        if isinstance(stream, io.TextIOWrapper) and stream.errors == "strict":
-            unicode = codecs.lookup(stream.encoding).name == "utf-8"
-            escaped = "surrogateescape" if unicode or stream is sys.stdin else "backslashreplace"
-            stream.reconfigure(errors=escaped)
+        # In the locale C, Python's own choice is `surrogateescape`, which refuses every letter.
+        if isinstance(stream, io.TextIOWrapper) and stream.errors in ("strict", "surrogateescape"):
+            stream.reconfigure(errors="surrogateescape" if stream is sys.stdin else _AS_IT_IS)
+
+
+def _as_it_is(error: UnicodeError) -> tuple[str | bytes, int]:
+    """The bytes of names that are not in the locale's encoding; escapes for other characters."""
+    assert isinstance(error, UnicodeEncodeError)
+    found = b""
+    for character in error.object[error.start : error.end]:
+        byte = ord(character) - 0xDC00
+        found += bytes([byte]) if 0x80 <= byte <= 0xFF else character.encode("ascii", "backslashreplace")
+    return found, error.end
 
 
 def _stdout_is_closed() -> bool:

@@ -378,3 +378,27 @@ def test_streams_that_are_closed_are_no_error_and_no_files(tmp_path):
     done = subprocess.run(["sh", "-c", command, sys.executable, program, file], check=False)
     assert done.returncode == 1
     assert file.read_text() == "whole"
+
+
+@pytest.mark.parametrize(
+    ("environment", "shown"),
+    [
+        ({"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}, b"\\u03ac\\u6f22 \xff\xce\xac\n"),
+        ({"PYTHONIOENCODING": "ascii"}, b"\\u03ac\\u6f22 \xff\\u03ac\n"),
+        ({"PYTHONIOENCODING": "latin-1"}, b"\\u03ac\\u6f22 \xff\\u03ac\n"),
+        ({"LC_ALL": "C.UTF-8"}, b"\xce\xac\xe6\xbc\xa2 \xff\xce\xac\n"),
+    ],
+)
+def test_a_terminal_that_cannot_show_a_transcript_shows_escapes_and_names_as_they_are(environment, shown):
+    """In the locale C, without Python's own way out of it, each command with such a transcript failed."""
+    code = (
+        "import os, sys; from asr_topdown.bin import doctor, main\n"
+        "doctor.run = lambda args: print('\\u03ac\\u6f22', os.fsdecode(bytes.fromhex('ffceac')))\n"
+        "sys.exit(main.main(['doctor']))"
+    )
+    chosen = ("LANG", "LC_ALL", "LC_CTYPE", "PYTHONIOENCODING", "PYTHONUTF8", "PYTHONCOERCECLOCALE")
+    others = {name: value for name, value in os.environ.items() if name not in chosen}
+    done = subprocess.run(
+        [sys.executable, "-c", code], env={"LC_ALL": "C.UTF-8", **others, **environment}, capture_output=True
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (0, shown, b"")
