@@ -13,7 +13,7 @@ from asr_topdown import files
 from asr_topdown.bin import options, score_hub5
 from asr_topdown.bin.score_systems import score_systems
 from asr_topdown.bin.scored import BOOTSTRAP, COUNTING, Scored
-from asr_topdown.runs.decodings import check_decodings
+from asr_topdown.runs.decodings import check_decodings, record_of
 from asr_topdown.runs.store import Store
 from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
@@ -177,7 +177,7 @@ def _nlsyms(paths: Sequence[Path]) -> tuple[str, ...]:
     for path in paths:
         if not (path / "result.json").is_file():
             raise FileNotFoundError(f"{path}: not decoded yet; `asr-topdown decode --exp` does it")
-        found[path] = tuple(files.read_json(path / "result.json").get("decode", {}).get("nlsyms", ()))
+        found[path] = tuple(record_of(path).get("decode", {}).get("nlsyms", ()))
     if len(set(found.values())) > 1:
         said = (f"{path} leaves out {', '.join(tags) or 'nothing'}" for path, tags in found.items())
         raise ValueError(f"{' and '.join(said)}; decode them alike")

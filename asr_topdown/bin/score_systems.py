@@ -7,9 +7,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from asr_topdown import datadir, files
+from asr_topdown import datadir
 from asr_topdown.bin import score_hub5
 from asr_topdown.bin.scored import DIRECTION, Scored, bootstrap_of, transcripts_of
+from asr_topdown.runs.decodings import record_of
 from asr_topdown.score import text_report
 from asr_topdown.score.errors import RATE_KEYS, Unit
 from asr_topdown.score.mapsswe import mapsswe
@@ -110,9 +111,7 @@ def _reports(args: argparse.Namespace, paths: Sequence[Path]) -> list[list[Score
 
 def _is_of_labels(path: Path) -> bool:
     """Whether a decoding's network labels whole utterances."""
-    result = path / "result.json"
-    recorded = files.read_json(result) if result.is_file() else {}
-    return isinstance(recorded, dict) and RATE_KEYS["label"] in recorded
+    return RATE_KEYS["label"] in record_of(path)
 
 
 def _speakers(args: argparse.Namespace) -> dict[str, str] | None:

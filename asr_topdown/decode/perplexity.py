@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -85,10 +86,8 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
         "columns": config.language_model.test_batch,
     }
     spans = target.with_name("spans.json")
-    if target.exists() and spans.exists():
-        made: dict[str, Any] = read_json(target)
-        if all(made.get(key) == value for key, value in wanted.items()):
-            return made
+    if spans.exists() and (kept := _kept(target, wanted)):
+        return kept
     words = WordVocabulary.load(folder / "tokens.txt")
     rows = batchify(words.read(text), config.language_model.test_batch, where=text).to(device)
     network = load_best(folder, fresh_model(config, len(words), init_seed=0)).to(device).eval()
@@ -105,6 +104,16 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     made = {**wanted, **found, **about, "words": rows.numel(), "seconds": seconds}
     write_json(target, made)
     return made
+
+
+def _kept(target: Path, wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The result in `target` if it was computed from what is `wanted`; None if not, or if it is damaged."""
+    try:
+        made = read_json(target)
+    except (FileNotFoundError, ValueError):  # never made, or cut by a crash of the machine
+        return None
+    fits = isinstance(made, dict) and {key: made.get(key) for key in wanted} == wanted
+    return made if fits and {"loss", "ppl"} <= made.keys() else None
 
 
 def _from_loss(loss: float) -> dict[str, float]:

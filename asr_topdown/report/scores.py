@@ -11,7 +11,7 @@ from asr_topdown import datadir
 from asr_topdown.files import read_json
 from asr_topdown.hashes import file_hash, state_of
 from asr_topdown.report.records import LABELS, LANGUAGE, Kind, Score
-from asr_topdown.runs.decodings import differences
+from asr_topdown.runs.decodings import differences, record_of
 from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, SPLITTERS, ErrorCounts, Unit, count_all, counted
 
 _PIECES = 100
@@ -65,16 +65,15 @@ def read(root: Path, set_name: str, kinds: Mapping[str, Kind]) -> Scores:
 
 def _is_silent(folder: Path) -> bool:
     """Whether all references are empty."""
-    recorded = read_json(folder / "result.json")
-    known = recorded if isinstance(recorded, dict) else {}
-    return any(key in known and known[key] is None for key in RATE_KEYS.values())
+    recorded = record_of(folder)
+    return any(key in recorded and recorded[key] is None for key in RATE_KEYS.values())
 
 
 def _differences(folders: Sequence[Path], root: Path) -> list[str]:
     """Notes on decodings that are older than the data, or from different decoders, set by set."""
     of_sets: dict[Path, list[Path]] = {}
     for folder in folders:
-        reference = _find(str(read_json(folder / "result.json")["reference"]), root)
+        reference = _find(str(record_of(folder)["reference"]), root)
         if reference is not None:
             of_sets.setdefault(reference.parent, []).append(folder)
     return [note for data, own in of_sets.items() for note in differences(own, data)]
@@ -83,7 +82,7 @@ def _differences(folders: Sequence[Path], root: Path) -> list[str]:
 def _decoding(folder: Path, root: Path, kind: Kind) -> tuple[Score, str]:
     """The scored transcripts in `folder`, and a note if they cannot be compared."""
     path = folder / "result.json"
-    recorded = read_json(path)
+    recorded = record_of(folder)
     units = counted("label" if kind is LABELS else "")
     try:
         reference = _find(str(recorded["reference"]), root)
@@ -162,7 +161,7 @@ def _perplexity(folder: Path) -> tuple[Score, str]:
     article continues from one to the next.
     """
     path = folder / "result.json"
-    recorded = read_json(path)
+    recorded = record_of(folder)
     try:
         loss, seconds = float(recorded["loss"]), float(recorded["seconds"])
     except (KeyError, TypeError, ValueError) as error:

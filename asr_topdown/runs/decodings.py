@@ -24,7 +24,7 @@ def differences(folders: Sequence[Path], data: Path) -> Iterator[str]:
     Folders without a result.json come from another program and are ignored, as are features if `data` has
     none.
     """
-    recorded = {folder: _recorded(folder / "result.json") for folder in folders}
+    recorded = {folder: record_of(folder) for folder in folders}
     known = {folder: record for folder, record in recorded.items() if record}
     of_kind = functools.cache(lambda rate: _features(data, rate))
     for folder, record in known.items():
@@ -37,6 +37,21 @@ def differences(folders: Sequence[Path], data: Path) -> Iterator[str]:
         yield f"{first} and {second} were decoded with different settings; decode both with one configuration"
 
 
+def record_of(folder: Path) -> dict[str, Any]:
+    """Read the result.json of transcripts; empty if there is none, since they come from another program.
+
+    Raises:
+        ValueError: naming the file, if it is not what `decode` writes.
+    """
+    path = folder / "result.json"
+    if not path.is_file():
+        return {}
+    found = files.read_json(path)
+    if not isinstance(found, dict) or not isinstance(found.get("decode", {}), dict):
+        raise ValueError(f"{path}: not the result of a decoding")
+    return found
+
+
 def _features(data: Path, rate: int | None) -> str | None:
     """The hash of the features, or of the audio at `rate` Hz, that `data` has now; None if it has none."""
     if not (data / ("feats.scp" if rate is None else "wav.scp")).is_file():
@@ -47,12 +62,3 @@ def _features(data: Path, rate: int | None) -> str | None:
     from asr_topdown.data import inputs  # with torch, which is not needed otherwise
 
     return inputs.features_hash(data, FeaturesConfig.of_sound(rate))
-
-
-def _recorded(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    found = files.read_json(path)
-    if not isinstance(found, dict):
-        raise ValueError(f"{path}: not the result of a decoding")
-    return found

@@ -85,6 +85,16 @@ def test_it_is_computed_once(
     assert score_text(node, trained.parent / "text.txt", tmp_path / "result.json") == first
 
 
+@pytest.mark.parametrize("damaged", ["", "[]", '{"model":', "null"])
+def test_a_damaged_result_is_computed_again(trained: Path, node: Path, tmp_path: Path, damaged: str) -> None:
+    target = tmp_path / "result.json"
+    first = score_text(node, trained.parent / "text.txt", target)
+    target.write_text(damaged)
+    again = score_text(node, trained.parent / "text.txt", target)
+    assert again["loss"] == first["loss"]
+    assert json.loads(target.read_text()) == again
+
+
 def test_killed_before_its_result_it_leaves_none_of_another_text(
     trained: Path,
     node: Path,

@@ -52,6 +52,16 @@ def test_each_seed_is_scored_and_kept(experiment, reference, capsys, leave_half)
     assert Store(experiment).tags() == ["study"]  # the scores are no studies
 
 
+@pytest.mark.parametrize("content", ["[]", '{"decode": []}', '{"decode":'])
+def test_a_damaged_record_of_a_decoding_is_one_clear_line(experiment, reference, capsys, content):
+    joint = Store(experiment).load_results("study")[0].steps[0].node
+    path = experiment / "decode" / joint / "test" / "result.json"
+    path.write_text(content)
+    assert score(experiment, reference) == 1
+    said = capsys.readouterr().err.strip()
+    assert str(path) in said and "\n" not in said
+
+
 def test_a_device_is_refused_where_nothing_is_computed_on_one(experiment, reference, capsys):
     assert score(experiment, reference, "--device", "cpu") == 1
     assert "--device is for language models, and these are recognisers" in capsys.readouterr().err
