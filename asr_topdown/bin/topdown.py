@@ -127,7 +127,8 @@ def run(args: argparse.Namespace) -> None:
     options.check_experiments(args, experiments, "schedule")
     if args.dry_run:
         workers = _workers(args, config.run.threads)
-        print(_forecast(make, store, args.seconds_per_epoch, workers, config.schedule.continues))
+        continued_to = config.train.epochs if config.schedule.continues else 0
+        print(_forecast(make, store, args.seconds_per_epoch, workers, continued_to))
         return
     results = _drive(args, make, experiments, store)
     if results is None:
@@ -241,7 +242,7 @@ def _forecast(
     store: "Store",
     seconds_per_epoch: float | None,
     workers: float,
-    continues: bool,
+    continued_to: int,
 ) -> str:
     """Format the output of `--dry-run`."""
     from asr_topdown.progress import duration
@@ -249,7 +250,7 @@ def _forecast(
     from asr_topdown.study.forecast import forecast
 
     told = forecast(
-        searches, store, seconds_per_epoch=seconds_per_epoch, workers=workers, continues=continues
+        searches, store, seconds_per_epoch=seconds_per_epoch, workers=workers, continued_to=continued_to
     )
     lines = [
         f"{one.node.id}  finished: dev error {one.error:.4f}, {one.epochs} epochs, {one.seconds:.0f} s"
@@ -259,6 +260,8 @@ def _forecast(
     lines += [f"{one.node.id}  to decode again: {one.node.describe()}" for one in told.stale]
     lines += [f"{node.id}  to train: {node.epochs} epochs at most  {node.describe()}" for node in told.ready]
     more = f"{told.least}" if told.least == told.most else f"{told.least} to {told.most}"
+    if continued_to and told.most:  # they depend on which of many win, and from which epoch
+        more = f"about {more}"
     done, ready = len(told.finished) + len(told.stale), len(told.ready)
     lines.append(f"{done + ready} trainings known: {done} finished, {ready} to do; {more} more will follow")
     if told.seconds is None or told.seconds_per_epoch is None:

@@ -41,7 +41,7 @@ def forecast(
     *,
     seconds_per_epoch: float | None = None,
     workers: float = 1,
-    continues: bool = False,
+    continued_to: int = 0,
 ) -> Forecast:
     """Simulate the searches without training anything.
 
@@ -55,7 +55,8 @@ def forecast(
         store: where finished nodes are.
         seconds_per_epoch: replaces that of the finished nodes.
         workers: trainings at the same time, of those that do not follow each other; infinity = no limit.
-        continues: whether a finished training may be given more epochs (`schedule.continues`).
+        continued_to: a finished training may be given more epochs, up to this number (`train.epochs`, if
+            `schedule.continues`); 0 = none may. How many trainings follow is then an estimate.
 
     Raises:
         ValueError: as `Store.outcome` and the searches.
@@ -72,7 +73,7 @@ def forecast(
     for sign in (1, -1):
         end = _play(searches(), _pretending(store, sign), invented=True)
         counts.append(len(end.keys() - known.keys()))
-        clocks.append(_Clock(store, usual, continues=continues))
+        clocks.append(_Clock(store, usual, continued_to))
         _play(searches(), _pretending(store, sign, usual), clocks[-1].note, invented=True)
     if seconds_per_epoch is None and trained:
         seconds_per_epoch = sum(one.seconds for one in trained) / sum(one.epochs for one in trained)
@@ -122,7 +123,8 @@ def _play(
 def _pretending(store: Store, sign: int, usual: float | None = None) -> Answer:
     """The outcome of a finished node; any other is worse (sign 1) or better (-1) than its parent.
 
-    It has the `usual` number of epochs; without one, for a search that counts epochs, the fewest, or all.
+    Of several that are better, the one wins that leaves most to do: with the fewest frozen layers. It has
+    the `usual` number of epochs; without one, for a search that counts epochs, the fewest, or all.
     """
     depths: dict[str, int] = {}
 
@@ -134,7 +136,7 @@ def _pretending(store: Store, sign: int, usual: float | None = None) -> Answer:
         if usual is None and sign > 0 and node.patience:
             epochs = min(node.epochs, node.patience + 1)
         true = store.outcome(node)
-        error = sign * 1e9 * (depth + 1)  # far beyond any that was measured
+        error = sign * 1e9 * (depth + 1) + len(node.frozen)  # far beyond any that was measured
         return true or Outcome(
             node=node,
             error=error,
@@ -158,16 +160,17 @@ class _Clock:
     Args:
         store: where finished nodes are, which take no time.
         usual: expected epochs of a training that may stop early; None = its maximum.
-        continues: whether nodes that differ only in their budget are one continued training.
+        continued_to: nodes that differ only in a budget up to this are one continued training.
     """
 
-    def __init__(self, store: Store, usual: float | None, *, continues: bool) -> None:
+    def __init__(self, store: Store, usual: float | None, continued_to: int) -> None:
         self._store = store
         self._usual = usual
-        self._continues = continues
+        self._continued_to = continued_to
         self._now: dict[int, float] = {}
         self._ends: dict[str, float] = {}
-        self._trained: dict[Node, tuple[float, float]] = {}  # epochs so far, and their end
+        self._finished: dict[Node, int] = {}  # epochs on disk
+        self._trained: dict[Node, tuple[float, float]] = {}  # epochs so far, with those, and their end
 
     def note(self, number: int, said: Request) -> None:
         """Hear what search `number` requests after all that it requested before."""
@@ -180,10 +183,11 @@ class _Clock:
 
     def _end(self, node: Node, now: float) -> float:
         parent = self._ends.get(node.parent.node, 0.0) if node.parent else 0.0
-        if self._store.outcome(node) is not None:
+        same = with_any_epochs(node) if node.epochs <= self._continued_to else node
+        if (outcome := self._store.outcome(node)) is not None:
+            self._finished[same] = max(outcome.epochs, self._finished.get(same, 0))
             return max(now, parent)
-        same = with_any_epochs(node) if self._continues else node
-        before, end = self._trained.get(same, (0.0, 0.0))
+        before, end = self._trained.get(same, (self._finished.get(same, 0), 0.0))
         expected = max(before, _expected(node, self._usual))
         end = max(now, parent, end) + expected - before
         self._trained[same] = expected, end
@@ -191,8 +195,8 @@ class _Clock:
 
     @property
     def total(self) -> float:
-        """Epochs of all trainings."""
-        return sum(epochs for epochs, _ in self._trained.values())
+        """Epochs of all trainings, without those that are finished."""
+        return sum(epochs - self._finished.get(same, 0) for same, (epochs, _) in self._trained.items())
 
     @property
     def longest(self) -> float:

@@ -432,6 +432,14 @@ def test_a_dry_run_counts_the_networks_that_are_trained_at_a_time(
     assert f"time: {time}, at 60.00 s an epoch" in capsys.readouterr().out
 
 
+def test_how_many_trainings_halving_makes_is_told_as_an_estimate(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = make_experiment(data, {"search": "halving", "halving": {"budget": 1, "epoch_stride": 2}})
+    assert main.main([*command(made, tmp_path), "--dry-run"]) == 0
+    assert re.search(r"1 to do; about \d+( to \d+)? more will follow\n", capsys.readouterr().out)
+
+
 def test_the_command_tells_and_trains(data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     train = command(make_experiment(data, {"search": "exhaustive"}), tmp_path)
     assert main.main([*train, "--dry-run", "--seconds-per-epoch", "60"]) == 0

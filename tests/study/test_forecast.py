@@ -29,14 +29,19 @@ def outcome(node, error):
 
 
 def run(asked, store, error_of, *, most=None):
-    """Train for real, as far as `most` trainings; returns how many were made."""
+    """Train for real, as far as `most` trainings; returns those that were made."""
+    return driver_made(asked, store, lambda node: outcome(node, error_of(node)), most=most)
+
+
+def driver_made(asked, store, outcome_of, *, most=None):
+    """The same with whole outcomes."""
     made = []
 
     def train(node):
         if most is not None and len(made) >= most:
             raise KeyboardInterrupt
         made.append(node)
-        store.finish(outcome(node, error_of(node)))
+        store.finish(outcome_of(node))
         return store.outcome(node)
 
     with contextlib.suppress(KeyboardInterrupt):
@@ -84,10 +89,48 @@ def test_a_continued_training_is_paid_once(tmp_path):
         settings = HalvingSettings(budget=4, epoch_stride=16, max_retrainings=1)
         return of_studies([Study(joint(), BLOCKS)], searches=("halving",), settings=lambda name: settings)
 
-    told = forecast(make, Store(tmp_path), seconds_per_epoch=1.0, continues=True)
+    told = forecast(make, Store(tmp_path), seconds_per_epoch=1.0, continued_to=16)
     # Epochs 1 (taken for the best) and 16 of the joint training, 4 cuts: 8 of 4 epochs, 4 of 8, 2 of 16.
     assert told.most + len(told.ready) == 1 + 8 + 4 + 2
     assert told.seconds[1] == 16 + 8 * 4 + 4 * 4 + 2 * 8
+
+
+def test_what_a_continued_training_has_behind_it_is_not_paid_again(tmp_path):
+    """A finished rung was taken for nothing: those that go on from it cost as much as from the start."""
+    settings = HalvingSettings(budget=4, epoch_stride=16, max_retrainings=1)
+    node, store = dataclasses.replace(joint(), patience=0), Store(tmp_path)
+
+    def make(*controls):
+        study = Study(node, BLOCKS)
+        return of_studies([study], searches=("halving",), controls=controls, settings=lambda name: settings)
+
+    def as_long_as_asked(one):
+        return dataclasses.replace(outcome(one, 0.5), epochs=one.epochs, seconds=1.0 * one.epochs)
+
+    first = len(driver_made(make(), store, as_long_as_asked, most=1 + 8))
+    assert first == 1 + 8  # the joint training, and two epochs of it with four cuts, 4 epochs each
+    told = forecast(make, store, continued_to=16)
+    assert told.seconds == (4 * 4 + 2 * 8,) * 2
+    # A longer joint training starts anew: of the 16 epochs of joint training, no checkpoint is kept.
+    told = forecast(lambda: make("joint_long"), store, continued_to=16)
+    assert told.seconds[1] == 4 * 4 + 2 * 8 + (16 + 8 * 4 + 4 * 4 + 2 * 8)
+
+
+def test_of_halving_the_most_is_told_as_if_what_leaves_most_to_do_won(tmp_path):
+    """Of those that all became better the first was taken, the best so far: here one that leaves nothing."""
+    settings = HalvingSettings(budget=8, epoch_stride=16)
+
+    def make():
+        return of_studies([Study(joint(), BLOCKS)], searches=("halving",), settings=lambda name: settings)
+
+    def better_with_more_frozen(one):
+        return dataclasses.replace(outcome(one, -0.1 * len(one.frozen)), best_epoch=1, epochs=one.epochs)
+
+    store = Store(tmp_path)
+    driver_made(make(), store, better_with_more_frozen, most=1 + 8)
+    told = forecast(make, store, continued_to=16)
+    # Four and three frozen blocks, each from two epochs, go on; below three, one cut is left: 2 + 1 more.
+    assert (len(told.ready), told.least, told.most) == (4, 0, 3)
 
 
 @pytest.mark.parametrize(
