@@ -59,7 +59,8 @@ def test_a_damaged_record_of_a_decoding_is_one_clear_line(experiment, reference,
     path.write_text(content)
     assert score(experiment, reference) == 1
     said = capsys.readouterr().err.strip()
-    assert str(path) in said and "\n" not in said
+    assert str(path) in said
+    assert "\n" not in said
 
 
 def test_a_device_is_refused_where_nothing_is_computed_on_one(experiment, reference, capsys):
