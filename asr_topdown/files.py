@@ -34,28 +34,74 @@ def written_aside(path: Path | str, *, mode: int = 0o666) -> Iterator[Path]:
     Raises:
         OSError: naming `path`, if the disk is full or the folder is not writable.
     """
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside: Path | None = None
-    try:
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix_aside(path), suffix=".tmp")
-        os.close(handle)
-        aside = Path(name)
+    with written_together() as together, together.aside(Path(path), mode=mode) as aside:
         yield aside
-        with open(aside, "rb") as written:
-            os.fsync(written.fileno())
-        # mkstemp makes files private; what is published gets the permissions of any new file.
-        aside.chmod(mode & ~umask())
-        os.replace(aside, path)
-        _fsync_folder(path.parent)
+
+
+class Together:
+    """Files that belong together; see `written_together`."""
+
+    def __init__(self) -> None:
+        self._asides: dict[Path, Path] = {}
+
+    @contextlib.contextmanager
+    def aside(self, path: Path, *, mode: int = 0o666) -> Iterator[Path]:
+        """Yield a temporary path next to `path`; on success fsync it. For the rest see `written_aside`."""
+        with _naming(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            handle, name = tempfile.mkstemp(dir=path.parent, prefix=prefix_aside(path), suffix=".tmp")
+            self._asides[path] = Path(name)
+            os.close(handle)
+            yield self._asides[path]
+            with open(name, "rb") as written:
+                os.fsync(written.fileno())
+            # mkstemp makes files private; what is published gets the permissions of any new file.
+            os.chmod(name, mode & ~umask())
+
+    def write_text(self, path: Path, text: str) -> None:
+        """As the function `write_text`."""
+        content = _encoded(path, text)
+        with self.aside(path) as aside:
+            aside.write_bytes(content)
+
+    def _put_in_place(self) -> None:
+        for path, aside in self._asides.items():
+            with _naming(path):
+                os.replace(aside, path)
+        for folder in {path.parent for path in self._asides}:
+            with _naming(folder):
+                _fsync_folder(folder)
+
+    def _remove(self) -> None:
+        for aside in self._asides.values():
+            aside.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def written_together() -> Iterator[Together]:
+    """Yield a writer of files that get into their places, in the order of writing, when the block has ended.
+
+    By then all are on disk: if it is full, the old files are still there. An old one that must not be beside
+    new ones is removed in the block, after these have been written.
+    """
+    together = Together()
+    try:
+        yield together
+        together._put_in_place()
+    finally:
+        together._remove()
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Within it, the operating system's errors are about `path`."""
+    try:
+        yield
     except Exception as error:
         problem = _system_error(error)
         if problem is None:
             raise
         raise cannot_write(path, problem) from error
-    finally:
-        if aside is not None:
-            aside.unlink(missing_ok=True)
 
 
 def cannot_write(path: Path, problem: OSError) -> OSError:
@@ -194,14 +240,18 @@ def write_text(path: Path | str, text: str, *, readers: bool = False, mode: int 
         ValueError: naming the line and the name that is not UTF-8.
         OSError: as `written_aside`.
     """
+    content = _encoded(path, printable(text) if readers else text)
+    with written_aside(path, mode=mode) as aside:
+        aside.write_bytes(content)
+
+
+def _encoded(path: Path | str, text: str) -> bytes:
     try:
-        content = (printable(text) if readers else text).encode()
+        return text.encode()
     except UnicodeEncodeError as error:
         begin = max(text.rfind(blank, 0, error.start) for blank in " \t\n") + 1
         name, line = printable(text[begin:].split(maxsplit=1)[0]), text.count("\n", 0, begin) + 1
         raise ValueError(f"{path}:{line}: cannot hold a name that is not UTF-8 ({name}): rename it") from None
-    with written_aside(path, mode=mode) as aside:
-        aside.write_bytes(content)
 
 
 def printable(text: str) -> str:
@@ -221,7 +271,12 @@ def json_text(value: Any, **options: Any) -> str:
 
 def write_json(path: Path | str, value: Any) -> None:
     """Write `value` as indented JSON with sorted keys, atomically."""
-    write_text(path, json_text(value, indent=2, sort_keys=True) + "\n")
+    write_text(path, json_document(value))
+
+
+def json_document(value: Any) -> str:
+    """The content of `write_json`'s file."""
+    return json_text(value, indent=2, sort_keys=True) + "\n"
 
 
 def read_json(path: Path | str) -> Any:

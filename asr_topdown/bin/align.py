@@ -82,7 +82,8 @@ def _align(aligner: "Aligner", source: DataSet, out: Path) -> int:
 
 def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
     """Write the tables of a data directory, with times in its recordings."""
-    from asr_topdown import datadir, files
+    from asr_topdown import files
+    from asr_topdown.datadir.lines import table_text
     from asr_topdown.transcription.textgrid import Interval, text_grid
 
     lines: list[tuple[str, str, float, str]] = []
@@ -104,13 +105,13 @@ def _write(target: Path, data: "DataDir", found: "Iterable[Aligned]") -> None:
     ctm = (f"{name} {channel} {begins:.3f} {rest}\n" for name, channel, begins, rest in sorted(lines))
     for place in (target, target / "textgrid"):
         files.remove_leftovers(place)
-    files.write_text(target / "ctm", "".join(ctm))
-    datadir.write_table(target / "scores", scores)
     names = {recording: _file_name(recording) for recording in tiers}
-    for recording, own in tiers.items():
-        files.write_text(
-            target / "textgrid" / f"{names[recording]}.TextGrid", text_grid(own, ends[recording])
-        )
+    with files.written_together() as together:
+        for recording, own in tiers.items():
+            grid = target / "textgrid" / f"{names[recording]}.TextGrid"
+            together.write_text(grid, text_grid(own, ends[recording]))
+        together.write_text(target / "scores", table_text(scores))
+        together.write_text(target / "ctm", "".join(ctm))
     # People correct these files by hand: none is removed.
     others = {path.stem for path in (target / "textgrid").glob("*.TextGrid")} - set(names.values())
     if others:

@@ -194,7 +194,8 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     """Write the transcripts of a data directory; return a line with the result."""
     from asr_topdown import datadir, files
     from asr_topdown.data import inputs
-    from asr_topdown.decode.recognize import write_nbest
+    from asr_topdown.datadir.lines import table_text
+    from asr_topdown.decode.recognize import NBEST, nbest_tables
     from asr_topdown.engines import interruption
     from asr_topdown.engines.alone import alone_in
     from asr_topdown.score.errors import RATE_KEYS, RATE_NAMES, counted
@@ -208,17 +209,19 @@ def _write(one: Decoding, decoded: "Decoded") -> str:
     texts = dict.fromkeys(silent, "") | texts
     rates = _rates(reference, texts, vocabulary.unit, decode.nlsyms)
     result = _result(one, decoded, rates, _calibration(decoded, vocabulary, reference))
+    tables = {"text": texts, **nbest_tables(decoded.found, vocabulary, decode)}
     # No other process may mix its files with these. What is done is looked at no more: a request to stop
     # waits until all is there and nothing is left over.
     with alone_in(one.target), interruption.unbroken():
         files.remove_leftovers(one.target)
-        # The result is the last to be written and the first to go: if this process is killed, no old one may
-        # be left beside new transcripts.
-        for name in ("result.json", "hub5.json"):
-            (one.target / name).unlink(missing_ok=True)
-        datadir.write_table(one.target / "text", texts)
-        write_nbest(one.target, decoded.found, vocabulary, decode)
-        files.write_json(one.target / "result.json", result)
+        # The result is the last to come and the first to go: if this process is killed, no old one may be
+        # left beside new transcripts.
+        with files.written_together() as together:
+            for name, table in tables.items():
+                together.write_text(one.target / name, table_text(table))
+            together.write_text(one.target / "result.json", files.json_document(result))
+            for name in ("result.json", "hub5.json", *NBEST):
+                (one.target / name).unlink(missing_ok=True)
         shutil.rmtree(one.target / "jobs", ignore_errors=True)
     known = {unit: rates[RATE_KEYS[unit]] for unit in counted(vocabulary.unit)}
     shown = ", ".join(

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import logging
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -19,6 +20,8 @@ from asr_topdown.schedule.protocol import Result
 from asr_topdown.schedule.searches import SEARCHES, SPECS, step_name
 
 log = logging.getLogger(__name__)
+
+_NOT_TO_BE_WRITTEN = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST)
 
 
 @dataclass(frozen=True)
@@ -116,15 +119,16 @@ def _write(folder: Path, kept: Mapping[str, str]) -> None:
     """Write the scores, or print a warning if the experiment is read-only.
 
     Raises:
-        OSError: naming the file, if the disk is full: old scores are left.
+        OSError: naming the file, if that is not why it cannot be written: old scores are left.
     """
     try:
         for parent in {folder, *((folder / name).parent for name in kept)}:
             files.remove_leftovers(parent)
-        for name, text in kept.items():
-            files.write_text(folder / name, text)
+        with files.written_together() as together:
+            for name, text in kept.items():
+                together.write_text(folder / name, text)
     except OSError as error:
-        if error.errno in files.NO_ROOM:
+        if error.errno not in _NOT_TO_BE_WRITTEN:
             raise
         log.warning("the scores are not kept: %s", files.explain(error))
     else:

@@ -200,35 +200,40 @@ def write(*parts: DataDir, statistics: Path | None = None) -> None:
         check_writable(data)
     wanted = {data.path: contents(data) for data in parts}
     with alone_in_all(wanted):
-        for path, tables in wanted.items():
+        for path in wanted:
             files.remove_leftovers(path)
-            _remove_other(path, tables)
-        for path, tables in wanted.items():
-            if statistics is not None:
-                _take_over(statistics, path / "cmvn.ark")
-            for name, content in tables.items():
-                if content and _current(path / name) != content:
-                    files.write_text(path / name, content)
+        with files.written_together() as together:
+            gone = [
+                path / name
+                for path, tables in wanted.items()
+                for name in _write_changed(together, path, tables, statistics)
+            ]
+            for old in gone:
+                old.unlink(missing_ok=True)
 
 
-def _remove_other(path: Path, tables: Mapping[str, str]) -> None:
-    """Unless the folder has these tables already, remove utt2spk and whatever will not be written again."""
+def _write_changed(
+    together: files.Together, path: Path, tables: Mapping[str, str], statistics: Path | None
+) -> list[str]:
+    """Write what a folder has not yet; return what has to go before it takes its place.
+
+    Unless the folder has these tables already, that is utt2spk and whatever will not be written again.
+    """
+    wanted = {name for name, content in tables.items() if content}
     sources = tables.keys() - set(DERIVED)
     # Features made here are kept if these data have none.
-    compared = (name for name, content in tables.items() if content or name in sources)
-    if any(_current(path / name) != tables[name] for name in compared):
-        # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
-        wanted = {name for name, content in tables.items() if content}
-        for name in ("utt2spk", *sorted({*sources, *DERIVED} - wanted)):
-            (path / name).unlink(missing_ok=True)
-
-
-def _take_over(source: Path, target: Path) -> None:
-    if source.is_file():
-        with files.written_aside(target) as aside:
-            shutil.copyfile(source, aside)
-    else:
-        target.unlink(missing_ok=True)
+    changed = {name for name in wanted | sources if _current(path / name) != tables[name]}
+    # Without utt2spk it is no data directory: nobody will take a half-written mixture for one.
+    gone = ["utt2spk", *sorted({*sources, *DERIVED} - wanted)] if changed else []
+    if statistics is not None and statistics.is_file():
+        with together.aside(path / "cmvn.ark") as aside:
+            shutil.copyfile(statistics, aside)
+    elif statistics is not None:
+        gone.append("cmvn.ark")
+    for name, content in tables.items():
+        if content and name in {*changed, *gone}:
+            together.write_text(path / name, content)
+    return gone
 
 
 def content_hash(path: Path | str) -> str:

@@ -125,11 +125,16 @@ def _write(path: Path, tables: Tables) -> None:
     backup.mkdir(exist_ok=True)
     files.remove_leftovers(path)
     files.remove_leftovers(backup)
-    for name, table in {**tables, "spk2utt": spk2utt}.items():
-        content = table_text(table)
-        file = path / name
-        if not file.exists() or file.read_bytes() != content.encode():
-            if file.exists():
-                with files.written_aside(backup / name, mode=S_IMODE(file.stat().st_mode)) as aside:
-                    shutil.copy2(file, aside)
-            files.write_text(file, content)
+    # The old files get to their places first, and utt2spk, from which it is known what was dropped, last.
+    with files.written_together() as together:
+        changed = {}
+        for name, table in {"spk2utt": spk2utt, **dict(reversed(tables.items()))}.items():
+            content = table_text(table)
+            file = path / name
+            if not file.exists() or file.read_bytes() != content.encode():
+                changed[file] = content
+                if file.exists():
+                    with together.aside(backup / name, mode=S_IMODE(file.stat().st_mode)) as aside:
+                        shutil.copy2(file, aside)
+        for file, content in changed.items():
+            together.write_text(file, content)

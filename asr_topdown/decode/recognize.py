@@ -2,13 +2,11 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
-from pathlib import Path
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
-from asr_topdown import datadir
 from asr_topdown.config.decode import DecodeConfig
 from asr_topdown.data.batch import SpeechBatch
 from asr_topdown.data.dataset import SpeechDataset
@@ -22,6 +20,8 @@ from asr_topdown.score.errors import characters, distance, words
 from asr_topdown.text import Vocabulary
 
 UTTERANCES_PER_BATCH = 64
+NBEST = "text.nbest", "score.nbest"
+"""The files of n-best lists."""
 
 
 class Share(NamedTuple):
@@ -140,23 +140,20 @@ def recognize(
     return dict(sorted(found.items()))
 
 
-def write_nbest(
-    folder: Path, found: Mapping[str, DecodeResult], vocabulary: Vocabulary, config: DecodeConfig
-) -> None:
-    """Write `text.nbest` and `score.nbest` into `folder`, if `config.nbest` is more than 1.
+def nbest_tables(
+    found: Mapping[str, DecodeResult], vocabulary: Vocabulary, config: DecodeConfig
+) -> dict[str, dict[str, str]]:
+    """The tables `text.nbest` and `score.nbest`, if `config.nbest` is more than 1.
 
     Both are Kaldi tables with the keys UTTERANCE-1 for the best hypothesis, UTTERANCE-2 and so on, as in
     Kaldi's n-best lists; a score is a natural logarithm, higher is better.
     """
-    targets = folder / "text.nbest", folder / "score.nbest"
     if config.nbest == 1:
-        for target in targets:
-            target.unlink(missing_ok=True)  # from an earlier decoding
-        return
+        return {}
     ranked = {
         f"{name}-{rank}": one
         for name, result in found.items()
         for rank, one in enumerate(result.hypotheses, start=1)
     }
-    datadir.write_table(targets[0], {key: vocabulary.transcript(one.ids) for key, one in ranked.items()})
-    datadir.write_table(targets[1], {key: f"{one.score:.6f}" for key, one in ranked.items()})
+    texts = {key: vocabulary.transcript(one.ids) for key, one in ranked.items()}
+    return dict(zip(NBEST, (texts, {key: f"{one.score:.6f}" for key, one in ranked.items()}), strict=True))

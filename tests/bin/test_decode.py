@@ -1,6 +1,7 @@
 """`asr-topdown decode` with each search: files, settings, errors. The networks have random weights."""
 
 import argparse
+import errno
 import json
 import os
 import shutil
@@ -22,7 +23,6 @@ from toy_data import write_data
 
 import asr_topdown
 from asr_topdown import config as configuration
-from asr_topdown import files
 from asr_topdown.bin import options
 from asr_topdown.bin.decoding import Size
 from asr_topdown.bin.main import main
@@ -173,9 +173,18 @@ class _Killed(BaseException):
     """As good as a kill: nothing catches it."""
 
 
-@pytest.mark.parametrize("step", ["counts", "datadir.write_table", "decode.recognize.write_nbest"])
+@pytest.mark.parametrize(
+    ("step", "kept"),
+    [("asr_topdown.bin.decode._rates", True), ("os.fsync", True), ("os.replace", False)],
+    ids=["while it counts errors", "while it writes", "between one file and the next"],
+)
 def test_killed_at_any_step_it_leaves_no_result_of_other_transcripts(
-    step: str, models: dict[str, Path], data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    step: str,
+    kept: bool,
+    models: dict[str, Path],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     target = tmp_path / "dev"
     assert decode(models["attention"], data, tmp_path, "method=greedy") == 0
@@ -186,13 +195,44 @@ def test_killed_at_any_step_it_leaves_no_result_of_other_transcripts(
         raise _Killed
 
     with monkeypatch.context() as patch:
-        patch.setattr("asr_topdown.bin.decode._rates" if step == "counts" else f"asr_topdown.{step}", killed)
+        patch.setattr(step, killed)
         with pytest.raises(_Killed):
             decode(models["attention"], data, tmp_path, "method=attention", "max_length_ratio=0.5")
-    kept = step == "counts"  # nothing has been written yet
     assert [(target / name).exists() for name in ("result.json", "hub5.json")] == [kept, kept]
     assert decode(models["attention"], data, tmp_path, "method=greedy") == 0
     assert (target / "text").read_text() == before
+
+
+def test_a_full_disk_leaves_the_old_result(
+    models: dict[str, Path],
+    data: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """It was removed before there was room for the new one."""
+    target = tmp_path / "dev"
+    assert decode(models["ctc"], data, tmp_path, "method=prefix_beam", "nbest=2") == 0
+    before = {path.name: path.read_bytes() for path in target.iterdir()}
+    assert {*before} == {"text", "text.nbest", "score.nbest", "result.json"}
+    fsync, left = os.fsync, 1
+
+    def full(handle: int) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    capsys.readouterr()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert decode(models["ctc"], data, tmp_path, "method=greedy") == 1
+    problem = f"cannot write {target / 'result.json'}: No space left on device (make room and run"
+    assert f"asr-topdown decode: error: {problem}" in capsys.readouterr().err
+    assert {path.name: path.read_bytes() for path in target.iterdir()} == before
+    assert decode(models["ctc"], data, tmp_path, "method=prefix_beam", "nbest=2") == 0
+    assert "done already" in capsys.readouterr().out
 
 
 def test_two_at_once_do_not_mix_their_transcripts_and_results(
@@ -366,16 +406,16 @@ def test_a_request_to_end_beside_the_result_leaves_nothing_over(
 ) -> None:
     data, jobs = write_data(tmp_path / "set", 3, 1, dim=8, letters="abcd"), tmp_path / "out" / "set" / "jobs"
     (jobs / "0123.1of1").mkdir(parents=True)  # of an engine
-    write = files.write_json
+    replace = os.replace
 
-    def asked(path: Path, value: object) -> None:
-        write(path, value)
+    def asked(aside: Path, path: Path) -> None:
+        replace(aside, path)
         if path.name == "result.json":
             os.kill(os.getpid(), signal.SIGTERM)
 
     arguments = ["decode", str(data), "--model", str(models["ctc"]), "--out", str(tmp_path / "out")]
     with monkeypatch.context() as patch:
-        patch.setattr(files, "write_json", asked)
+        patch.setattr(os, "replace", asked)
         assert main(arguments) == 128 + signal.SIGTERM
     assert not jobs.exists()
     assert main(arguments) == 0

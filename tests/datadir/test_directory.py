@@ -1,6 +1,7 @@
 """Directories are read back as written; errors name the line."""
 
 import dataclasses
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -248,7 +249,7 @@ def test_statistics_of_other_features_are_removed(make, monkeypatch):
     data = datadir.read(folder)
     feats = {name: f"new.ark:{place}" for place, name in enumerate(data.feats)}
     with monkeypatch.context() as patch:
-        patch.setattr(datadir.directory.files, "write_text", fail)
+        patch.setattr(os, "replace", fail)
         with pytest.raises(OSError, match="No space left"):
             datadir.write(dataclasses.replace(data, feats=feats))
     with pytest.raises(FileNotFoundError, match="utt2spk"):  # no features with the lengths of others
@@ -277,21 +278,43 @@ def test_two_at_once_do_not_mix_their_tables(make):
 def test_a_write_cut_short_leaves_no_data_directory(make, monkeypatch):
     folder = make("plain")
     data = datadir.read(folder)
-    written = []
+    replace, written = os.replace, []
 
-    def fail_at_the_third(path, content):
+    def kill_at_the_third(aside, path):
         written.append(path.name)
         if len(written) == 3:
-            raise OSError(28, "No space left on device")
+            raise KeyboardInterrupt
+        replace(aside, path)
 
-    monkeypatch.setattr(datadir.directory.files, "write_text", fail_at_the_third)
+    monkeypatch.setattr(os, "replace", kill_at_the_third)
     changed = {utterance: f"{text} more" for utterance, text in data.text.items()}
     wavs = dict.fromkeys(data.wavs, "other.wav")
     utt2spk = dict.fromkeys(data.utt2spk, "zoe")
-    with pytest.raises(OSError, match="No space left"):
+    with pytest.raises(KeyboardInterrupt):
         datadir.write(DataDir(path=folder, wavs=wavs, text=changed, utt2spk=utt2spk))
     with pytest.raises(FileNotFoundError, match="utt2spk"):
         datadir.read(folder)
+
+
+@pytest.mark.parametrize("room", range(5))
+def test_a_full_disk_leaves_the_data_that_were_there(make, tmp_path, monkeypatch, room):
+    """The old tables, and the features made of them, were gone before there was room for the new ones."""
+    data = datadir.read(make("plain"))
+    datadir.write(*divided(tmp_path, data, 1), statistics=make("features") / "text")
+    (tmp_path / "b" / "feats.scp").write_text("bob-1 of its own\n")
+    before = {path: path.read_bytes() for path in tmp_path.rglob("?/*")}
+    left = room
+
+    def full(handle):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match=r"cannot write .*/[ab]/[a-z2.]+: No space left on device"):
+        datadir.write(*divided(tmp_path, data, 2))
+    assert {path: path.read_bytes() for path in tmp_path.rglob("?/*")} == before
 
 
 def test_a_write_cut_short_while_it_removes_tables_leaves_no_data_directory(make, tmp_path, monkeypatch):
@@ -309,7 +332,7 @@ def test_a_write_cut_short_while_it_removes_tables_leaves_no_data_directory(make
     monkeypatch.setattr(Path, "unlink", kill_after_the_first)
     with pytest.raises(KeyboardInterrupt):
         datadir.write(dataclasses.replace(data, path=copy.path))
-    assert removed == ["utt2spk"]
+    assert [name for name in removed if not name.endswith(".tmp")] == ["utt2spk"]
 
 
 def divided(folder, data, first):
@@ -336,7 +359,7 @@ def test_sets_of_a_division_are_written_as_one(make, tmp_path):
 def test_a_division_cut_short_leaves_no_sets_of_two_divisions(make, tmp_path, monkeypatch):
     data = datadir.read(make("plain"))
     datadir.write(*divided(tmp_path, data, 1))
-    monkeypatch.setattr(datadir.directory.files, "write_text", fail)
+    monkeypatch.setattr(os, "replace", fail)
     with pytest.raises(OSError, match="No space left"):
         datadir.write(*divided(tmp_path, data, 2))
     for name in "ab":

@@ -69,6 +69,28 @@ def test_a_full_disk_cuts_no_earlier_backup(make, monkeypatch, leave_half):
     assert {path.name: path.read_bytes() for path in (folder / ".backup").iterdir()} == {"text": first}
 
 
+@pytest.mark.parametrize("room", range(4))
+def test_a_full_disk_leaves_the_tables_as_they_were(make, monkeypatch, room):
+    """Those before the one without room were repaired, and what had been dropped was never said."""
+    folder = make("plain", text="bob-1 four\nann-1 one\n")
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    left = room
+
+    def full(handle):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        with pytest.raises(OSError, match=r"cannot write .*: No space left on device"):
+            datadir.fix(folder)
+    assert {path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()} == before
+    assert not list((folder / ".backup").iterdir())
+    assert datadir.fix(folder) == (2, ("ann-2",))
+
+
 @pytest.mark.parametrize(
     ("changed", "problem"),
     [

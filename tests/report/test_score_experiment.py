@@ -121,16 +121,28 @@ def test_an_experiment_that_cannot_be_written_to_is_scored(experiment, reference
     assert "the scores are not kept: " in caplog.text
 
 
-def test_a_full_disk_is_an_error_after_the_scores(experiment, reference, capsys, monkeypatch):
+@pytest.mark.parametrize(
+    ("number", "problem"),
+    [
+        (errno.ENOSPC, "No space left on device (make room and run"),
+        (errno.EFBIG, "File too large"),
+        (errno.EIO, "Input/output error"),
+    ],
+)
+def test_a_full_disk_is_an_error_after_the_scores(
+    number, problem, experiment, reference, capsys, monkeypatch
+):
+    """With other disks than full ones, the scores were not kept, and the command ended well."""
+
     def fail(*_: object) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr(os, "fsync", fail)
     assert score(experiment, reference) == 1
     shown, error = capsys.readouterr()
     assert "study, seed 1: joint" in shown
     path = experiment / "results" / "test" / "alignments" / "study_greedy_seed1_joint.txt"
-    assert f"error: cannot write {path}: No space left on device (make room and run" in error
+    assert f"error: cannot write {path}: {problem}" in error
 
 
 @pytest.mark.parametrize("name", SEARCHES)

@@ -1,7 +1,9 @@
 """`asr-topdown transcribe` and `align` on the command line."""
 
+import errno
 import io
 import json
+import os
 import re
 from concurrent.futures import Future
 
@@ -230,6 +232,32 @@ def test_what_is_left_of_recordings_that_are_gone_is_said(toy, tmp_path, capsys,
     said = f"{old.parent}: left there, and not of recordings aligned now: gone.1\n"
     assert capsys.readouterr().err.endswith(said)
     assert not list((tmp_path / "dev").rglob(".*"))
+
+
+def test_a_full_disk_leaves_the_times_that_were_there(toy, tmp_path, capsys, monkeypatch):
+    """New times of the words were left beside the old ones of the units."""
+    dev = toy.root / "data" / "dev"
+    grids = tmp_path / "dev" / "textgrid"
+    grids.mkdir(parents=True)
+    old = {grids / f"{name}.TextGrid": "by hand" for name in datadir.read(dev).utt2spk}
+    old |= {tmp_path / "dev" / name: "old" for name in ("ctm", "scores")}
+    for path, content in old.items():
+        path.write_text(content)
+    fsync, left = os.fsync, len(old) - 1
+
+    def full(handle):
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        fsync(handle)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", full)
+        assert main(["align", str(dev), "--model", str(toy.model), "--out", str(tmp_path)]) == 1
+    problem = f"cannot write {tmp_path / 'dev' / 'ctm'}: No space left on device"
+    assert f"asr-topdown align: error: {problem}" in capsys.readouterr().err
+    assert {path: path.read_text() for path in (tmp_path / "dev").rglob("*") if path.is_file()} == old
 
 
 def test_alignments_of_two_directories_of_one_name_are_refused(toy, tmp_path, capsys):
