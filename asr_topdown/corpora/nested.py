@@ -5,12 +5,18 @@ and stay together. The order in which utterances join depends only on the seed a
 same on every machine.
 """
 
+import contextlib
+import glob
 import hashlib
-from collections.abc import Mapping, Sequence
+import itertools
+import logging
+from collections.abc import Container, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from asr_topdown import datadir, files
 from asr_topdown.datadir import DataDir
+
+log = logging.getLogger(__name__)
 
 PERCENT = (5, 10, 20, 40, 80)
 UNSEEN = "unseen"
@@ -30,8 +36,8 @@ def parts(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, seed:
         seed: determines the choice of utterances.
 
     Raises:
-        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty; raised by
-            `datadir.originals`.
+        ValueError: unless percentages increase, from at least 1 to at most 99; if a part is empty, or two are
+            the same; raised by `datadir.originals`.
     """
     if not percent or sorted({*percent, 0, 100}) != [0, *percent, 100]:
         raise ValueError(f"--percent {' '.join(map(str, percent))}: must increase, between 1 and 99")
@@ -44,6 +50,13 @@ def parts(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, seed:
     for part, utterances in members.items():
         if not utterances:
             raise ValueError(f"{source.path}: {len(order)} utterances are too few: {part} is empty")
+    for smaller, larger in itertools.pairwise(ends):
+        if ends[smaller] == ends[larger]:
+            raise ValueError(
+                f"{source.path}: {len(order)} utterances are too few: {smaller} and {larger} are the same "
+                f"{ends[larger]}"
+            )
+    _say_strangers(out, name, originals, order, members)
     copies: dict[str, list[str]] = {}
     for utterance, (original, _) in originals.items():
         copies.setdefault(original, []).append(utterance)
@@ -51,6 +64,44 @@ def parts(out: Path, *, source: DataDir, percent: Sequence[int] = PERCENT, seed:
         datadir.subset(source, [copy for utterance in utterances for copy in copies[utterance]], out / part)
         for part, utterances in members.items()
     ]
+
+
+def _say_strangers(
+    out: Path,
+    name: str,
+    originals: Mapping[str, tuple[str, str]],
+    order: Sequence[str],
+    members: Mapping[str, Sequence[str]],
+) -> None:
+    """Warn of parts of `name` that an earlier call left in `out` and these do not go together with.
+
+    Args:
+        out: folder of the parts.
+        name: of their source.
+        originals: as of `datadir.originals`.
+        order: the source's utterances, in the order in which they join.
+        members: part -> its utterances, the unseen ones last.
+    """
+    *_, unseen = members.values()
+    for path, stale in left_in(out, f"{glob.escape(name)}_p[0-9][0-9]", members):
+        found = {originals[one][0] if one in originals else one for one in stale}
+        shared = len(found & {*unseen})
+        if found != {*order[: len(found)]} or shared:
+            log.warning(
+                "%s: stays from an earlier call and is not nested with these: %d of its %d utterances are in "
+                "%s_%s", path, shared, len(found), name, UNSEEN,
+            )  # fmt: skip
+
+
+def left_in(out: Path, pattern: str, new: Container[str]) -> Iterator[tuple[Path, set[str]]]:
+    """Find the data directories that match `pattern` in `out`, but for the `new` ones, and their utterances.
+
+    What cannot be read is none.
+    """
+    for path in sorted(out.glob(pattern)):
+        if path.name not in new:
+            with contextlib.suppress(ValueError, OSError):
+                yield path, {*datadir.read_table(path / "utt2spk")}
 
 
 def joining_order(utt2spk: Mapping[str, str], seed: int) -> list[str]:

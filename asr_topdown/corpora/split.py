@@ -1,15 +1,18 @@
 """Division into train, dev and test sets by sentence, speaker or both; depends only on data and seed."""
 
 import hashlib
+import logging
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from asr_topdown import datadir, files
-from asr_topdown.corpora.nested import places
+from asr_topdown.corpora.nested import left_in, places
 from asr_topdown.datadir import DataDir, subset
+
+log = logging.getLogger(__name__)
 
 PARTS: Mapping[str, float] = {"train": 0.70, "dev": 0.15, "test": 0.15}
 
@@ -81,7 +84,17 @@ def split(
             f"{f'; there are {speakers} speakers for --split-by speaker' if apart else ''}"
         )
     folder = out or data.path
+    _say_strangers(folder, data, members)
     return [subset(data, utterances, folder / name) for name, utterances in members.items()]
+
+
+def _say_strangers(folder: Path, data: DataDir, members: Mapping[str, Collection[str]]) -> None:
+    """Warn of parts of `data` that an earlier call left in `folder` and that are in several of these sets."""
+    for path, stale in left_in(folder, "*", members):
+        shared = {name: len(stale.intersection(utterances)) for name, utterances in members.items()}
+        inside = [f"{count} in {name}" for name, count in shared.items() if count]
+        if len(inside) > 1 and stale < data.utt2spk.keys():
+            log.warning("%s: is of another split: of its utterances are %s", path, ", ".join(inside))
 
 
 def by_transcript(data: DataDir, division: Division) -> dict[str, str]:

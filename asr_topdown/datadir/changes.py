@@ -84,7 +84,7 @@ def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> 
 
     Raises:
         ValueError: if a factor is not a finite number above 0 or occurs twice (in six digits), or `data` is
-            already perturbed or has no recordings.
+            already perturbed or has no recordings, or an utterance that is called as another's copy would be.
     """
     if not data.wavs:
         raise ValueError(f"{data.path}: has no recordings (wav.scp), and features cannot be played faster")
@@ -97,6 +97,13 @@ def speed_perturb(data: DataDir, factors: Sequence[float], path: Path | str) -> 
             f"got {', '.join(map(str, factors))}"
         )
     plain = dataclasses.replace(data, feats={}, num_frames={})
+    for factor in factors if 1 in factors else ():
+        ids = {utterance: _prefix(factor) + utterance for utterance in data.utterances()}
+        if taken := [utterance for utterance in ids if ids[utterance] in ids]:
+            raise ValueError(
+                f"{data.path}: {taken[0]} at the speed {factor:g} would be called {ids[taken[0]]}, as an "
+                "utterance is already (is the data speed-perturbed, without utt2speed?)"
+            )
     return combine([plain if f == 1 else _at_speed(plain, f) for f in factors], path)
 
 

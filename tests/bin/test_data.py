@@ -123,6 +123,51 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
     assert capsys.readouterr().out.startswith("both: gets no features, because s has none\n")
 
 
+def test_an_id_that_a_copy_would_have_is_named(source, capsys):
+    """It was said to be in more than one of all and all."""
+    assert run("speed", "all", "--factors", "0.9", "1.1", "--out", "copies") == 0
+    (Path("copies") / "utt2speed").unlink()  # as Kaldi writes them
+    assert run("speed", "copies", "--factors", "0.9", "1.1", "--out", "again") == 0  # all are new
+    assert run("combine", "all", "copies", "--out", "both") == 0
+    capsys.readouterr()
+    assert run("speed", "both", "--factors", "0.9", "1", "--out", "again") == 1
+    said = "both: ann-00 at the speed 0.9 would be called sp0.9-ann-00, as an utterance is already"
+    assert said in capsys.readouterr().err
+
+
+def test_what_an_earlier_split_left_is_named_where_it_is_in_several_of_the_new_sets(source, caplog):
+    """A test set stayed beside a train set with its utterances, without a word."""
+    split = ("split", "all", "--by", "stratified", "--out", ".", "--parts")
+    assert run(*split, "train:0.5,dev:0.25,test:0.25") == 0
+    assert run("subset", "train", "--first", "3", "--out", "few") == 0
+    assert run(*split, "train:0.5,dev:0.25,test:0.25") == 0
+    assert not caplog.records
+    old = set(datadir.read("test").utterances())
+    assert run(*split, "train:0.5,dev:0.5", "--seed", "1") == 0
+    shared = {name: len(old & set(datadir.read(name).utterances())) for name in ("train", "dev")}
+    inside = ", ".join(f"{count} in {name}" for name, count in shared.items())
+    said = f"test: is of another split: of its utterances are {inside}"
+    assert said in [record.getMessage() for record in caplog.records]
+
+
+def test_what_an_earlier_call_left_is_named_where_it_is_not_nested_with_the_new(source, caplog):
+    def warned(*words: str) -> list[str]:
+        caplog.clear()
+        assert run("nested", "all", "--out", "parts", *words) == 0
+        return [record.getMessage() for record in caplog.records]
+
+    assert warned("--percent", "25", "50", "75") == []
+    assert warned("--percent", "50", "75") == []  # 25 % of the same choice are among the 50
+    seen = [set(datadir.read(f"parts/all_p{share}").utterances()) for share in (25, 75)]
+    (said_25, said_75) = warned("--percent", "50", "--seed", "1")
+    unseen = set(datadir.read("parts/all_unseen").utterances())
+    for said, share, found in zip((said_25, said_75), (25, 75), seen, strict=True):
+        assert said == (
+            f"parts/all_p{share}: stays from an earlier call and is not nested with these: "
+            f"{len(found & unseen)} of its {len(found)} utterances are in all_unseen"
+        )
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
@@ -139,6 +184,10 @@ def test_new_directories_go_without_what_features_left_out_and_say_so(source, ca
         ("speed all --factors 0 --out s", "above 0 and differ in the first six digits, got 0.0"),
         ("speed all --factors 1 nan --out s", "speed factors must be finite, above 0 and differ"),
         ("subset all --first 2 --seed 0 --out s", "--seed needs --random"),
+        (
+            "nested all --percent 9 10 --out s",
+            "all: 24 utterances are too few: all_p09 and all_p10 are the same 2",
+        ),
         ("nested all --percent 50 20 --out s", "--percent 50 20: must increase, between 1 and 99"),
     ],
 )
