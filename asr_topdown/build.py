@@ -1,5 +1,6 @@
 """From a configuration to objects: the only module that knows both sides."""
 
+import functools
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -23,25 +24,26 @@ from asr_topdown.models.heads.transducer import TransducerHead
 from asr_topdown.models.model import Model
 from asr_topdown.models.pretrained import pretrained_stages
 from asr_topdown.models.recognizer import Recognizer
+from asr_topdown.nn.block import stack
 from asr_topdown.nn.blstm import blstm_stages
-from asr_topdown.nn.conformer import conformer_stages
+from asr_topdown.nn.conformer import ConformerLayer
 from asr_topdown.nn.conv2d import conv2d_stages
-from asr_topdown.nn.e_branchformer import e_branchformer_stages
+from asr_topdown.nn.e_branchformer import EBranchformerLayer
 from asr_topdown.nn.lstm_decoder import LstmDecoder
 from asr_topdown.nn.predictor import LstmPredictor
 from asr_topdown.nn.stage import Stage
-from asr_topdown.nn.transformer import transformer_stages
+from asr_topdown.nn.transformer import TransformerLayer
 from asr_topdown.nn.transformer_decoder import TransformerDecoder
 from asr_topdown.nn.vgg import vgg_stages
 
 # The kind of a section -> what takes its settings by name. A test holds the two sides together.
 ENCODERS: Mapping[str, Callable[..., Sequence[Stage]]] = {
     "blstm": blstm_stages,
-    "conformer": conformer_stages,
+    "conformer": functools.partial(stack, ConformerLayer),
     "conv2d": conv2d_stages,
-    "e_branchformer": e_branchformer_stages,
+    "e_branchformer": functools.partial(stack, EBranchformerLayer),
     "pretrained": pretrained_stages,
-    "transformer": transformer_stages,
+    "transformer": functools.partial(stack, TransformerLayer),
     "vgg": vgg_stages,
 }
 DECODERS: Mapping[str, Callable[..., AttentionDecoder]] = {

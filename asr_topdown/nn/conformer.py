@@ -5,14 +5,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.nn.attention import SelfAttention, attention_mask
+from asr_topdown.nn.block import Block
 from asr_topdown.nn.depthwise import depthwise_conv
 from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.positions import InputLayer
-from asr_topdown.nn.stage import Stage
 from asr_topdown.nn.transformer import FeedForward
 
 
-class ConformerLayer(Stage):
+class ConformerLayer(Block):
     """The block, with absolute positions in its input rather than relative ones in its attention.
 
     Args:
@@ -27,9 +27,6 @@ class ConformerLayer(Stage):
         input_layer: in front of the stack's first block; None in the others.
     """
 
-    name = "enc"
-    prenorm = True
-
     def __init__(
         self,
         *,
@@ -42,15 +39,13 @@ class ConformerLayer(Stage):
         attention_dropout: float,
         input_layer: InputLayer | None,
     ) -> None:
-        super().__init__()
-        self.input_layer = input_layer or nn.Identity()
+        super().__init__(d_model=d_model, input_layer=input_layer)
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(5))
         self.ffn1 = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.SiLU(), dropout=dropout)
         self.attention = SelfAttention(d_model=d_model, num_heads=num_heads, dropout=attention_dropout)
         self.convolution = ConvolutionModule(d_model=d_model, kernel_size=kernel_size, norm=conv_norm)
         self.ffn2 = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.SiLU(), dropout=dropout)
         self.dropout = Dropout(dropout)
-        self.output_size = d_model
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As `Stage`."""
@@ -62,10 +57,6 @@ class ConformerLayer(Stage):
         x = x + self.dropout(self.convolution(self.norms[2](x), frames))
         x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x)))
         return self.norms[4](x), lengths
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """T."""
-        return lengths
 
 
 class ConvolutionModule(nn.Module):
@@ -119,48 +110,3 @@ class MaskedBatchNorm(nn.BatchNorm1d):
         assert self.running_mean is not None
         assert self.running_var is not None
         return self.running_mean, self.running_var
-
-
-def conformer_stages(
-    input_size: int,
-    *,
-    num_layers: int,
-    d_model: int,
-    num_heads: int,
-    ffn_dim: int,
-    kernel_size: int,
-    conv_norm: str,
-    dropout: float,
-    attention_dropout: float,
-) -> list[ConformerLayer]:
-    """A stack of Conformer blocks.
-
-    Args:
-        input_size: size of an input frame.
-        num_layers: number of blocks.
-        d_model: size of a frame in the blocks.
-        num_heads: attention heads.
-        ffn_dim: size of the feed-forward layers.
-        kernel_size: of the depthwise convolutions in frames.
-        conv_norm: "layer" or "batch", in the convolution module.
-        dropout: on the input and in each block.
-        attention_dropout: on the attention weights.
-
-    Raises:
-        ValueError: if `d_model` is odd, `num_heads` does not divide it, or `kernel_size` is even.
-    """
-    return [
-        ConformerLayer(
-            d_model=d_model,
-            num_heads=num_heads,
-            ffn_dim=ffn_dim,
-            kernel_size=kernel_size,
-            conv_norm=conv_norm,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            input_layer=None
-            if index
-            else InputLayer(input_size=input_size, d_model=d_model, dropout=dropout),
-        )
-        for index in range(num_layers)
-    ]

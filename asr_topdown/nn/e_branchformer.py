@@ -12,14 +12,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from asr_topdown.nn.attention import SelfAttention, attention_mask
+from asr_topdown.nn.block import Block
 from asr_topdown.nn.depthwise import depthwise_conv
 from asr_topdown.nn.dropout import Dropout
 from asr_topdown.nn.positions import InputLayer
-from asr_topdown.nn.stage import Stage
 from asr_topdown.nn.transformer import FeedForward
 
 
-class EBranchformerLayer(Stage):
+class EBranchformerLayer(Block):
     """The block, with absolute positions in its input rather than relative ones in its attention.
 
     Args:
@@ -34,9 +34,6 @@ class EBranchformerLayer(Stage):
         input_layer: in front of the stack's first block; None in the others.
     """
 
-    name = "enc"
-    prenorm = True
-
     def __init__(
         self,
         *,
@@ -50,8 +47,7 @@ class EBranchformerLayer(Stage):
         attention_dropout: float,
         input_layer: InputLayer | None,
     ) -> None:
-        super().__init__()
-        self.input_layer = input_layer or nn.Identity()
+        super().__init__(d_model=d_model, input_layer=input_layer)
         self.norms = nn.ModuleList(nn.LayerNorm(d_model) for _ in range(5))
         self.ffn1 = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.SiLU(), dropout=dropout)
         self.attention = SelfAttention(d_model=d_model, num_heads=num_heads, dropout=attention_dropout)
@@ -61,7 +57,6 @@ class EBranchformerLayer(Stage):
         self.merge = Merge(d_model=d_model, kernel_size=merge_kernel_size)
         self.ffn2 = FeedForward(d_model=d_model, ffn_dim=ffn_dim, activation=nn.SiLU(), dropout=dropout)
         self.dropout = Dropout(dropout)
-        self.output_size = d_model
 
     def forward(self, x: Tensor, lengths: Tensor) -> tuple[Tensor, Tensor]:
         """As `Stage`."""
@@ -74,10 +69,6 @@ class EBranchformerLayer(Stage):
         x = x + self.dropout(self.merge(torch.cat([whole, near], dim=-1), frames))
         x = x + 0.5 * self.dropout(self.ffn2(self.norms[3](x)))
         return self.norms[4](x), lengths
-
-    def output_lengths(self, lengths: Tensor) -> Tensor:
-        """T."""
-        return lengths
 
 
 class ConvolutionalGatingMlp(nn.Module):
@@ -118,52 +109,3 @@ class Merge(nn.Module):
         """(B, T, 2 D) and (B, T, 1), true on real frames -> (B, T, D)."""
         out: Tensor = self.linear(branches + self.depthwise_conv((branches * mask).mT).mT)
         return out
-
-
-def e_branchformer_stages(
-    input_size: int,
-    *,
-    num_layers: int,
-    d_model: int,
-    num_heads: int,
-    ffn_dim: int,
-    cgmlp_dim: int,
-    kernel_size: int,
-    merge_kernel_size: int,
-    dropout: float,
-    attention_dropout: float,
-) -> list[EBranchformerLayer]:
-    """A stack of E-Branchformer blocks.
-
-    Args:
-        input_size: size of an input frame.
-        num_layers: number of blocks.
-        d_model: size of a frame in the blocks.
-        num_heads: attention heads.
-        ffn_dim: size of the feed-forward layers.
-        cgmlp_dim: size of the gated branches.
-        kernel_size: of the gates in frames.
-        merge_kernel_size: of the merging convolutions in frames.
-        dropout: on the input and in each block.
-        attention_dropout: on the attention weights.
-
-    Raises:
-        ValueError: if `d_model` or `cgmlp_dim` is odd, `num_heads` does not divide `d_model`, or a kernel is
-            even.
-    """
-    return [
-        EBranchformerLayer(
-            d_model=d_model,
-            num_heads=num_heads,
-            ffn_dim=ffn_dim,
-            cgmlp_dim=cgmlp_dim,
-            kernel_size=kernel_size,
-            merge_kernel_size=merge_kernel_size,
-            dropout=dropout,
-            attention_dropout=attention_dropout,
-            input_layer=None
-            if index
-            else InputLayer(input_size=input_size, d_model=d_model, dropout=dropout),
-        )
-        for index in range(num_layers)
-    ]

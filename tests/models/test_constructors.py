@@ -1,9 +1,10 @@
 """Networks are built from keyword arguments without defaults; these are in the configuration's sections."""
 
+import functools
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 from torch import nn
@@ -55,11 +56,20 @@ SIDES = [
 ]  # fmt: skip
 
 
+def arguments(make: Callable[..., object]) -> set[str]:
+    """The names; of `nn.block.stack` with a block, also those that it hands on to the block."""
+    own = set(inspect.signature(make).parameters)
+    if not isinstance(make, functools.partial):
+        return own
+    (block,) = make.args
+    return own - {"settings"} | set(inspect.signature(block).parameters) - {"input_layer"}
+
+
 @pytest.mark.parametrize(("section", "make", "besides"), SIDES)
 def test_a_sections_settings_are_its_constructors_arguments(
-    section: type[Section], make: object, besides: set[str]
+    section: type[Section], make: Callable[..., object], besides: set[str]
 ) -> None:
-    taken = set(inspect.signature(make).parameters) - besides
+    taken = arguments(make) - besides
     given = set(section.model_fields) - {"kind"}
     if issubclass(section, sections.AttentionHeadConfig):
         given -= set(sections.AttentionHeadConfig.model_fields)

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from asr_topdown.nn.e_branchformer import EBranchformerLayer, e_branchformer_stages
+from asr_topdown.nn.block import stack
+from asr_topdown.nn.e_branchformer import EBranchformerLayer
 
 
 def norm(x: Tensor, weights: dict[str, Tensor], name: str) -> Tensor:
@@ -67,8 +68,13 @@ def by_the_book(x: Tensor, layer: EBranchformerLayer) -> Tensor:
 def make(**settings: int) -> EBranchformerLayer:
     torch.manual_seed(0)
     sizes = {"d_model": 12, "num_heads": 3, "ffn_dim": 20, "cgmlp_dim": 14, "kernel_size": 7}
-    (layer,) = e_branchformer_stages(
-        12, num_layers=1, **{**sizes, "merge_kernel_size": 5, **settings}, dropout=0.3, attention_dropout=0.2
+    (layer,) = stack(
+        EBranchformerLayer,
+        12,
+        num_layers=1,
+        **{**sizes, "merge_kernel_size": 5, **settings},
+        dropout=0.3,
+        attention_dropout=0.2,
     )
     layer.input_layer = torch.nn.Identity()
     for parameter in layer.parameters():  # norms of ones and gates that start open would hide much
@@ -99,7 +105,8 @@ def test_gradients_do_not_reach_the_padding() -> None:
 
 
 def test_gates_start_open() -> None:
-    (layer,) = e_branchformer_stages(
+    (layer,) = stack(
+        EBranchformerLayer,
         8, num_layers=1, d_model=8, num_heads=2, ffn_dim=8, cgmlp_dim=8, kernel_size=3, merge_kernel_size=3,
         dropout=0.0, attention_dropout=0.0,
     )  # fmt: skip
