@@ -19,7 +19,7 @@ from asr_topdown.schedule.protocol import (
     train_one,
     with_any_epochs,
 )
-from asr_topdown.schedule.seeds import derived_seed, retraining_seed
+from asr_topdown.schedule.seeds import MOST_TRAININGS, derived_seed, retraining_seed
 from asr_topdown.schedule.settings import Settings, setting
 from asr_topdown.schedule.spec import Only, Spec, Study
 
@@ -50,7 +50,7 @@ class UpwardsPoint:
 class BestOfSettings(Settings):
     """Several trainings from scratch."""
 
-    trainings: int = setting(2, "number of trainings, including the joint one", ge=2)
+    trainings: int = setting(2, "number of trainings, including the joint one", ge=2, le=MOST_TRAININGS)
 
 
 @dataclass(frozen=True)

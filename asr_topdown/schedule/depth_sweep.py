@@ -202,6 +202,8 @@ def _fresh(study: Study, settings: DepthSweepSettings) -> tuple[str, ...]:
             f"schedule.depth_sweep.fresh: no layer is called {', '.join(unknown)}; "
             f"the layers are {', '.join(names)}"
         )
+    if {*names} <= {*settings.fresh}:
+        raise ValueError("schedule.depth_sweep.fresh: names all layers, so that none is transferred")
     return settings.fresh
 
 

@@ -19,7 +19,7 @@ from asr_topdown.schedule.protocol import (
     train_all,
     train_one,
 )
-from asr_topdown.schedule.seeds import retraining_seed
+from asr_topdown.schedule.seeds import MOST_TRAININGS, retraining_seed
 from asr_topdown.schedule.settings import Settings, setting
 from asr_topdown.schedule.spec import Spec, Study
 
@@ -33,7 +33,7 @@ class EpochScanSettings(Settings):
         0, "epochs of the joint training, without early stopping; 0 = as in train", ge=0
     )
     epoch_stride: int = setting(1, "try only every k-th epoch", ge=1)
-    repeats: int = setting(1, "number of extractors per classifier", ge=1)
+    repeats: int = setting(1, "number of extractors per classifier", ge=1, le=MOST_TRAININGS)
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -13,7 +13,7 @@ from asr_topdown.schedule.protocol import (
     train_all,
     train_one,
 )
-from asr_topdown.schedule.seeds import retraining_seed
+from asr_topdown.schedule.seeds import MOST_TRAININGS, retraining_seed
 from asr_topdown.schedule.settings import Settings, setting
 from asr_topdown.schedule.spec import Spec, Study
 
@@ -24,7 +24,10 @@ class FreezeTopSettings(Settings):
 
     top_blocks: int = setting(1, "number of frozen blocks, from the top", ge=1)
     repeats: int = setting(
-        3, "number of retrainings; the first has the joint training's own initial weights", ge=1
+        3,
+        "number of retrainings; the first has the joint training's own initial weights",
+        ge=1,
+        le=MOST_TRAININGS,
     )
 
 

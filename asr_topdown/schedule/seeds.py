@@ -16,6 +16,8 @@ kind.
 
 SEED_STRIDE = 1_000_000
 _PER_KIND = 500
+MOST_TRAININGS = _PER_KIND
+"""Of one kind, with the first, whose seed is of another kind: the limit of settings that count them."""
 KINDS = ("step", "scratch", "freeze_lowest", "keep", "repeat", "random_top", "bottom_up", "freeze_up")
 
 

@@ -94,7 +94,7 @@ class Study:
 # What a setting says that several searches have.
 CLASSIFIER_EPOCH = (
     "epoch that the frozen layers are taken from: same (the network's own, best), lowest_loss (on dev) or "
-    "a number; all but same need run.keep_epochs: all"
+    "a number (of a shorter training, its last); all but same need run.keep_epochs: all"
 )
 
 

@@ -16,7 +16,7 @@ from asr_topdown.schedule.protocol import (
     retrained,
     train_any,
 )
-from asr_topdown.schedule.seeds import retraining_seed
+from asr_topdown.schedule.seeds import MOST_TRAININGS, retraining_seed
 from asr_topdown.schedule.settings import Settings, setting
 from asr_topdown.schedule.spec import Spec, Study, Subset
 
@@ -26,7 +26,7 @@ class SubsetScanSettings(Settings):
     """The classifiers of joint trainings on subsets of the data (Table 1 and Figure 1)."""
 
     top_blocks: int = setting(2, "number of blocks of the classifier, from the top", ge=1)
-    repeats: int = setting(5, "number of extractors per classifier", ge=1)
+    repeats: int = setting(5, "number of extractors per classifier", ge=1, le=MOST_TRAININGS)
 
 
 @dataclass(frozen=True)

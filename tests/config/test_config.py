@@ -8,6 +8,7 @@ import yaml
 from asr_topdown import config
 from asr_topdown.config.features import FeaturesConfig
 from asr_topdown.features.fbank_options import FbankOptions
+from asr_topdown.schedule.seeds import SEED_STRIDE, derived_seed
 
 REPOSITORY = Path(__file__).parents[2]
 
@@ -112,6 +113,23 @@ def test_epochs_that_cannot_exist_are_refused(tmp_path: Path, schedule: str, mes
         return
     with pytest.raises(ValueError, match=message):
         config.load(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "setting"),
+    [
+        ("freeze_top", "repeats"),
+        ("epoch_scan", "repeats"),
+        ("subset_scan", "repeats"),
+        ("best_of", "trainings"),
+    ],
+)
+def test_more_trainings_than_there_are_seeds_are_refused_before_any(name: str, setting: str) -> None:
+    """They were after the joint training, and `--dry-run` said that none would follow."""
+    with pytest.raises(ValueError, match=rf"schedule\.{name}\.{setting}: must be .* 500, got 501"):
+        config.parse({"schedule": {name: {setting: 501}}})
+    allowed = config.parse({"schedule": {name: {setting: 500}}}).schedule.settings(name)
+    assert derived_seed(1, "repeat", getattr(allowed, setting) - 1) == 1 + SEED_STRIDE * (500 * 4 + 499)
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:

@@ -480,6 +480,10 @@ def test_a_joint_training_that_ends_before_the_first_epoch_to_try_is_said():
         (lambda: make("depth_sweep", settings={"starts": ("rewind",)}), "'rewind'"),
         (lambda: advance(make("depth_sweep", settings={"fresh": ("softmix",)})), "softmix"),
         (
+            lambda: advance(make("depth_sweep", settings={"fresh": top(BLOCKS, len(BLOCKS))})),
+            r"schedule\.depth_sweep\.fresh: names all layers, so that none is transferred",
+        ),
+        (
             lambda: advance(make("depth_sweep", settings={"rivals": RIVALS, "rival_depths": (5,)})),
             "rival_depths: must be from 0 to 4, got 5",
         ),
