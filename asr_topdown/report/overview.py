@@ -33,19 +33,26 @@ def verdict(experiment: Experiment, rows: Sequence[System], differences: Differe
 
 
 def _by_depth(experiment: Experiment, rows: Sequence[System]) -> str:
-    """For a sweep over another corpus's network: the error for each number of frozen blocks."""
+    """For a sweep over another corpus's network: the error for each number of frozen blocks.
+
+    Means are over the seeds that all of these have.
+    """
     errors = experiment.test or experiment.dev
-    found, source = {}, ""
+    found: dict[int, dict[int, float]] = {}
+    source = ""
     for row in rows:
         point = row.point
         if not isinstance(point, DepthSweepPoint) or not point.source or point.start != "keep":
             continue
         if not (point.side == "top" or point.renewed or point.tuning or point.part):
             source = point.source
-            found[point.frozen] = mean(errors[node] for node in row.nodes.values() if node in errors)
-    if len(found) < 2:
+            known = {seed: errors[node] for seed, node in row.nodes.items() if node in errors}
+            found |= {point.frozen: known} if known else {}
+    seeds = set.intersection(*map(set, found.values())) if found else set()
+    if len(found) < 2 or not seeds:
         return ""
-    told = ", ".join(f"{depth or 'none'}: {number(error)}" for depth, error in sorted(found.items()))
+    means = {depth: mean(known[seed] for seed in seeds) for depth, known in sorted(found.items())}
+    told = ", ".join(f"{depth or 'none'}: {number(error)}" for depth, error in means.items())
     return f" From {source}, by number of frozen lowest blocks, the others trained further: {told}."
 
 

@@ -205,6 +205,19 @@ def test_the_errors_by_number_of_lowest_blocks_are_not_those_of_the_topmost(expe
     assert told == f"none: {none}, 1: {one}, 2: {two}."
 
 
+def test_the_errors_by_number_of_blocks_are_of_the_same_seeds(experiment: Path) -> None:
+    """Of a network that was not decoded, the seed counted at the other depths."""
+    found = collect(experiment)
+    nodes = [*found.test]
+    rows = [System(JOINT, {1: nodes[0]}), System("best of the sweep", {1: nodes[1]}, "depth_sweep")]
+    for count, seeds in ((0, {1: nodes[0], 2: nodes[1]}), (1, {1: nodes[2], 2: "not decoded"})):
+        point = DepthSweepPoint("bottom" if count else "none", count, "keep", "english")
+        rows.append(System(point.text(), seeds, "depth_sweep", point))
+    told = verdict(found, rows, {}).partition("the others trained further: ")[2]
+    assert told == f"none: {found.test[nodes[0]]:.2f}, 1: {found.test[nodes[2]]:.2f}."
+    assert f"{found.test[nodes[0]]:.2f}" != f"{(found.test[nodes[0]] + found.test[nodes[1]]) / 2:.2f}"
+
+
 def test_the_verdicts_rates_are_of_the_seeds_that_it_compares(experiment: Path) -> None:
     """Seed 1: 12 % and 20 %, seed 2: 18 % and 22 %."""
     found = collect(experiment)
