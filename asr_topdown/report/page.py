@@ -143,8 +143,12 @@ def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
     nodes = {step.node for result in results for step in result.steps}
     outcomes = [experiment.trainings[node].outcome for node in nodes if node in experiment.trainings]
     known = [outcome for outcome in outcomes if outcome]
-    # The time of a training that was later given more epochs is in that of the longer one.
-    own = longest(known) if any(SPECS[result.search].continues for result in results) else known
+    # The time of a training that was later given more epochs is in that of the longer one. None is given more
+    # than joint training has: a control's longer one is another.
+    begun = {result.steps[0].node for result in results if SPECS[result.search].continues}
+    most = max((outcome.node.epochs for outcome in known if outcome.node.id in begun), default=0)
+    own = longest(outcome for outcome in known if outcome.node.epochs <= most) if most else []
+    own += [outcome for outcome in known if outcome.node.epochs > most]
     count = len(nodes) - len(known) + len(own)
     took = duration(sum(outcome.seconds for outcome in own))
     # Those that are not finished, or whose folders were removed.

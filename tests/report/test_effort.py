@@ -87,6 +87,19 @@ def test_a_training_that_is_given_more_epochs_costs_them_once(found) -> None:
     assert told.startswith("2 trainings, 2.4 min in total")  # 72 s each
 
 
+def test_a_longer_joint_training_is_not_the_shorter_going_on(found) -> None:
+    """Without patience they differ in epochs alone, and in a study of halving the shorter was not counted."""
+    experiment, result = halved(found)
+    first = experiment.trainings[result.steps[0].node]
+    node = dataclasses.replace(first.node, epochs=24)
+    outcome = dataclasses.replace(first.outcome, node=node, epochs=24, seconds=216.0)
+    trainings = {**experiment.trainings, node.id: dataclasses.replace(first, node=node, outcome=outcome)}
+    control = Result("joint_long", 1, (result.steps[0], Step(node.id, 0.3, True, Only())), node.id)
+    study = dataclasses.replace(experiment, trainings=trainings, studies={"study": [result, control]})
+    told = next(part.text for part in build(study) if isinstance(part, Text) and " in total " in part.text)
+    assert told.startswith("3 trainings, 6.0 min in total")  # 72 s, 72 s and 216 s
+
+
 def test_a_sweep_costs_each_of_its_trainings_once_and_none_on_a_part_of_the_data(found) -> None:
     """Two arms may be one training; those on parts have epochs of their own length."""
     joint, step, other = (one.node for one in of_search(found, "greedy", 1).steps)
