@@ -60,6 +60,9 @@ def run(args: argparse.Namespace) -> None:
     if settings.kind == "given":
         options.refuse(args, ("strict",), "is for sound, which features.kind: given does not read")
     options.check_nj(args)
+    if args.out is None and settings.kind != "waveform":
+        for folder in args.dirs:
+            options.check_name(folder)
     folders = args.dirs if args.out is None else _copies(args.dirs, args.out)
     faults: dict[Path, str] = {}
     with engine_options.engine_elsewhere(args) as engine:

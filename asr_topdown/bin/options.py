@@ -46,9 +46,24 @@ def folder(text: str) -> Path:
     there = next((str(one) for one in (wanted, *wanted.parents) if os.path.exists(one)), "")
     if there and not os.path.isdir(there):
         raise argparse.ArgumentTypeError(f"{there} is not a folder")
-    if printable(text) != text:
-        raise argparse.ArgumentTypeError(f"the name of the folder {printable(text)} is not UTF-8")
+    try:
+        check_name(wanted)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
     return wanted
+
+
+def check_name(folder: Path) -> None:
+    """Refuse a folder whose files could not be named in a table.
+
+    Raises:
+        ValueError: naming it.
+    """
+    text = str(folder)
+    if printable(text) != text:
+        raise ValueError(f"the name of the folder {printable(text)} is not UTF-8")
+    if "\n" in text or "\r" in text:
+        raise ValueError(f"the name of the folder {text!r} holds a line break")
 
 
 def seed(text: str) -> int:

@@ -323,6 +323,26 @@ def test_a_folder_to_write_to_whose_name_is_not_utf_8_is_refused_before_any_work
     assert capsys.readouterr().err.endswith(": the name of the folder data/caf\\udce9 is not UTF-8\n")
 
 
+@pytest.mark.parametrize("words", ["train --exp", "features --out", "data speed data --out"])
+def test_a_folder_to_write_to_whose_name_holds_a_line_break_is_refused_before_any_work(words, capsys):
+    with pytest.raises(SystemExit):
+        main.main([*words.split(), "data/a\nb"])
+    assert capsys.readouterr().err.endswith(": the name of the folder 'data/a\\nb' holds a line break\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [("a\nb", "'{}/a\\nb' holds a line break"), (os.fsdecode(b"caf\xe9"), "{}/caf\\udce9 is not UTF-8")],
+)
+def test_features_are_not_computed_where_no_table_can_name_them(name, problem, tmp_path, capsys):
+    """They were, and then not found: their places are lines of a table."""
+    (tmp_path / "config.yaml").write_text("features: {}\nmodel: {encoder: [{kind: blstm}], ctc: {}}\n")
+    (tmp_path / name).mkdir()
+    assert main.main(["features", str(tmp_path / name), "--config", str(tmp_path / "config.yaml")]) == 1
+    said = f"asr-topdown features: error: the name of the folder {problem.format(tmp_path)}\n"
+    assert capsys.readouterr().err == said
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
