@@ -113,6 +113,12 @@ def _of_schedule(config: Config) -> Iterator[str]:
     sweep = schedule.settings("depth_sweep")
     if "depth_sweep" in schedule.search and not sweep.rivals and sweep.rival_depths != (0,):
         yield "schedule.depth_sweep.rival_depths: has no effect without schedule.depth_sweep.rivals"
+    budget, epochs = schedule.settings("halving").budget, config.train.epochs
+    if "halving" in schedule.search and budget >= epochs:
+        yield (
+            f"schedule.halving.budget: {budget} has no effect with train.epochs: {epochs}: all trainings "
+            "then have all epochs from the start"
+        )
     for name, spec in SPECS.items():
         chosen = name in (*schedule.search, *schedule.controls)
         if not chosen and schedule.settings(name) != spec.settings():

@@ -136,6 +136,17 @@ def test_what_a_language_model_does_not_read_is_told() -> None:
     ]
 
 
+@pytest.mark.parametrize(("budget", "told"), [(49, False), (50, True), (51, True)])
+def test_a_budget_that_nothing_is_above_is_told(budget: int, told: bool) -> None:
+    schedule = {"search": "halving", "halving": {"budget": budget}}
+    study = config.parse({"schedule": schedule, "run": {"keep_epochs": "all"}, "train": {"epochs": 50}})
+    line = (
+        f"schedule.halving.budget: {budget} has no effect with train.epochs: 50: all trainings then have all "
+        "epochs from the start"
+    )
+    assert unread(study, "schedule") == [line] * told
+
+
 def test_a_greedy_decoder_is_told_what_the_output_that_it_reads_has_not() -> None:
     decode = {"max_symbols": 3, "min_length_ratio": 0.5}
     two = {"ctc": {}, "attention": {"kind": "lstm"}}
