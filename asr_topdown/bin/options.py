@@ -43,7 +43,9 @@ def path(text: str) -> Path:
 def folder(text: str) -> Path:
     """Parse the path of a folder that exists or can be created, in UTF-8: tables and safetensors need it."""
     wanted = path(text)
-    there = next((str(one) for one in (wanted, *wanted.parents) if os.path.exists(one)), "")
+    there = next((str(one) for one in (wanted, *wanted.parents) if os.path.lexists(one)), "")
+    if there and not os.path.exists(there):
+        raise argparse.ArgumentTypeError(f"{there} is a link that leads nowhere")
     if there and not os.path.isdir(there):
         raise argparse.ArgumentTypeError(f"{there} is not a folder")
     try:

@@ -330,6 +330,16 @@ def test_a_folder_to_write_to_whose_name_holds_a_line_break_is_refused_before_an
     assert capsys.readouterr().err.endswith(": the name of the folder 'data/a\\nb' holds a line break\n")
 
 
+@pytest.mark.parametrize("below", ["", "/more"])
+@pytest.mark.parametrize("words", ["topdown --exp", "decode data --model m --out"])
+def test_a_link_that_leads_nowhere_is_refused_before_any_work(words, below, tmp_path, capsys):
+    """`decode` decoded everything, and then had no place for it (`File exists`)."""
+    (tmp_path / "out").symlink_to("nowhere")
+    with pytest.raises(SystemExit):
+        main.main([*words.split(), f"{tmp_path}/out{below}"])
+    assert capsys.readouterr().err.endswith(f": {tmp_path}/out is a link that leads nowhere\n")
+
+
 @pytest.mark.parametrize(
     ("name", "problem"),
     [("a\nb", "'{}/a\\nb' holds a line break"), (os.fsdecode(b"caf\xe9"), "{}/caf\\udce9 is not UTF-8")],
