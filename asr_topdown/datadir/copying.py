@@ -8,7 +8,7 @@ from pathlib import Path
 
 from asr_topdown import files
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.directory import DERIVED, ORIGIN
+from asr_topdown.datadir.writing import DERIVED, ORIGIN
 from asr_topdown.engines.alone import alone_in
 
 _TABLES = frozenset({*parsing.PARSERS, "text", "sample_rate", "stm", "glm", "licence"}.difference(DERIVED))

@@ -10,9 +10,10 @@ from pathlib import Path
 
 from asr_topdown import files
 from asr_topdown.datadir import parsing
-from asr_topdown.datadir.directory import DataDir, check_writable, contents
+from asr_topdown.datadir.directory import DataDir
 from asr_topdown.datadir.lines import Row, fields, read_rows, rows_of
 from asr_topdown.datadir.transcripts import problem_of, tidy
+from asr_topdown.datadir.writing import check_writable, contents
 from asr_topdown.features import content
 from asr_topdown.logs import shortened
 
