@@ -14,7 +14,7 @@ from asr_topdown.build import fresh_model
 from asr_topdown.data.language_model import batchify, content_hash, get_batch
 from asr_topdown.decode.model import content_hash as model_hash
 from asr_topdown.decode.model import load_best
-from asr_topdown.files import read_json, remove_leftovers, write_json
+from asr_topdown.files import json_document, read_json, remove_leftovers, written_together
 from asr_topdown.models.awd_lstm import AwdLstm
 from asr_topdown.nn.precision import set_tf32
 from asr_topdown.text.word_vocabulary import WordVocabulary
@@ -97,12 +97,14 @@ def score_text(folder: Path, text: Path, target: Path, device: str = "cpu") -> d
     losses = span_losses(network, rows, config.language_model.bptt)
     found = _from_loss(losses.sum().item() / rows.numel())
     seconds = time.perf_counter() - started
-    remove_leftovers(target.parent)
-    target.unlink(missing_ok=True)  # no old result may be left beside new spans if this process is killed
-    write_json(spans, {"nats": losses.tolist(), "words": span_words(rows, config.language_model.bptt)})
     about = {"node": folder.resolve().name, "text": str(text), "device": device}
     made = {**wanted, **found, **about, "words": rows.numel(), "seconds": seconds}
-    write_json(target, made)
+    parts = {"nats": losses.tolist(), "words": span_words(rows, config.language_model.bptt)}
+    remove_leftovers(target.parent)
+    with written_together() as together:
+        together.write_text(spans, json_document(parts))
+        together.write_text(target, json_document(made))
+        target.unlink(missing_ok=True)  # no old result may be left beside new spans if this process is killed
     return made
 
 

@@ -1,7 +1,9 @@
 """Scoring a text with a trained language model: the number, reuse of the file, errors."""
 
+import errno
 import json
 import math
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,7 +15,6 @@ from asr_topdown.bin import main
 from asr_topdown.decode import perplexity
 from asr_topdown.decode.model import load_trained
 from asr_topdown.decode.perplexity import score_text
-from asr_topdown.files import write_json
 from asr_topdown.runs.experiment import Experiment
 from asr_topdown.runs.run_node import run_node
 from asr_topdown.runs.store import Store
@@ -106,7 +107,7 @@ def test_killed_before_its_result_it_leaves_none_of_another_text(
     first = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
     spans = (tmp_path / "spans.json").read_text()
     with monkeypatch.context() as patch:
-        patch.setattr("asr_topdown.decode.perplexity.write_json", _interrupted_at_the_result)
+        patch.setattr(os, "replace", _interrupted_at_the_result)
         with pytest.raises(KeyboardInterrupt):
             score_text(node, tmp_path / "other.txt", tmp_path / "result.json")
     leave_half(tmp_path / "spans.json")
@@ -116,10 +117,28 @@ def test_killed_before_its_result_it_leaves_none_of_another_text(
     assert not list(tmp_path.glob(".*"))
 
 
-def _interrupted_at_the_result(path: Path, value: object) -> None:
+def _interrupted_at_the_result(source: Path, path: Path) -> None:
     if path.name == "result.json":
         raise KeyboardInterrupt
-    write_json(path, value)
+    source.rename(path)
+
+
+def test_a_full_disk_leaves_the_result_of_the_other_text(
+    trained: Path, node: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "other.txt").write_text("d c b a\n" * 30)
+    first = score_text(node, trained.parent / "text.txt", tmp_path / "result.json")
+    spans = (tmp_path / "spans.json").read_text()
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "fsync", _full)
+        with pytest.raises(OSError, match=r"cannot write .*spans\.json: No space left on device"):
+            score_text(node, tmp_path / "other.txt", tmp_path / "result.json")
+    assert json.loads((tmp_path / "result.json").read_text()) == first
+    assert (tmp_path / "spans.json").read_text() == spans
+
+
+def _full(handle: int) -> None:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def test_the_command_prints_a_table(trained: Path, node: Path, capsys: pytest.CaptureFixture[str]) -> None:
