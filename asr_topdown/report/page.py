@@ -147,7 +147,7 @@ def _cost(experiment: Experiment, results: Sequence[Result]) -> str:
     # than joint training has: a control's longer one is another.
     begun = {result.steps[0].node for result in results if SPECS[result.search].continues}
     most = max((outcome.node.epochs for outcome in known if outcome.node.id in begun), default=0)
-    own = longest(outcome for outcome in known if outcome.node.epochs <= most) if most else []
+    own = longest(outcome for outcome in known if outcome.node.epochs <= most)
     own += [outcome for outcome in known if outcome.node.epochs > most]
     count = len(nodes) - len(known) + len(own)
     took = duration(sum(outcome.seconds for outcome in own))
